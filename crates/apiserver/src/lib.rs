@@ -1,0 +1,1 @@
+//! One tenant's API server: request pipeline, registry, watch cache, discovery

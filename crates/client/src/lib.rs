@@ -1,0 +1,1 @@
+//! Kubernetes client (in-process and HTTP), informers and work queues

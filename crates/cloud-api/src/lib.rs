@@ -1,0 +1,1 @@
+//! The cloud provider seam: capability traits, errors and the conformance suite

@@ -1,0 +1,1 @@
+//! Node pools and the cloud controller manager, written once over the provider seam

@@ -1,0 +1,197 @@
+//! The one form of a type's schema, for built-in kinds and custom resources alike.
+//!
+//! A [`Schema`] is a root in a shared, immutable [`TypeTable`]; types refer to each other by [`TypeId`], so recursive
+//! types need no cycles of `Arc`. Decoding, strict validation, defaulting, pruning, strategic merge, server-side
+//! apply, protobuf and OpenAPI all walk it through [`TypeRef`], which is two words and `Copy`.
+//!
+//! The built-in table is made once per process from the catalog and shared by all tenants. A custom resource has a
+//! table of its own per served version.
+//!
+//! Deliberately absent: what a kind does across its fields. That is the kind's strategy in `drydock-kinds`.
+
+use std::sync::Arc;
+
+use ecow::EcoString;
+
+use crate::value::{Key, Value};
+
+/// A type in a [`TypeTable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TypeId(pub u32);
+
+/// Types that refer to each other.
+#[derive(Debug, Default)]
+pub struct TypeTable {
+    pub types: Vec<Type>,
+}
+
+/// The schema of one kind: a root in a table.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    pub table: Arc<TypeTable>,
+    pub root: TypeId,
+}
+
+/// A type, and the table to look its parts up in.
+#[derive(Clone, Copy, Debug)]
+pub struct TypeRef<'a> {
+    pub table: &'a TypeTable,
+    pub id: TypeId,
+}
+
+#[derive(Clone, Debug)]
+pub struct Type {
+    /// What upstream's OpenAPI calls it, such as `io.k8s.api.core.v1.Container`; "" for lists, maps and scalars.
+    pub name: EcoString,
+    pub shape: Shape,
+    /// For custom resources: the JSON schema of this node, for value validation. None for built-in types.
+    pub source: Option<Arc<Value>>,
+}
+
+/// What a value of a type looks like.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// Anything at all, kept as it is: RawExtension, JSON, preserved unknown fields.
+    Any,
+    Bool,
+    /// 32 or 64 bits.
+    Integer {
+        bits: u8,
+    },
+    Number,
+    String(StringFormat),
+    /// Integer or string; `IntOrString` of apimachinery.
+    IntOrString,
+    /// A decimal with suffix, given as string or number and kept as the canonical string.
+    Quantity,
+    List {
+        item: TypeId,
+        list_type: ListType,
+    },
+    /// String keys to values of one type.
+    Map {
+        value: TypeId,
+        /// `x-kubernetes-map-type: atomic`.
+        atomic: bool,
+    },
+    Struct(Struct),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringFormat {
+    Plain,
+    /// Base64 in JSON, raw bytes in protobuf.
+    Bytes,
+    /// RFC 3339 with seconds.
+    Time,
+    /// RFC 3339 with microseconds.
+    MicroTime,
+    /// Go's notation: `1h30m`.
+    Duration,
+}
+
+/// `x-kubernetes-list-type` and `x-kubernetes-list-map-keys`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListType {
+    Atomic,
+    Set,
+    Map { keys: Vec<Key> },
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Struct {
+    /// Sorted by name.
+    pub fields: Vec<Field>,
+    /// `x-kubernetes-map-type: atomic`: owned as a whole by one manager.
+    pub atomic: bool,
+    /// Unknown fields are kept (`x-kubernetes-preserve-unknown-fields`) rather than pruned.
+    pub preserve_unknown: bool,
+    /// `x-kubernetes-embedded-resource`: apiVersion, kind and metadata are understood inside.
+    pub embedded_resource: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: Key,
+    pub ty: TypeId,
+    /// In the schema's `required` list.
+    pub required: bool,
+    /// Null is a value of its own (custom resources' `nullable`); otherwise null means absent.
+    pub nullable: bool,
+    /// What the schema says an absent field is. Defaults that depend on other fields are the kind's strategy.
+    pub default: Option<Value>,
+    /// Values of an enumerated string type; empty when any.
+    pub enumeration: Vec<EcoString>,
+    pub patch: PatchStrategy,
+    /// Protobuf field number and nesting; None for custom resources.
+    pub proto: Option<Proto>,
+}
+
+/// `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PatchStrategy {
+    pub merge: bool,
+    pub retain_keys: bool,
+    pub merge_key: Option<Key>,
+}
+
+/// How a field is written in protobuf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proto {
+    /// The numbers to follow: one, or several where JSON inlines a struct that protobuf nests.
+    pub path: Vec<u32>,
+    /// Go has a pointer, slice or map here: zero values are written only if set, and a decoder keeps them.
+    pub optional: bool,
+}
+
+impl Schema {
+    pub fn root(&self) -> TypeRef<'_> {
+        TypeRef { table: &self.table, id: self.root }
+    }
+}
+
+impl<'a> TypeRef<'a> {
+    pub fn ty(self) -> &'a Type {
+        &self.table.types[self.id.0 as usize]
+    }
+
+    pub fn shape(self) -> &'a Shape {
+        &self.ty().shape
+    }
+
+    pub fn with(self, id: TypeId) -> Self {
+        Self { id, ..self }
+    }
+
+    /// The field `name` of a struct type.
+    pub fn field(self, name: &str) -> Option<&'a Field> {
+        let Shape::Struct(fields) = self.shape() else { return None };
+        fields.field(name)
+    }
+
+    /// The type of the value under key `name`: a struct's field, or a map's value type.
+    pub fn child(self, name: &str) -> Option<Self> {
+        match self.shape() {
+            Shape::Struct(fields) => fields.field(name).map(|field| self.with(field.ty)),
+            Shape::Map { value, .. } => Some(self.with(*value)),
+            _ => None,
+        }
+    }
+
+    /// The type of a list's elements.
+    pub fn item(self) -> Option<Self> {
+        if let Shape::List { item, .. } = self.shape() { Some(self.with(*item)) } else { None }
+    }
+
+    /// The type at a path of field names, through lists' elements where a list is in the way.
+    pub fn at(self, path: &[&str]) -> Option<Self> {
+        path.iter().try_fold(self, |here, name| here.item().unwrap_or(here).child(name))
+    }
+}
+
+impl Struct {
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        let i = self.fields.binary_search_by(|field| field.name.as_str().cmp(name)).ok()?;
+        Some(&self.fields[i])
+    }
+}

@@ -1,0 +1,1 @@
+//! Node agents: simulated kubelets on a timer wheel

@@ -1,0 +1,1 @@
+//! A cloud in memory, with the delays and faults of a real one

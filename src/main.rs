@@ -1,0 +1,2 @@
+//! Drydock.
+fn main() {}
