@@ -1,1 +1,176 @@
-//! What a built-in kind does beyond its schema: strategies, validation, printer columns
+//! What a built-in kind does beyond its schema: strategies, validation, printer columns.
+//!
+//! CRUD is written once, in `drydock-apiserver`'s registry; a kind adds a [`Strategy`], one file per kind, found by
+//! [`strategy()`]. Everything here is pure: a strategy sees the object, the object before, and the time.
+//!
+//! Deliberately absent: what needs other objects (admission, allocation of addresses); that is in the API server.
+
+use std::borrow::Cow;
+
+use drydock_machinery::{FieldErrors, Value};
+use jiff::Timestamp;
+
+/// What a strategy may know of the request besides the objects.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    pub now: Timestamp,
+    /// "" for the main resource, else `status`, `scale`, `ephemeralcontainers`, `resize`, `approval`, …
+    pub subresource: &'a str,
+    /// The cluster's Kubernetes minor version: 33 to 36.
+    pub minor_version: u32,
+}
+
+/// How the registry treats objects of one kind. The order of calls is upstream's `registry/generic` store:
+/// decode, schema defaults, [`Strategy::set_defaults`], prepare, admission, validate, write.
+///
+/// Objects are in the kind's storage version, complete with apiVersion and kind.
+pub trait Strategy: Send + Sync {
+    /// Defaults that the schema alone cannot say: those that depend on other fields, or on absent parents. Also
+    /// called on objects read from storage, so it must be idempotent.
+    fn set_defaults(&self, _object: &mut Value) {}
+
+    /// Clears what clients may not set (status) and sets what the server sets. Generation is the registry's: 1 on
+    /// create for kinds with [`Strategy::has_generation`].
+    fn prepare_for_create(&self, _context: &Context<'_>, _object: &mut Value) {}
+
+    fn validate_create(&self, _context: &Context<'_>, _object: &Value) -> FieldErrors {
+        FieldErrors::new()
+    }
+
+    /// Warning headers, without code and agent.
+    fn warnings_on_create(&self, _context: &Context<'_>, _object: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// For the main resource keeps the old status; for `status` keeps everything but the status (the registry has
+    /// done the usual part of that already when [`Strategy::has_status`]).
+    fn prepare_for_update(&self, _context: &Context<'_>, _object: &mut Value, _old: &Value) {}
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, _old: &Value) -> FieldErrors {
+        self.validate_create(context, object)
+    }
+
+    fn warnings_on_update(&self, context: &Context<'_>, object: &Value, _old: &Value) -> Vec<String> {
+        self.warnings_on_create(context, object)
+    }
+
+    /// Whether the kind has a `status` that only its subresource writes.
+    fn has_status(&self) -> bool {
+        true
+    }
+
+    /// Whether `metadata.generation` counts changes of the spec.
+    fn has_generation(&self) -> bool {
+        false
+    }
+
+    /// What counts as a change of the spec when [`Strategy::has_generation`]: by default everything but metadata
+    /// and status.
+    fn spec_changed(&self, object: &Value, old: &Value) -> bool {
+        let strip = |value: &Value| {
+            let mut value = value.clone();
+            value.remove(&["metadata"]);
+            value.remove(&["status"]);
+            value
+        };
+        strip(object) != strip(old)
+    }
+
+    /// Whether PUT of an absent object creates it.
+    fn allow_create_on_update(&self) -> bool {
+        false
+    }
+
+    /// Whether PUT without a resourceVersion overwrites.
+    fn allow_unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// How names are checked.
+    fn name_rule(&self) -> NameRule {
+        NameRule::DnsSubdomain
+    }
+
+    /// The grace period, when deleting this object is not immediate. `requested` is from the delete options.
+    fn grace_period_seconds(&self, _object: &Value, _requested: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// The finalizer-like default when delete options name no propagation policy.
+    fn default_propagation(&self) -> Propagation {
+        Propagation::Background
+    }
+
+    /// Values of the field selectors this kind supports beyond `metadata.name` and `metadata.namespace`.
+    fn selectable_fields<'a>(&self, _object: &'a Value) -> Vec<(&'static str, Cow<'a, str>)> {
+        Vec::new()
+    }
+
+    /// Names of what [`Strategy::selectable_fields`] answers.
+    fn selectable_field_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Table columns after upstream's printers; by default Name and Created At.
+    fn columns(&self) -> &'static [Column] {
+        DEFAULT_COLUMNS
+    }
+
+    /// The cells of one row, one per column.
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        use drydock_machinery::ObjectMeta as _;
+        vec![object.name().into(), object.creation_timestamp().into()]
+    }
+}
+
+/// `metav1.TableColumnDefinition`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: &'static str,
+    /// `string`, `integer`, `date`, …
+    pub column_type: &'static str,
+    /// `name` for the first column, else mostly "".
+    pub format: &'static str,
+    pub description: &'static str,
+    /// 0 is always shown, 1 in wide output.
+    pub priority: i32,
+}
+
+/// Which check a name must pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    DnsSubdomain,
+    /// RFC 1123 label.
+    DnsLabel,
+    /// RFC 1035 label: starts with a letter.
+    Dns1035Label,
+    /// Any path segment: RBAC names.
+    PathSegment,
+    /// Anything at all (checked by the strategy).
+    Any,
+}
+
+/// `metav1.DeletionPropagation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// Columns of a kind that has no printer of its own.
+pub const DEFAULT_COLUMNS: &[Column] = &[
+    Column { name: "Name", column_type: "string", format: "name", description: "", priority: 0 },
+    Column { name: "Created At", column_type: "date", format: "", description: "", priority: 0 },
+];
+
+/// A kind with nothing of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Strategy for Plain {}
+
+/// The strategy of a built-in resource. Resources without one of their own, and custom resources, are [`Plain`].
+pub fn strategy(_group: &str, _resource: &str) -> &'static dyn Strategy {
+    &Plain
+}

@@ -27,7 +27,11 @@ impl GroupVersionKind {
     /// From an object's `apiVersion` and `kind`.
     pub fn from_api_version(api_version: &str, kind: &str) -> Self {
         let (group, version) = split_api_version(api_version);
-        Self { group: group.to_owned().into(), version: version.to_owned().into(), kind: kind.to_owned().into() }
+        Self {
+            group: group.to_owned().into(),
+            version: version.to_owned().into(),
+            kind: kind.to_owned().into(),
+        }
     }
 
     /// `apps/v1`, or `v1` in the core group.
@@ -38,7 +42,11 @@ impl GroupVersionKind {
 
 impl GroupVersionResource {
     pub const fn new(group: &'static str, version: &'static str, resource: &'static str) -> Self {
-        Self { group: Cow::Borrowed(group), version: Cow::Borrowed(version), resource: Cow::Borrowed(resource) }
+        Self {
+            group: Cow::Borrowed(group),
+            version: Cow::Borrowed(version),
+            resource: Cow::Borrowed(resource),
+        }
     }
 
     /// `apps/v1`, or `v1` in the core group.
@@ -48,7 +56,11 @@ impl GroupVersionResource {
 
     /// `deployments.apps`, or `pods` in the core group: how messages name a resource.
     pub fn group_resource(&self) -> String {
-        if self.group.is_empty() { self.resource.to_string() } else { format!("{}.{}", self.resource, self.group) }
+        if self.group.is_empty() {
+            self.resource.to_string()
+        } else {
+            format!("{}.{}", self.resource, self.group)
+        }
     }
 }
 

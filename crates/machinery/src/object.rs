@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn the_encoded_object_is_the_tree_with_its_revision() {
-        let tree = value!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}});
+        let tree =
+            value!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}});
         let object = Object::new(tree, 7);
         let mut out = Vec::new();
         object.write_json(&mut out);

@@ -130,12 +130,17 @@ impl Status {
     }
 
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
-        Self::new(409, Reason::AlreadyExists, format!("{} {name:?} already exists", qualified(group, resource)))
-            .with_details(named(group, resource, name))
+        Self::new(
+            409,
+            Reason::AlreadyExists,
+            format!("{} {name:?} already exists", qualified(group, resource)),
+        )
+        .with_details(named(group, resource, name))
     }
 
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", qualified(group, resource));
+        let message =
+            format!("Operation cannot be fulfilled on {} {name:?}: {why}", qualified(group, resource));
         Self::new(409, Reason::Conflict, message).with_details(named(group, resource, name))
     }
 
@@ -164,7 +169,8 @@ impl Status {
                 field: error.field.clone(),
             })
             .collect();
-        Self::new(422, Reason::Invalid, message).with_details(StatusDetails { causes, ..named(group, kind, name) })
+        Self::new(422, Reason::Invalid, message)
+            .with_details(StatusDetails { causes, ..named(group, kind, name) })
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -176,7 +182,8 @@ impl Status {
     }
 
     pub fn method_not_supported(group: &str, resource: &str, verb: &str) -> Self {
-        let message = format!("{verb} is not supported on resources of kind {:?}", qualified(group, resource));
+        let message =
+            format!("{verb} is not supported on resources of kind {:?}", qualified(group, resource));
         Self::new(405, Reason::MethodNotAllowed, message).with_details(named(group, resource, ""))
     }
 
@@ -187,10 +194,12 @@ impl Status {
 
     pub fn internal(error: impl fmt::Display) -> Self {
         let text = error.to_string();
-        Self::new(500, Reason::InternalError, format!("Internal error occurred: {text}")).with_details(StatusDetails {
-            causes: vec![StatusCause { message: text, ..StatusCause::default() }],
-            ..StatusDetails::default()
-        })
+        Self::new(500, Reason::InternalError, format!("Internal error occurred: {text}")).with_details(
+            StatusDetails {
+                causes: vec![StatusCause { message: text, ..StatusCause::default() }],
+                ..StatusDetails::default()
+            },
+        )
     }
 
     pub fn is_not_found(&self) -> bool {
@@ -258,7 +267,9 @@ impl Status {
 impl StatusDetails {
     fn to_value(&self) -> Value {
         let mut out = Value::object();
-        for (key, text) in [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)] {
+        for (key, text) in
+            [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)]
+        {
             if !text.is_empty() {
                 out.set(&[key], text.as_str());
             }
@@ -463,7 +474,13 @@ impl FieldErrors {
         self.0.append(&mut other.0);
     }
 
-    fn add(&mut self, kind: FieldErrorKind, field: &FieldPath, value: Option<Value>, detail: impl Into<String>) {
+    fn add(
+        &mut self,
+        kind: FieldErrorKind,
+        field: &FieldPath,
+        value: Option<Value>,
+        detail: impl Into<String>,
+    ) {
         self.push(FieldError { kind, field: field.to_string(), value, detail: detail.into() });
     }
 
