@@ -18,8 +18,11 @@ pub mod __private {
 
 pub mod catalog;
 pub mod names;
+pub mod names_validation;
 pub mod object;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod status;
 pub mod value;
 

@@ -26,7 +26,7 @@ struct Options {
     out: PathBuf,
 }
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
+pub(crate) fn run(args: &[&str]) -> Result<()> {
     let options = Options::parse(args)?;
     let go = golang::Sources::read(&options.go)?;
     let openapi_v3 = read_gz_json(&options.reference.join("openapi-v3.json.gz"))?;
@@ -44,11 +44,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 impl Options {
-    fn parse(args: &[String]) -> Result<Self> {
+    fn parse(args: &[&str]) -> Result<Self> {
         let mut given = std::collections::HashMap::new();
         for pair in args.chunks(2) {
             let [name, value] = pair else { bail!("{USAGE}") };
-            given.insert(name.as_str(), value.clone());
+            given.insert(*name, (*value).to_owned());
         }
         let mut take = |name| given.remove(name).context(USAGE);
         Ok(Self {
