@@ -22,6 +22,7 @@ pub mod defaults;
 pub mod names;
 pub mod names_validation;
 pub mod object;
+pub mod openapi;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
