@@ -19,10 +19,13 @@ pub mod __private {
 pub mod names;
 pub mod names_validation;
 pub mod object;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+#[cfg(test)]
+mod test_schema;
 pub mod value;
 
 pub use names::{GroupVersionKind, GroupVersionResource};
