@@ -2,8 +2,30 @@
 //!
 //! [`Transport`] is the one way to reach an API server. The API server implements it in process, where a call passes
 //! `Arc`ed objects and skips HTTP and encoding but not authorization, admission or validation; over HTTP it goes as JSON. Controllers, the scheduler, cloud controllers and node agents hold a [`Client`] and know nothing else.
+//!
+//! What is built on it: calls by resource (`ops`), [`resources`] by name, shared [`informer`]s, the [`queue`] and the
+//! [`controller`] that runs a reconcile function over it, and [`events`]. All of them wait on the Clock only, and cost
+//! a parked task or less while nothing happens.
+
+pub mod controller;
+pub mod discovery;
+pub mod events;
+pub mod informer;
+pub mod labels;
+mod ops;
+pub mod queue;
+mod reflector;
+pub mod resources;
+pub mod testing;
 
 use std::sync::Arc;
+
+pub use controller::Controller;
+pub use discovery::ApiResource;
+pub use events::{EventRecorder, EventType};
+pub use informer::{Change, Informer, SharedInformers};
+pub use ops::{CallResult, DeleteOptions, Propagation};
+pub use queue::WorkQueue;
 
 use async_trait::async_trait;
 use drydock_machinery::{GroupVersionResource, Object, Status, Value};
@@ -125,6 +147,14 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// As [`Transport::call`].
     async fn watch(&self, request: Request) -> Result<WatchStream, Status>;
+
+    /// Every resource that the server serves, in its preferred version, without subresources.
+    ///
+    /// # Errors
+    /// As [`Transport::call`]; 503 from a transport that cannot tell.
+    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
+        Err(Status::new(503, drydock_machinery::Reason::ServiceUnavailable, "discovery is not available"))
+    }
 }
 
 /// A handle for components. Cheap to clone.

@@ -16,7 +16,7 @@ use ecow::EcoString;
 use crate::value::{Key, Value};
 
 /// A type in a [`TypeTable`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(pub u32);
 
 /// Types that refer to each other.
@@ -41,7 +41,8 @@ pub struct TypeRef<'a> {
 
 #[derive(Clone, Debug)]
 pub struct Type {
-    /// What upstream's OpenAPI calls it, such as `io.k8s.api.core.v1.Container`; "" for lists, maps and scalars.
+    /// What upstream's OpenAPI calls it, such as `io.k8s.api.core.v1.Container`. For lists, maps and scalars Go's
+    /// name, such as `v1.PullPolicy`, or "" when it has none of its own.
     pub name: EcoString,
     pub shape: Shape,
     /// For custom resources: the JSON schema of this node, for value validation. None for built-in types.
@@ -110,7 +111,7 @@ pub struct Struct {
     pub embedded_resource: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Field {
     pub name: Key,
     pub ty: TypeId,
@@ -123,8 +124,28 @@ pub struct Field {
     /// Values of an enumerated string type; empty when any.
     pub enumeration: Vec<EcoString>,
     pub patch: PatchStrategy,
+    /// What becomes of zero values and absence.
+    pub presence: Presence,
     /// Protobuf field number and nesting; None for custom resources.
     pub proto: Option<Proto>,
+}
+
+/// What Go's decoding and encoding make of a field that is absent or has its zero value (`false`, 0, "", empty). It
+/// shows in every answer: `resources: {}` is always there, `hostNetwork: false` never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// Kept as it was given: custom resources.
+    #[default]
+    AsGiven,
+    /// A pointer with `omitempty`: absent stays absent, a zero value that was given stays.
+    Pointer,
+    /// `omitempty` on a scalar, list or map, or `omitzero`: zero values are dropped.
+    OmitEmpty,
+    /// Neither pointer nor `omitempty`, or a struct by value, which Go never takes for empty: when absent its zero
+    /// value is written, which for lists, maps and times is null.
+    Always,
+    /// A pointer without `omitempty`: null is written when absent.
+    AlwaysPointer,
 }
 
 /// `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key`.
