@@ -18,6 +18,7 @@ pub mod __private {
 
 pub mod catalog;
 pub mod decode;
+pub mod defaults;
 pub mod names;
 pub mod names_validation;
 pub mod object;
