@@ -17,6 +17,7 @@ pub mod __private {
 }
 
 pub mod catalog;
+pub mod decode;
 pub mod names;
 pub mod names_validation;
 pub mod object;

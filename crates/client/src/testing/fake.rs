@@ -165,7 +165,11 @@ impl FakeServer {
     ) -> Arc<Object> {
         if request.subresource == "status" {
             let status = new.remove(&["status"]);
+            let annotations = new.at(&["metadata", "annotations"]).cloned();
             new = old.value().clone();
+            if let Some(annotations) = annotations {
+                new.set(&["metadata", "annotations"], annotations);
+            }
             if let Some(status) = status {
                 new.set(&["status"], status);
             }
@@ -183,6 +187,9 @@ impl FakeServer {
         }
         if new == *old.value() {
             return old.clone();
+        }
+        if request.subresource == "finalize" {
+            return state.write(id, "finalize", new);
         }
         if new.is_deleting()
             && new.finalizers().next().is_none()
@@ -340,7 +347,8 @@ fn merge(target: &mut Value, patch: &Value) {
         return;
     };
     for (key, value) in fields.iter() {
-        if value.is_null() {
+        let deletes = value.as_array().is_some_and(|items| items.iter().any(|i| i.get("$patch").is_some()));
+        if value.is_null() || deletes {
             target.remove(&[key.as_str()]);
         } else {
             merge(target.at_mut(&[key.as_str()]), value);

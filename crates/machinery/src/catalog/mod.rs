@@ -93,6 +93,10 @@ impl Catalog {
         self.definitions.get(name).map(|&root| self.rooted(root))
     }
 
+    pub(crate) fn definition_id(&self, name: &str) -> Option<TypeId> {
+        self.definitions.get(name).copied()
+    }
+
     /// The kinds that have a schema, in no order.
     pub fn kinds(&self) -> impl Iterator<Item = &GroupVersionKind> {
         self.kinds.keys()
