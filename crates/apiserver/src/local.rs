@@ -96,7 +96,12 @@ impl Transport for Local {
             let preferred = table.find_any_version(&resource.gvr.group, &resource.gvr.resource);
             if preferred.is_some_and(|preferred| Arc::ptr_eq(preferred, resource)) {
                 let verbs: Vec<&str> = resource.verbs.iter().map(String::as_str).collect();
-                found.push(ApiResource::new(resource.gvr.clone(), &resource.gvk.kind, resource.namespaced, &verbs));
+                found.push(ApiResource::new(
+                    resource.gvr.clone(),
+                    &resource.gvk.kind,
+                    resource.namespaced,
+                    &verbs,
+                ));
             }
         }
         Ok(found)
@@ -108,9 +113,7 @@ fn events(watcher: Watcher, resource: Arc<Resource>) -> WatchStream {
         let step = watcher.next().await?;
         Some((step, watcher))
     });
-    steps
-        .flat_map(move |step| stream::iter(step_events(step, &resource)))
-        .boxed()
+    steps.flat_map(move |step| stream::iter(step_events(step, &resource))).boxed()
 }
 
 fn step_events(step: Step, resource: &Resource) -> Vec<WatchEvent> {
@@ -151,8 +154,12 @@ pub(crate) fn no_such_resource() -> Status {
 }
 
 pub(crate) fn method_not_allowed() -> Status {
-    Status::new(405, Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
-        .with_details(Default::default())
+    Status::new(
+        405,
+        Reason::MethodNotAllowed,
+        "the server does not allow this method on the requested resource",
+    )
+    .with_details(Default::default())
 }
 
 pub(crate) fn attributes<'a>(

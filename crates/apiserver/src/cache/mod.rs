@@ -195,11 +195,8 @@ impl Cache {
         if let Some(snapshot) = resource.snapshot_at(revision) {
             return Ok(snapshot);
         }
-        let range = Range {
-            prefix: resource.prefix().to_owned(),
-            revision: Some(revision),
-            ..Range::default()
-        };
+        let range =
+            Range { prefix: resource.prefix().to_owned(), revision: Some(revision), ..Range::default() };
         let entries = self.store.range(range).await?.entries;
         let objects = entries.into_iter().filter_map(|entry| {
             let object = stored::decode(&entry.value, entry.mod_revision)?;

@@ -80,7 +80,11 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Value, String> {
 }
 
 fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
-    let start = bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum::<usize>();
+    let start = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .take(line.saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum::<usize>();
     start + column.saturating_sub(1)
 }
 
@@ -99,7 +103,8 @@ fn check_kind(value: &Value, expected: &GroupVersionKind) -> Result<(), Status> 
         return Ok(());
     }
     let given = value.gvk();
-    let group = if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
+    let group =
+        if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
     if kind == expected.kind && given.group == expected.group {
         return Err(Status::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({})",
@@ -123,9 +128,9 @@ pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
     }
     let value = match &call.body {
         Body::Value(value) => value.clone(),
-        Body::Json(bytes) => {
-            json(bytes).map_err(|why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}")))?
-        }
+        Body::Json(bytes) => json(bytes).map_err(|why| {
+            Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
+        })?,
         Body::Yaml(bytes) => yaml(bytes)?,
     };
     if !matches!(value.kind(), "" | "DeleteOptions") {

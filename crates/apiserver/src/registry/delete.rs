@@ -120,7 +120,9 @@ impl Registry {
             return;
         }
         let started = old.deletion_timestamp().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        if let Some(at) = started.and_then(|at| at.checked_sub(jiff::SignedDuration::from_secs(running - grace)).ok()) {
+        if let Some(at) =
+            started.and_then(|at| at.checked_sub(jiff::SignedDuration::from_secs(running - grace)).ok())
+        {
             marked.set(&["metadata", "deletionTimestamp"], rfc3339(at));
         }
         marked.set(&["metadata", "deletionGracePeriodSeconds"], grace);

@@ -10,12 +10,6 @@ use drydock_store::StoreError;
 use super::paging::Position;
 use super::{Call, Registry, Selection, options, paging};
 use crate::cache::{Snapshot, object_key};
-use crate::resources::Resource;
-
-/// The kind of a list's answer: `PodList`.
-pub(crate) fn list_kind_of(resource: &Resource) -> &str {
-    &resource.list_kind
-}
 
 impl Registry {
     pub(crate) async fn list(&self, call: &Call) -> Result<ObjectList, Status> {
@@ -98,11 +92,9 @@ impl Registry {
 
 fn too_old(error: &StoreError) -> Status {
     match error {
-        StoreError::Compacted { .. } => Status::new(
-            410,
-            Reason::Expired,
-            "The resourceVersion for the provided list is too old.",
-        ),
+        StoreError::Compacted { .. } => {
+            Status::new(410, Reason::Expired, "The resourceVersion for the provided list is too old.")
+        }
         error => Status::internal(error),
     }
 }

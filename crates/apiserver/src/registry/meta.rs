@@ -27,7 +27,9 @@ pub(crate) fn match_namespace(call: &Call, object: &mut Value) -> Result<(), Sta
         object.set(&["metadata", "namespace"], asked);
         return Ok(());
     }
-    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
+    Err(Status::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request",
+    ))
 }
 
 /// Fills in what a new object gets from the server, and a name if it has only generateName.

@@ -19,8 +19,8 @@ mod list;
 mod managed;
 mod meta;
 mod options;
-mod patch;
 mod paging;
+mod patch;
 mod select;
 mod store;
 mod subresources;
@@ -42,7 +42,6 @@ use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
 use crate::seams::{Authorizer, TokenIssuer};
 
-pub(crate) use list::list_kind_of;
 pub(crate) use select::Selection;
 pub(crate) use virtuals::verb_name;
 pub(crate) use watch::watch;

@@ -92,7 +92,9 @@ fn check_delete(options: &Options, errors: &mut FieldErrors) {
 pub(crate) fn revision(text: &str) -> Result<u64, Status> {
     text.parse().map_err(|_| {
         let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        Status::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"))
+        Status::bad_request(format!(
+            "invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"
+        ))
     })
 }
 
@@ -158,7 +160,10 @@ fn check_watch_match(options: &Options, errors: &mut FieldErrors) {
             errors.not_supported(&path, matching, &["NotOlderThan"]);
         }
     } else if !matching.is_empty() {
-        errors.forbidden(&path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+        errors.forbidden(
+            &path,
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        );
     }
     if !options.continue_token.is_empty() {
         errors.forbidden(&FieldPath::new("continue"), "continue is forbidden for watch");

@@ -34,8 +34,9 @@ pub(crate) fn position(options: &Options) -> Result<Position, Status> {
     if options.continue_token.is_empty() {
         return Ok(Position::default());
     }
-    let position = parse(&options.continue_token)
-        .map_err(|why| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")))?;
+    let position = parse(&options.continue_token).map_err(|why| {
+        Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+    })?;
     if !options.resource_version.is_empty() && options.resource_version != "0" {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
     }
@@ -60,7 +61,9 @@ fn parse(token: &str) -> Result<Position, String> {
         return Err(format!("illegal character in key {start:?}"));
     }
     let revision = match token.i64_at(&["rv"]) {
-        Some(0) | None => return Err("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned()),
+        Some(0) | None => {
+            return Err("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned());
+        }
         Some(given) => u64::try_from(given).ok(),
     };
     Ok(Position { revision, last: start.trim_end_matches('\0').to_owned() })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use drydock_client::PatchType;
 use drydock_machinery::patch::{json_patch, merge_patch, strategic_merge_patch};
-use drydock_machinery::{Object, Status, Value};
+use drydock_machinery::{Object, Schema, Status, Value};
 
 use super::update::Updated;
 use super::{Body, Call, Done, Registry, convert, decode};
@@ -19,7 +19,7 @@ impl Registry {
         let strategy = resource.strategy;
         let make = move |current: &Arc<Object>| {
             let shown = convert::from_storage(&resource, current.value().clone());
-            let patched = patched(&resource, kind, &shown, &patch)?;
+            let patched = patched(resource.schema.as_ref(), kind, &shown, &patch)?;
             let mut patched = convert::to_storage(&resource, patched);
             strategy.set_defaults(&mut patched);
             Ok(patched)
@@ -35,26 +35,26 @@ impl Registry {
     }
 }
 
-fn read(call: &Call) -> Result<Value, Status> {
+pub(crate) fn read(call: &Call) -> Result<Value, Status> {
     match &call.body {
         Body::Value(value) => Ok(value.clone()),
-        Body::Json(bytes) => decode::json(bytes).map_err(|why| Status::bad_request(format!("error decoding patch: {why}"))),
+        Body::Json(bytes) => {
+            decode::json(bytes).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
+        }
         Body::Yaml(bytes) => decode::yaml(bytes),
     }
 }
 
-fn patched(
-    resource: &crate::resources::Resource,
+/// `current` with `patch` applied; `schema` is what strategic patches go by.
+pub(crate) fn patched(
+    schema: Option<&Schema>,
     kind: PatchType,
     current: &Value,
     patch: &Value,
 ) -> Result<Value, Status> {
-    match kind {
-        PatchType::Json => Ok(json_patch(current, patch)?),
-        PatchType::Strategic => {
-            let schema = resource.schema.as_ref().ok_or_else(|| Status::internal("no schema"))?;
-            Ok(strategic_merge_patch(schema.root(), current, patch)?)
-        }
-        PatchType::Merge | PatchType::Apply => Ok(merge_patch(current, patch)?),
+    match (kind, schema) {
+        (PatchType::Json, _) => Ok(json_patch(current, patch)?),
+        (PatchType::Strategic, Some(schema)) => Ok(strategic_merge_patch(current, patch, schema.root())?),
+        _ => Ok(merge_patch(current, patch)),
     }
 }

@@ -26,7 +26,8 @@ impl Selection {
     pub(crate) fn new(resource: &Arc<Resource>, request: &Request) -> Result<Self, Status> {
         let options = &request.options;
         let labels = Selector::parse(&options.label_selector).map_err(|e| Status::bad_request(e.0))?;
-        let mut fields = FieldSelector::parse(&options.field_selector).map_err(|e| Status::bad_request(e.0))?;
+        let mut fields =
+            FieldSelector::parse(&options.field_selector).map_err(|e| Status::bad_request(e.0))?;
         check_fields(resource, &fields)?;
         if !request.name.is_empty() {
             fields = FieldSelector::parse(&format!("metadata.name={}", request.name))
@@ -61,7 +62,7 @@ impl Selection {
                 .iter()
                 .find(|(name, _)| *name == field)
                 .map(|(_, value)| value.as_ref())
-                .or_else(|| custom.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_ref()))
+                .or_else(|| custom.iter().find(|(name, _)| *name == field).map(|(_, value)| value.as_ref()))
                 .unwrap_or(""),
         })
     }
@@ -89,7 +90,8 @@ fn check_fields(resource: &Resource, fields: &FieldSelector) -> Result<(), Statu
 
 /// The `jsonPath`s of a custom resource's `selectableFields`, without their leading dot.
 fn custom_paths(resource: &Resource) -> impl Iterator<Item = &str> {
-    let fields = resource.custom.as_ref().map_or(&[][..], |custom| custom.version.array_at(&["selectableFields"]));
+    let fields =
+        resource.custom.as_ref().map_or(&[][..], |custom| custom.version.array_at(&["selectableFields"]));
     fields.iter().map(|field| field.str_at(&["jsonPath"]).trim_start_matches('.'))
 }
 

@@ -42,12 +42,7 @@ impl Registry {
     }
 
     /// Deletes the key if its revision still is `expected`; answers the deletion's revision.
-    pub(crate) async fn remove(
-        &self,
-        call: &Call,
-        key: Arc<str>,
-        expected: u64,
-    ) -> Result<u64, WriteError> {
+    pub(crate) async fn remove(&self, call: &Call, key: Arc<str>, expected: u64) -> Result<u64, WriteError> {
         let txn = Txn {
             checks: vec![Check { key: key.clone(), mod_revision: expected }],
             writes: vec![Write::Delete { key }],

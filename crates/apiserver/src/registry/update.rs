@@ -139,7 +139,8 @@ impl Registry {
             return Err(call.conflict(OPTIMISTIC_LOCK));
         }
         if given == 0 {
-            let conditional = !call.resource.strategy.allow_unconditional_update() || call.resource.custom.is_some();
+            let conditional =
+                !call.resource.strategy.allow_unconditional_update() || call.resource.custom.is_some();
             if conditional && matches!(call.request.verb, Verb::Update) {
                 let mut errors = FieldErrors::new();
                 let path = FieldPath::new("metadata").child("resourceVersion");

@@ -44,8 +44,12 @@ impl Registry {
         if token.is_empty() {
             return Err(Status::bad_request("token is required for TokenReview in authentication"));
         }
-        let audiences: Vec<String> =
-            review.array_at(&["spec", "audiences"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let audiences: Vec<String> = review
+            .array_at(&["spec", "audiences"])
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         review.set(&["status"], self.tokens.review(&*self.cache, &token, &audiences).await);
         Ok(review)
     }
@@ -69,7 +73,12 @@ impl Registry {
                 subresource: asked.str_at(&["subresource"]),
                 name: asked.str_at(&["name"]),
                 namespace: asked.str_at(&["namespace"]),
-                ..Attributes::resource(user, asked.str_at(&["verb"]), asked.str_at(&["group"]), asked.str_at(&["resource"]))
+                ..Attributes::resource(
+                    user,
+                    asked.str_at(&["verb"]),
+                    asked.str_at(&["group"]),
+                    asked.str_at(&["resource"]),
+                )
             },
             (None, Some(asked)) => Attributes::path(user, asked.str_at(&["verb"]), asked.str_at(&["path"])),
             (None, None) => return value!({"allowed": false}),

@@ -18,9 +18,10 @@ pub(crate) async fn watch(registry: &Arc<Registry>, call: &Call) -> Result<Watch
     let selection = Selection::new(&call.resource, &call.request)?;
     options::check_list(given, true)?;
     let start = start(registry, call).await?;
-    let seconds = given.timeout_seconds.filter(|seconds| *seconds > 0).unwrap_or_else(|| {
-        DEFAULT_TIMEOUT_SECONDS + rand::random::<u64>() % DEFAULT_TIMEOUT_SECONDS
-    });
+    let seconds = given
+        .timeout_seconds
+        .filter(|seconds| *seconds > 0)
+        .unwrap_or_else(|| DEFAULT_TIMEOUT_SECONDS + rand::random::<u64>() % DEFAULT_TIMEOUT_SECONDS);
     let cache = registry.cache.by_prefix(&call.resource.prefix);
     let timeout = Duration::from_secs(seconds);
     let watcher = Watcher::start(&registry.cache, cache, Box::new(selection), start, timeout).await?;

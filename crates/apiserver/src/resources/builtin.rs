@@ -18,7 +18,8 @@ pub fn builtin() -> Arc<ResourceTable> {
             for group in catalog.groups() {
                 for version in &group.versions {
                     let of_version = version.resources.iter();
-                    resources.extend(of_version.map(|known| Arc::new(resource(catalog, group, version, known))));
+                    resources
+                        .extend(of_version.map(|known| Arc::new(resource(catalog, group, version, known))));
                 }
             }
             Arc::new(ResourceTable::new(resources))
@@ -26,12 +27,7 @@ pub fn builtin() -> Arc<ResourceTable> {
         .clone()
 }
 
-fn resource(
-    catalog: &Catalog,
-    group: &Group,
-    version: &GroupVersion,
-    known: &catalog::Resource,
-) -> Resource {
+fn resource(catalog: &Catalog, group: &Group, version: &GroupVersion, known: &catalog::Resource) -> Resource {
     let (storage_group, storage_version) = storage(group, known.name);
     Resource {
         gvr: GroupVersionResource::new(version.group, version.version, known.name),
@@ -53,7 +49,10 @@ fn resource(
             })
             .collect(),
         prefix: key_prefix(storage_group, known.name).into(),
-        storage: GroupVersionKind { kind: known.kind.kind.clone(), ..GroupVersionKind::new(storage_group, storage_version, "") },
+        storage: GroupVersionKind {
+            kind: known.kind.kind.clone(),
+            ..GroupVersionKind::new(storage_group, storage_version, "")
+        },
         schema: catalog.schema(&known.kind),
         strategy: drydock_kinds::strategy(storage_group, known.name),
         storage_version_hash: known.storage_version_hash.to_owned(),

@@ -70,9 +70,15 @@ impl Allocators {
         let mut pool = self.pool.lock();
         let Some(pool) = pool.as_mut() else { return };
         let kept = new.map(service::addresses_of).unwrap_or_default();
-        service::addresses_of(old).iter().filter(|ip| !kept.contains(ip)).for_each(|ip| pool.release_address(*ip));
+        service::addresses_of(old)
+            .iter()
+            .filter(|ip| !kept.contains(ip))
+            .for_each(|ip| pool.release_address(*ip));
         let kept = new.map(service::ports_of).unwrap_or_default();
-        service::ports_of(old).iter().filter(|port| !kept.contains(port)).for_each(|port| pool.release_port(*port));
+        service::ports_of(old)
+            .iter()
+            .filter(|port| !kept.contains(port))
+            .for_each(|port| pool.release_port(*port));
     }
 
     pub(crate) fn release_object(&self, resource: &Resource, old: &Value) {

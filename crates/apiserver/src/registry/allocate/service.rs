@@ -115,7 +115,8 @@ fn keep_allocated(service: &mut Value, old: &Value) {
     if TYPES_WITH_PORTS.contains(&kind(service)) && TYPES_WITH_PORTS.contains(&kind(old)) {
         keep_node_ports(service, old);
         let health = ["spec", "healthCheckNodePort"];
-        if service.i64_at(&health).unwrap_or(0) == 0 && needs_health_port(service)
+        if service.i64_at(&health).unwrap_or(0) == 0
+            && needs_health_port(service)
             && let Some(port) = old.i64_at(&health)
         {
             service.set(&health, port);
@@ -132,8 +133,7 @@ fn keep_node_ports(service: &mut Value, old: &Value) {
         .map(|port| {
             let mut port = port.clone();
             let same = |other: &&Value| {
-                other.i64_at(&["port"]) == port.i64_at(&["port"])
-                    && protocol(other) == protocol(&port)
+                other.i64_at(&["port"]) == port.i64_at(&["port"]) && protocol(other) == protocol(&port)
             };
             let known = old.array_at(&["spec", "ports"]).iter().find(same);
             let node_port = known.and_then(|known| known.i64_at(&["nodePort"])).unwrap_or(0);
@@ -279,7 +279,10 @@ fn give_ports(
                 reserved.ports.push(free);
                 port.set(&["nodePort"], free);
             }
-            Err(_) => errors.internal(&FieldPath::new("spec").child("ports"), "failed to allocate a nodePort: range is full"),
+            Err(_) => errors.internal(
+                &FieldPath::new("spec").child("ports"),
+                "failed to allocate a nodePort: range is full",
+            ),
         }
     }
     if !ports.is_empty() {

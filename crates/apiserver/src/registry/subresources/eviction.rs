@@ -40,7 +40,8 @@ impl Registry {
             dry_run: call.request.options.dry_run.clone(),
             ..Options::default()
         };
-        let request = Request { verb: Verb::Delete, subresource: String::new(), options, ..call.request.clone() };
+        let request =
+            Request { verb: Verb::Delete, subresource: String::new(), options, ..call.request.clone() };
         let mut delete = self.sub_call(call, call.resource.clone(), request);
         self.delete_object(&mut delete, pod).await.map(drop)
     }
@@ -64,7 +65,9 @@ impl Registry {
         if tolerates_unready(budget, pod) {
             return Ok(());
         }
-        let Some(resource) = self.resources.find("policy", "v1", "poddisruptionbudgets") else { return Ok(()) };
+        let Some(resource) = self.resources.find("policy", "v1", "poddisruptionbudgets") else {
+            return Ok(());
+        };
         let request = Request {
             verb: Verb::Update,
             resource: GroupVersionResource::new("policy", "v1", "poddisruptionbudgets"),
@@ -110,9 +113,10 @@ fn covers(budget: &Object, pod: &Object) -> bool {
 
 /// A pod that is not ready may go when its budget is met without it, or says so.
 fn tolerates_unready(budget: &Object, pod: &Object) -> bool {
-    let is_ready = pod.array_at(&["status", "conditions"]).iter().any(|condition| {
-        condition.str_at(&["type"]) == "Ready" && condition.str_at(&["status"]) == "True"
-    });
+    let is_ready = pod
+        .array_at(&["status", "conditions"])
+        .iter()
+        .any(|condition| condition.str_at(&["type"]) == "Ready" && condition.str_at(&["status"]) == "True");
     if is_ready {
         return false;
     }
@@ -149,7 +153,11 @@ fn disrupted(budget: &Object, pod: &str, now: &str) -> Result<Value, Status> {
 fn refused(_budget: &Object, text: String, retry_after_seconds: u32) -> Status {
     let message = "Cannot evict pod as it would violate the pod's disruption budget.";
     Status::new(429, Reason::TooManyRequests, message).with_details(StatusDetails {
-        causes: vec![StatusCause { reason: "DisruptionBudget".to_owned(), message: text, field: String::new() }],
+        causes: vec![StatusCause {
+            reason: "DisruptionBudget".to_owned(),
+            message: text,
+            field: String::new(),
+        }],
         retry_after_seconds,
         ..StatusDetails::default()
     })

@@ -40,7 +40,8 @@ pub(crate) fn narrow(resource: &Resource, subresource: &str, new: &mut Value, ol
         "status" => keep_all_but(resource, new, old, &["status"]),
         "approval" => keep_all_but(resource, new, old, &["status"]),
         "finalize" => {
-            let finalizers = new.at(&["spec", "finalizers"]).cloned().unwrap_or(Value::Array(Default::default()));
+            let finalizers =
+                new.at(&["spec", "finalizers"]).cloned().unwrap_or(Value::Array(Default::default()));
             keep_all_but(resource, new, old, &[]);
             new.set(&["spec", "finalizers"], finalizers);
         }

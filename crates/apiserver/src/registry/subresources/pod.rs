@@ -41,8 +41,7 @@ impl Registry {
         if binding.name() != call.request.name {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
-        let errors = drydock_kinds::validate_binding(binding);
-        if errors.is_empty() { Ok(()) } else { Err(Status::invalid("", "Binding", binding.name(), &errors)) }
+        Ok(())
     }
 }
 
@@ -72,9 +71,12 @@ fn bound(pod: &Arc<Object>, binding: &Value, now: &str) -> Result<Value, Status>
             pod.set(&["metadata", field, key], text.clone());
         }
     }
-    set_condition(&mut pod, value!({
-        "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
-    }));
+    set_condition(
+        &mut pod,
+        value!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+        }),
+    );
     Ok(pod)
 }
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use drydock_client::{PatchType, Reply, Verb};
-use drydock_machinery::patch::{json_patch, merge_patch, strategic_merge_patch};
+use drydock_client::{Reply, Verb};
 use drydock_machinery::selector::Selector;
-use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Status, Value, value};
 
 use super::super::update::Updated;
-use super::super::{Body, Call, Done, Registry, decode};
+use super::super::{Call, Done, Registry, decode, patch};
 use super::put;
 use crate::resources::Resource;
+
+const SCALE: GroupVersionKind = GroupVersionKind::new("autoscaling", "v1", "Scale");
 
 /// Where a kind keeps what a Scale shows, as dotted paths.
 struct Paths {
@@ -69,23 +70,11 @@ impl Registry {
                 Ok(Box::new(move |_| Ok(scale.clone())))
             }
             Verb::Patch(kind) => {
-                let patch = match &call.body {
-                    Body::Value(value) => value.clone(),
-                    Body::Json(bytes) => decode::json(bytes).map_err(Status::bad_request)?,
-                    Body::Yaml(bytes) => decode::yaml(bytes)?,
-                };
+                let patch = patch::read(call)?;
+                let schema = drydock_machinery::Catalog::builtin().schema(&SCALE);
                 Ok(Box::new(move |current| {
                     let scale = scale_of(&resource, current)?;
-                    Ok(match kind {
-                        PatchType::Json => json_patch(&scale, &patch)?,
-                        PatchType::Strategic => {
-                            let kind = drydock_machinery::GroupVersionKind::new("autoscaling", "v1", "Scale");
-                            let schema = drydock_machinery::Catalog::builtin().schema(&kind);
-                            let schema = schema.ok_or_else(|| Status::internal("no schema of Scale"))?;
-                            strategic_merge_patch(schema.root(), &scale, &patch)?
-                        }
-                        PatchType::Merge | PatchType::Apply => merge_patch(&scale, &patch)?,
-                    })
+                    patch::patched(schema.as_ref(), kind, &scale, &patch)
                 }))
             }
             verb => Err(call.method_not_supported(super::verb_name(verb))),
@@ -157,7 +146,11 @@ fn selector_text(object: &Object) -> Result<String, Status> {
 fn paths(resource: &Resource) -> Result<Paths, Status> {
     let split = |path: &str| path.trim_start_matches('.').split('.').map(str::to_owned).collect();
     let Some(custom) = &resource.custom else {
-        return Ok(Paths { spec_replicas: split("spec.replicas"), status_replicas: split("status.replicas"), selector: None });
+        return Ok(Paths {
+            spec_replicas: split("spec.replicas"),
+            status_replicas: split("status.replicas"),
+            selector: None,
+        });
     };
     let scale = custom.version.at(&["subresources", "scale"]);
     let scale = scale.ok_or_else(|| Status::internal("the resource has no scale subresource"))?;

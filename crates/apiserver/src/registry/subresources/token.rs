@@ -11,15 +11,11 @@ impl Registry {
         let mut request = decode::object(call)?;
         meta::match_namespace(call, &mut request)?;
         let account = self.current(call).ok_or_else(|| call.not_found())?;
-        if !matches!(request.name(), "" | name if name == account.name()) {
+        if !request.name().is_empty() && request.name() != account.name() {
             let mut errors = FieldErrors::new();
             let path = FieldPath::new("metadata").child("name");
             errors.invalid(&path, request.name(), "must match the service account name");
             return Err(Status::invalid("authentication.k8s.io", "TokenRequest", request.name(), &errors));
-        }
-        let errors = drydock_kinds::validate_token_request(&request);
-        if !errors.is_empty() {
-            return Err(Status::invalid("authentication.k8s.io", "TokenRequest", "", &errors));
         }
         let bound = request.at(&["spec", "boundObjectRef"]).filter(|bound| !bound.is_null()).cloned();
         let bound = match bound {
