@@ -62,7 +62,11 @@ fn quantities(
     disk: String,
     max_pods: u32,
 ) -> BTreeMap<String, String> {
-    let cpu = if cpu_millis % 1000 == 0 { (cpu_millis / 1000).to_string() } else { format!("{cpu_millis}m") };
+    let cpu = if cpu_millis.is_multiple_of(1000) {
+        (cpu_millis / 1000).to_string()
+    } else {
+        format!("{cpu_millis}m")
+    };
     let mut out = BTreeMap::from([
         ("cpu".to_owned(), cpu),
         ("memory".to_owned(), format!("{}Ki", memory / 1024)),

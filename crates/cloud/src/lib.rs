@@ -17,6 +17,8 @@ pub mod ccm;
 mod pools;
 mod records;
 mod spec;
+#[cfg(test)]
+mod testing;
 
 pub use agents::{AgentError, AgentSpec, NodeAgents};
 pub use capacity::{NodeResources, Reservation, node_resources};

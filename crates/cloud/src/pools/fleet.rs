@@ -6,7 +6,7 @@ use drydock_cloud_api::{Instance, InstanceState};
 use jiff::Timestamp;
 
 use super::Want;
-use crate::{MachinePhase, MachineRecord};
+use crate::{MachinePhase, MachineRecord, PoolSpec};
 
 /// A machine on record.
 #[derive(Clone, Debug)]
@@ -88,8 +88,15 @@ pub(super) fn plan(want: &Want, machines: &[&Machine], is_ready: impl Fn(&str) -
         Want::Keep(spec) => spec.size as usize,
         Want::Delete(_) => 0,
     };
-    let current: Vec<&Machine> = machines.iter().copied().filter(|machine| machine.is_current()).collect();
     let mut plan = Plan::default();
+    let mut current = Vec::new();
+    for machine in machines.iter().copied().filter(|machine| machine.is_current()) {
+        if want.spec().is_some_and(|spec| is_outdated(machine, spec)) {
+            plan.drop.push(machine.record.client_token.clone());
+        } else {
+            current.push(machine);
+        }
+    }
     if current.len() <= size {
         plan.add = u32::try_from(size - current.len()).unwrap_or(0);
         return plan;
@@ -104,12 +111,16 @@ pub(super) fn plan(want: &Want, machines: &[&Machine], is_ready: impl Fn(&str) -
     plan
 }
 
+/// Not yet made, and no longer wanted as it is on record.
+fn is_outdated(machine: &Machine, spec: &PoolSpec) -> bool {
+    let record = &machine.record;
+    let elsewhere = !spec.zones.is_empty() && !spec.zones.contains(&record.zone);
+    record.phase == MachinePhase::Wanted
+        && (record.instance_type != spec.instance_type || record.version != spec.version || elsewhere)
+}
+
 /// Those that go first: not yet made, then not ready, then of the fullest zone, then the youngest.
-fn victims<'a>(
-    mut current: Vec<&'a Machine>,
-    size: usize,
-    is_ready: impl Fn(&str) -> bool,
-) -> Vec<&'a Machine> {
+fn victims(mut current: Vec<&Machine>, size: usize, is_ready: impl Fn(&str) -> bool) -> Vec<&Machine> {
     let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
     for machine in &current {
         *zones.entry(&machine.record.zone).or_default() += 1;
@@ -142,7 +153,6 @@ pub(super) fn emptiest_zone<'a>(zones: &'a [String], used: &BTreeMap<String, usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PoolSpec;
     use std::sync::Arc;
 
     fn machine(token: &str, phase: MachinePhase, zone: &str, age: i64) -> Machine {
@@ -176,7 +186,7 @@ mod tests {
         ];
         let all: Vec<&Machine> = machines.iter().collect();
         let at = |size| {
-            let want = Want::Keep(Arc::new(PoolSpec::new("p", size, "m", "v")));
+            let want = Want::Keep(Arc::new(PoolSpec::new("p", size, "m", "")));
             let plan = plan(&want, &all, |node| node != "sick-b");
             (plan.add, plan.drop.join(" "), plan.drain.join(" "))
         };

@@ -24,10 +24,11 @@ impl Trouble {
     /// One more failure.
     pub(super) fn again(before: Option<&Self>, cause: Cause, clock: &Clock) -> Self {
         let failures = before.map_or(0, |before| before.failures);
-        let delay = cause
-            .hopeless
-            .then_some(HOPELESS_DELAY)
-            .unwrap_or_else(|| FIRST_DELAY.saturating_mul(1 << failures.min(10)).min(LAST_DELAY));
+        let delay = if cause.hopeless {
+            HOPELESS_DELAY
+        } else {
+            FIRST_DELAY.saturating_mul(1 << failures.min(10)).min(LAST_DELAY)
+        };
         let now = clock.now();
         let delay = cause.retry_after.map_or(delay, |asked| asked.max(delay));
         let since = before.filter(|before| before.reason.code == cause.code).map_or(now, |b| b.reason.since);
