@@ -23,10 +23,13 @@ pub mod names;
 pub mod names_validation;
 pub mod object;
 pub mod openapi;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+#[cfg(test)]
+mod test_schema;
 pub mod value;
 
 pub use catalog::Catalog;
