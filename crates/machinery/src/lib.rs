@@ -16,6 +16,7 @@ pub mod __private {
     pub use serde_json::json;
 }
 
+pub mod apply;
 pub mod names;
 pub mod names_validation;
 pub mod object;
