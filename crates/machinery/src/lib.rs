@@ -17,6 +17,9 @@ pub mod __private {
 }
 
 pub mod apply;
+pub mod catalog;
+pub mod decode;
+pub mod defaults;
 pub mod names;
 pub mod names_validation;
 pub mod object;
@@ -29,6 +32,7 @@ pub mod status;
 mod test_schema;
 pub mod value;
 
+pub use catalog::Catalog;
 pub use names::{GroupVersionKind, GroupVersionResource};
 pub use object::{Object, ObjectMeta};
 pub use schema::Schema;

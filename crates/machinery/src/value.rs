@@ -254,6 +254,12 @@ impl Map {
         map
     }
 
+    /// Takes entries that are sorted by key, without duplicates.
+    pub(crate) fn from_sorted(entries: EcoVec<(Key, Value)>) -> Self {
+        debug_assert!(entries.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        Self { entries }
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }

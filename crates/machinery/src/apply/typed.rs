@@ -1,7 +1,7 @@
 //! The schema form as structured-merge-diff sees it: scalars, lists and maps, each atomic or not.
 
 use super::path::PathElement;
-use crate::schema::{Field, ListType, Shape, StringFormat, TypeRef};
+use crate::schema::{Field, ListType, Presence, Shape, StringFormat, TypeRef};
 use crate::value::{Key, Map, Value};
 
 /// The type of a value.
@@ -153,8 +153,7 @@ fn default_of(item: Ty<'_>, key: &str) -> Option<Value> {
     if let Some(default) = &field.default {
         return Some(default.clone());
     }
-    let always_written = field.required && field.proto.as_ref().is_some_and(|proto| !proto.optional);
-    if !always_written {
+    if field.presence != Presence::Always {
         return None;
     }
     match ty.with(field.ty).shape() {
