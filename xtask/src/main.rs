@@ -19,7 +19,7 @@ usage: cargo xtask COMMAND
   test [--no-localstack]       install what the tests need, run all of them, clean up
   fidelity [--bless] [CASE..]  replay the recorded conversations against a fresh cluster
   bench [ARGS..]               measure; see `cargo xtask bench --help`
-  schema SOURCES..             write the catalog of built-in types; see docs/catalog.md
+  schema --go DIR ..           write the catalog of built-in types anew; see docs/catalog.md
   tidy                         check what the compiler does not: layering, file sizes, paths
 ";
 

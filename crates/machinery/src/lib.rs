@@ -16,14 +16,21 @@ pub mod __private {
     pub use serde_json::json;
 }
 
+pub mod apply;
 pub mod catalog;
+pub mod decode;
+pub mod defaults;
 pub mod names;
 pub mod names_validation;
 pub mod object;
+pub mod openapi;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+#[cfg(test)]
+mod test_schema;
 pub mod value;
 
 pub use catalog::Catalog;
