@@ -16,8 +16,10 @@ pub mod __private {
     pub use serde_json::json;
 }
 
+pub mod apply;
 pub mod catalog;
 pub mod decode;
+pub mod defaults;
 pub mod names;
 pub mod names_validation;
 pub mod object;

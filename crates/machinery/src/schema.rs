@@ -9,7 +9,7 @@
 //!
 //! Deliberately absent: what a kind does across its fields. That is the kind's strategy in `drydock-kinds`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ecow::EcoString;
 
@@ -23,6 +23,8 @@ pub struct TypeId(pub u32);
 #[derive(Debug, Default)]
 pub struct TypeTable {
     pub types: Vec<Type>,
+    /// Whether there is a default at or below each type; made on first use.
+    defaulted: OnceLock<Box<[bool]>>,
 }
 
 /// The schema of one kind: a root in a table.
@@ -168,6 +170,45 @@ pub struct Proto {
 impl Schema {
     pub fn root(&self) -> TypeRef<'_> {
         TypeRef { table: &self.table, id: self.root }
+    }
+}
+
+impl TypeTable {
+    pub fn new(types: Vec<Type>) -> Self {
+        Self { types, defaulted: OnceLock::new() }
+    }
+
+    /// Whether values of this type, or anything in them, can have a default. The table must be complete by now.
+    pub(crate) fn has_defaults(&self, id: TypeId) -> bool {
+        let defaulted = self.defaulted.get_or_init(|| {
+            let mut known = vec![false; self.types.len()].into_boxed_slice();
+            // Types refer to each other in circles: repeat until nothing changes.
+            loop {
+                let before = known.iter().filter(|known| **known).count();
+                for i in 0..known.len() {
+                    known[i] = known[i] || self.types[i].defaults_directly(&known);
+                }
+                if known.iter().filter(|known| **known).count() == before {
+                    break known;
+                }
+            }
+        });
+        defaulted.get(id.0 as usize).copied().unwrap_or(false)
+    }
+}
+
+impl Type {
+    /// Whether this type has a default of its own, or a part that is `known` to have one.
+    fn defaults_directly(&self, known: &[bool]) -> bool {
+        let is_known = |id: &TypeId| known[id.0 as usize];
+        let own = self.source.as_ref().is_some_and(|source| source.get("default").is_some());
+        own || match &self.shape {
+            Shape::Struct(fields) => {
+                fields.fields.iter().any(|field| field.default.is_some() || is_known(&field.ty))
+            }
+            Shape::Map { value: inner, .. } | Shape::List { item: inner, .. } => is_known(inner),
+            _ => false,
+        }
     }
 }
 
