@@ -118,7 +118,7 @@ pub struct LaunchRequest {
 }
 
 /// What all instances of a pool share.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolRequest {
     pub cluster: ClusterRef,
     pub node_pool: String,
@@ -145,7 +145,8 @@ pub trait Instances: Send + Sync {
     /// pool's instances.
     async fn release_pool(&self, cluster: &ClusterRef, node_pool: &str) -> Result<(), CloudError>;
 
-    /// Removes what all pools of a cluster share. Succeeds when nothing is left. Does not touch instances.
+    /// Removes what all pools of a cluster share, and what is left of its pools. Succeeds when nothing is left. Does not
+    /// touch instances.
     ///
     /// # Errors
     /// `InUse` while instances that use it are still shutting down: ask again.

@@ -39,12 +39,19 @@ pub use layers::{Call, CallCount, CloudMetrics, Faults, Layer, Layers, Operation
 
 /// A cloud.
 pub trait CloudProvider: Send + Sync + 'static {
-    /// `mock`, `aws`, `azure`, `gcp`. Also the scheme of its provider ids, by [`CloudProvider::provider_id_scheme`].
+    /// `mock`, `aws`, `azure`, `gcp`. Mostly the scheme of its provider ids, too.
     fn name(&self) -> &'static str;
 
     /// What stands before `://` in `spec.providerID`: `aws`, `azure`, `gce`, `mock`.
     fn provider_id_scheme(&self) -> &'static str {
         self.name()
+    }
+
+    /// The cloud's own id in a `spec.providerID` of this provider: what follows the last slash, as with most clouds.
+    fn instance_id(&self, provider_id: &str) -> Option<String> {
+        let rest = provider_id.strip_prefix(self.provider_id_scheme())?.strip_prefix("://")?;
+        let id = rest.rsplit('/').next()?;
+        (!id.is_empty()).then(|| id.to_owned())
     }
 
     fn instances(&self) -> Option<Arc<dyn Instances>> {

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{GroupVersionResource, Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::Clock;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use parking_lot::Mutex;
 
-use crate::labels::Selector;
 use crate::{
     ApiResource, Client, ObjectList, Options, Reply, Request, Transport, Verb, WatchEvent, WatchStream,
 };
@@ -318,11 +318,8 @@ fn in_namespace(event: &WatchEvent, namespace: &str) -> bool {
     }
 }
 
-/// Equality requirements only: `a=b,c=d`.
 fn selected(object: &Object, options: &Options) -> bool {
-    let pairs = options.label_selector.split(',').filter_map(|pair| pair.split_once('='));
-    let wanted = pairs.map(|(key, value)| (key.into(), Value::from(value))).collect();
-    Selector::from_map(&wanted).matches(object.labels())
+    Selector::parse(&options.label_selector).is_ok_and(|selector| selector.matches(object.labels()))
 }
 
 fn set_condition(pod: &mut Value, kind: &str) {

@@ -12,8 +12,11 @@ use crate::CloudError;
 /// A layer that counts attempts and their wall time by provider, operation and outcome.
 #[derive(Debug, Default)]
 pub struct CloudMetrics {
-    counts: Mutex<BTreeMap<(&'static str, &'static str, &'static str), (u64, Duration)>>,
+    counts: Mutex<BTreeMap<Key, (u64, Duration)>>,
 }
+
+/// Provider, operation, outcome.
+type Key = (&'static str, &'static str, &'static str);
 
 /// One row of [`CloudMetrics::counts`].
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -40,6 +40,10 @@ impl CloudProvider for Layered {
         self.inner.provider_id_scheme()
     }
 
+    fn instance_id(&self, provider_id: &str) -> Option<String> {
+        self.inner.instance_id(provider_id)
+    }
+
     fn instances(&self) -> Option<Arc<dyn Instances>> {
         self.inner.instances().map(|inner| self.on(inner) as Arc<dyn Instances>)
     }

@@ -15,9 +15,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_client::labels::Selector;
 use drydock_client::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
 
 use crate::Context;
@@ -106,7 +106,7 @@ impl Deployments {
         let (namespace, name) = split_key(key);
         let Some(deployment) = self.deployments.get(namespace, name) else { return Ok(()) };
         let selector = selector(&deployment);
-        if selector.is_empty() {
+        if selector.is_everything() {
             return self.refuse_selecting_all(&deployment).await;
         }
         let claimer = Claimer {
@@ -173,7 +173,7 @@ impl Deployments {
 }
 
 fn selector(deployment: &Value) -> Selector {
-    Selector::from_label_selector(deployment.at(&["spec", "selector"]))
+    crate::util::selector(deployment.at(&["spec", "selector"]))
 }
 
 fn is_paused(deployment: &Value) -> bool {

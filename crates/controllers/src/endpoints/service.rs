@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use drydock_client::labels::Selector;
 use drydock_client::{Informer, WorkQueue};
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{Map, Object, ObjectMeta, Value, value};
 use jiff::Timestamp;
 
@@ -44,7 +44,7 @@ pub(super) fn watch_services_and_pods(services: &Arc<Informer>, pods: &Informer,
 pub(super) fn selector(service: &Value) -> Option<Selector> {
     let map = service.object_at(&["spec", "selector"]);
     let external = service.str_at(&["spec", "type"]) == "ExternalName";
-    (!map.is_empty() && !external).then(|| Selector::from_map(map))
+    (!map.is_empty() && !external).then(|| Selector::from_set(map))
 }
 
 pub(super) fn is_headless(service: &Value) -> bool {

@@ -8,9 +8,9 @@ mod status;
 
 use std::sync::Arc;
 
-use drydock_client::labels::Selector;
 use drydock_client::resources::{PODS, REPLICA_SETS, REPLICATION_CONTROLLERS};
 use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value};
 
 use crate::Context;
@@ -39,7 +39,7 @@ static REPLICA_SET: Flavor = Flavor {
     resource: REPLICA_SETS,
     group: "apps",
     kind: "ReplicaSet",
-    selector: |set| Selector::from_label_selector(set.at(&["spec", "selector"])),
+    selector: |set| crate::util::selector(set.at(&["spec", "selector"])),
     counts_terminating: true,
 };
 
@@ -50,7 +50,7 @@ static REPLICATION_CONTROLLER: Flavor = Flavor {
     kind: "ReplicationController",
     selector: |rc| match rc.object_at(&["spec", "selector"]) {
         map if map.is_empty() => Selector::nothing(),
-        map => Selector::from_map(map),
+        map => Selector::from_set(map),
     },
     counts_terminating: false,
 };

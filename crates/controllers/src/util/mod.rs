@@ -7,11 +7,11 @@ pub(crate) mod intstr;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod pod_control;
-pub(crate) mod quantity;
 
 use std::time::Duration;
 
 use drydock_machinery::Value;
+use drydock_machinery::selector::Selector;
 use jiff::Timestamp;
 
 /// Splits a `namespace/name` key; the namespace of cluster-scoped keys is "".
@@ -41,4 +41,9 @@ pub(crate) fn set_count(value: &mut Value, path: &[&str], count: i64) {
     } else {
         value.set(path, count);
     }
+}
+
+/// A `metav1.LabelSelector`, compiled; one that is invalid, which validation keeps out, matches nothing.
+pub(crate) fn selector(selector: Option<&Value>) -> Selector {
+    Selector::from_label_selector(selector).unwrap_or_else(|_| Selector::nothing())
 }

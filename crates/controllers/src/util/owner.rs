@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use drydock_client::labels::Selector;
 use drydock_client::{Client, Informer, PatchType};
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value, value};
 
 /// Name of the index by controller that [`index_by_controller`] adds.
