@@ -16,6 +16,7 @@ pub mod __private {
     pub use serde_json::json;
 }
 
+pub mod apply;
 pub mod catalog;
 pub mod decode;
 pub mod defaults;

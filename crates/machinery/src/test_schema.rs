@@ -9,9 +9,9 @@ use crate::value;
 use crate::value::Value;
 
 pub(crate) fn schema(source: Value) -> Schema {
-    let mut table = TypeTable::default();
-    let root = add(&mut table, &source);
-    Schema { table: Arc::new(table), root }
+    let mut types = Vec::new();
+    let root = add(&mut types, &source);
+    Schema { table: Arc::new(TypeTable::new(types)), root }
 }
 
 /// A few fields of `PodTemplate`, flattened to what tests need.
@@ -59,15 +59,15 @@ pub(crate) fn pod_like() -> Schema {
         "status": {"type": "object", "properties": {"phase": {"type": "string"}}}}}))
 }
 
-fn add(table: &mut TypeTable, source: &Value) -> TypeId {
-    let id = TypeId(u32::try_from(table.types.len()).unwrap());
-    table.types.push(Type { name: source.str_at(&["x-go"]).into(), shape: Shape::Any, source: None });
-    let shape = shape(table, source);
-    table.types[id.0 as usize].shape = shape;
+fn add(types: &mut Vec<Type>, source: &Value) -> TypeId {
+    let id = TypeId(u32::try_from(types.len()).unwrap());
+    types.push(Type { name: source.str_at(&["x-go"]).into(), shape: Shape::Any, source: None });
+    let shape = shape(types, source);
+    types[id.0 as usize].shape = shape;
     id
 }
 
-fn shape(table: &mut TypeTable, source: &Value) -> Shape {
+fn shape(types: &mut Vec<Type>, source: &Value) -> Shape {
     let atomic = source.str_at(&["x-kubernetes-map-type"]) == "atomic";
     match source.str_at(&["type"]) {
         "string" => Shape::String(StringFormat::Plain),
@@ -81,13 +81,13 @@ fn shape(table: &mut TypeTable, source: &Value) -> Shape {
                 "map" => ListType::Map { keys: keys.map(|key| key.as_str().unwrap().into()).collect() },
                 _ => ListType::Atomic,
             };
-            Shape::List { item: add(table, &source.object_at(&["items"]).clone().into()), list_type }
+            Shape::List { item: add(types, &source.object_at(&["items"]).clone().into()), list_type }
         }
         "object" => match source.get("additionalProperties") {
-            Some(value) => Shape::Map { value: add(table, value), atomic },
+            Some(value) => Shape::Map { value: add(types, value), atomic },
             None => {
                 let fields = source.object_at(&["properties"]).iter();
-                let fields = fields.map(|(name, source)| field(table, name, source)).collect();
+                let fields = fields.map(|(name, source)| field(types, name, source)).collect();
                 Shape::Struct(Struct { fields, atomic, ..Struct::default() })
             }
         },
@@ -95,20 +95,17 @@ fn shape(table: &mut TypeTable, source: &Value) -> Shape {
     }
 }
 
-fn field(table: &mut TypeTable, name: &str, source: &Value) -> Field {
+fn field(types: &mut Vec<Type>, name: &str, source: &Value) -> Field {
     let strategy = source.str_at(&["x-kubernetes-patch-strategy"]);
     Field {
         name: name.into(),
-        ty: add(table, source),
-        required: false,
-        nullable: false,
+        ty: add(types, source),
         default: source.get("default").cloned(),
-        enumeration: Vec::new(),
         patch: PatchStrategy {
             merge: strategy.contains("merge"),
             retain_keys: strategy.contains("retainKeys"),
             merge_key: source.get("x-kubernetes-patch-merge-key").and_then(Value::as_str).map(Into::into),
         },
-        proto: None,
+        ..Field::default()
     }
 }

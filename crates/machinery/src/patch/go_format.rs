@@ -25,6 +25,19 @@ pub fn go_type(value: &Value) -> &'static str {
     }
 }
 
+/// `encoding/json`, which escapes what HTML would misread.
+pub fn go_json(value: &Value) -> String {
+    let text = String::from_utf8_lossy(&value.to_json()).into_owned();
+    if !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return text;
+    }
+    text.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
 fn write_go(value: &Value, out: &mut String) -> fmt::Result {
     match value {
         Value::Null => out.write_str("<nil>"),
