@@ -1,2 +1,3 @@
-//! Drydock.
+//! `drydock`
+
 fn main() {}

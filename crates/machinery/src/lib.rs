@@ -23,6 +23,7 @@ pub mod defaults;
 pub mod names;
 pub mod names_validation;
 pub mod object;
+pub mod openapi;
 pub mod patch;
 pub mod quantity;
 pub mod schema;

@@ -3,8 +3,7 @@
 //!
 //! The corpus lies beside the repository, in `shared/fidelity`; without it there is nothing to compare with.
 
-mod shared;
-
+use crate::shared;
 use drydock_machinery::decode::{self, DecodeError, FieldValidation};
 use drydock_machinery::{Catalog, GroupVersionKind, ObjectMeta as _, Value};
 

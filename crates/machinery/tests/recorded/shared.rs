@@ -1,13 +1,11 @@
 //! Recorded answers of real servers, when they lie beside the repository.
 
-#![expect(unreachable_pub, reason = "shared by several test binaries")]
-
 use std::path::{Path, PathBuf};
 
 use drydock_machinery::Value;
 
 /// `shared/NAME` in a folder above this crate.
-pub fn folder(name: &str) -> Option<PathBuf> {
+pub(crate) fn folder(name: &str) -> Option<PathBuf> {
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let found = above.map(|dir| dir.join("shared").join(name)).find(|dir| dir.is_dir());
     if found.is_none() {
@@ -17,7 +15,7 @@ pub fn folder(name: &str) -> Option<PathBuf> {
 }
 
 /// All files below `dir` whose names end so.
-pub fn files(dir: &Path, suffix: &str) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path, suffix: &str) -> Vec<PathBuf> {
     let mut out = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -32,7 +30,7 @@ pub fn files(dir: &Path, suffix: &str) -> Vec<PathBuf> {
 }
 
 /// The first few places where two trees differ.
-pub fn difference(got: &Value, want: &Value) -> String {
+pub(crate) fn difference(got: &Value, want: &Value) -> String {
     let mut out = Vec::new();
     compare(got, want, "", &mut out);
     out.truncate(4);
