@@ -4,4 +4,5 @@
 //! operations, and what must become of them; [`database`] remembers. The same noun is the file name at every layer.
 
 pub mod database;
+pub mod doors;
 pub mod service;

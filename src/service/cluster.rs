@@ -138,7 +138,7 @@ impl Service {
             port: 0,
             state: ClusterState::Creating,
             reason: None,
-            revision: 1,
+            revision: operation::first_revision(),
             created_at: operation::now(),
             updated_at: operation::now(),
             nodes_wanted: 0,
