@@ -88,3 +88,12 @@ CREATE TABLE idempotency_key (
     operation_id TEXT NOT NULL,
     created_at TEXT NOT NULL
 ) STRICT;
+
+-- Machines that node pools want, as `drydock-cloud` describes them. A row is there before its machine is launched and
+-- until it is gone.
+CREATE TABLE machine (
+    cluster_uid TEXT NOT NULL REFERENCES cluster (uid) ON DELETE CASCADE,
+    client_token TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (cluster_uid, client_token)
+) STRICT;

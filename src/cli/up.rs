@@ -15,7 +15,7 @@ use super::client::Client;
 use super::cluster;
 use super::kubeconfig;
 use super::operation::{self, TimeoutArgs};
-use super::output::{self, text};
+use super::output;
 use super::progress::Progress;
 use super::serve::{ServeArgs, Signals, stop_server};
 
@@ -122,7 +122,6 @@ fn shell_word(word: &str) -> String {
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// What is shown of a cluster that `up` found is the same line as of one that it made.
 #[cfg(test)]
 mod tests {
     use super::*;

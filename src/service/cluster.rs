@@ -261,7 +261,7 @@ impl Service {
     pub async fn cluster_kubeconfig(&self, key: &ClusterKey, credential: Credential) -> Result<String> {
         let cluster = self.cluster_record(key).await?;
         refuse_deleting(&cluster)?;
-        let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().borrow().ready);
+        let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().ready);
         let Some(plane) = plane else {
             let reason = cluster.reason.unwrap_or_else(|| {
                 Reason::new("clusterStarting", format!("the control plane of {:?} is starting", cluster.name))

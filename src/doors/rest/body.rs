@@ -179,10 +179,7 @@ impl Fields {
                 findings.add(format!("{}{name}", self.path), "is required");
                 String::new()
             }
-            Some(other) => {
-                self.wrong(name, "a string", &other, findings);
-                String::new()
-            }
+            Some(other) => self.wrong(name, "a string", &other, findings).unwrap_or_default(),
         }
     }
 
