@@ -59,13 +59,8 @@ pub(crate) fn start(
 fn start_controllers(server: &ApiServer, informers: &SharedInformers, pki: &ClusterPki, tasks: &Tasks) {
     let of = server.clone();
     let client_for = Arc::new(move |name: &str| -> Client { of.client(service_account(name)) });
-    ControllerManager::start(&ManagerConfig {
-        client_for,
-        informers: informers.clone(),
-        tasks: tasks.clone(),
-        root_ca: pki.cluster.certificate_pem(),
-        disabled: Vec::new(),
-    });
+    let root_ca = pki.cluster.certificate_pem();
+    ControllerManager::start(&ManagerConfig::new(client_for, informers.clone(), tasks.clone(), root_ca));
 }
 
 fn start_cloud(
