@@ -23,7 +23,7 @@ pub(crate) fn write(discovery: &Value, out: &mut String) -> Result<()> {
     for group in groups {
         let name = group["name"].as_str().context("a group has no name")?;
         // What others installed on the recorded server is not built in.
-        if !(name.ends_with(".k8s.io") || !name.contains('.')) {
+        if name.contains('.') && !name.ends_with(".k8s.io") {
             continue;
         }
         for version in group["versions"].as_array().context("a group has no versions")? {

@@ -132,10 +132,19 @@ impl Writer<'_> {
         if let Some(unions) = definition.get("x-kubernetes-unions") {
             write!(out, " u={unions}")?;
         }
-        out.push('\n');
-        let Some(properties) = definition["properties"].as_object() else { return Ok(()) };
+        let Some(properties) = definition["properties"].as_object() else {
+            out.push('\n');
+            return Ok(());
+        };
         let fields = self.go.fields(name).context("no such Go struct")?;
         let required = definition["required"].as_array();
+        if let Some(names) = required
+            && !is_in_order(names, &fields)
+        {
+            let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+            write!(out, " r={}", names.join(","))?;
+        }
+        out.push('\n');
         for (name, schema) in properties {
             let go = fields.get(name).with_context(|| format!("Go has no field {name}"))?;
             let required = required.is_some_and(|names| names.contains(&name.as_str().into()));
@@ -166,6 +175,9 @@ impl Writer<'_> {
             default.is_some_and(|value| [json!(""), json!({}), json!(0), json!(false)].contains(value));
         if is_zero {
             flags.push('0');
+        }
+        if schema.get("$ref").is_some() {
+            flags.push('r');
         }
         if !flags.is_empty() {
             write!(out, " {flags}")?;
@@ -226,8 +238,10 @@ impl Writer<'_> {
         }
         if let Some(values) = schema["enum"].as_array() {
             let values: Vec<_> = values.iter().filter_map(Value::as_str).collect();
-            // No value contains a plus sign.
-            write!(text, "({})", values.join(",").replace(' ', "+"))?;
+            if values.iter().any(|value| value.contains(['_', ',', ')'])) {
+                bail!("{values:?} cannot be written");
+            }
+            write!(text, "({})", values.join(",").replace(' ', "_"))?;
         }
         Ok(text)
     }
@@ -237,6 +251,13 @@ impl Writer<'_> {
         let i = self.packages.keys().position(|known| known == package);
         Ok(format!("{}.{name}", letter(i.with_context(|| format!("unknown package {package}"))?)))
     }
+}
+
+/// Whether required fields are listed in the order of their numbers, as they are mostly.
+fn is_in_order(names: &[Value], fields: &BTreeMap<String, Field>) -> bool {
+    let number = |name: &Value| fields.get(name.as_str()?)?.proto.first().copied();
+    let numbers: Vec<_> = names.iter().map(number).collect();
+    names.len() < 2 || numbers.iter().all(Option::is_some) && numbers.is_sorted()
 }
 
 /// How the table marks the map type that a field declares.
@@ -251,6 +272,8 @@ fn map_type(schema: &Value) -> &'static str {
 fn scalar(schema: &Value) -> Result<&'static str> {
     Ok(match (schema["type"].as_str(), schema["format"].as_str()) {
         (Some("string"), None) => "s",
+        // Bytes are a list to Go; one field says so.
+        (Some("string"), Some("byte")) if schema["x-kubernetes-list-type"] == "atomic" => "Y",
         (Some("string"), Some("byte")) => "y",
         (Some("boolean"), None) => "b",
         (Some("integer"), Some("int32")) => "i",

@@ -25,6 +25,7 @@ use text::Text;
 pub struct Catalog {
     /// `1.36`
     version: &'static str,
+    source: &'static str,
     text: Text<'static>,
     table: Arc<TypeTable>,
     definitions: HashMap<EcoString, TypeId>,
@@ -47,11 +48,12 @@ impl Catalog {
         })
     }
 
-    fn read(text: &'static str) -> Result<Self, CatalogError> {
-        let text = Text::parse(text)?;
+    fn read(source: &'static str) -> Result<Self, CatalogError> {
+        let text = Text::parse(source)?;
         let types = types::build(&text)?;
         Ok(Self {
             version: text.version,
+            source,
             groups: resources::build(&text)?,
             table: Arc::new(types.table),
             definitions: types.definitions,
@@ -128,6 +130,11 @@ impl Catalog {
     pub fn resource_by_kind(&self, kind: &GroupVersionKind) -> Option<&Resource> {
         let mut resources = self.group_version(&kind.group, &kind.version)?.resources.iter();
         resources.find(|known| known.kind.kind == kind.kind)
+    }
+
+    /// The table that the catalog was read from.
+    pub(crate) fn source(&self) -> &'static str {
+        self.source
     }
 
     pub(crate) fn text(&self) -> &Text<'static> {

@@ -17,8 +17,16 @@ pub struct Group {
 pub struct GroupVersion {
     pub group: &'static str,
     pub version: &'static str,
+    api_version: &'static str,
     /// In the order of discovery.
     pub resources: Vec<Resource>,
+}
+
+impl GroupVersion {
+    /// `apps/v1`, or `v1` in the core group.
+    pub fn api_version(&self) -> &'static str {
+        self.api_version
+    }
 }
 
 /// What discovery says of a resource.
@@ -98,7 +106,8 @@ pub(super) fn build(text: &Text<'static>) -> Result<Vec<Group>, CatalogError> {
     let mut groups: Vec<Group> = Vec::new();
     for lines in &text.group_versions {
         let (group, version) = split_api_version(lines.group_version);
-        let mut built = GroupVersion { group, version, resources: Vec::new() };
+        let mut built =
+            GroupVersion { group, version, api_version: lines.group_version, resources: Vec::new() };
         for line in &lines.resources {
             add(line, &mut built).ok_or(CatalogError { line: 0, problem: "bad resource" })?;
         }

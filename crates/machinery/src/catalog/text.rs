@@ -34,6 +34,8 @@ pub(crate) struct Definition<'a> {
     pub(crate) atomic: bool,
     /// `x-kubernetes-unions` as JSON.
     pub(crate) unions: Option<&'a str>,
+    /// Required fields, where their order is not that of the numbers.
+    pub(crate) required: &'a str,
     pub(crate) fields: Vec<FieldLine<'a>>,
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct FieldLine<'a> {
     pub(crate) required: bool,
     /// OpenAPI v3 shows the type's zero value as default.
     pub(crate) zero_default: bool,
+    /// OpenAPI v3 refers to the type directly, as it does for fields without a description.
+    pub(crate) bare: bool,
     /// JSON.
     pub(crate) default: Option<&'a str>,
     pub(crate) patch_strategy: &'a str,
@@ -130,6 +134,7 @@ impl<'a> Definition<'a> {
                 None if word == "U" => out.unlisted = true,
                 None if word == "a" => out.atomic = true,
                 Some(("K", group_version)) => out.group_version = Some(group_version),
+                Some(("r", required)) => out.required = required,
                 Some(("u", unions)) => out.unions = Some(unions),
                 _ => return None,
             }
@@ -161,6 +166,7 @@ impl<'a> FieldLine<'a> {
                             '*' => out.pointer = true,
                             '!' => out.required = true,
                             '0' => out.zero_default = true,
+                            'r' => out.bare = true,
                             _ => return None,
                         }
                     }

@@ -180,7 +180,7 @@ fn well_known(name: &str) -> Option<Shape> {
 fn scalar_shape(scalar: &str) -> Option<Shape> {
     Some(match scalar {
         "s" => Shape::String(StringFormat::Plain),
-        "y" => Shape::String(StringFormat::Bytes),
+        "y" | "Y" => Shape::String(StringFormat::Bytes),
         "b" => Shape::Bool,
         "i" => Shape::Integer { bits: 32 },
         "l" => Shape::Integer { bits: 64 },
@@ -213,7 +213,7 @@ fn proto(line: &FieldLine<'_>, optional: bool) -> Result<Option<Proto>, CatalogE
 fn enumeration(expression: &'static str) -> Vec<EcoString> {
     match expression.strip_suffix(')').and_then(|rest| rest.split_once('(')) {
         Some((scalar, values)) if !scalar.starts_with(['[', '{', '@', '~']) => {
-            values.split(',').map(|value| value.replace('+', " ").into()).collect()
+            values.split(',').map(|value| value.replace('_', " ").into()).collect()
         }
         _ => Vec::new(),
     }
