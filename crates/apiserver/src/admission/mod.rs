@@ -123,6 +123,11 @@ impl AdmissionChain {
         Self { plugins: plugins.into() }
     }
 
+    /// What upstream's API server runs by default.
+    pub fn upstream(authorizer: &Arc<drydock_auth::Authorizer>) -> Self {
+        Self::new(default_plugins(authorizer))
+    }
+
     /// # Errors
     /// The first plugin's refusal.
     pub async fn admit(

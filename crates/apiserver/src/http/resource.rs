@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status};
 use http::Method;
@@ -11,6 +12,7 @@ use hyper::body::Incoming;
 use super::handler::Req;
 use super::negotiate::{self, Format, View, Wanted};
 use super::path::ResourcePath;
+use super::query::Query;
 use super::{Answer, body, encode, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
@@ -39,7 +41,12 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
         return super::pod_streams::log(&request, &call).await;
     }
     check_served(&call.resource, &call.request, asked.name())?;
-    let wanted = negotiate::accept(request.header(ACCEPT))?;
+    let accept = request.header(ACCEPT);
+    let wanted = if call.resource.custom.is_some() {
+        negotiate::accept_text(accept)?
+    } else {
+        negotiate::accept(accept)?
+    };
     check_view(&wanted, &call, asked)?;
     if asked.watch {
         return watch(&request, call, wanted).await;
@@ -71,20 +78,31 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 
 /// 403 comes before 404: what is not allowed is not told about.
 fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
-    let table = request.core.registry.resources.table();
-    let asked = asked_of_method(&request.parts.method, path, false);
-    let attributes = drydock_auth::Attributes {
-        version: &path.version,
-        subresource: &path.subresource,
-        name: &path.name,
-        namespace: &path.namespace,
-        ..drydock_auth::Attributes::resource(&request.user, asked.name(), &path.group, &path.resource)
-    };
+    let attributes = raw_attributes(&request.user, &request.parts.method, path, &request.query);
     request.core.authorize(&attributes)?;
+    let table = request.core.registry.resources.table();
     if !path.group.is_empty() && table.group(&path.group).is_none() {
         return Ok(body::page_not_found());
     }
     Err(no_such_resource())
+}
+
+/// What a request wants, by its path alone.
+pub(crate) fn raw_attributes<'a>(
+    user: &'a UserInfo,
+    method: &Method,
+    path: &'a ResourcePath,
+    query: &Query,
+) -> Attributes<'a> {
+    let watch = path.watch || (path.name.is_empty() && query.flag("watch") == Some(true));
+    let asked = asked_of_method(method, path, watch);
+    Attributes {
+        version: &path.version,
+        subresource: &path.subresource,
+        name: &path.name,
+        namespace: &path.namespace,
+        ..Attributes::resource(user, asked.name(), &path.group, &path.resource)
+    }
 }
 
 fn asked(request: &Req, path: &ResourcePath, _resource: &Resource) -> Asked {
@@ -224,6 +242,7 @@ fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
     match format {
         Format::Json => Body::Json(bytes),
         Format::Yaml => Body::Yaml(bytes),
+        Format::Protobuf => Body::Protobuf(bytes),
     }
 }
 
