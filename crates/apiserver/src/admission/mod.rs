@@ -123,7 +123,7 @@ impl AdmissionChain {
         Self { plugins: plugins.into() }
     }
 
-    /// What upstream's API server runs by default.
+    /// The plugins that are on by default upstream. Those that ask for rights ask `authorizer`.
     pub fn upstream(authorizer: &Arc<drydock_auth::Authorizer>) -> Self {
         Self::new(default_plugins(authorizer))
     }

@@ -1,8 +1,10 @@
 //! Resources that are not stored: access reviews, token reviews, bindings.
 
-use drydock_auth::reviews::{AccessReview, self_subject_review};
+use drydock_auth::reviews::{self, AccessReview};
+use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Reply, Verb};
 use drydock_machinery::{ObjectMeta, Status, Value};
+use drydock_runtime::clock::rfc3339;
 
 use super::{Call, Done, Registry, decode, meta};
 
@@ -20,10 +22,9 @@ impl Registry {
             }
             "tokenreviews" => self.authenticator.token_review(&*self.cache, object)?,
             "selfsubjectreviews" => {
-                let now = self.clock.now_rfc3339();
-                self_subject_review(&call.user, &call.resource.gvk.api_version(), &now)
+                let now = rfc3339(self.clock.now());
+                reviews::self_subject_review(&call.user, object.api_version(), &now)
             }
-            "selfsubjectrulesreviews" => self.authorizer.rules_review(&*self.cache, &call.user, object)?,
             "subjectaccessreviews" => self.review_access(AccessReview::Subject, object)?,
             "localsubjectaccessreviews" => {
                 self.review_access(AccessReview::Local { namespace: &call.request.namespace }, object)?
@@ -31,13 +32,39 @@ impl Registry {
             "selfsubjectaccessreviews" => {
                 self.review_access(AccessReview::Own { user: &call.user }, object)?
             }
+            "selfsubjectrulesreviews" => self.review_rules(&call.user, object)?,
             _ => return Err(call.method_not_supported("create")),
         };
         Ok(Done::created(Reply::Virtual(review)))
     }
 
+    async fn review_token(&self, mut review: Value) -> Result<Value, Status> {
+        let token = review.str_at(&["spec", "token"]).to_owned();
+        if token.is_empty() {
+            return Err(Status::bad_request("token is required for TokenReview in authentication"));
+        }
+        let audiences: Vec<String> = review
+            .array_at(&["spec", "audiences"])
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        review.set(&["status"], self.tokens.review(&*self.cache, &token, &audiences).await);
+        Ok(review)
+    }
+
     fn review_access(&self, kind: AccessReview<'_>, review: Value) -> Result<Value, Status> {
-        self.authorizer.access_review(&*self.cache, kind, review)
+        let authorize = |attributes: &Attributes<'_>| self.authorizer.authorize(&*self.cache, attributes);
+        reviews::access_review(&authorize, kind, review)
+    }
+
+    fn review_rules(&self, user: &UserInfo, mut review: Value) -> Result<Value, Status> {
+        let namespace = review.str_at(&["spec", "namespace"]).to_owned();
+        if namespace.is_empty() {
+            return Err(Status::bad_request("no namespace on request"));
+        }
+        review.set(&["status"], self.authorizer.rules(&*self.cache, user, &namespace));
+        Ok(review)
     }
 }
 

@@ -18,7 +18,7 @@ impl Registry {
         }
         request.set(&["metadata", "name"], account.name());
         request.set(&["metadata", "namespace"], account.namespace());
-        let answer = self.authenticator.tokens().issue(&*self.cache, &account, request)?;
+        let answer = self.tokens.issue(&*self.cache, &account, request).await?;
         Ok(Done::created(Reply::Virtual(answer)))
     }
 }
