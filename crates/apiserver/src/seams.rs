@@ -1,7 +1,7 @@
 //! What the API server needs from others, as traits.
 //!
-//! Who callers are and what they may do is `drydock-auth`'s, which the server uses directly; reaching kubelets is a
-//! trait that `drydock-node` implements and `drydock-client` owns.
+//! The composition root joins them: `drydock-auth` says who a caller is and what the caller may do, `drydock-node`
+//! reaches kubelets.
 
 use async_trait::async_trait;
 use drydock_auth::{Attributes, Decision, UserInfo};

@@ -20,7 +20,7 @@ impl Registry {
                 call.request.name = object.name().to_owned();
                 return self.bind(call, &object).await;
             }
-            "tokenreviews" => self.authenticator.token_review(&*self.cache, object)?,
+            "tokenreviews" => self.review_token(object).await?,
             "selfsubjectreviews" => {
                 let now = rfc3339(self.clock.now());
                 reviews::self_subject_review(&call.user, object.api_version(), &now)
