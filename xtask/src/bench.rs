@@ -8,5 +8,7 @@ use crate::process::{self, cargo};
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     process::run(Command::new(cargo()).args(["build", "--release", "--package", "drydock"]))?;
-    process::run(Command::new(cargo()).args(["run", "--release", "--package", "drydock-bench", "--"]).args(args))
+    process::run(
+        Command::new(cargo()).args(["run", "--release", "--package", "drydock-bench", "--"]).args(args),
+    )
 }

@@ -31,7 +31,6 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     replay(&corpus, &Tools::install()?, &cases, bless)
 }
 
-
 /// Runs `cases` (all when empty) and holds the outcome against the list.
 pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) -> Result<()> {
     let service = Service::start(&target_dir()?.join("debug/drydock"), "fidelity")?;
@@ -50,7 +49,8 @@ pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) 
 }
 
 fn judge(results: &BTreeMap<String, serde_json::Value>, all: bool, bless: bool) -> Result<()> {
-    let failed = |result: &serde_json::Value| result["failed"].as_object().is_some_and(|steps| !steps.is_empty());
+    let failed =
+        |result: &serde_json::Value| result["failed"].as_object().is_some_and(|steps| !steps.is_empty());
     let differ: BTreeSet<&str> =
         results.iter().filter(|(_, result)| failed(result)).map(|(case, _)| case.as_str()).collect();
     for (folder, (agree, total)) in tally(results, &differ) {

@@ -5,6 +5,7 @@
 mod bench;
 mod fidelity;
 mod process;
+mod schema;
 mod service;
 mod test;
 mod tidy;
@@ -18,6 +19,7 @@ usage: cargo xtask COMMAND
   test [--no-localstack]       install what the tests need, run all of them, clean up
   fidelity [--bless] [CASE..]  replay the recorded conversations against a fresh cluster
   bench [ARGS..]               measure; see `cargo xtask bench --help`
+  schema --go DIR ..           write the catalog of built-in types anew; see docs/catalog.md
   tidy                         check what the compiler does not: layering, file sizes, paths
 ";
 
@@ -29,6 +31,7 @@ fn main() -> Result<()> {
         ["test", rest @ ..] => test::run(rest),
         ["fidelity", rest @ ..] => fidelity::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["schema", rest @ ..] => schema::run(rest),
         ["tidy"] => tidy::run(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -38,7 +38,6 @@ impl Service {
         Ok(Self { binary: binary.to_owned(), child, folder, url })
     }
 
-
     /// Runs the CLI against this service.
     pub(crate) fn drydock(&self, args: &[&str]) -> Result<()> {
         run(Command::new(&self.binary).args(args).env("DRYDOCK_SERVER", &self.url))

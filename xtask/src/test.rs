@@ -13,8 +13,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     let tools = Tools::install()?;
     nextest()?;
     process::run(Command::new(cargo()).args(["build", "--package", "drydock"]))?;
-    let localstack =
-        if args.contains(&"--no-localstack") { None } else { Some(LocalStack::start()?) };
+    let localstack = if args.contains(&"--no-localstack") { None } else { Some(LocalStack::start()?) };
     let mut tests = Command::new(cargo());
     tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     if localstack.is_none() {
@@ -31,7 +30,6 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         }
     }
 }
-
 
 /// LocalStack, started by the project's own script; stopped when dropped.
 struct LocalStack;

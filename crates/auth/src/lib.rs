@@ -9,7 +9,20 @@
 //! Deliberately absent: HTTP. The API server turns requests into attributes, and decisions into statuses.
 
 pub mod attributes;
+pub mod authenticator;
+pub mod authorizer;
+pub mod bootstrap;
+pub mod impersonation;
+pub mod lookup;
+mod node;
+pub mod pki;
+pub mod rbac;
+pub mod reviews;
+pub mod tokens;
 pub mod user;
 
 pub use attributes::{Attributes, Decision};
+pub use authenticator::Authenticator;
+pub use authorizer::Authorizer;
+pub use lookup::Reader;
 pub use user::UserInfo;

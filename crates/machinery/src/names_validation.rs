@@ -95,7 +95,7 @@ pub fn is_dns1123_subdomain(value: &str) -> Vec<String> {
 pub fn is_dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
     let label = |label: &str| {
         let label = label.strip_prefix('_').unwrap_or(label);
-        word(label, |b| lower_or_digit(b), |b| lower_or_digit(b) || b == b'-' || b == b'_')
+        word(label, lower_or_digit, |b| lower_or_digit(b) || b == b'-' || b == b'_')
     };
     let mut errors = longer_than(value, DNS1123_SUBDOMAIN_MAX_LENGTH);
     if !value.split('.').all(label) {

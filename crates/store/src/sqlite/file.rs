@@ -1,7 +1,8 @@
 //! The file's format and the statements over it.
 //!
 //! `log` has a row per version of a key: `id = revision * 1024 + position` orders versions, a null `value` is a
-//! deletion. `meta` has `compacted`, `revision` (of the last commit, where that left no row) and `ceiling` (volatile
+//! deletion, `previous` is the revision of the key's version before (0 when there was none). There is no index on keys:
+//! a commit only appends, which keeps a sync short, and latest versions are in memory. `meta` has `compacted`, `revision` (of the last commit, where that left no row) and `ceiling` (volatile
 //! revisions given out may reach it; 0 after a clean close).
 
 use std::fs::File;
@@ -35,6 +36,8 @@ pub(super) struct Row {
     pub(super) key: Arc<str>,
     pub(super) value: Option<Bytes>,
     pub(super) create_revision: Revision,
+    /// The revision of the key's version before; 0 when there was none.
+    pub(super) previous: Revision,
     pub(super) expires_at: Option<i64>,
 }
 
@@ -89,17 +92,28 @@ impl LogFile {
         let ceiling = self.meta("ceiling")?;
         let last: Option<i64> = self.connection.query_row("SELECT max(id) FROM log", [], |row| row.get(0))?;
         let revision = last.map_or(0, revision_of).max(self.meta("revision")?).max(ceiling);
-        let mut statement = self.connection.prepare(
-            "SELECT key, value, id, create_revision, expires_at FROM log \
-             WHERE id IN (SELECT max(id) FROM log GROUP BY key) AND value IS NOT NULL ORDER BY key",
-        )?;
-        let entries = statement
-            .query_map([], |row| Ok((entry(row, 0)?, row.get::<_, Option<i64>>(4)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        drop(statement);
+        let entries = self.latest()?;
         // From here on the file is known to be sound.
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(Loaded { revision, compacted, ceiling, entries })
+    }
+
+    /// Plays the log: the last version of each key that is not a deletion.
+    fn latest(&self) -> rusqlite::Result<Vec<(Entry, Option<i64>)>> {
+        let mut latest = std::collections::BTreeMap::new();
+        let mut statement = self
+            .connection
+            .prepare("SELECT key, value, id, create_revision, expires_at FROM log ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if row.get_ref(1)?.as_blob_or_null()?.is_some() {
+                let entry = entry(row, 0)?;
+                latest.insert(entry.key.clone(), (entry, row.get(4)?));
+            } else {
+                latest.remove(row.get_ref(0)?.as_str()?);
+            }
+        }
+        Ok(latest.into_values().collect())
     }
 
     fn meta(&self, name: &str) -> rusqlite::Result<u64> {
@@ -122,7 +136,8 @@ impl LogFile {
         let transaction = self.connection.transaction()?;
         {
             let mut insert = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO log (id, key, value, create_revision, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO log (id, key, value, create_revision, previous, expires_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?;
             for row in rows {
                 insert.execute(params![
@@ -130,6 +145,7 @@ impl LogFile {
                     &*row.key,
                     row.value.as_deref(),
                     i64::try_from(row.create_revision).unwrap_or(i64::MAX),
+                    i64::try_from(row.previous).unwrap_or(i64::MAX),
                     row.expires_at,
                 ])?;
             }
@@ -151,14 +167,22 @@ impl LogFile {
         self.set_meta("compacted", revision.max(self.meta("compacted")?))
     }
 
-    /// Deletes some of the versions that compaction up to `revision` makes superfluous; false when none are left.
-    pub(super) fn compact_some(&self, revision: Revision) -> rusqlite::Result<bool> {
-        let upto = id(revision + 1, 0);
-        let mut delete = self.connection.prepare_cached(
-            "DELETE FROM log WHERE id IN (SELECT id FROM log AS old WHERE id < ?1 AND (value IS NULL OR EXISTS \
-             (SELECT 1 FROM log AS new WHERE new.key = old.key AND new.id > old.id AND new.id < ?1)) LIMIT 2000)",
+    /// Deletes some of the versions that compaction from `after` up to `revision` makes superfluous: those with a later
+    /// version by then, and deletions. False when none are left.
+    pub(super) fn compact_some(&self, after: Revision, revision: Revision) -> rusqlite::Result<bool> {
+        let bounds = [id(after, 0), id(revision + 1, 0)];
+        let mut superseded = self.connection.prepare_cached(
+            "DELETE FROM log WHERE id IN (SELECT old.id FROM log AS new JOIN log AS old \
+             ON old.id >= new.previous * 1024 AND old.id < (new.previous + 1) * 1024 AND old.key = new.key \
+             WHERE new.id >= ?1 AND new.id < ?2 AND new.previous > 0 LIMIT 2000)",
         )?;
-        Ok(delete.execute([upto])? > 0)
+        if superseded.execute(bounds)? > 0 {
+            return Ok(true);
+        }
+        let mut deletions = self.connection.prepare_cached(
+            "DELETE FROM log WHERE id IN (SELECT id FROM log WHERE id >= ?1 AND id < ?2 AND value IS NULL LIMIT 2000)",
+        )?;
+        Ok(deletions.execute(bounds)? > 0)
     }
 
     /// The entries of `range` as of `revision`, and whether its limit cut them short.
@@ -188,7 +212,7 @@ impl LogFile {
         limit: usize,
     ) -> rusqlite::Result<Vec<Arc<Batch>>> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT key, value, id, create_revision FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id",
+            "SELECT key, value, id, create_revision, previous FROM log WHERE id >= ?1 AND id < ?2 ORDER BY id",
         )?;
         let mut rows = statement.query(params![id(after + 1, 0), id(upto + 1, 0)])?;
         let mut batches: Vec<Batch> = Vec::new();
@@ -212,15 +236,11 @@ impl LogFile {
 
     fn event(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Event>> {
         let mut before = self.connection.prepare_cached(
-            "SELECT key, value, id, create_revision FROM log WHERE key = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1",
+            "SELECT key, value, id, create_revision FROM log \
+             WHERE id >= ?2 * 1024 AND id < (?2 + 1) * 1024 AND key = ?1 AND value IS NOT NULL",
         )?;
-        let (key, id) = (row.get_ref(0)?.as_str()?, row.get::<_, i64>(2)?);
-        let previous = before
-            .query_row(params![key, id], |row| {
-                if row.get_ref(1)?.as_blob_or_null()?.is_some() { entry(row, 0).map(Some) } else { Ok(None) }
-            })
-            .optional()?
-            .flatten();
+        let (key, previous) = (row.get_ref(0)?.as_str()?, row.get::<_, i64>(4)?);
+        let previous = before.query_row(params![key, previous], |row| entry(row, 0)).optional()?;
         if row.get_ref(1)?.as_blob_or_null()?.is_some() {
             return Ok(Some(Event::Put { entry: entry(row, 0)?, previous }));
         }
@@ -255,8 +275,7 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {FORMAT}; \
          CREATE TABLE log (id INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB, \
-                           create_revision INTEGER NOT NULL, expires_at INTEGER); \
-         CREATE INDEX log_by_key ON log (key, id); \
+                           create_revision INTEGER NOT NULL, previous INTEGER NOT NULL, expires_at INTEGER); \
          CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID; \
          COMMIT;"
     ))

@@ -63,6 +63,8 @@ struct Shared {
     closed: bool,
     /// Volatile revisions up to here may be given out without writing to disk.
     ceiling: Revision,
+    /// Compacted by this process up to here: a kill may have cut an earlier compaction short.
+    swept: Revision,
     /// Volatile versions not on disk yet: the newest per key.
     dirty: BTreeMap<Arc<str>, Row>,
 }
@@ -106,6 +108,7 @@ impl SqliteStore {
             scheduled: false,
             closed: false,
             ceiling: loaded.ceiling,
+            swept: 0,
             dirty: BTreeMap::new(),
         };
         let signal = Signal { revision: loaded.revision, closed: false };
@@ -141,7 +144,7 @@ impl Store for SqliteStore {
             let revision = staged.batch.revision;
             let idle = !shared.scheduled && revision <= shared.ceiling;
             if durability == Durability::Volatile && idle {
-                shared.remember_dirty(&staged);
+                shared.remember_dirty(rows(&staged));
                 shared.state.publish(&staged, KEEP);
                 drop(shared);
                 self.inner.signal(revision);
@@ -185,15 +188,18 @@ impl Store for SqliteStore {
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-        {
+        let after = {
             let mut shared = self.inner.shared.lock();
             if shared.closed {
                 return Err(StoreError::Closed);
             }
             shared.state.compact(revision)?;
-        }
+            std::mem::replace(&mut shared.swept, revision)
+        };
         self.inner.with_file(move |_, file| file.set_compacted(revision).map_err(file::io)).await?;
-        while self.inner.with_file(move |_, file| file.compact_some(revision).map_err(file::io)).await? {}
+        // In pieces, so that commits get their turn in between.
+        let some = move |_: &Inner, file: &mut LogFile| file.compact_some(after, revision).map_err(file::io);
+        while self.inner.with_file(some).await? {}
         Ok(())
     }
 
@@ -252,8 +258,12 @@ impl Source for Inner {
 }
 
 impl Shared {
-    fn remember_dirty(&mut self, staged: &Staged) {
-        for row in rows(staged) {
+    /// Keeps the newest volatile version of each key; what it replaces never reaches the disk.
+    fn remember_dirty(&mut self, rows: impl IntoIterator<Item = Row>) {
+        for mut row in rows {
+            if let Some(replaced) = self.dirty.get(&row.key) {
+                row.previous = replaced.previous;
+            }
             self.dirty.insert(row.key.clone(), row);
         }
     }
@@ -358,9 +368,7 @@ impl Inner {
         let mut new: Vec<Row> = group.iter().flat_map(|(staged, ..)| rows(staged)).collect();
         if !durable {
             let mut shared = self.shared.lock();
-            for row in new {
-                shared.dirty.insert(row.key.clone(), row);
-            }
+            shared.remember_dirty(new);
             if last <= shared.ceiling {
                 return Ok(());
             }
@@ -406,12 +414,13 @@ fn rows(staged: &Staged) -> impl Iterator<Item = Row> {
     let revision = staged.batch.revision;
     staged.batch.events.iter().zip(&staged.expires_at).enumerate().map(
         move |(position, (event, expires_at))| match event {
-            Event::Put { entry, .. } => Row {
+            Event::Put { entry, previous } => Row {
                 revision,
                 position,
                 key: entry.key.clone(),
                 value: Some(entry.value.bytes.clone()),
                 create_revision: entry.create_revision,
+                previous: previous.as_ref().map_or(0, |previous| previous.mod_revision),
                 expires_at: *expires_at,
             },
             Event::Delete { previous } => Row {
@@ -420,6 +429,7 @@ fn rows(staged: &Staged) -> impl Iterator<Item = Row> {
                 key: previous.key.clone(),
                 value: None,
                 create_revision: previous.create_revision,
+                previous: previous.mod_revision,
                 expires_at: None,
             },
         },
