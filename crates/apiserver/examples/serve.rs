@@ -1,9 +1,10 @@
 //! An API server on its own, for trying it and for replaying conversations against it:
 //! `cargo run -p drydock-apiserver --example serve -- 127.0.0.1:6443 KUBECONFIG`.
 //!
-//! Plain HTTP, objects in memory, everybody is an administrator; each namespace gets its default service account.
+//! Plain HTTP, objects in memory, an administrator's token; each namespace gets its default service account.
 
-use drydock_apiserver::testing;
+use drydock_apiserver::admission::AdmissionChain;
+use drydock_apiserver::{ApiServer, testing};
 use drydock_auth::UserInfo;
 use drydock_client::{Client, Options, Request, Verb, WatchEvent};
 use drydock_machinery::{GroupVersionResource, ObjectMeta, Value, value};
@@ -20,32 +21,45 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let kubeconfig = args.next().unwrap_or_else(|| "kubeconfig".to_owned());
     let clock = Clock::real();
     let tasks = Tasks::new("example", clock.clone());
-    let server = testing::open(&tasks, clock).await;
+    let store = std::sync::Arc::new(drydock_store::memory::MemoryStore::new());
+    let mut config = testing::open_config(store, tasks.clone(), clock);
+    config.admission = AdmissionChain::upstream(&config.authorizer);
+    let server = ApiServer::start(config).await?;
     let client = server.client(UserInfo::api_server());
     let accounts = client.clone();
     tasks.spawn("service-accounts", async move { default_accounts(accounts).await });
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         create(&client, "namespaces", "", value!({"metadata": {"name": name}})).await;
     }
+    for part in drydock_auth::bootstrap::policy() {
+        let resource = GroupVersionResource::new("rbac.authorization.k8s.io", "v1", part.resource);
+        create_in(&client, resource, part.namespace, part.object.clone()).await;
+    }
+    server.set_ready();
     let listener = tokio::net::TcpListener::bind(&address).await?;
-    std::fs::write(kubeconfig, config(&address))?;
+    std::fs::write(kubeconfig, kubeconfig_for(&address))?;
     println!("serving on {address}");
-    server.serve(listener, None).await;
+    server.serve(listener, None);
+    std::future::pending::<()>().await;
     Ok(())
 }
 
-fn config(address: &str) -> Vec<u8> {
+fn kubeconfig_for(address: &str) -> Vec<u8> {
     value!({
         "apiVersion": "v1", "kind": "Config", "current-context": "example",
         "contexts": [{"name": "example", "context": {"cluster": "example", "user": "example"}}],
         "clusters": [{"name": "example", "cluster": {"server": format!("http://{address}")}}],
-        "users": [{"name": "example", "user": {}}],
+        "users": [{"name": "example", "user": {"token": testing::ADMIN_TOKEN}}],
     })
     .to_json()
 }
 
 async fn create(client: &Client, resource: &'static str, namespace: &str, body: Value) {
-    let mut request = request(Verb::Create, resource, namespace);
+    create_in(client, GroupVersionResource::new("", "v1", resource), namespace, body).await;
+}
+
+async fn create_in(client: &Client, resource: GroupVersionResource, namespace: &str, body: Value) {
+    let mut request = Request { resource, ..request(Verb::Create, "", namespace) };
     request.body = Some(body);
     if let Err(status) = client.transport().call(request).await {
         eprintln!("{status}");

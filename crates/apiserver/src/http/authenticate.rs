@@ -8,12 +8,11 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::connection::Peer;
-use crate::seams::Credentials;
 use crate::server::Core;
 
 /// # Errors
 /// 401 for credentials that are bad or unknown.
-pub(crate) async fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<UserInfo>, Status> {
+pub(crate) fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<UserInfo>, Status> {
     let bearer_token = bearer(parts);
     // A connection's certificate stays the same, and so does whom it names.
     if bearer_token.is_none()
@@ -21,8 +20,7 @@ pub(crate) async fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<
     {
         return Ok(known.clone());
     }
-    let credentials = Credentials { bearer_token, peer_certificates: &peer.certificates };
-    let found = core.authenticator.authenticate(&*core.registry.cache, credentials).await;
+    let found = core.authenticator.authenticate(&*core.registry.cache, bearer_token, &peer.certificates);
     let user = match found {
         Ok(Some(user)) => user,
         Ok(None) if bearer_token.is_none() && peer.certificates.is_empty() => UserInfo::anonymous(),

@@ -31,7 +31,7 @@ mod watch;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use drydock_auth::UserInfo;
+use drydock_auth::{Authenticator, Authorizer, UserInfo};
 use drydock_client::{Client, Reply, Request, Verb};
 use drydock_kinds::Context;
 use drydock_machinery::{Object, Status, Value};
@@ -40,7 +40,6 @@ use drydock_runtime::Clock;
 use crate::admission::{AdmissionChain, AdmissionContext};
 use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
-use crate::seams::{Authorizer, TokenIssuer};
 
 pub(crate) use select::Selection;
 pub(crate) use virtuals::verb_name;
@@ -52,8 +51,8 @@ pub(crate) struct Registry {
     pub(crate) clock: Clock,
     pub(crate) resources: Resources,
     pub(crate) admission: AdmissionChain,
-    pub(crate) authorizer: Arc<dyn Authorizer>,
-    pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) addresses: allocate::Allocators,
     pub(crate) minor_version: u32,
     /// The client that admission plugins use; set right after construction.
@@ -79,13 +78,15 @@ pub(crate) enum Body {
     Value(Value),
     Json(Bytes),
     Yaml(Bytes),
+    /// In its envelope.
+    Protobuf(Bytes),
 }
 
 impl Body {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Value(value) => value.is_null(),
-            Self::Json(bytes) | Self::Yaml(bytes) => bytes.is_empty(),
+            Self::Json(bytes) | Self::Yaml(bytes) | Self::Protobuf(bytes) => bytes.is_empty(),
         }
     }
 }
@@ -178,6 +179,16 @@ impl Registry {
 impl Call {
     pub(crate) fn key(&self) -> String {
         object_key(&self.resource.prefix, &self.request.namespace, &self.request.name)
+    }
+
+    /// The key as upstream would have it, for messages that show one.
+    pub(crate) fn shown_key(&self) -> String {
+        let resource = &self.resource.gvr.resource;
+        let group = match &self.resource.custom {
+            Some(_) => format!("{}/", self.resource.gvr.group),
+            None => String::new(),
+        };
+        object_key(&format!("/registry/{group}{resource}/"), &self.request.namespace, &self.request.name)
     }
 
     pub(crate) fn key_of(&self, name: &str) -> Arc<str> {
