@@ -53,7 +53,8 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     }
     read_body(&request, &mut call, asked, incoming).await?;
     let done = request.core.registry.call(&mut call).await;
-    let warnings = std::mem::take(&mut call.warnings);
+    let mut warnings = std::mem::take(&mut call.warnings);
+    warnings.extend(deprecation(&call.resource).map(str::to_owned));
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
         Err(status) => body::status(&status),
@@ -127,6 +128,10 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
     let misplaced = (asked.verb == Verb::Create && !path.name.is_empty() && path.subresource.is_empty())
         || (named_only && path.name.is_empty())
         || (resource.namespaced && path.namespace.is_empty() && !matches!(asked.verb, Verb::List));
+    // There is no such path, while there is one without the name.
+    if resource.namespaced && path.namespace.is_empty() && !path.name.is_empty() {
+        return Err(no_such_resource());
+    }
     if !path.rest.is_empty() && path.subresource != "proxy" {
         return Err(no_such_resource());
     }
@@ -240,6 +245,17 @@ fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
         Format::Json => Body::Json(bytes),
         Format::Yaml => Body::Yaml(bytes),
         Format::Protobuf => Body::Protobuf(bytes),
+    }
+}
+
+/// What every request to a deprecated resource is told.
+fn deprecation(resource: &Resource) -> Option<&'static str> {
+    match (&*resource.gvr.group, &*resource.gvr.resource) {
+        ("", "endpoints") => {
+            Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+        }
+        ("", "componentstatuses") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
     }
 }
 
