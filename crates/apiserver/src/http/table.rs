@@ -31,7 +31,9 @@ impl Options {
             "None" => Include::None,
             "Object" => Include::Object,
             other => {
-                let text = format!("unrecognized includeObject value: {other:?}");
+                let text = format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+                );
                 return Err(Status::bad_request(text));
             }
         };
@@ -51,6 +53,7 @@ pub(crate) fn of_list(
     let mut table = empty(version);
     table.set(&["metadata"], list_body::metadata_of(list));
     table.set(&["columnDefinitions"], columns(resource));
+    let rows = if rows.is_empty() { Value::Null } else { Value::from(rows) };
     table.set(&["rows"], rows);
     Ok(table)
 }

@@ -67,8 +67,22 @@ impl Registry {
             self.remove(call, call.key_of(old.name()), old.revision()).await?;
             self.addresses.release_object(&call.resource, old.value());
         }
-        let reply = if returns_object(call) { Reply::Object(old.clone()) } else { gone(call, old) };
+        let reply = if returns_object(call) { Reply::Object(self.last_state(call, old)) } else { gone(call, old) };
         Ok(Done::ok(reply))
+    }
+
+    /// What the answer shows of an object that is gone. One that could have had a grace period had none.
+    fn last_state(&self, call: &Call, old: &Arc<Object>) -> Arc<Object> {
+        let requested = call.request.options.grace_period_seconds;
+        if call.resource.strategy.grace_period_seconds(old.value(), requested).is_none() {
+            return old.clone();
+        }
+        let mut last = old.value().clone();
+        if !old.is_deleting() {
+            last.set(&["metadata", "deletionTimestamp"], rfc3339(self.clock.now()));
+        }
+        last.set(&["metadata", "deletionGracePeriodSeconds"], 0);
+        Arc::new(Object::new(last, old.revision()))
     }
 
     /// The object marked as being deleted; None when it goes at once.

@@ -45,11 +45,8 @@ impl Registry {
         }
     }
 
-    async fn create_on_update(&self, call: &mut Call, object: Value) -> Result<Done, Status> {
-        let revision = object.resource_version();
-        if !matches!(revision, "" | "0") {
-            return Err(call.conflict(OPTIMISTIC_LOCK));
-        }
+    async fn create_on_update(&self, call: &mut Call, mut object: Value) -> Result<Done, Status> {
+        object.remove(&["metadata", "resourceVersion"]);
         if !object.uid().is_empty() {
             return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
         }
@@ -117,6 +114,9 @@ impl Registry {
         if tracking == Tracking::Changes {
             managed::on_update(call, old.value(), &mut new, self.clock.now());
         }
+        if tracking == Tracking::Own {
+            return Ok((new, self.addresses.nothing()));
+        }
         let mut new = self.admit(call, Operation::Update, new, Some(old)).await?;
         self.check_revision(call, &mut new, old)?;
         meta::dedup_owners(&mut new);
@@ -157,7 +157,8 @@ impl Registry {
                 let mut errors = FieldErrors::new();
                 let path = FieldPath::new("metadata").child("resourceVersion");
                 errors.invalid(&path, 0, "must be specified for an update");
-                invalid(call, old.name(), &errors)?;
+                let gvr = &call.resource.gvr;
+                return Err(Status::invalid(&gvr.group, &gvr.resource, old.name(), &errors));
             }
             new.set(&["metadata", "resourceVersion"], old.resource_version());
         }
@@ -186,7 +187,7 @@ fn check_uid(call: &Call, current: &Object, uid: &str) -> Result<(), Status> {
     }
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {}",
-        call.key(),
+        call.shown_key(),
         precondition_failed("UID", uid, current.uid())
     );
     Err(call.conflict(&why))
