@@ -1,9 +1,8 @@
 //! What the API server needs from others, as traits.
 //!
-//! Who callers are and what they may do is `drydock-auth`'s, which the server uses directly; reaching kubelets is a
-//! trait that `drydock-node` implements and `drydock-client` owns.
+//! The composition root joins them: `drydock-auth` says who a caller is and what the caller may do, `drydock-node`
+//! reaches kubelets.
 
-<<<<<<< HEAD
 use async_trait::async_trait;
 use drydock_auth::{Attributes, Decision, UserInfo};
 pub use drydock_client::dialer::{ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
@@ -65,6 +64,3 @@ pub trait TokenIssuer: Send + Sync + 'static {
     /// The documents of `/.well-known/openid-configuration` and `/openid/v1/jwks`.
     fn discovery(&self) -> (Value, Value);
 }
-=======
-pub use drydock_client::dialer::{ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
->>>>>>> apiserver

@@ -123,11 +123,7 @@ impl AdmissionChain {
         Self { plugins: plugins.into() }
     }
 
-<<<<<<< HEAD
     /// The plugins that are on by default upstream. Those that ask for rights ask `authorizer`.
-=======
-    /// What upstream's API server runs by default.
->>>>>>> apiserver
     pub fn upstream(authorizer: &Arc<drydock_auth::Authorizer>) -> Self {
         Self::new(default_plugins(authorizer))
     }

@@ -54,7 +54,6 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
 
 async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let (parts, incoming) = request.into_parts();
-<<<<<<< HEAD
     let user = match authenticate::user(&core, &peer, &parts).await {
         Ok(user) => user,
         Err(status) => return body::status(&status),
@@ -65,23 +64,6 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
         Ok(user) => user,
         Err(status) => return body::status(&status),
     };
-=======
-    let sender = match authenticate::user(&core, &peer, &parts) {
-        Ok(user) => user,
-        Err(status) => return body::status(&status),
-    };
-    let query = Query::parse(parts.uri.query());
-    let path = path::parse(parts.uri.path());
-    let method = parts.method.as_str().to_ascii_lowercase();
-    let attributes = match &path {
-        Path::Resource(path) => resource::raw_attributes(&sender, &parts.method, path, &query),
-        Path::Other(path) => Attributes::path(&sender, &method, path),
-    };
-    let user = match super::impersonate::user(&core, &sender, &parts.headers, &attributes) {
-        Ok(user) => user,
-        Err(status) => return body::status(&status),
-    };
->>>>>>> apiserver
     let request = Req { core, user, parts, query };
     let answer = match path {
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),

@@ -12,17 +12,12 @@ use super::query::Query;
 use super::resource;
 use crate::server::Core;
 
-<<<<<<< HEAD
 /// Who the request goes on as. What may be done in another's name depends on what is asked.
-=======
-/// Who the request goes on as; `attributes` is the request as its sender makes it.
->>>>>>> apiserver
 ///
 /// # Errors
 /// 403 when the sender may not act as that user; 400 for headers that make no sense.
 pub(crate) fn user(
     core: &Core,
-<<<<<<< HEAD
     sender: Arc<UserInfo>,
     parts: &Parts,
     path: &Path,
@@ -40,17 +35,4 @@ pub(crate) fn user(
     };
     let user = impersonate(&authorize, &wanted, &attributes)?;
     Ok(Arc::new(user))
-=======
-    sender: &Arc<UserInfo>,
-    headers: &HeaderMap,
-    attributes: &Attributes<'_>,
-) -> Result<Arc<UserInfo>, Status> {
-    if !headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
-        return Ok(sender.clone());
-    }
-    let named = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let Some(wanted) = wanted_user(named)? else { return Ok(sender.clone()) };
-    let authorize = |asked: &Attributes<'_>| core.authorizer.authorize(&*core.registry.cache, asked);
-    impersonate(&authorize, &wanted, attributes).map(Arc::new)
->>>>>>> apiserver
 }

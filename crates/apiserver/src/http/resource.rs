@@ -78,43 +78,26 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 
 /// 403 comes before 404: what is not allowed is not told about.
 fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
-<<<<<<< HEAD
     let table = request.core.registry.resources.table();
     request.core.authorize(&path_attributes(&request.user, &request.parts.method, path, &request.query))?;
-=======
-    let attributes = raw_attributes(&request.user, &request.parts.method, path, &request.query);
-    request.core.authorize(&attributes)?;
-    let table = request.core.registry.resources.table();
->>>>>>> apiserver
     if !path.group.is_empty() && table.group(&path.group).is_none() {
         return Ok(body::page_not_found());
     }
     Err(no_such_resource())
 }
 
-<<<<<<< HEAD
 /// What a request to a path wants, whether or not there is such a resource.
 pub(crate) fn path_attributes<'a>(
-=======
-/// What a request wants, by its path alone.
-pub(crate) fn raw_attributes<'a>(
->>>>>>> apiserver
     user: &'a UserInfo,
     method: &Method,
     path: &'a ResourcePath,
     query: &Query,
 ) -> Attributes<'a> {
-<<<<<<< HEAD
-=======
-    let watch = path.watch || (path.name.is_empty() && query.flag("watch") == Some(true));
-    let asked = asked_of_method(method, path, watch);
->>>>>>> apiserver
     Attributes {
         version: &path.version,
         subresource: &path.subresource,
         name: &path.name,
         namespace: &path.namespace,
-<<<<<<< HEAD
         ..Attributes::resource(user, asked(method, path, query).name(), &path.group, &path.resource)
     }
 }
@@ -122,15 +105,6 @@ pub(crate) fn raw_attributes<'a>(
 fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
     let watch = path.watch || (path.name.is_empty() && query.flag("watch") == Some(true));
     asked_of_method(method, path, watch)
-=======
-        ..Attributes::resource(user, asked.name(), &path.group, &path.resource)
-    }
-}
-
-fn asked(request: &Req, path: &ResourcePath, _resource: &Resource) -> Asked {
-    let watch = path.watch || (path.name.is_empty() && request.query.flag("watch") == Some(true));
-    asked_of_method(&request.parts.method, path, watch)
->>>>>>> apiserver
 }
 
 fn asked_of_method(method: &Method, path: &ResourcePath, watch: bool) -> Asked {

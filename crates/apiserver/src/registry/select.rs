@@ -82,7 +82,12 @@ fn check_fields(resource: &Resource, fields: &FieldSelector) -> Result<(), Statu
             || resource.strategy.selectable_field_names().contains(&name)
             || custom_paths(resource).any(|path| path == name);
         if !known {
-            return Err(Status::bad_request(format!("field label not supported: {name}")));
+            let none = resource.strategy.selectable_field_names().is_empty() && resource.custom.is_none();
+            return Err(Status::bad_request(if none {
+                format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+            } else {
+                format!("field label not supported: {name}")
+            }));
         }
     }
     Ok(())

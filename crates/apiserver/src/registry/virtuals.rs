@@ -1,16 +1,10 @@
 //! Resources that are not stored: access reviews, token reviews, bindings.
 
-<<<<<<< HEAD
 use drydock_auth::reviews::{self, AccessReview};
 use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Reply, Verb};
 use drydock_machinery::{ObjectMeta, Status, Value};
 use drydock_runtime::clock::rfc3339;
-=======
-use drydock_auth::reviews::{AccessReview, self_subject_review};
-use drydock_client::{Reply, Verb};
-use drydock_machinery::{ObjectMeta, Status, Value};
->>>>>>> apiserver
 
 use super::{Call, Done, Registry, decode, meta};
 
@@ -26,18 +20,11 @@ impl Registry {
                 call.request.name = object.name().to_owned();
                 return self.bind(call, &object).await;
             }
-            "tokenreviews" => self.authenticator.token_review(&*self.cache, object)?,
+            "tokenreviews" => self.review_token(object).await?,
             "selfsubjectreviews" => {
-<<<<<<< HEAD
                 let now = rfc3339(self.clock.now());
                 reviews::self_subject_review(&call.user, object.api_version(), &now)
             }
-=======
-                let now = self.clock.now_rfc3339();
-                self_subject_review(&call.user, &call.resource.gvk.api_version(), &now)
-            }
-            "selfsubjectrulesreviews" => self.authorizer.rules_review(&*self.cache, &call.user, object)?,
->>>>>>> apiserver
             "subjectaccessreviews" => self.review_access(AccessReview::Subject, object)?,
             "localsubjectaccessreviews" => {
                 self.review_access(AccessReview::Local { namespace: &call.request.namespace }, object)?
@@ -51,7 +38,6 @@ impl Registry {
         Ok(Done::created(Reply::Virtual(review)))
     }
 
-<<<<<<< HEAD
     async fn review_token(&self, mut review: Value) -> Result<Value, Status> {
         let token = review.str_at(&["spec", "token"]).to_owned();
         if token.is_empty() {
@@ -79,10 +65,6 @@ impl Registry {
         }
         review.set(&["status"], self.authorizer.rules(&*self.cache, user, &namespace));
         Ok(review)
-=======
-    fn review_access(&self, kind: AccessReview<'_>, review: Value) -> Result<Value, Status> {
-        self.authorizer.access_review(&*self.cache, kind, review)
->>>>>>> apiserver
     }
 }
 

@@ -18,11 +18,7 @@ impl Registry {
         }
         request.set(&["metadata", "name"], account.name());
         request.set(&["metadata", "namespace"], account.namespace());
-<<<<<<< HEAD
         let answer = self.tokens.issue(&*self.cache, &account, request).await?;
-=======
-        let answer = self.authenticator.tokens().issue(&*self.cache, &account, request)?;
->>>>>>> apiserver
         Ok(Done::created(Reply::Virtual(answer)))
     }
 }
