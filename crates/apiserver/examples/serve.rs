@@ -3,13 +3,18 @@
 //!
 //! Plain HTTP, objects in memory, an administrator's token; each namespace gets its default service account.
 
+use std::sync::Arc;
+
 use drydock_apiserver::admission::AdmissionChain;
 use drydock_apiserver::{ApiServer, testing};
-use drydock_auth::UserInfo;
+use drydock_auth::tokens::{SigningKey, TokenAuthority, TokenConfig};
+use drydock_auth::{Authenticator, Authorizer, UserInfo};
 use drydock_client::{Client, Options, Request, Verb, WatchEvent};
 use drydock_machinery::{GroupVersionResource, ObjectMeta, Value, value};
 use drydock_runtime::{Clock, Tasks};
 use futures::StreamExt;
+
+const ADMIN_TOKEN: &str = "admin";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::runtime::Runtime::new()?.block_on(serve())
@@ -21,9 +26,18 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let kubeconfig = args.next().unwrap_or_else(|| "kubeconfig".to_owned());
     let clock = Clock::real();
     let tasks = Tasks::new("example", clock.clone());
-    let store = std::sync::Arc::new(drydock_store::memory::MemoryStore::new());
-    let mut config = testing::open_config(store, tasks.clone(), clock);
-    config.admission = AdmissionChain::upstream(&config.authorizer);
+    let store = Arc::new(drydock_store::memory::MemoryStore::new());
+    let tokens = Arc::new(TokenAuthority::new(TokenConfig::default(), vec![SigningKey::generate_ecdsa()?]));
+    let admin = UserInfo::new("admin", &["system:masters"]);
+    let authenticator = Arc::new(Authenticator::new(tokens).with_static_token(ADMIN_TOKEN, admin));
+    let authorizer = Arc::new(Authorizer::new());
+    let config = drydock_apiserver::Config {
+        authenticator: authenticator.clone(),
+        admission: AdmissionChain::upstream(&authorizer),
+        authorizer,
+        tokens: authenticator,
+        ..testing::open_config(store, tasks.clone(), clock)
+    };
     let server = ApiServer::start(config).await?;
     let client = server.client(UserInfo::api_server());
     let accounts = client.clone();
@@ -39,8 +53,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind(&address).await?;
     std::fs::write(kubeconfig, kubeconfig_for(&address))?;
     println!("serving on {address}");
-    server.serve(listener, None);
-    std::future::pending::<()>().await;
+    server.serve(listener, None).await;
     Ok(())
 }
 
@@ -49,7 +62,7 @@ fn kubeconfig_for(address: &str) -> Vec<u8> {
         "apiVersion": "v1", "kind": "Config", "current-context": "example",
         "contexts": [{"name": "example", "context": {"cluster": "example", "user": "example"}}],
         "clusters": [{"name": "example", "cluster": {"server": format!("http://{address}")}}],
-        "users": [{"name": "example", "user": {"token": testing::ADMIN_TOKEN}}],
+        "users": [{"name": "example", "user": {"token": ADMIN_TOKEN}}],
     })
     .to_json()
 }

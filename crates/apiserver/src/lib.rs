@@ -21,5 +21,5 @@ pub mod seams;
 mod server;
 pub mod testing;
 
-pub use seams::NodeDialer;
+pub use seams::{Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
 pub use server::{ApiServer, Config, Version};

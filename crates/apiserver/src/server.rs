@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use drydock_auth::{Authenticator, Authorizer, UserInfo};
+use drydock_auth::UserInfo;
 use drydock_client::Client;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::{Store, StoreError};
@@ -16,7 +16,7 @@ use crate::local::Local;
 use crate::registry::Registry;
 use crate::registry::allocate::Allocators;
 use crate::resources::{ResourceTable, Resources, builtin};
-use crate::seams::NodeDialer;
+use crate::seams::{Authenticator, Authorizer, NodeDialer, TokenIssuer};
 
 /// What an API server is made of.
 pub struct Config {
@@ -25,10 +25,9 @@ pub struct Config {
     pub clock: Clock,
     /// The tenant's tasks: closing them ends every watch and connection.
     pub tasks: Tasks,
-    /// Knows the cluster's credentials and issues its tokens.
-    pub authenticator: Arc<Authenticator>,
-    /// The same that the admission chain asks.
-    pub authorizer: Arc<Authorizer>,
+    pub authenticator: Arc<dyn Authenticator>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub tokens: Arc<dyn TokenIssuer>,
     pub admission: AdmissionChain,
     /// None: logs, exec and port-forward answer 503.
     pub nodes: Option<Arc<dyn NodeDialer>>,
@@ -54,8 +53,9 @@ pub struct ApiServer {
 
 pub(crate) struct Core {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) authenticator: Arc<Authenticator>,
-    pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
@@ -79,8 +79,8 @@ impl ApiServer {
             clock: config.clock,
             resources: Resources::new(builtin()),
             admission: config.admission,
-            authenticator: config.authenticator.clone(),
             authorizer: config.authorizer.clone(),
+            tokens: config.tokens.clone(),
             addresses: Allocators::new(),
             minor_version: config.version.minor,
             loopback: OnceLock::new(),
@@ -89,6 +89,7 @@ impl ApiServer {
             registry: Arc::new(registry),
             authenticator: config.authenticator,
             authorizer: config.authorizer,
+            tokens: config.tokens,
             nodes: config.nodes,
             tasks: config.tasks,
             version: config.version,

@@ -8,11 +8,12 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::connection::Peer;
+use crate::seams::Credentials;
 use crate::server::Core;
 
 /// # Errors
 /// 401 for credentials that are bad or unknown.
-pub(crate) fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<UserInfo>, Status> {
+pub(crate) async fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<UserInfo>, Status> {
     let bearer_token = bearer(parts);
     // A connection's certificate stays the same, and so does whom it names.
     if bearer_token.is_none()
@@ -20,7 +21,8 @@ pub(crate) fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<UserIn
     {
         return Ok(known.clone());
     }
-    let found = core.authenticator.authenticate(&*core.registry.cache, bearer_token, &peer.certificates);
+    let credentials = Credentials { bearer_token, peer_certificates: &peer.certificates };
+    let found = core.authenticator.authenticate(&*core.registry.cache, credentials).await;
     let user = match found {
         Ok(Some(user)) => user,
         Ok(None) if bearer_token.is_none() && peer.certificates.is_empty() => UserInfo::anonymous(),

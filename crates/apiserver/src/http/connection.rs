@@ -31,14 +31,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 1000;
 
 impl ApiServer {
-    /// Serves connections of `listener` in a task, until the tenant closes. With TLS, a client certificate that `tls`
-    /// verified is a credential.
-    pub fn serve(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
-        let server = self.clone();
-        self.core.tasks.spawn("listener", async move { server.accept(listener, tls).await });
-    }
-
-    async fn accept(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
+    /// Serves connections of `listener` until the tenant closes. With TLS, a client certificate that `tls` verified
+    /// is a credential.
+    pub async fn serve(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
         let acceptor = tls.map(TlsAcceptor::from);
         let closed = self.core.tasks.cancelled();
         loop {

@@ -25,15 +25,11 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
         ["version"] => Ok(version(request).await),
         ["metrics", ..] => Ok(health::metrics(request)),
         ["openapi", rest @ ..] => openapi::serve(request, rest).await,
-        [".well-known", "openid-configuration"] => Ok(encode::value_answer(
-            request,
-            200,
-            &request.core.authenticator.tokens().openid_configuration(),
-            Format::Json,
-        )
-        .await),
+        [".well-known", "openid-configuration"] => {
+            Ok(encode::value_answer(request, 200, &request.core.tokens.discovery().0, Format::Json).await)
+        }
         ["openid", "v1", "jwks"] => {
-            let keys = request.core.authenticator.tokens().json_web_keys().to_json();
+            let keys = request.core.tokens.discovery().1.to_json();
             Ok(body::whole(200, "application/jwk-set+json", keys))
         }
         [""] => Ok(paths(request).await),

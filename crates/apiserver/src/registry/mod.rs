@@ -31,7 +31,7 @@ mod watch;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use drydock_auth::{Authenticator, Authorizer, UserInfo};
+use drydock_auth::UserInfo;
 use drydock_client::{Client, Reply, Request, Verb};
 use drydock_kinds::Context;
 use drydock_machinery::{Object, Status, Value};
@@ -40,6 +40,7 @@ use drydock_runtime::Clock;
 use crate::admission::{AdmissionChain, AdmissionContext};
 use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
+use crate::seams::{Authorizer, TokenIssuer};
 
 pub(crate) use select::Selection;
 pub(crate) use virtuals::verb_name;
@@ -51,8 +52,8 @@ pub(crate) struct Registry {
     pub(crate) clock: Clock,
     pub(crate) resources: Resources,
     pub(crate) admission: AdmissionChain,
-    pub(crate) authenticator: Arc<Authenticator>,
-    pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) addresses: allocate::Allocators,
     pub(crate) minor_version: u32,
     /// The client that admission plugins use; set right after construction.
