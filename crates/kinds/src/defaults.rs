@@ -220,21 +220,6 @@ pub(crate) fn claim_spec(spec: &mut Value) {
     default_nil(spec, &["volumeMode"], "Filesystem");
     default_nil(spec, &["resources"], Value::object());
     resources(spec.at_mut(&["resources"]));
-    data_source(spec);
-}
-
-/// `dataSource` and `dataSourceRef` say the same where either may.
-fn data_source(spec: &mut Value) {
-    if has(spec, &["dataSource"]) && !has(spec, &["dataSourceRef"]) {
-        let source = spec.at(&["dataSource"]).cloned();
-        spec.set(&["dataSourceRef"], source);
-    } else if let Some(reference) = spec.at(&["dataSourceRef"]).cloned()
-        && !reference.is_null()
-        && !has(spec, &["dataSource"])
-        && reference.str_at(&["namespace"]).is_empty()
-    {
-        spec.set(&["dataSource"], reference);
-    }
 }
 
 /// A `ResourceRequirements`: amounts are rounded up to thousandths.

@@ -12,6 +12,7 @@ mod autoscaling;
 mod batch;
 mod certificates;
 mod check;
+mod convert;
 mod core;
 mod defaults;
 mod discovery;
@@ -40,6 +41,7 @@ use jiff::Timestamp;
 
 pub use authorization::{validate_subject_access_review, validate_token_request};
 pub use autoscaling::validate_scale;
+pub use convert::convert;
 pub use meta::{validate_object_meta, validate_object_meta_update};
 pub use pod::{assign_pod, validate_binding};
 

@@ -12,6 +12,7 @@ pub(super) static KIND: Kind = Kind {
     status: true,
     generation: true,
     defaults: set_defaults,
+    prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     validate_status: |errors, _, object, _| validate_status(errors, object),
