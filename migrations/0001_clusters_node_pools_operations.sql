@@ -20,8 +20,9 @@ CREATE TABLE cluster (
     state TEXT NOT NULL,
     reason_code TEXT,
     reason_message TEXT,
-    -- Goes up with every change of the row; the ETag.
-    revision INTEGER NOT NULL DEFAULT 1,
+    -- Goes up with every change of the row; the ETag. It begins at the time of creation, so that no two rows of a name
+    -- ever have the same.
+    revision INTEGER NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     UNIQUE (provider, account, region, name)
@@ -49,7 +50,7 @@ CREATE TABLE node_pool (
     -- Last observed.
     machines INTEGER NOT NULL DEFAULT 0,
     ready INTEGER NOT NULL DEFAULT 0,
-    revision INTEGER NOT NULL DEFAULT 1,
+    revision INTEGER NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     UNIQUE (cluster_uid, name)
@@ -86,4 +87,13 @@ CREATE TABLE idempotency_key (
     fingerprint TEXT NOT NULL,
     operation_id TEXT NOT NULL,
     created_at TEXT NOT NULL
+) STRICT;
+
+-- Machines that node pools want, as `drydock-cloud` describes them. A row is there before its machine is launched and
+-- until it is gone.
+CREATE TABLE machine (
+    cluster_uid TEXT NOT NULL REFERENCES cluster (uid) ON DELETE CASCADE,
+    client_token TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (cluster_uid, client_token)
 ) STRICT;

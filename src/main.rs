@@ -1,3 +1,5 @@
-//! `drydock`
+//! `drydock`: see [`drydock::cli`].
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    drydock::cli::main()
+}

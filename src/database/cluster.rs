@@ -60,6 +60,7 @@ pub struct ClusterRecord {
     pub port: u16,
     pub state: ClusterState,
     pub reason: Option<Reason>,
+    /// Goes up with every change, and is never that of an earlier cluster of the same name.
     pub revision: i64,
     pub created_at: String,
     pub updated_at: String,
@@ -240,7 +241,7 @@ pub async fn holder_in_txn(txn: &mut Txn, scope: &Scope, name: &str) -> Result<O
 pub async fn insert_in_txn(txn: &mut Txn, cluster: &ClusterRecord) -> Result<()> {
     sqlx::query(
         "INSERT INTO cluster (uid, provider, account, region, name, version, pod_cidr, service_cidr, labels, port, \
-         state, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
+         state, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
     )
     .bind(&cluster.uid)
     .bind(&cluster.scope.provider)
@@ -253,6 +254,7 @@ pub async fn insert_in_txn(txn: &mut Txn, cluster: &ClusterRecord) -> Result<()>
     .bind(text::to_json(&cluster.labels))
     .bind(i64::from(cluster.port))
     .bind(cluster.state.as_str())
+    .bind(cluster.revision)
     .bind(&cluster.created_at)
     .execute(&mut **txn)
     .await?;

@@ -18,6 +18,7 @@ use sqlx::{Sqlite, Transaction};
 
 pub mod cluster;
 pub mod idempotency;
+mod machine;
 pub mod node_pool;
 pub mod operation;
 mod text;

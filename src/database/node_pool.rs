@@ -178,7 +178,8 @@ pub async fn list_in_txn(txn: &mut Txn, cluster_uid: &str) -> Result<Vec<NodePoo
 pub async fn insert_in_txn(txn: &mut Txn, pool: &NodePoolRecord) -> Result<()> {
     sqlx::query(
         "INSERT INTO node_pool (uid, cluster_uid, name, instance_type, nodes, version, kubelet, zones, labels, taints, \
-         spot, state, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
+         spot, state, revision, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14)",
     )
     .bind(&pool.uid)
     .bind(&pool.cluster_uid)
@@ -192,6 +193,7 @@ pub async fn insert_in_txn(txn: &mut Txn, pool: &NodePoolRecord) -> Result<()> {
     .bind(text::to_json(&pool.taints))
     .bind(pool.spot)
     .bind(pool.state.as_str())
+    .bind(pool.revision)
     .bind(&pool.created_at)
     .execute(&mut **txn)
     .await?;

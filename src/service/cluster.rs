@@ -138,7 +138,7 @@ impl Service {
             port: 0,
             state: ClusterState::Creating,
             reason: None,
-            revision: 1,
+            revision: operation::first_revision(),
             created_at: operation::now(),
             updated_at: operation::now(),
             nodes_wanted: 0,
@@ -261,7 +261,7 @@ impl Service {
     pub async fn cluster_kubeconfig(&self, key: &ClusterKey, credential: Credential) -> Result<String> {
         let cluster = self.cluster_record(key).await?;
         refuse_deleting(&cluster)?;
-        let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().borrow().ready);
+        let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().ready);
         let Some(plane) = plane else {
             let reason = cluster.reason.unwrap_or_else(|| {
                 Reason::new("clusterStarting", format!("the control plane of {:?} is starting", cluster.name))

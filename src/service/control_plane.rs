@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use crate::database::cluster::{ClusterRecord, Reason};
 use crate::database::node_pool::{NodePoolRecord, Observed};
@@ -24,8 +23,8 @@ pub trait ControlPlanes: Send + Sync + 'static {
     /// Why it cannot start: its file is damaged, its port is taken. Nothing of it runs then.
     async fn open(&self, cluster: &ClusterRecord) -> Result<Arc<dyn ControlPlane>, ControlPlaneError>;
 
-    /// Removes all that the cluster has: instances and what they share at the provider, and what is on disk. The control
-    /// plane is closed, and may never have opened. Succeeds when nothing is left.
+    /// Removes all that the cluster has: what is left of it at the provider, and what is on disk. The control plane is
+    /// closed; if it could be opened at all, its [`ControlPlane::release`] has succeeded. Succeeds when nothing is left.
     async fn destroy(&self, cluster: &ClusterRecord) -> Result<(), ControlPlaneError>;
 }
 
@@ -44,8 +43,18 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// The pools that are wanted from now on. One that is left out is drained and removed, as is one that is deleting.
     fn set_pools(&self, pools: Vec<NodePoolRecord>);
 
-    /// What is observed, whenever it changes.
-    fn status(&self) -> watch::Receiver<ControlPlaneStatus>;
+    /// What is observed now.
+    fn status(&self) -> ControlPlaneStatus;
+
+    /// Answers when something else is observed than `seen`.
+    async fn changed(&self, seen: &ControlPlaneStatus);
+
+    /// The cluster is to go: removes what it has at the provider, without draining, and makes nothing any more. Answers
+    /// when nothing is left.
+    ///
+    /// # Errors
+    /// What stands in the way at the moment. It goes on; call again to wait on.
+    async fn release(&self) -> Result<(), ControlPlaneError>;
 
     /// Stops it; what it has stays. Answers when its endpoint is free and its file is closed.
     async fn close(&self);
@@ -72,7 +81,7 @@ pub struct ControlPlaneStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
     /// The pool's.
-    pub uid: String,
+    pub name: String,
     /// The number of nodes that it works towards: later than a call of `set_pools` it may still be the one before.
     pub wanted: u32,
     pub observed: Observed,

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use drydock_runtime::{Clock, Tasks};
+use drydock_runtime::{CancellationToken, Clock, Tasks};
 use tokio::sync::broadcast;
 
 use crate::database::Database;
@@ -50,6 +50,7 @@ struct Inner {
     ports: PortRange,
     fleet: fleet::Fleet,
     tasks: Tasks,
+    closing: CancellationToken,
     /// Ids of operations that changed.
     changed: broadcast::Sender<Arc<str>>,
 }
@@ -77,6 +78,7 @@ impl Service {
             fleet: fleet::Fleet::default(),
             // Users compare the service's times with their own: it lives on wall time, tenants on their clocks.
             tasks: Tasks::new("", Clock::real()),
+            closing: CancellationToken::new(),
             changed,
         };
         let service = Self { inner: Arc::new(inner) };
@@ -86,8 +88,14 @@ impl Service {
         Ok(service)
     }
 
+    /// Lets requests that wait answer at once.
+    pub fn begin_close(&self) {
+        self.inner.closing.cancel();
+    }
+
     /// Stops every reconciler, closes every control plane, then the database.
     pub async fn close(&self) {
+        self.begin_close();
         self.inner.tasks.close().await;
         self.inner.fleet.close().await;
         self.inner.database.close().await;
@@ -102,8 +110,8 @@ impl Service {
     }
 
     /// Fires when the service is closing.
-    pub fn closing(&self) -> drydock_runtime::CancellationToken {
-        self.inner.tasks.cancelled()
+    pub fn closing(&self) -> CancellationToken {
+        self.inner.closing.clone()
     }
 
     /// Whether the service does its work: the database answers, and every cluster was opened or has failed.

@@ -229,7 +229,7 @@ pub(super) async fn validate(
         state: NodePoolState::Creating,
         reason: None,
         observed: Observed::default(),
-        revision: 1,
+        revision: operation::first_revision(),
         created_at: operation::now(),
         updated_at: operation::now(),
     }

@@ -57,7 +57,7 @@ pub(super) fn observe(
     let now = cluster_now(cluster, status);
     let pools: Vec<_> = pools
         .iter()
-        .map(|record| pool_now(record, status.pools.iter().find(|status| status.uid == record.uid)))
+        .map(|record| pool_now(record, status.pools.iter().find(|status| status.name == record.name)))
         .collect();
     let cluster_change = (now.state != cluster.state || now.reason != cluster.reason).then_some(now);
     Changes {

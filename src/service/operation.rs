@@ -93,6 +93,11 @@ pub(super) fn now() -> String {
     time(wall::now())
 }
 
+/// Of a new cluster or pool: later than any of an earlier one, so that an old ETag never fits it.
+pub(super) fn first_revision() -> i64 {
+    wall::now().as_millisecond()
+}
+
 pub(super) fn new(
     kind: OperationKind,
     cluster: &ClusterRecord,

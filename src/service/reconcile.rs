@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use drydock_runtime::tasks::TaskError;
 use drydock_runtime::{OnError, fault, wall};
-use tokio::sync::watch;
 
 use crate::database::cluster::{self, ClusterRecord, ClusterState, Reason};
-use crate::database::operation::{self, OperationKind, Progress};
+use crate::database::operation::{self, Progress};
 use crate::database::{DatabaseError, node_pool};
 
 use super::Service;
@@ -22,7 +21,7 @@ use super::observe::{self, Changes, OperationChange, PoolChange};
 /// What a pass leaves to do.
 enum Next {
     /// Nothing, until something changes.
-    Settled(watch::Receiver<ControlPlaneStatus>),
+    Settled(Arc<dyn ControlPlane>, ControlPlaneStatus),
     /// Something failed: again after a while, or when something changes.
     Retry,
     /// The cluster is no more.
@@ -57,14 +56,11 @@ impl Service {
                     self.inner.fleet.remove(&member.uid);
                     return Ok(());
                 }
-                Next::Settled(mut status) => {
+                Next::Settled(plane, observed) => {
                     delay = FIRST_DELAY;
                     tokio::select! {
                         () = member.wake.notified() => {}
-                        alive = status.changed() => match alive {
-                            Ok(()) => wall::sleep(GATHER).await,
-                            Err(_) => self.shut(member).await,
-                        },
+                        () = plane.changed(&observed) => wall::sleep(GATHER).await,
                     }
                 }
                 Next::Retry => {
@@ -94,14 +90,13 @@ impl Service {
                 return Ok(Next::Retry);
             }
         };
-        let mut status = plane.status();
-        let observed = status.borrow_and_update().clone();
+        let observed = plane.status();
         self.record_observation(&cluster.uid, &*plane, &observed).await?;
         if observed.failure.is_some() {
             self.shut(member).await;
             return Ok(Next::Retry);
         }
-        Ok(Next::Settled(status))
+        Ok(Next::Settled(plane, observed))
     }
 
     async fn open(
@@ -185,36 +180,15 @@ impl Service {
 
     /// Removes a cluster that is to go: first what it has, then its record.
     async fn remove(&self, member: &Member, cluster: &ClusterRecord) -> Result<Next, DatabaseError> {
-        self.shut(member).await;
-        let database = &self.inner.database;
-        let mut txn = database.begin().await?;
-        let open = operation::open_in_txn(&mut txn, &cluster.uid).await?;
-        let deletion = open.iter().find(|operation| operation.kind == OperationKind::ClusterDelete);
-        let tell = |message: &str| {
-            deletion.map(|operation| {
-                let progress = Progress { message: message.to_owned(), ..operation.progress.clone() };
-                (operation, progress)
-            })
-        };
-        if let Some((operation, progress)) = tell("removing what the cluster has")
-            && operation.progress.message == "waiting to begin"
-        {
-            operation::progress_in_txn(&mut txn, &operation.id, &progress).await?;
-        }
-        txn.commit().await?;
-        if let Err(error) = self.inner.planes.destroy(cluster).await {
+        self.tell_removal(cluster, None).await?;
+        if let Err(error) = self.empty(member, cluster).await {
             tracing::warn!(cluster = cluster.name, uid = cluster.uid, error = %error, "cluster is not removed yet");
-            let mut txn = database.begin().await?;
-            cluster::set_state_in_txn(&mut txn, &cluster.uid, ClusterState::Deleting, Some(&error.reason)).await?;
-            if let Some((operation, progress)) = tell(&error.reason.message) {
-                operation::progress_in_txn(&mut txn, &operation.id, &progress).await?;
-            }
-            txn.commit().await?;
-            self.announce(deletion.map(|operation| operation.id.as_str()));
+            self.tell_removal(cluster, Some(&error.reason)).await?;
             return Ok(Next::Retry);
         }
-        let mut txn = database.begin().await?;
+        let mut txn = self.inner.database.begin().await?;
         cluster::delete_in_txn(&mut txn, &cluster.uid).await?;
+        let open = operation::open_in_txn(&mut txn, &cluster.uid).await?;
         for operation in &open {
             let total = operation.progress.total;
             let progress = Progress { done: total, total, message: "done".to_owned() };
@@ -224,6 +198,34 @@ impl Service {
         tracing::info!(cluster = cluster.name, uid = cluster.uid, "cluster is deleted");
         self.announce(open.iter().map(|operation| operation.id.as_str()));
         Ok(Next::Gone)
+    }
+
+    /// Nothing is left of the cluster but its record when this succeeds.
+    async fn empty(&self, member: &Member, cluster: &ClusterRecord) -> Result<(), ControlPlaneError> {
+        match self.open(member, cluster).await {
+            Ok(plane) => plane.release().await?,
+            // Such a cluster can be deleted, too; `destroy` does what it can without it.
+            Err(error) => tracing::warn!(cluster = cluster.name, error = %error, "cluster is deleted unopened"),
+        }
+        self.shut(member).await;
+        self.inner.planes.destroy(cluster).await
+    }
+
+    /// Records how the removal goes on, when that is news.
+    async fn tell_removal(&self, cluster: &ClusterRecord, trouble: Option<&Reason>) -> Result<(), DatabaseError> {
+        let mut txn = self.inner.database.begin().await?;
+        let message = trouble.map_or("removing what the cluster has", |reason| &reason.message);
+        let open = operation::open_in_txn(&mut txn, &cluster.uid).await?;
+        for operation in open.iter().filter(|operation| operation.progress.message != message) {
+            let progress = Progress { message: message.to_owned(), ..operation.progress.clone() };
+            operation::progress_in_txn(&mut txn, &operation.id, &progress).await?;
+        }
+        if trouble.is_some() && trouble != cluster.reason.as_ref() {
+            cluster::set_state_in_txn(&mut txn, &cluster.uid, ClusterState::Deleting, trouble).await?;
+        }
+        txn.commit().await?;
+        self.announce(open.iter().map(|operation| operation.id.as_str()));
+        Ok(())
     }
 }
 
