@@ -39,7 +39,12 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
         return super::pod_streams::log(&request, &call).await;
     }
     check_served(&call.resource, &call.request, asked.name())?;
-    let wanted = negotiate::accept(request.header(ACCEPT))?;
+    let accept = request.header(ACCEPT);
+    let wanted = if call.resource.custom.is_some() {
+        negotiate::accept_text(accept)?
+    } else {
+        negotiate::accept(accept)?
+    };
     check_view(&wanted, &call, asked)?;
     if asked.watch {
         return watch(&request, call, wanted).await;
@@ -224,6 +229,7 @@ fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
     match format {
         Format::Json => Body::Json(bytes),
         Format::Yaml => Body::Yaml(bytes),
+        Format::Protobuf => Body::Protobuf(bytes),
     }
 }
 

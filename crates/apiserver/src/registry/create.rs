@@ -51,6 +51,7 @@ impl Registry {
             return Err(call.method_not_supported("create"));
         }
         let given_revision = object.resource_version().to_owned();
+        meta::wipe(&mut object);
         if tracking == Tracking::Changes {
             managed::on_create(call, &mut object, self.clock.now());
         }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use drydock_client::{Options, Preconditions};
 use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
-use drydock_machinery::{FieldErrors, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults};
+use drydock_machinery::{
+    FieldErrors, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
+};
 
 use super::{Body, Call};
 use crate::resources::Resource;
@@ -84,7 +86,7 @@ fn expected(call: &Call) -> Expected {
 
 fn text(body: &Body) -> Cow<'_, str> {
     match body {
-        Body::Value(_) => Cow::Borrowed(""),
+        Body::Value(_) | Body::Protobuf(_) => Cow::Borrowed(""),
         Body::Json(bytes) | Body::Yaml(bytes) => String::from_utf8_lossy(bytes),
     }
 }
@@ -100,6 +102,7 @@ fn type_meta(body: &Body, text: &str) -> Result<TypeMeta, String> {
             let yaml = decode::yaml(text).map_err(|why| format!("error converting YAML to JSON: {why}"))?;
             Ok(yaml.type_meta())
         }
+        Body::Protobuf(bytes) => Ok(protobuf::open(bytes).map_err(|why| why.to_string())?.type_meta),
     }
 }
 
@@ -116,6 +119,8 @@ fn decoded(
         (Body::Json(_), Some(schema)) => decode::json(text, schema.root(), validation),
         (Body::Json(_), None) => decode::untyped(text, validation),
         (Body::Yaml(_), typed) => yaml(text, typed, validation),
+        (Body::Protobuf(bytes), Some(schema)) => from_protobuf(bytes, schema),
+        (Body::Protobuf(_), None) => Err(DecodeError::Value("custom resources have no protobuf".to_owned())),
     }
 }
 
@@ -138,6 +143,12 @@ fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Resu
         }
         _ => Ok(decoded),
     }
+}
+
+fn from_protobuf(bytes: &[u8], schema: &Schema) -> Result<Decoded, DecodeError> {
+    let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, schema.root());
+    let value = read().map_err(|why: protobuf::ProtobufError| DecodeError::Value(why.to_string()))?;
+    Ok(Decoded { value, warnings: Vec::new() })
 }
 
 fn settle(call: &Call, expected: &Expected, mut value: Value) -> Value {
@@ -260,6 +271,7 @@ pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
     }
     let value = match &call.body {
         Body::Value(value) => value.clone(),
+        Body::Protobuf(bytes) => delete_options_message(bytes)?,
         Body::Json(bytes) => json(bytes).map_err(|why| {
             Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
         })?,
@@ -279,6 +291,17 @@ pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
     }
     read_delete_options(&value, &mut call.request.options);
     Ok(())
+}
+
+fn delete_options_message(bytes: &[u8]) -> Result<Value, Status> {
+    const KIND: GroupVersionKind = GroupVersionKind::new("", "v1", "DeleteOptions");
+    let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
+    let schema = drydock_machinery::Catalog::builtin().schema(&KIND);
+    let schema = schema.ok_or_else(|| Status::internal("no schema of DeleteOptions"))?;
+    let opened = protobuf::open(bytes).map_err(|why| bad(&why))?;
+    let mut value = protobuf::decode_message(opened.raw, schema.root()).map_err(|why| bad(&why))?;
+    value.set(&["kind"], opened.type_meta.kind);
+    Ok(value)
 }
 
 fn read_delete_options(value: &Value, options: &mut Options) {

@@ -51,6 +51,16 @@ fn track(call: &Call, old: Option<&Value>, object: &mut Value, now: Timestamp) {
     }
 }
 
+/// An empty list of managed fields asks for them to be forgotten, which decoding would lose.
+pub(crate) fn keep_reset(given: &Value, object: &mut Value) {
+    const PATH: [&str; 2] = ["metadata", "managedFields"];
+    let Some(Value::Array(entries)) = given.at(&PATH) else { return };
+    let empty = |entry: &Value| entry.as_object().is_some_and(drydock_machinery::Map::is_empty);
+    if entries.is_empty() || (entries.len() == 1 && empty(&entries[0])) {
+        object.set(&PATH, Value::Array(Default::default()));
+    }
+}
+
 /// Lays `applied` over `live`; both, and the answer, in the request's version.
 ///
 /// # Errors

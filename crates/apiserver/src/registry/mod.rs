@@ -79,13 +79,15 @@ pub(crate) enum Body {
     Value(Value),
     Json(Bytes),
     Yaml(Bytes),
+    /// In its envelope.
+    Protobuf(Bytes),
 }
 
 impl Body {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Value(value) => value.is_null(),
-            Self::Json(bytes) | Self::Yaml(bytes) => bytes.is_empty(),
+            Self::Json(bytes) | Self::Yaml(bytes) | Self::Protobuf(bytes) => bytes.is_empty(),
         }
     }
 }
@@ -178,6 +180,16 @@ impl Registry {
 impl Call {
     pub(crate) fn key(&self) -> String {
         object_key(&self.resource.prefix, &self.request.namespace, &self.request.name)
+    }
+
+    /// The key as upstream would have it, for messages that show one.
+    pub(crate) fn shown_key(&self) -> String {
+        let resource = &self.resource.gvr.resource;
+        let group = match &self.resource.custom {
+            Some(_) => format!("{}/", self.resource.gvr.group),
+            None => String::new(),
+        };
+        object_key(&format!("/registry/{group}{resource}/"), &self.request.namespace, &self.request.name)
     }
 
     pub(crate) fn key_of(&self, name: &str) -> Arc<str> {

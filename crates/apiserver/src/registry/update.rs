@@ -186,7 +186,7 @@ fn check_uid(call: &Call, current: &Object, uid: &str) -> Result<(), Status> {
     }
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {}",
-        call.key(),
+        call.shown_key(),
         precondition_failed("UID", uid, current.uid())
     );
     Err(call.conflict(&why))
