@@ -23,6 +23,7 @@ mod resources;
 mod runtime_class;
 mod service_account;
 mod volume_resize;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -121,11 +122,6 @@ pub struct AdmissionChain {
 impl AdmissionChain {
     pub fn new(plugins: Vec<Arc<dyn AdmissionPlugin>>) -> Self {
         Self { plugins: plugins.into() }
-    }
-
-    /// The plugins that are on by default upstream. Those that ask for rights ask `authorizer`.
-    pub fn upstream(authorizer: &Arc<drydock_auth::Authorizer>) -> Self {
-        Self::new(default_plugins(authorizer))
     }
 
     /// # Errors
