@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use drydock_cloud::PoolRecords;
 use drydock_runtime::{Clock, Tasks, wall};
 use tokio::net::TcpListener;
 
@@ -58,7 +59,7 @@ impl Server {
     /// Why it cannot run. Nothing is changed then.
     pub async fn start<E>(
         config: &Config,
-        backends: impl AsyncFnOnce(&Config) -> Result<Backends, E>,
+        backends: impl AsyncFnOnce(&Config, Arc<dyn PoolRecords>) -> Result<Backends, E>,
     ) -> Result<Self, E>
     where
         E: From<StartError>,
@@ -66,9 +67,8 @@ impl Server {
         let lock = Lock::take(&config.data_dir)?;
         let listener = bind(config.listen).await?;
         let address = listener.local_addr().map_err(|source| listen_error(config.listen, source))?;
-        let database =
-            Database::open(&config.data_dir.join("drydock.db")).await.map_err(StartError::from)?;
-        let backends = backends(config).await?;
+        let database = Database::open(&config.data_dir.join("drydock.db")).await.map_err(StartError::from)?;
+        let backends = backends(config, Arc::new(database.clone())).await?;
         let parts = Parts {
             database,
             providers: backends.providers,

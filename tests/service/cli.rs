@@ -12,7 +12,11 @@ impl World {
     /// Runs the real binary, without blocking the service in this process.
     async fn cli(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_drydock"));
-        command.args(args).env("DRYDOCK_SERVER", &self.url).env("HOME", self.folder.path()).env_remove("KUBECONFIG");
+        command
+            .args(args)
+            .env("DRYDOCK_SERVER", &self.url)
+            .env("HOME", self.folder.path())
+            .env_remove("KUBECONFIG");
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
     }
 
@@ -101,9 +105,11 @@ async fn scripts_read_json_and_yaml() {
     assert_eq!((&created["name"], &created["state"]), (&"dev".into(), &"active".into()));
     let list: Value = serde_json::from_str(&world.cli_ok(&["cluster", "list", "-o", "json"]).await).unwrap();
     assert_eq!(list["items"][0], created);
-    let yaml: Value = serde_saphyr::from_str(&world.cli_ok(&["cluster", "get", "dev", "-o", "yaml"]).await).unwrap();
+    let yaml: Value =
+        serde_saphyr::from_str(&world.cli_ok(&["cluster", "get", "dev", "-o", "yaml"]).await).unwrap();
     assert_eq!(yaml, created);
-    let operation = world.cli_ok(&["node-pool", "scale", "default", "-c", "dev", "--nodes", "2", "-o", "json"]).await;
+    let operation =
+        world.cli_ok(&["node-pool", "scale", "default", "-c", "dev", "--nodes", "2", "-o", "json"]).await;
     let operation: Value = serde_json::from_str(&operation).unwrap();
     let id = operation["id"].as_str().unwrap();
     let done: Value =
@@ -135,21 +141,22 @@ async fn failures_say_what_and_have_codes() {
     )
     .await;
     let (code, stderr) = world.cli_fails(&["cluster", "list", "--server", "http://127.0.0.1:1"]).await;
-    assert!(code == 6 && stderr.contains("cannot reach the service at http://127.0.0.1:1"), "{code} {stderr}");
+    assert!(
+        code == 6 && stderr.contains("cannot reach the service at http://127.0.0.1:1"),
+        "{code} {stderr}"
+    );
     assert!(stderr.contains("Is it running?"), "{stderr}");
     world.fakes.change(|state| {
-        let trouble = Trouble { reason: Reason::new("invalidRequest", "no such image"), permanent: true };
+        let trouble = Trouble { reason: Reason::new("InvalidRequest", "no such image"), permanent: true };
         state.troubled.insert("bad".into(), trouble);
         state.held.insert("default".into());
     });
-    check(
-        &["node-pool", "create", "bad", "--cluster", "dev", "--wait"],
-        7,
-        "node pool dev/bad: waiting to begin\nerror: node pool dev/bad: no such image\n",
-    )
-    .await;
-    let (code, stderr) =
-        world.cli_fails(&["node-pool", "scale", "default", "-c", "dev", "--nodes", "9", "-w", "--timeout", "1s"]).await;
+    // What it says on the way depends on how fast one looks.
+    let (code, stderr) = world.cli_fails(&["node-pool", "create", "bad", "--cluster", "dev", "--wait"]).await;
+    assert!(code == 7 && stderr.ends_with("\nerror: node pool dev/bad: no such image\n"), "{code} {stderr}");
+    let (code, stderr) = world
+        .cli_fails(&["node-pool", "scale", "default", "-c", "dev", "--nodes", "9", "-w", "--timeout", "1s"])
+        .await;
     assert!(code == 8 && stderr.contains("1 of 9 nodes are ready"), "{code} {stderr}");
     let (code, _) = world.cli_fails(&["cluster", "create"]).await;
     assert_eq!(code, 2);
@@ -161,7 +168,10 @@ async fn kubeconfigs_are_written_and_merged() {
     world.cluster("dev", 0).await;
     let file = world.folder.path().join("some/where.yaml");
     world.cli_ok(&["cluster", "kubeconfig", "dev", "--output", file.to_str().unwrap()]).await;
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), world.cli_ok(&["cluster", "kubeconfig", "dev"]).await);
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        world.cli_ok(&["cluster", "kubeconfig", "dev"]).await
+    );
     world.cli_ok(&["cluster", "kubeconfig", "dev", "--merge", "--credential", "token"]).await;
     let merged = std::fs::read_to_string(world.folder.path().join(".kube/config")).unwrap();
     let merged: Value = serde_saphyr::from_str(&merged).unwrap();
@@ -177,7 +187,7 @@ async fn a_cluster_is_created_from_a_file() {
     let file = file.to_str().unwrap();
     world.cli_ok(&["cluster", "create", "-f", file, "--wait"]).await;
     assert_eq!(world.get("/v1/clusters/dev").await.json["version"], "1.33");
-    std::fs::write(file, "name: x\n  oops\n").unwrap();
+    std::fs::write(file, "name: [x\n").unwrap();
     let (code, stderr) = world.cli_fails(&["cluster", "create", "-f", file]).await;
     assert!(code == 4 && stderr.contains("the body is not YAML"), "{code} {stderr}");
 }

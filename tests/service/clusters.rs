@@ -67,7 +67,10 @@ async fn lists_come_in_pages_and_are_filtered() {
     assert_eq!(names(&page), "d");
     assert!(page["nextPageToken"].is_null());
     assert_eq!(names(&world.get("/v1/clusters?region=eu-west-1").await.json), "b");
-    assert_eq!(names(&world.get("/v1/clusters?name=d&state=active&provider=mock&version=1.36").await.json), "d");
+    assert_eq!(
+        names(&world.get("/v1/clusters?name=d&state=active&provider=mock&version=1.36").await.json),
+        "d"
+    );
     assert_eq!(names(&world.get("/v1/clusters?state=failed").await.json), "");
 }
 
@@ -75,12 +78,13 @@ async fn lists_come_in_pages_and_are_filtered() {
 async fn a_kubeconfig_is_downloaded_when_the_cluster_serves() {
     let world = World::new().await;
     world.fakes.change(|state| {
-        state.broken.insert("dev".into(), Reason::new("portTaken", "the port is taken"));
+        state.broken.insert("dev".into(), Reason::new("PortTaken", "the port is taken"));
     });
     world.post("/v1/clusters", &json!({"name": "dev"})).await;
     world.until("/v1/clusters/dev", "/state", "failed").await;
     let refused = world.get("/v1/clusters/dev/kubeconfig").await;
-    assert_eq!(refused.problem(409).0, "portTaken");
+    assert_eq!(refused.problem(409).0, "notReady");
+    assert_eq!(refused.json["detail"], "the cluster \"dev\" does not serve: the port is taken");
     assert_eq!(refused.headers["retry-after"], "1");
     world.fakes.change(|state| state.broken.clear());
     world.until("/v1/clusters/dev", "/state", "active").await;
@@ -98,11 +102,11 @@ async fn a_cluster_that_does_not_open_is_failed_and_says_why_and_others_serve() 
     world.cluster("good", 0).await;
     world.stop().await;
     world.fakes.change(|state| {
-        state.broken.insert("bad".into(), Reason::new("storeDamaged", "state.db is not a database"));
+        state.broken.insert("bad".into(), Reason::new("StateDamaged", "state.db is not a database"));
     });
     world.start().await.unwrap();
     let bad = world.until("/v1/clusters/bad", "/state", "failed").await;
-    assert_eq!(bad["reason"], json!({"code": "storeDamaged", "message": "state.db is not a database"}));
+    assert_eq!(bad["reason"], json!({"code": "StateDamaged", "message": "state.db is not a database"}));
     world.until("/readyz", "", serde_json::Value::Null).await;
     let good = world.get("/v1/clusters/good").await.ok().json;
     assert_eq!(good["state"], "active");
@@ -132,10 +136,10 @@ async fn what_was_interrupted_goes_on_after_a_start() {
     world.until("/v1/clusters/dev", "/state", "active").await;
     world.cluster("doomed", 0).await;
     world.fakes.change(|state| {
-        state.stuck.insert("doomed".into(), Reason::new("unreachable", "connection refused"));
+        state.stuck.insert("doomed".into(), Reason::new("Unreachable", "connection refused"));
     });
     let deletion = world.delete("/v1/clusters/doomed").await;
-    let doomed = world.until("/v1/clusters/doomed", "/reason/code", "unreachable").await;
+    let doomed = world.until("/v1/clusters/doomed", "/reason/code", "Unreachable").await;
     assert_eq!(doomed["state"], "deleting");
     world.stop().await;
     world.fakes.change(|state| {
@@ -152,7 +156,7 @@ async fn deleting_twice_is_deleting_once() {
     let world = World::new().await;
     world.cluster("dev", 1).await;
     world.fakes.change(|state| {
-        state.stuck.insert("dev".into(), Reason::new("unreachable", "connection refused"));
+        state.stuck.insert("dev".into(), Reason::new("Unreachable", "connection refused"));
     });
     let first = world.delete("/v1/clusters/dev").await;
     let second = world.delete("/v1/clusters/dev").await;
@@ -179,7 +183,7 @@ async fn a_creation_ends_when_the_cluster_is_deleted() {
     let deletion = world.delete("/v1/clusters/dev").await;
     let ended = world.ended(creation).await;
     assert_eq!(ended["state"], "failed");
-    assert_eq!(ended["error"]["code"], "superseded");
+    assert_eq!(ended["error"]["code"], "Superseded");
     world.done(deletion).await;
 }
 

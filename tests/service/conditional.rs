@@ -29,7 +29,8 @@ async fn changes_demand_the_revision_that_they_name() {
     let body = json!({"labels": {"team": null, "x": "y"}}).to_string();
     assert_eq!(patch(&tag().await, body).await.ok().json["labels"], json!({"x": "y"}));
 
-    let delete = async |tag: &str| world.call(Method::DELETE, "/v1/clusters/dev", &[("if-match", tag)], "").await;
+    let delete =
+        async |tag: &str| world.call(Method::DELETE, "/v1/clusters/dev", &[("if-match", tag)], "").await;
     assert_eq!(delete(&old).await.problem(412).0, "preconditionFailed");
     let new = tag().await;
     world.done(delete(&new).await).await;

@@ -13,25 +13,25 @@ use tokio::sync::watch;
 
 /// All clusters. Outlives a restart of the service, as a data folder would.
 #[derive(Default)]
-pub struct Fakes {
-    pub state: Mutex<State>,
+pub(crate) struct Fakes {
+    pub(crate) state: Mutex<State>,
 }
 
 #[derive(Default)]
-pub struct State {
+pub(crate) struct State {
     /// Clusters by name that do not open, and why.
-    pub broken: BTreeMap<String, Reason>,
+    pub(crate) broken: BTreeMap<String, Reason>,
     /// Clusters by name that cannot be released, and why.
-    pub stuck: BTreeMap<String, Reason>,
+    pub(crate) stuck: BTreeMap<String, Reason>,
     /// Pools by name that something is wrong with.
-    pub troubled: BTreeMap<String, Trouble>,
+    pub(crate) troubled: BTreeMap<String, Trouble>,
     /// Pools by name that stay as they are.
-    pub held: BTreeSet<String>,
-    pub open: BTreeMap<String, Arc<Fake>>,
-    pub destroyed: Vec<String>,
+    pub(crate) held: BTreeSet<String>,
+    pub(crate) open: BTreeMap<String, Arc<Fake>>,
+    pub(crate) destroyed: Vec<String>,
 }
 
-pub struct Fake {
+pub(crate) struct Fake {
     fakes: Arc<Fakes>,
     cluster: ClusterRecord,
     pools: Mutex<Vec<NodePoolRecord>>,
@@ -40,7 +40,7 @@ pub struct Fake {
 
 impl Fakes {
     /// Changes what a test says, and lets every open cluster look again.
-    pub fn change(&self, f: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, f: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap();
         f(&mut state);
         let open: Vec<_> = state.open.values().cloned().collect();
@@ -52,7 +52,7 @@ impl Fakes {
 }
 
 /// What the composition root would hand over.
-pub struct FakePlanes(pub Arc<Fakes>);
+pub(crate) struct FakePlanes(pub(crate) Arc<Fakes>);
 
 #[async_trait]
 impl ControlPlanes for FakePlanes {

@@ -22,33 +22,33 @@ use serde_json::Value;
 use crate::fake::{FakePlanes, Fakes};
 use crate::openapi;
 
-pub struct World {
-    pub folder: tempfile::TempDir,
-    pub config: Config,
-    pub fakes: Arc<Fakes>,
-    pub server: Option<Server>,
-    pub url: String,
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) config: Config,
+    pub(crate) fakes: Arc<Fakes>,
+    pub(crate) server: Option<Server>,
+    pub(crate) url: String,
     http: Client<HttpConnector, Full<Bytes>>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
-    pub json: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) json: Value,
 }
 
 /// Each world has ports of its own: nextest runs each test in a process of its own, so by process.
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let process = u16::try_from(std::process::id() % 180).unwrap();
         let from = 11_000 + process * 100 + NEXT.fetch_add(10, Ordering::Relaxed) % 100;
@@ -71,10 +71,10 @@ impl World {
         world
     }
 
-    pub async fn start(&mut self) -> Result<(), StartError> {
+    pub(crate) async fn start(&mut self) -> Result<(), StartError> {
         let fakes = self.fakes.clone();
         let cloud = MockCloud::in_memory(MockConfig::default());
-        let server = Server::start(&self.config, async |_: &Config| {
+        let server = Server::start(&self.config, async |_: &Config, _| {
             let mock = Provider {
                 cloud: cloud.provider(Clock::real()),
                 description: "in memory".to_owned(),
@@ -91,33 +91,39 @@ impl World {
         Ok(())
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.server.take().unwrap().stop().await;
     }
 
-    pub fn data_dir(&self) -> &Path {
+    pub(crate) fn data_dir(&self) -> &Path {
         &self.config.data_dir
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, &[], "").await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, &[], "").await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let headers = [("content-type", "application/json")];
         self.call(Method::POST, path, &headers, &body.to_string()).await
     }
 
-    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
         let headers = [("content-type", "application/merge-patch+json")];
         self.call(Method::PATCH, path, &headers, &body.to_string()).await
     }
 
-    pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let mut request = Request::builder().method(method.clone()).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -133,22 +139,23 @@ impl World {
     }
 
     /// Creates a cluster with a pool `default` of that many nodes, and waits for it.
-    pub async fn cluster(&self, name: &str, nodes: u32) -> Value {
-        let pools = if nodes == 0 { vec![] } else { vec![serde_json::json!({"name": "default", "nodes": nodes})] };
+    pub(crate) async fn cluster(&self, name: &str, nodes: u32) -> Value {
+        let pools =
+            if nodes == 0 { vec![] } else { vec![serde_json::json!({"name": "default", "nodes": nodes})] };
         let body = serde_json::json!({ "name": name, "nodePools": pools });
         self.done(self.post("/v1/clusters", &body).await).await;
         self.get(&format!("/v1/clusters/{name}")).await.json
     }
 
     /// Waits for the operation of an answer to succeed.
-    pub async fn done(&self, accepted: Answer) -> Value {
+    pub(crate) async fn done(&self, accepted: Answer) -> Value {
         let operation = self.ended(accepted).await;
         assert_eq!(operation["state"], "succeeded", "{operation:#}");
         operation
     }
 
     /// Waits for the operation of an answer to end.
-    pub async fn ended(&self, accepted: Answer) -> Value {
+    pub(crate) async fn ended(&self, accepted: Answer) -> Value {
         assert_eq!(accepted.status, StatusCode::ACCEPTED, "{}", accepted.text);
         let path = accepted.headers["location"].to_str().unwrap();
         let operation = self.get(&format!("{path}?wait=10")).await.json;
@@ -157,7 +164,7 @@ impl World {
     }
 
     /// Waits until what is at the path has a value at the pointer.
-    pub async fn until(&self, path: &str, pointer: &str, wanted: impl Into<Value>) -> Value {
+    pub(crate) async fn until(&self, path: &str, pointer: &str, wanted: impl Into<Value>) -> Value {
         let wanted = wanted.into();
         let look = async {
             loop {
@@ -178,7 +185,7 @@ impl World {
 impl Answer {
     /// `code` of the problem, and its fields with their messages.
     #[track_caller]
-    pub fn problem(&self, status: u16) -> (String, Vec<String>) {
+    pub(crate) fn problem(&self, status: u16) -> (String, Vec<String>) {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.json["status"], status);
@@ -189,7 +196,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         self
     }

@@ -49,11 +49,11 @@ async fn what_stands_in_the_way_is_told_and_goes_by_itself() {
     let world = World::new().await;
     world.cluster("dev", 0).await;
     world.fakes.change(|state| {
-        state.troubled.insert("a".into(), trouble("unreachable", "RunInstances: connection refused", false));
+        state.troubled.insert("a".into(), trouble("Unreachable", "RunInstances: connection refused", false));
     });
     let creation = world.post("/v1/clusters/dev/node-pools", &json!({"name": "a", "nodes": 3})).await;
     let pool = world.until("/v1/clusters/dev/node-pools/a", "/state", "degraded").await;
-    assert_eq!(pool["reason"], json!({"code": "unreachable", "message": "RunInstances: connection refused"}));
+    assert_eq!(pool["reason"], json!({"code": "Unreachable", "message": "RunInstances: connection refused"}));
     let path = creation.headers["location"].to_str().unwrap().to_owned();
     let operation = world.get(&path).await.json;
     assert_eq!(operation["state"], "running");
@@ -68,11 +68,11 @@ async fn what_stands_in_the_way_is_told_and_goes_by_itself() {
 async fn what_can_never_succeed_fails_with_the_reason() {
     let world = World::new().await;
     world.fakes.change(|state| {
-        state.troubled.insert("default".into(), trouble("invalidRequest", "no such type", true));
+        state.troubled.insert("default".into(), trouble("InvalidRequest", "no such type", true));
     });
     let body = json!({"name": "dev", "nodePools": [{"name": "default", "nodes": 1}]});
     let ended = world.ended(world.post("/v1/clusters", &body).await).await;
-    assert_eq!(ended["error"], json!({"code": "invalidRequest", "message": "no such type"}));
+    assert_eq!(ended["error"], json!({"code": "InvalidRequest", "message": "no such type"}));
     assert_eq!(world.get("/v1/clusters/dev/node-pools/default").await.json["state"], "failed");
     assert_eq!(world.get("/v1/clusters/dev").await.json["state"], "active");
 }

@@ -20,7 +20,13 @@ fn resolve(value: &'static Value) -> &'static Value {
 }
 
 /// Panics when an answer is not what the document says of its path.
-pub fn check_answer(method: &Method, path: &str, status: StatusCode, headers: &HeaderMap, body: &Value) {
+pub(crate) fn check_answer(
+    method: &Method,
+    path: &str,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &Value,
+) {
     let path = path.split('?').next().unwrap();
     let Some(template) = template(path) else { return };
     let operation = &document()["paths"][template][method.as_str().to_lowercase()];

@@ -20,7 +20,8 @@ async fn every_field_at_fault_is_named() {
     assert_eq!(wrong(&world, json!({})).await, ["name: is required"]);
     assert_eq!(wrong(&world, json!({"name": "Not OK"})).await, [format!("name: \"Not OK\" {rule}")]);
     assert_eq!(
-        wrong(&world, json!({"name": "a", "version": "1.32", "provider": "vapour", "region": "nowhere!"})).await,
+        wrong(&world, json!({"name": "a", "version": "1.32", "provider": "vapour", "region": "nowhere!"}))
+            .await,
         [
             "version: \"1.32\" must be one of 1.36, 1.35, 1.34, 1.33",
             "provider: \"vapour\" must be one of mock",
@@ -71,7 +72,11 @@ async fn shapes_are_strict() {
         ]
     );
     assert_eq!(
-        wrong(&world, json!({"name": "a", "nodePools": [{"name": "p", "nodes": -1, "taints": [{"key": "k"}]}, 3]})).await,
+        wrong(
+            &world,
+            json!({"name": "a", "nodePools": [{"name": "p", "nodes": -1, "taints": [{"key": "k"}]}, 3]})
+        )
+        .await,
         [
             "nodePools[1]: must be an object, not 3",
             "nodePools[0].nodes: must be a whole number from 0, not -1",
@@ -89,7 +94,12 @@ async fn malformed_bodies_say_where() {
         let detail = answer.json["detail"].as_str().unwrap();
         assert!(code == "malformed" && detail.contains(says), "{detail}");
     };
-    check("application/json", "{\"name\": ", "the body is not JSON: EOF while parsing a value at line 1 column 9").await;
+    check(
+        "application/json",
+        "{\"name\": ",
+        "the body is not JSON: EOF while parsing a value at line 1 column 9",
+    )
+    .await;
     check("application/json", "[]", "the body must be an object").await;
     check("application/json", "", "the body is not JSON").await;
     check("application/json", "{\"name\":\"a\",\"name\":\"b\"}", "the field \"name\" is given twice").await;
@@ -125,12 +135,16 @@ async fn wrong_parameters_are_named() {
     let world = World::new().await;
     let check = async |path: &str, says: &[&str]| {
         let (code, errors) = world.get(path).await.problem(422);
-        assert_eq!((code.as_str(), errors), ("invalid", says.iter().map(|text| (*text).to_owned()).collect()));
+        assert_eq!(
+            (code.as_str(), errors),
+            ("invalid", says.iter().map(|text| (*text).to_owned()).collect())
+        );
     };
     check("/v1/clusters?limit=0", &["limit: \"0\" must be a whole number between 1 and 500"]).await;
     check("/v1/clusters?pageToken=x", &["pageToken: is not a page token of this list"]).await;
     check("/v1/clusters?pageToken=eA", &["pageToken: is not a page token of this list"]).await;
-    check("/v1/clusters?state=fine", &["state: \"fine\" must be one of creating, active, failed, deleting"]).await;
+    check("/v1/clusters?state=fine", &["state: \"fine\" must be one of creating, active, failed, deleting"])
+        .await;
     check(
         "/v1/operations?colour=red&limit=1&limit=2",
         &[
@@ -165,6 +179,7 @@ async fn what_is_not_there_is_said_to_be_missing() {
     assert_eq!(pool.problem(409).0, "alreadyExists");
     let (_, errors) = world.patch("/v1/clusters/dev/node-pools/default", &json!({})).await.problem(422);
     assert_eq!(errors, ["nodes: is required"]);
-    let (_, errors) = world.patch("/v1/clusters/dev/node-pools/default", &json!({"nodes": 99999})).await.problem(422);
+    let (_, errors) =
+        world.patch("/v1/clusters/dev/node-pools/default", &json!({"nodes": 99999})).await.problem(422);
     assert_eq!(errors, ["nodes: 99999 must be 10000 at most"]);
 }

@@ -21,7 +21,8 @@ async fn every_route_demands_what_it_should() {
         let method: Method = method.parse().unwrap();
         let path = filled(template);
         let bare = world.call(method.clone(), &path, &[], "").await;
-        let wrong = world.call(method.clone(), &path, &[("authorization", "Bearer 0123456789abcdeX")], "").await;
+        let wrong =
+            world.call(method.clone(), &path, &[("authorization", "Bearer 0123456789abcdeX")], "").await;
         let bearer = format!("Bearer {TOKEN}");
         let right = world.call(method.clone(), &path, &[("authorization", &bearer)], "").await;
         for refused in [&bare, &wrong] {

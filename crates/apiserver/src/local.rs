@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{ApiResource, Reply, Request, Transport, Verb, WatchEvent, WatchStream};
-use drydock_machinery::{Reason, Status, Value};
+use drydock_machinery::{Reason, Status};
 use futures::{FutureExt, StreamExt, stream};
 
 use crate::cache::{ChangeKind, Step, Watcher};
@@ -185,9 +185,4 @@ pub(crate) fn verb(verb: Verb) -> &'static str {
 /// A component's field manager is its name without the `system:`.
 fn manager(user: &UserInfo) -> String {
     user.name.rsplit(':').next().unwrap_or("").to_owned()
-}
-
-/// What a call without a body has.
-pub(crate) fn no_body() -> Body {
-    Body::Value(Value::Null)
 }

@@ -6,6 +6,7 @@ use drydock_auth::UserInfo;
 use drydock_client::Client;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::{Store, StoreError};
+use http::HeaderValue;
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
@@ -61,6 +62,8 @@ pub(crate) struct Core {
     pub(crate) address: String,
     pub(crate) documents: Documents,
     pub(crate) ready: watch::Sender<bool>,
+    /// What answers' priority-and-fairness headers name: flow schema and priority level.
+    pub(crate) flow_ids: Arc<[HeaderValue; 2]>,
 }
 
 impl ApiServer {
@@ -93,6 +96,7 @@ impl ApiServer {
             address: config.address,
             documents: Documents::default(),
             ready: watch::Sender::new(false),
+            flow_ids: Arc::new([random_id(), random_id()]),
         });
         let server = Self { core };
         // A weak reference: the registry is not kept alive by its own client.
@@ -136,4 +140,8 @@ impl std::fmt::Debug for ApiServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ApiServer({})", self.core.tasks.tenant())
     }
+}
+
+fn random_id() -> HeaderValue {
+    HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-"))
 }

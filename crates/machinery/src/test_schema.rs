@@ -107,6 +107,6 @@ fn field(types: &mut Vec<Type>, name: &str, source: &Value) -> Field {
             merge_key: source.get("x-kubernetes-patch-merge-key").and_then(Value::as_str).map(Into::into),
         },
         presence: crate::schema::Presence::AsGiven,
-        proto: None,
+        ..Field::default()
     }
 }

@@ -1,10 +1,9 @@
 //! `drydock-auth` behind the API server's seams.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use drydock_apiserver::admission::Reader;
-use drydock_apiserver::cache::Cache;
 use drydock_apiserver::{Credentials, TokenIssuer};
 use drydock_auth::tokens::TokenAuthority;
 use drydock_auth::{Attributes, Decision, UserInfo};
@@ -13,24 +12,21 @@ use drydock_machinery::{Object, Reason, Status, Value};
 /// Authentication, authorization and tokens of one cluster.
 pub(crate) struct Access {
     authenticator: drydock_auth::Authenticator,
-    authorizer: drydock_auth::Authorizer,
+    authorizer: Arc<drydock_auth::Authorizer>,
     tokens: Arc<TokenAuthority>,
-    /// The API server's, once there is one: what tokens are bound to is looked up in it.
-    cache: OnceLock<Arc<Cache>>,
 }
 
 impl Access {
     pub(crate) fn new(tokens: Arc<TokenAuthority>) -> Self {
         Self {
             authenticator: drydock_auth::Authenticator::new(tokens.clone()),
-            authorizer: drydock_auth::Authorizer::new(),
+            authorizer: Arc::new(drydock_auth::Authorizer::new()),
             tokens,
-            cache: OnceLock::new(),
         }
     }
 
-    pub(crate) fn reads(&self, cache: Arc<Cache>) {
-        let _ = self.cache.set(cache);
+    pub(crate) fn authorizer(&self) -> &Arc<drydock_auth::Authorizer> {
+        &self.authorizer
     }
 }
 
@@ -61,12 +57,11 @@ impl drydock_apiserver::Authorizer for Access {
 impl TokenIssuer for Access {
     async fn issue(
         &self,
+        reader: &dyn Reader,
         service_account: &Object,
-        _bound: Option<Arc<Object>>,
         request: Value,
     ) -> Result<Value, Status> {
-        let cache = self.cache.get().ok_or_else(|| Status::internal("the API server is starting"))?;
-        self.tokens.issue(&**cache, service_account, request)
+        self.tokens.issue(reader, service_account, request)
     }
 
     async fn review(&self, reader: &dyn Reader, token: &str, audiences: &[String]) -> Value {

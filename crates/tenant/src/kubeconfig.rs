@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drydock_client::resources;
-use drydock_machinery::value;
+use drydock_client::{Reply, resources};
+use drydock_machinery::{Status, value};
 
 use crate::{Tenant, TenantError, components};
 
@@ -55,10 +55,10 @@ async fn token(tenant: &Tenant) -> Result<String, TenantError> {
         "metadata": {"name": ADMIN_ACCOUNT},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"kind": "ServiceAccount", "name": ADMIN_ACCOUNT, "namespace": "kube-system"}]});
-    for (resource, namespace, object) in
-        [(&resources::SERVICE_ACCOUNTS, "kube-system", account), (&resources::CLUSTER_ROLE_BINDINGS, "", binding)]
+    for (resource, object) in
+        [(&resources::SERVICE_ACCOUNTS, account), (&resources::CLUSTER_ROLE_BINDINGS, binding)]
     {
-        match client.create(resource, namespace, object).await {
+        match client.create(resource, object).await {
             Err(status) if !status.is_already_exists() => return Err(status.into()),
             _ => {}
         }
@@ -68,5 +68,6 @@ async fn token(tenant: &Tenant) -> Result<String, TenantError> {
     let answer = client
         .create_subresource(&resources::SERVICE_ACCOUNTS, "kube-system", ADMIN_ACCOUNT, "token", request)
         .await?;
+    let Reply::Virtual(answer) = answer else { return Err(Status::internal("no token was issued").into()) };
     Ok(answer.str_at(&["status", "token"]).to_owned())
 }

@@ -10,6 +10,7 @@
 //! Deliberately absent: what clusters there are and what is wanted of them; that is the service.
 
 mod access;
+mod agents;
 mod bootstrap;
 mod components;
 mod keeper;
@@ -49,7 +50,8 @@ pub struct Config {
     pub address: String,
     /// Further DNS names and IP addresses in the endpoint's certificate.
     pub names: Vec<String>,
-    pub provider: Arc<dyn CloudProvider>,
+    /// Makes the provider, whose waiting is on the cluster's clock.
+    pub provider: Arc<dyn Fn(&Clock) -> Arc<dyn CloudProvider> + Send + Sync>,
     pub records: Arc<dyn PoolRecords>,
     pub pools: Vec<PoolSpec>,
     pub writers: Writers,
@@ -127,7 +129,7 @@ impl Tenant {
             vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
         ));
         let access = Arc::new(access::Access::new(tokens));
-        let agents = components::agents(tasks);
+        let agents = agents::Agents::new(tasks);
         let server = ApiServer::start(drydock_apiserver::Config {
             store: store.clone(),
             clock: clock.clone(),
@@ -135,20 +137,20 @@ impl Tenant {
             authenticator: access.clone(),
             authorizer: access.clone(),
             tokens: access.clone(),
-            admission: AdmissionChain::upstream(),
-            nodes: Some(agents.dialer()),
+            admission: AdmissionChain::upstream(access.authorizer()),
+            nodes: Some(agents.clone()),
             version: config.version.clone(),
             address: config.address.clone(),
         })
         .await?;
-        access.reads(server.cache().clone());
         bootstrap::run(&server, &pki, &config).await?;
         let keeper = keeper::Keeper::start(store.clone(), clock, tasks);
         let tls = pki::server_config(&pki, &config.names)?;
-        server.serve(config.listener, tls);
+        let serving = server.clone();
+        tasks.spawn("endpoint", async move { serving.serve(config.listener, Some(tls)).await });
         let pools = components::start(&server, &agents, &pki, tasks, components::Wanted {
             cluster: config.cluster.clone(),
-            provider: config.provider,
+            provider: (config.provider)(tasks.clock()),
             records: config.records,
             pools: config.pools,
         });
@@ -195,6 +197,11 @@ impl Tenant {
         &self.pools
     }
 
+    /// The cluster's tasks, for what its owner runs beside it.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
     pub fn clock(&self) -> &Clock {
         self.tasks.clock()
     }
@@ -211,7 +218,7 @@ impl Tenant {
 
 async fn open_store(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Store>, TenantError> {
     let (folder, writers) = (config.folder.clone(), config.writers.clone());
-    let open = move || {
+    let open = move || -> Result<SqliteStore, TenantError> {
         std::fs::create_dir_all(&folder)
             .map_err(|source| TenantError::Folder { folder: folder.clone(), source })?;
         Ok(SqliteStore::open(&folder.join(STATE_FILE), &writers)?)

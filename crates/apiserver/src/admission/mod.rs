@@ -7,6 +7,23 @@
 //! Plugins read other objects through [`AdmissionContext::reader`], which is the watch cache: no await, no copy.
 //! Plugins that write (quota) use [`AdmissionContext::client`].
 
+mod certificates;
+mod chain;
+mod defaults;
+mod escalation;
+mod limit_ranger;
+mod namespace_lifecycle;
+mod node_restriction;
+mod pod_security;
+mod priority;
+mod protection;
+mod refusal;
+mod resource_quota;
+mod resources;
+mod runtime_class;
+mod service_account;
+mod volume_resize;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,6 +31,9 @@ use drydock_auth::UserInfo;
 use drydock_client::Client;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, Status, Value};
 use drydock_runtime::Clock;
+
+pub use chain::default_plugins;
+pub use drydock_auth::Reader;
 
 /// What a request does to the object, as admission sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,14 +76,6 @@ pub struct AdmissionContext<'a> {
     /// Calls this API server as `system:apiserver`.
     pub client: &'a Client,
     pub clock: &'a Clock,
-}
-
-/// Reads the watch cache. What a writer was told is written is seen here.
-pub trait Reader: Send + Sync {
-    fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>>;
-
-    /// All objects of a resource, in key order; of one namespace unless that is "".
-    fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Object>>;
 }
 
 /// One admission plugin. Stateless, or with its own bounded state.
@@ -109,6 +121,11 @@ pub struct AdmissionChain {
 impl AdmissionChain {
     pub fn new(plugins: Vec<Arc<dyn AdmissionPlugin>>) -> Self {
         Self { plugins: plugins.into() }
+    }
+
+    /// The plugins that are on by default upstream. Those that ask for rights ask `authorizer`.
+    pub fn upstream(authorizer: &Arc<drydock_auth::Authorizer>) -> Self {
+        Self::new(default_plugins(authorizer))
     }
 
     /// # Errors

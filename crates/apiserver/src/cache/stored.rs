@@ -20,10 +20,6 @@ impl Stored {
         Arc::new(Self { value, object: OnceLock::new() })
     }
 
-    pub(crate) fn value(&self) -> &Value {
-        &self.value
-    }
-
     /// The object as committed. Always called with the one revision of that commit.
     pub(crate) fn object(&self, revision: Revision) -> Arc<Object> {
         self.object.get_or_init(|| Arc::new(Object::new(self.value.clone(), revision))).clone()

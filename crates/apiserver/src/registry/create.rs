@@ -5,8 +5,9 @@ use drydock_machinery::status::Reason;
 use drydock_machinery::{FieldErrors, Object, ObjectMeta, Status, Value};
 use drydock_runtime::clock::rfc3339;
 
+use super::managed::{self, Tracking};
 use super::store::WriteError;
-use super::{Call, Done, Registry, convert, decode, managed, meta};
+use super::{Call, Done, Registry, convert, decode, meta};
 use crate::admission::{AdmissionRequest, Operation};
 
 /// How often a generated name that is taken is generated anew.
@@ -17,30 +18,42 @@ impl Registry {
         let mut object = decode::object(call)?;
         meta::match_namespace(call, &mut object)?;
         let object = convert::to_storage(&call.resource, object);
-        self.create_object(call, object).await
+        self.create_tracked(call, object, Tracking::Changes).await
     }
 
     /// Creates `object`, which is in the storage version.
-    pub(crate) async fn create_object(&self, call: &mut Call, object: Value) -> Result<Done, Status> {
+    pub(crate) async fn create_tracked(
+        &self,
+        call: &mut Call,
+        object: Value,
+        tracking: Tracking,
+    ) -> Result<Done, Status> {
         let generated = object.name().is_empty() && !object.str_at(&["metadata", "generateName"]).is_empty();
         let mut attempts = if generated { NAME_ATTEMPTS } else { 1 };
         loop {
             attempts -= 1;
-            match self.create_once(call, object.clone()).await {
+            match self.create_once(call, object.clone(), tracking).await {
                 Err(status) if attempts > 0 && status.is_already_exists() => {}
                 done => return done,
             }
         }
     }
 
-    async fn create_once(&self, call: &mut Call, mut object: Value) -> Result<Done, Status> {
+    async fn create_once(
+        &self,
+        call: &mut Call,
+        mut object: Value,
+        tracking: Tracking,
+    ) -> Result<Done, Status> {
         if let Some(custom) = &call.resource.custom
             && custom.terminating
         {
             return Err(call.method_not_supported("create"));
         }
         let given_revision = object.resource_version().to_owned();
-        managed::on_create(call, &mut object, self.clock.now());
+        if tracking == Tracking::Changes {
+            managed::on_create(call, &mut object, self.clock.now());
+        }
         let mut object = self.admit(call, Operation::Create, object, None).await?;
         meta::dedup_owners(&mut object);
         meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));

@@ -7,8 +7,9 @@ use drydock_machinery::status::Reason;
 use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value};
 
 use super::create::invalid;
+use super::managed::{self, Tracking};
 use super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::{Call, Done, Registry, convert, decode, managed, meta, subresources};
+use super::{Call, Done, Registry, convert, decode, meta, subresources};
 use crate::admission::Operation;
 
 /// How often a decision is made anew before the client is told of the conflict.
@@ -29,11 +30,11 @@ impl Registry {
         let object = convert::to_storage(&call.resource, object);
         let uid = object.uid().to_owned();
         let given = object.clone();
-        let make = move |current: &Arc<Object>| {
-            check_uid(current, &uid)?;
+        let make = move |call: &Call, current: &Arc<Object>| {
+            check_uid(call, current, &uid)?;
             Ok(given.clone())
         };
-        match self.update_with(call, make).await? {
+        match self.update_with(call, Tracking::Changes, make).await? {
             Updated::Done(done) => Ok(done),
             Updated::Absent
                 if call.resource.strategy.allow_create_on_update() && call.request.subresource.is_empty() =>
@@ -52,7 +53,7 @@ impl Registry {
         if !object.uid().is_empty() {
             return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
         }
-        self.create_object(call, object).await
+        self.create_tracked(call, object, Tracking::Changes).await
     }
 
     /// Replaces the object that the call names by what `make` makes of it, in the storage version. `make` may be
@@ -60,13 +61,14 @@ impl Registry {
     pub(crate) async fn update_with(
         &self,
         call: &mut Call,
-        mut make: impl FnMut(&Arc<Object>) -> Result<Value, Status> + Send,
+        tracking: Tracking,
+        mut make: impl FnMut(&Call, &Arc<Object>) -> Result<Value, Status> + Send,
     ) -> Result<Updated, Status> {
         let mut current = self.current(call);
         for _ in 0..ATTEMPTS {
             let Some(old) = current else { return Ok(Updated::Absent) };
-            let new = make(&old)?;
-            match self.update_once(call, &old, new).await {
+            let new = make(call, &old)?;
+            match self.update_once(call, tracking, &old, new).await {
                 Ok(done) => return Ok(Updated::Done(done)),
                 Err(WriteError::Failed(status)) => return Err(status),
                 Err(WriteError::Lost(newer)) => current = newer,
@@ -75,8 +77,15 @@ impl Registry {
         Err(call.conflict(OPTIMISTIC_LOCK))
     }
 
-    async fn update_once(&self, call: &mut Call, old: &Arc<Object>, new: Value) -> Result<Done, WriteError> {
-        let (object, reserved) = self.decide_update(call, old, new).await.map_err(WriteError::Failed)?;
+    async fn update_once(
+        &self,
+        call: &mut Call,
+        tracking: Tracking,
+        old: &Arc<Object>,
+        new: Value,
+    ) -> Result<Done, WriteError> {
+        let (object, reserved) =
+            self.decide_update(call, tracking, old, new).await.map_err(WriteError::Failed)?;
         let deletes = deletes(call, &object);
         if call.is_dry_run() {
             return Ok(Done::ok(Reply::Virtual(object)));
@@ -100,11 +109,14 @@ impl Registry {
     async fn decide_update(
         &self,
         call: &mut Call,
+        tracking: Tracking,
         old: &Arc<Object>,
         mut new: Value,
     ) -> Result<(Value, super::allocate::Reserved), Status> {
         meta::keep_absent_uid(&mut new, old.value());
-        managed::on_update(call, old.value(), &mut new, self.clock.now());
+        if tracking == Tracking::Changes {
+            managed::on_update(call, old.value(), &mut new, self.clock.now());
+        }
         let mut new = self.admit(call, Operation::Update, new, Some(old)).await?;
         self.check_revision(call, &mut new, old)?;
         meta::dedup_owners(&mut new);
@@ -153,7 +165,9 @@ impl Registry {
     }
 }
 
-fn match_name(call: &Call, object: &Value) -> Result<(), Status> {
+/// # Errors
+/// 400 when the object has another name than the URL.
+pub(crate) fn match_name(call: &Call, object: &Value) -> Result<(), Status> {
     let asked = &call.request.name;
     match object.name() {
         "" => Err(Status::bad_request(format!(
@@ -166,11 +180,16 @@ fn match_name(call: &Call, object: &Value) -> Result<(), Status> {
     }
 }
 
-fn check_uid(current: &Object, uid: &str) -> Result<(), Status> {
+fn check_uid(call: &Call, current: &Object, uid: &str) -> Result<(), Status> {
     if uid.is_empty() || uid == current.uid() {
         return Ok(());
     }
-    Err(Status::new(409, Reason::Conflict, precondition_failed("UID", uid, current.uid())))
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {}",
+        call.key(),
+        precondition_failed("UID", uid, current.uid())
+    );
+    Err(call.conflict(&why))
 }
 
 fn precondition_failed(what: &str, asked: &str, own: &str) -> String {

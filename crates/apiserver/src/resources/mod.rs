@@ -14,7 +14,7 @@ use drydock_kinds::Strategy;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Schema, Value};
 
 pub use builtin::builtin;
-pub use table::{GroupInfo, ResourceTable, Resources};
+pub use table::{GroupInfo, ResourceTable, Resources, VersionInfo};
 
 /// One resource in one served version.
 #[derive(Clone)]

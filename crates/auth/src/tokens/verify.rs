@@ -71,7 +71,9 @@ impl TokenAuthority {
         if let Some(claims) = self.recall(token) {
             return Ok(Some(claims));
         }
-        let Ok(unverified) = jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(token) else { return Ok(None) };
+        let Ok(unverified) = jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(token) else {
+            return Ok(None);
+        };
         if unverified.iss != self.config.issuer && unverified.iss != LEGACY_ISSUER {
             return Ok(None);
         }

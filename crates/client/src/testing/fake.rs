@@ -348,7 +348,20 @@ fn merge(target: &mut Value, patch: &Value) {
         if value.is_null() || deletes {
             target.remove(&[key.as_str()]);
         } else {
-            merge(target.at_mut(&[key.as_str()]), value);
+            let place = target.at_mut(&[key.as_str()]);
+            if key == "conditions" { merge_by_type(place, value) } else { merge(place, value) }
+        }
+    }
+}
+
+/// As a strategic merge treats conditions.
+fn merge_by_type(target: &mut Value, patch: &Value) {
+    let Value::Array(items) = ensure_array(target) else { return };
+    for condition in patch.as_array().unwrap_or(&[]) {
+        let kind = condition.str_at(&["type"]);
+        match items.iter().position(|item| item.str_at(&["type"]) == kind) {
+            Some(i) => merge(&mut items.make_mut()[i], condition),
+            None => items.push(condition.clone()),
         }
     }
 }

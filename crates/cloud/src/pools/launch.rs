@@ -168,7 +168,11 @@ impl Reconciler {
                 let others = self.open_zones(spec).await.is_ok_and(|zones| !zones.is_empty());
                 if others { Ok(()) } else { Err(Cause::from(&error)) }
             }
-            Some(error) => Err(Cause::from(&error)),
+            Some(error) => {
+                // Somebody may have removed what was prepared.
+                self.prepared.remove(&spec.name);
+                Err(Cause::from(&error))
+            }
         }
     }
 }

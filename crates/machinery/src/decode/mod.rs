@@ -93,6 +93,15 @@ pub fn zero(schema: TypeRef<'_>) -> Value {
     typed::zero(schema)
 }
 
+/// The object of a struct type's fields, each with its place in the type, as Go would write it.
+pub(crate) fn close_struct(
+    ty: TypeRef<'_>,
+    fields: &crate::schema::Struct,
+    mut given: Vec<(usize, Value)>,
+) -> crate::Map {
+    typed::close(ty, fields, &mut given, 0)
+}
+
 /// Turns collected strict errors into what the mode wants.
 fn finish(value: Value, strict: Vec<String>, validation: FieldValidation) -> Result<Decoded, DecodeError> {
     if validation == FieldValidation::Strict && !strict.is_empty() {

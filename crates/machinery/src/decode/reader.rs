@@ -95,8 +95,8 @@ impl Number<'_> {
         match self {
             Number::Literal(text) => text.parse().ok(),
             Number::Int(i) => Some(*i),
-            // A tree that came from JSON has lost how the number was written: 1.0 counts as an integer.
-            Number::Float(_) => None,
+            // Written as JSON, a whole float has no point: Go would read an integer.
+            Number::Float(f) => (*f == f.trunc() && f.abs() < 1e15).then_some(*f as i64),
         }
     }
 
@@ -110,6 +110,9 @@ impl Number<'_> {
 
     /// As an untyped value: an integer where it is written as one and fits.
     pub(super) fn value(&self) -> crate::Value {
+        if let Number::Float(f) = self {
+            return crate::Value::Float(*f);
+        }
         self.as_i64().map_or_else(|| crate::Value::Float(self.as_f64()), crate::Value::Int)
     }
 }

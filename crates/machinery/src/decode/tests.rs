@@ -271,3 +271,17 @@ fn schemas_of_custom_resources_decode_by_themselves() {
         )
     );
 }
+
+#[test]
+fn a_patched_tree_may_have_whole_floats_where_integers_belong() {
+    let deployment = schema("apps/v1", "Deployment");
+    let tree = Value::from_json(br#"{"spec":{"replicas":3.0,"revisionHistoryLimit":2.5}}"#).unwrap();
+    let error = value(&tree, deployment.root(), FieldValidation::Strict).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "json: cannot unmarshal number 2.5 into Go struct field DeploymentSpec.spec.revisionHistoryLimit of type int32"
+    );
+    let tree = Value::from_json(br#"{"spec":{"replicas":3.0}}"#).unwrap();
+    let decoded = value(&tree, deployment.root(), FieldValidation::Strict).unwrap();
+    assert_eq!(decoded.value.i64_at(&["spec", "replicas"]), Some(3));
+}

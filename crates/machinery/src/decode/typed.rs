@@ -114,27 +114,11 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 Some(place) => merge(&mut self.fields[base + place].1, value),
             }
         }
-        Ok(Value::Object(self.close(ty, fields, base, unknown)))
-    }
-
-    /// Makes the object of the fields from `base` on.
-    fn close(&mut self, ty: TypeRef<'s>, fields: &'s Struct, base: usize, unknown: Map) -> Map {
-        self.fields[base..].sort_unstable_by_key(|(i, _)| *i);
-        let mut entries = EcoVec::with_capacity(self.fields.len() - base + 4);
-        {
-            let mut given = self.fields.drain(base..).peekable();
-            for (i, field) in fields.fields.iter().enumerate() {
-                let value = given.next_if(|(at, _)| *at == i).map(|(_, value)| value);
-                if let Some(value) = present(field, value, ty) {
-                    entries.push((field.name.clone(), value));
-                }
-            }
-        }
-        let mut map = Map::from_sorted(entries);
+        let mut map = close(ty, fields, &mut self.fields, base);
         for (key, value) in unknown.iter() {
             map.insert(key.clone(), value.clone());
         }
-        map
+        Ok(Value::Object(map))
     }
 
     fn map(&mut self, ty: TypeRef<'s>) -> Result<Value, Fatal> {
@@ -350,6 +334,20 @@ fn push_name(path: &mut String, name: &str) {
         path.push('.');
     }
     path.push_str(name);
+}
+
+/// Makes the object of the fields from `base` on, and takes them away.
+pub(super) fn close(ty: TypeRef<'_>, fields: &Struct, given: &mut Vec<(usize, Value)>, base: usize) -> Map {
+    given[base..].sort_unstable_by_key(|(i, _)| *i);
+    let mut entries = EcoVec::with_capacity(given.len() - base + 4);
+    let mut given = given.drain(base..).peekable();
+    for (i, field) in fields.fields.iter().enumerate() {
+        let value = given.next_if(|(at, _)| *at == i).map(|(_, value)| value);
+        if let Some(value) = present(field, value, ty) {
+            entries.push((field.name.clone(), value));
+        }
+    }
+    Map::from_sorted(entries)
 }
 
 /// What is written of a field: None when it is left out.

@@ -7,6 +7,7 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::status::{Reason, StatusCause, StatusDetails};
 use drydock_machinery::{GroupVersionResource, Object, ObjectMeta, Status, Value};
 
+use super::super::managed::Tracking;
 use super::super::update::Updated;
 use super::super::{Body, Call, Done, Registry, decode, meta};
 use crate::admission::{Operation, Reader as _};
@@ -77,8 +78,8 @@ impl Registry {
         };
         let mut update = self.sub_call(call, resource, request);
         let (pod_name, now) = (pod.name().to_owned(), self.clock.now_rfc3339());
-        let make = move |budget: &Arc<Object>| disrupted(budget, &pod_name, &now);
-        match self.update_with(&mut update, make).await? {
+        let make = move |_: &Call, budget: &Arc<Object>| disrupted(budget, &pod_name, &now);
+        match self.update_with(&mut update, Tracking::Done, make).await? {
             Updated::Done(_) | Updated::Absent => Ok(()),
         }
     }

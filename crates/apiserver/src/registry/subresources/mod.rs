@@ -6,7 +6,7 @@ mod scale;
 mod token;
 
 use drydock_client::{Reply, Verb};
-use drydock_machinery::{Object, ObjectMeta, Status, Value};
+use drydock_machinery::{ObjectMeta, Status, Value};
 
 use super::virtuals::verb_name;
 use super::{Call, Done, Registry};
@@ -95,9 +95,4 @@ pub(crate) fn success() -> Value {
     drydock_machinery::value!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201
     })
-}
-
-/// Whether two versions of an object are the same one.
-pub(crate) fn is_same(left: &Object, right: &Object) -> bool {
-    left.uid() == right.uid()
 }

@@ -6,6 +6,7 @@ use drydock_client::Reply;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 
+use super::super::managed::Tracking;
 use super::super::update::Updated;
 use super::super::{Call, Done, Registry, decode, meta};
 use super::put;
@@ -27,8 +28,8 @@ impl Registry {
         let wanted = binding.clone();
         let subresource = std::mem::replace(&mut call.request.subresource, String::new());
         let resource = std::mem::replace(&mut call.resource, pods);
-        let make = move |pod: &Arc<Object>| bound(pod, &wanted, &now);
-        let updated = self.update_with(call, make).await;
+        let make = move |_: &Call, pod: &Arc<Object>| bound(pod, &wanted, &now);
+        let updated = self.update_with(call, Tracking::Done, make).await;
         call.request.subresource = subresource;
         call.resource = resource;
         match updated? {

@@ -6,6 +6,7 @@ use drydock_client::{Reply, Verb};
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Status, Value, value};
 
+use super::super::managed::Tracking;
 use super::super::update::Updated;
 use super::super::{Call, Done, Registry, decode, patch};
 use super::put;
@@ -29,13 +30,13 @@ impl Registry {
         }
         let wanted = self.wanted(call)?;
         let resource = call.resource.clone();
-        let make = move |current: &Arc<Object>| {
+        let make = move |_: &Call, current: &Arc<Object>| {
             let scale = wanted(current)?;
             scaled(&resource, current, &scale)
         };
         // The write is to the object itself, whose spec it changes.
         let subresource = std::mem::take(&mut call.request.subresource);
-        let updated = self.update_with(call, make).await;
+        let updated = self.update_with(call, Tracking::Changes, make).await;
         call.request.subresource = subresource;
         match updated? {
             Updated::Absent => Err(call.not_found()),
