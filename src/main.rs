@@ -1,2 +1,5 @@
-//! Drydock.
-fn main() {}
+//! `drydock`: see [`drydock::cli`].
+
+fn main() -> std::process::ExitCode {
+    drydock::cli::main()
+}

@@ -1,2 +1,43 @@
-//! Project automation
-fn main() {}
+//! Project automation: `cargo xtask COMMAND`.
+//!
+//! Everything that the project does to itself is a command here, so that CI, the README and people run the same.
+
+mod bench;
+mod fidelity;
+mod process;
+mod schema;
+mod service;
+mod test;
+mod tidy;
+mod tools;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--no-localstack]       install what the tests need, run all of them, clean up
+  fidelity [--bless] [CASE..]  replay the recorded conversations against a fresh cluster
+  bench [ARGS..]               measure; see `cargo xtask bench --help`
+  schema --go DIR ..           write the catalog of built-in types anew; see docs/catalog.md
+  tidy                         check what the compiler does not: layering, file sizes, paths
+";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    std::env::set_current_dir(process::root())?;
+    match args.as_slice() {
+        ["test", rest @ ..] => test::run(rest),
+        ["fidelity", rest @ ..] => fidelity::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
+        ["schema", rest @ ..] => schema::run(rest),
+        ["tidy"] => tidy::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("no command\n\n{USAGE}"),
+        [other, ..] => bail!("unknown command {other:?}\n\n{USAGE}"),
+    }
+}

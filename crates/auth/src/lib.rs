@@ -1,1 +1,28 @@
-//! Who may do what: authentication, RBAC and the bootstrap policy
+//! Who may do what: keys and certificates, authentication, authorization and the bootstrap policy.
+//!
+//! * [`user::UserInfo`] is who a request comes from; [`attributes::Attributes`] is what it wants;
+//!   [`attributes::Decision`] is the answer.
+//!
+//! Nothing here does I/O: what authentication and authorization must know of a cluster's objects they ask through
+//! lookup traits that the API server answers from its watch cache.
+//!
+//! Deliberately absent: HTTP. The API server turns requests into attributes, and decisions into statuses.
+
+pub mod attributes;
+pub mod authenticator;
+pub mod authorizer;
+pub mod bootstrap;
+pub mod impersonation;
+pub mod lookup;
+mod node;
+pub mod pki;
+pub mod rbac;
+pub mod reviews;
+pub mod tokens;
+pub mod user;
+
+pub use attributes::{Attributes, Decision};
+pub use authenticator::Authenticator;
+pub use authorizer::Authorizer;
+pub use lookup::Reader;
+pub use user::UserInfo;

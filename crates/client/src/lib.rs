@@ -8,10 +8,10 @@
 //! a parked task or less while nothing happens.
 
 pub mod controller;
+pub mod dialer;
 pub mod discovery;
 pub mod events;
 pub mod informer;
-pub mod labels;
 mod ops;
 pub mod queue;
 mod reflector;
@@ -21,6 +21,7 @@ pub mod testing;
 use std::sync::Arc;
 
 pub use controller::Controller;
+pub use dialer::NodeDialer;
 pub use discovery::ApiResource;
 pub use events::{EventRecorder, EventType};
 pub use informer::{Change, Informer, SharedInformers};

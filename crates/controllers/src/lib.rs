@@ -1,1 +1,20 @@
-//! The controller manager: one file or folder per controller
+//! The controller manager: one file or folder per controller.
+//!
+//! Every controller is a work queue fed by shared informers and a reconcile function that re-reads state by key. It holds
+//! a client with an identity of its own (`deployment-controller`, …), so RBAC applies to it as upstream. Waiting is on
+//! the tenant's Clock; an idle controller is one parked task. State lives in the API server only: what controllers keep
+//! (expectations, the garbage collector's graph) can be lost at any moment.
+//!
+//! Deliberately absent: cloud controllers (`drydock-cloud`), anything that talks to the store, leader election.
+
+mod context;
+mod deployment;
+mod endpoints;
+mod garbage_collector;
+mod namespace;
+mod replicaset;
+mod root_ca;
+mod service_account;
+mod util;
+
+pub use context::{Context, ControllerManager, ManagerConfig};

@@ -16,12 +16,25 @@ pub mod __private {
     pub use serde_json::json;
 }
 
+pub mod apply;
+pub mod catalog;
+pub mod decode;
+pub mod defaults;
 pub mod names;
+pub mod names_validation;
 pub mod object;
+pub mod openapi;
+pub mod patch;
+pub mod protobuf;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod status;
+#[cfg(test)]
+mod test_schema;
 pub mod value;
 
+pub use catalog::Catalog;
 pub use names::{GroupVersionKind, GroupVersionResource};
 pub use object::{Object, ObjectMeta};
 pub use schema::Schema;

@@ -9,20 +9,22 @@
 //!
 //! Deliberately absent: what a kind does across its fields. That is the kind's strategy in `drydock-kinds`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ecow::EcoString;
 
 use crate::value::{Key, Value};
 
 /// A type in a [`TypeTable`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(pub u32);
 
 /// Types that refer to each other.
 #[derive(Debug, Default)]
 pub struct TypeTable {
     pub types: Vec<Type>,
+    /// Whether there is a default at or below each type; made on first use.
+    defaulted: OnceLock<Box<[bool]>>,
 }
 
 /// The schema of one kind: a root in a table.
@@ -41,7 +43,8 @@ pub struct TypeRef<'a> {
 
 #[derive(Clone, Debug)]
 pub struct Type {
-    /// What upstream's OpenAPI calls it, such as `io.k8s.api.core.v1.Container`; "" for lists, maps and scalars.
+    /// What upstream's OpenAPI calls it, such as `io.k8s.api.core.v1.Container`. For lists, maps and scalars Go's
+    /// name, such as `v1.PullPolicy`, or "" when it has none of its own.
     pub name: EcoString,
     pub shape: Shape,
     /// For custom resources: the JSON schema of this node, for value validation. None for built-in types.
@@ -110,7 +113,7 @@ pub struct Struct {
     pub embedded_resource: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Field {
     pub name: Key,
     pub ty: TypeId,
@@ -123,8 +126,28 @@ pub struct Field {
     /// Values of an enumerated string type; empty when any.
     pub enumeration: Vec<EcoString>,
     pub patch: PatchStrategy,
+    /// What becomes of zero values and absence.
+    pub presence: Presence,
     /// Protobuf field number and nesting; None for custom resources.
     pub proto: Option<Proto>,
+}
+
+/// What Go's decoding and encoding make of a field that is absent or has its zero value (`false`, 0, "", empty). It
+/// shows in every answer: `resources: {}` is always there, `hostNetwork: false` never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// Kept as it was given: custom resources.
+    #[default]
+    AsGiven,
+    /// A pointer with `omitempty`: absent stays absent, a zero value that was given stays.
+    Pointer,
+    /// `omitempty` on a scalar, list or map, or `omitzero`: zero values are dropped.
+    OmitEmpty,
+    /// Neither pointer nor `omitempty`, or a struct by value, which Go never takes for empty: when absent its zero
+    /// value is written, which for lists, maps and times is null.
+    Always,
+    /// A pointer without `omitempty`: null is written when absent.
+    AlwaysPointer,
 }
 
 /// `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key`.
@@ -147,6 +170,45 @@ pub struct Proto {
 impl Schema {
     pub fn root(&self) -> TypeRef<'_> {
         TypeRef { table: &self.table, id: self.root }
+    }
+}
+
+impl TypeTable {
+    pub fn new(types: Vec<Type>) -> Self {
+        Self { types, defaulted: OnceLock::new() }
+    }
+
+    /// Whether values of this type, or anything in them, can have a default. The table must be complete by now.
+    pub(crate) fn has_defaults(&self, id: TypeId) -> bool {
+        let defaulted = self.defaulted.get_or_init(|| {
+            let mut known = vec![false; self.types.len()].into_boxed_slice();
+            // Types refer to each other in circles: repeat until nothing changes.
+            loop {
+                let before = known.iter().filter(|known| **known).count();
+                for i in 0..known.len() {
+                    known[i] = known[i] || self.types[i].defaults_directly(&known);
+                }
+                if known.iter().filter(|known| **known).count() == before {
+                    break known;
+                }
+            }
+        });
+        defaulted.get(id.0 as usize).copied().unwrap_or(false)
+    }
+}
+
+impl Type {
+    /// Whether this type has a default of its own, or a part that is `known` to have one.
+    fn defaults_directly(&self, known: &[bool]) -> bool {
+        let is_known = |id: &TypeId| known[id.0 as usize];
+        let own = self.source.as_ref().is_some_and(|source| source.get("default").is_some());
+        own || match &self.shape {
+            Shape::Struct(fields) => {
+                fields.fields.iter().any(|field| field.default.is_some() || is_known(&field.ty))
+            }
+            Shape::Map { value: inner, .. } | Shape::List { item: inner, .. } => is_known(inner),
+            _ => false,
+        }
     }
 }
 

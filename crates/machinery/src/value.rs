@@ -140,6 +140,17 @@ impl Value {
         self.at_mut(parents).as_object_mut()?.remove(last)
     }
 
+    /// Whether both are one and the same array or object in memory, and so equal without a look inside.
+    pub fn shares_storage(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Array(a), Self::Array(b)) => a.as_ptr() == b.as_ptr() && a.len() == b.len(),
+            (Self::Object(a), Self::Object(b)) => {
+                a.entries.as_ptr() == b.entries.as_ptr() && a.len() == b.len()
+            }
+            _ => false,
+        }
+    }
+
     /// Reads JSON. The last of duplicate keys wins; strict decoding over a schema reports them.
     ///
     /// # Errors
@@ -241,6 +252,12 @@ impl Map {
             map.insert(key, value);
         }
         map
+    }
+
+    /// Takes entries that are sorted by key, without duplicates.
+    pub(crate) fn from_sorted(entries: EcoVec<(Key, Value)>) -> Self {
+        debug_assert!(entries.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        Self { entries }
     }
 
     pub fn len(&self) -> usize {

@@ -1,1 +1,31 @@
-//! The scheduler: a pure decision over a snapshot, and the loop around it
+//! The scheduler: a pure decision over a snapshot, and the loop around it.
+//!
+//! * [`Cluster`] is what the decision sees: nodes, the pods on them, sums per node. One writer keeps it current.
+//! * [`schedule()`] is the decision: filters, then scores, in the order and with the words of upstream's default profile.
+//! * [`Scheduler`] feeds it from informers, keeps the queue (priority, backoff, gates, what each waiting pod waits for),
+//!   assumes what was decided and binds it through the binding subresource.
+//!
+//! The plugins are functions over parsed pods and nodes, not trait objects: the set is fixed and the inner loop is hot.
+//! Deliberately absent: extenders, dynamic resource allocation, several profiles.
+
+mod affinity;
+mod cluster;
+mod fit_error;
+mod node_info;
+mod plugins;
+mod pod_info;
+mod preemption;
+mod queue;
+mod resources;
+mod schedule;
+mod scheduler;
+#[cfg(test)]
+mod tests;
+
+pub use cluster::Cluster;
+pub use fit_error::FitError;
+pub use node_info::NodeInfo;
+pub use pod_info::PodInfo;
+pub use resources::Resources;
+pub use schedule::{Placement, schedule};
+pub use scheduler::{Scheduler, SchedulerConfig};

@@ -2,16 +2,25 @@
 //!
 //! The model is etcd's, cut down to what Kubernetes needs: one revision counter per store, transactions over several
 //! keys that check modification revisions, ranges at a revision, watches from a revision, compaction. Engines:
-//! in memory, and SQLite (one file per tenant); etcd fits the same trait.
+//! [`memory`], [`sqlite`] (one file per tenant); etcd fits the same trait.
 //!
 //! Invariants every engine keeps (the conformance suite checks them):
 //! * A commit that was acknowledged survives the death of the process and of the machine, unless it was
 //!   [`Durability::Volatile`].
-//! * Revisions start at 1, grow by exactly one per commit, never repeat, also across restarts and for volatile writes.
+//! * Revisions start at 1 and grow by exactly one per commit. They never repeat, also across restarts and for volatile
+//!   writes; after the death of the process some may be skipped.
 //! * A watch delivers every commit after its start revision once, in order, one [`Batch`] per commit.
 //! * What a watch delivers and a range returns has been acknowledged or is about to be: never rolled back.
 //!
 //! Deliberately absent: anything about Kubernetes objects. Values are bytes.
+
+mod follow;
+pub mod memory;
+pub mod sqlite;
+mod state;
+
+#[cfg(feature = "testing")]
+pub mod conformance;
 
 use std::any::Any;
 use std::fmt;
@@ -199,6 +208,23 @@ impl StoreError {
     /// Whether the same call may succeed later without the caller changing it.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Io(_))
+    }
+}
+
+impl Write {
+    pub fn key(&self) -> &Arc<str> {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
+}
+
+impl Event {
+    pub fn key(&self) -> &Arc<str> {
+        match self {
+            Self::Put { entry, .. } => &entry.key,
+            Self::Delete { previous } => &previous.key,
+        }
     }
 }
 

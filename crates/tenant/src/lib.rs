@@ -1,1 +1,234 @@
-//! One cluster's control plane, assembled
+//! One cluster's control plane, assembled.
+//!
+//! [`Tenant::open`] starts everything that a cluster is, on what its folder holds: the store, the API server and its
+//! endpoint, the controllers, the scheduler, the cloud controller manager, node pools and node agents. It is the one
+//! place that knows them all; they know each other through the API only.
+//!
+//! Owns: the cluster's folder, its task group, its clock. Keys and the clock's state are in the cluster's own store,
+//! under `/drydock/`, beside the API objects under `/registry/`.
+//!
+//! Deliberately absent: what clusters there are and what is wanted of them; that is the service.
+
+mod access;
+mod agents;
+mod bootstrap;
+mod components;
+mod keeper;
+mod kubeconfig;
+mod pki;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use drydock_apiserver::admission::AdmissionChain;
+use drydock_apiserver::{ApiServer, Version};
+use drydock_auth::pki::ClusterPki;
+use drydock_auth::tokens::TokenAuthority;
+use drydock_auth::user::UserInfo;
+use drydock_client::Client;
+use drydock_cloud::{NodePools, PoolRecords, PoolSpec};
+use drydock_cloud_api::{CloudProvider, ClusterRef};
+use drydock_runtime::{Clock, Tasks};
+use drydock_store::sqlite::{SqliteStore, Writers};
+use drydock_store::{Store, StoreError};
+use tokio::net::TcpListener;
+
+pub use kubeconfig::Credential;
+
+/// The name of a cluster's database in its folder.
+pub const STATE_FILE: &str = "state.db";
+
+/// What a cluster is made of.
+pub struct Config {
+    pub cluster: ClusterRef,
+    /// The cluster's own folder. Made if absent.
+    pub folder: PathBuf,
+    pub version: Version,
+    /// Where the endpoint listens, bound by the caller so that a taken port is its to report.
+    pub listener: TcpListener,
+    /// Host and port that clients reach the endpoint by.
+    pub address: String,
+    /// Further DNS names and IP addresses in the endpoint's certificate.
+    pub names: Vec<String>,
+    /// Makes the provider, whose waiting is on the cluster's clock.
+    pub provider: Arc<dyn Fn(&Clock) -> Arc<dyn CloudProvider> + Send + Sync>,
+    pub records: Arc<dyn PoolRecords>,
+    pub pools: Vec<PoolSpec>,
+    pub writers: Writers,
+    /// How many times as fast as real time the cluster's clock runs.
+    pub speed: f64,
+}
+
+/// A running cluster.
+pub struct Tenant {
+    tasks: Tasks,
+    store: Arc<dyn Store>,
+    server: ApiServer,
+    pki: ClusterPki,
+    pools: NodePools,
+    keeper: keeper::Keeper,
+    cluster: ClusterRef,
+    address: String,
+}
+
+/// Why a cluster does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum TenantError {
+    #[error("cannot make the folder {}", folder.display())]
+    Folder { folder: PathBuf, source: std::io::Error },
+    #[error("the cluster's store cannot be used")]
+    Store(#[from] StoreError),
+    #[error("the cluster's keys cannot be used")]
+    Pki(#[from] drydock_auth::pki::PkiError),
+    #[error("the cluster's {what} cannot be read: {why}")]
+    Damaged { what: &'static str, why: String },
+    #[error("the endpoint's certificate cannot be used")]
+    Tls(#[from] rustls::Error),
+    #[error("what every cluster has could not be created")]
+    Bootstrap(#[from] drydock_machinery::Status),
+}
+
+impl Tenant {
+    /// Starts the cluster; answers once it serves and what every cluster has is there. `parent` ends it too.
+    ///
+    /// # Errors
+    /// When its folder, store or keys cannot be used. Nothing of it runs then.
+    pub async fn open(config: Config, parent: &Tasks) -> Result<Self, TenantError> {
+        let store = open_store(&config, parent).await?;
+        let opened = Self::start(config, parent, store.clone()).await;
+        if opened.is_err() {
+            // The file must be free for the next attempt.
+            let _ = store.close().await;
+        }
+        opened
+    }
+
+    async fn start(config: Config, parent: &Tasks, store: Arc<dyn Store>) -> Result<Self, TenantError> {
+        let clock = keeper::clock(&*store, config.speed).await?;
+        let tasks = parent.child(config.cluster.name.clone(), clock.clone());
+        let started = Self::start_in(config, store, clock, &tasks).await;
+        if started.is_err() {
+            tasks.close().await;
+        }
+        started
+    }
+
+    async fn start_in(
+        config: Config,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> Result<Self, TenantError> {
+        let pki = pki::load_or_make(&*store).await?;
+        let issuer = format!("https://{}", config.address);
+        let tokens = Arc::new(TokenAuthority::new(
+            drydock_auth::tokens::TokenConfig {
+                jwks_uri: format!("{issuer}/openid/v1/jwks"),
+                ..drydock_auth::tokens::TokenConfig::default()
+            },
+            vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
+        ));
+        let access = Arc::new(access::Access::new(tokens));
+        let agents = agents::Agents::new(tasks);
+        let server = ApiServer::start(drydock_apiserver::Config {
+            store: store.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            authenticator: access.clone(),
+            authorizer: access.clone(),
+            tokens: access.clone(),
+            admission: AdmissionChain::upstream(access.authorizer()),
+            nodes: Some(agents.clone()),
+            version: config.version.clone(),
+            address: config.address.clone(),
+        })
+        .await?;
+        bootstrap::run(&server, &pki, &config).await?;
+        let keeper = keeper::Keeper::start(store.clone(), clock, tasks);
+        let tls = pki::server_config(&pki, &config.names)?;
+        let serving = server.clone();
+        tasks.spawn("endpoint", async move { serving.serve(config.listener, Some(tls)).await });
+        let pools = components::start(&server, &agents, &pki, tasks, components::Wanted {
+            cluster: config.cluster.clone(),
+            provider: (config.provider)(tasks.clock()),
+            records: config.records,
+            pools: config.pools,
+        });
+        server.set_ready();
+        Ok(Self {
+            tasks: tasks.clone(),
+            store,
+            server,
+            pki,
+            pools,
+            keeper,
+            cluster: config.cluster,
+            address: config.address,
+        })
+    }
+
+    /// `https://HOST:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    pub fn ca_pem(&self) -> String {
+        self.pki.cluster.certificate_pem()
+    }
+
+    /// An administrator's kubeconfig, as YAML.
+    ///
+    /// # Errors
+    /// When signing fails.
+    pub async fn kubeconfig(&self, credential: Credential) -> Result<String, TenantError> {
+        kubeconfig::write(self, credential).await
+    }
+
+    /// A client that calls the API server in process as `user`.
+    pub fn client(&self, user: UserInfo) -> Client {
+        self.server.client(user)
+    }
+
+    pub fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    pub fn pools(&self) -> &NodePools {
+        &self.pools
+    }
+
+    /// The cluster's tasks, for what its owner runs beside it.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    pub fn clock(&self) -> &Clock {
+        self.tasks.clock()
+    }
+
+    /// Stops everything, and answers when the endpoint is free and the file is closed. What the cluster has stays.
+    pub async fn close(&self) {
+        self.keeper.save().await;
+        self.tasks.close().await;
+        if let Err(error) = self.store.close().await {
+            tracing::error!(error = %drydock_runtime::tasks::chain(&error), "closing the store failed");
+        }
+    }
+}
+
+async fn open_store(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Store>, TenantError> {
+    let (folder, writers) = (config.folder.clone(), config.writers.clone());
+    let open = move || -> Result<SqliteStore, TenantError> {
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| TenantError::Folder { folder: folder.clone(), source })?;
+        Ok(SqliteStore::open(&folder.join(STATE_FILE), &writers)?)
+    };
+    let store: SqliteStore = tasks.blocking(open).await.unwrap_or(Err(StoreError::Closed.into()))?;
+    Ok(Arc::new(store))
+}
+
+impl std::fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tenant({} at {})", self.cluster.name, self.address)
+    }
+}

@@ -45,13 +45,14 @@ enum Form {
 #[derive(Clone)]
 pub struct EventRecorder {
     inner: Arc<Inner>,
+    /// The node, for kubelets; the reporting instance, for components with series.
+    host: Key,
 }
 
 struct Inner {
     client: Client,
     tasks: Tasks,
     component: String,
-    host: String,
     form: Form,
     correlator: Mutex<Correlator>,
     outbox: Mutex<Outbox>,
@@ -77,9 +78,10 @@ impl EventRecorder {
         Self::build(client, tasks, component, "", Form::Core)
     }
 
-    /// For a kubelet on the node `host`.
-    pub fn on_host(client: Client, tasks: Tasks, component: &str, host: &str) -> Self {
-        Self::build(client, tasks, component, host, Form::Core)
+    /// The same component on another host: a kubelet. Correlation is shared.
+    #[must_use]
+    pub fn on_host(&self, host: &str) -> Self {
+        Self { inner: self.inner.clone(), host: host.into() }
     }
 
     /// For components that use the events.k8s.io form, as the scheduler does.
@@ -92,12 +94,11 @@ impl EventRecorder {
             client,
             tasks,
             component: component.to_owned(),
-            host: host.to_owned(),
             form,
             correlator: Mutex::default(),
             outbox: Mutex::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), host: host.into() }
     }
 
     pub fn normal(&self, about: &Value, reason: &str, message: impl Into<String>) {
@@ -113,12 +114,63 @@ impl EventRecorder {
     pub fn record(&self, about: &Value, kind: EventType, reason: &str, action: &str, message: String) {
         let now = self.inner.tasks.clock().now();
         let outgoing = match self.inner.form {
-            Form::Core => self.inner.core_event(about, kind, reason, message, now),
-            Form::Series => self.inner.series_event(about, kind, reason, action, message, now),
+            Form::Core => self.core_event(about, kind, reason, message, now),
+            Form::Series => self.series_event(about, kind, reason, action, message, now),
         };
         if let Some(outgoing) = outgoing {
             self.send(outgoing);
         }
+    }
+
+    fn core_event(
+        &self,
+        about: &Value,
+        kind: EventType,
+        reason: &str,
+        message: String,
+        now: Timestamp,
+    ) -> Option<Outgoing> {
+        let group = self.inner.group_key(about, kind, reason, "");
+        let name = event_name(about, now);
+        let verdict =
+            self.inner.correlator.lock().observe(&self.inner.spam_key(about), &group, message, &name, now);
+        let Verdict::Write { message, slot, seen } = verdict else { return None };
+        let time = clock::rfc3339(now);
+        let mut event = self.inner.skeleton(about, kind, reason, &message);
+        event.set(&["metadata", "name"], seen.name.clone());
+        event.set(&["source"], source(&self.inner.component, &self.host));
+        event.set(&["firstTimestamp"], clock::rfc3339(seen.first));
+        event.set(&["lastTimestamp"], time.clone());
+        event.set(&["count"], seen.count);
+        event.set(&["reportingInstance"], self.host.clone());
+        let patch = (seen.count > 1)
+            .then(|| value!({"count": seen.count, "lastTimestamp": time, "message": message}));
+        Some(Outgoing { event, patch, slot })
+    }
+
+    /// As client-go's `tools/events`: a repeat within six minutes makes a series, which is only written once.
+    fn series_event(
+        &self,
+        about: &Value,
+        kind: EventType,
+        reason: &str,
+        action: &str,
+        message: String,
+        now: Timestamp,
+    ) -> Option<Outgoing> {
+        let slot = self.inner.group_key(about, kind, reason, action);
+        let seen = self.inner.correlator.lock().repeat(&slot, &event_name(about, now), now);
+        if seen.count > 2 {
+            return None;
+        }
+        let mut event = self.inner.skeleton(about, kind, reason, &message);
+        event.set(&["metadata", "name"], seen.name.clone());
+        event.set(&["eventTime"], clock::rfc3339_micro(seen.first));
+        event.set(&["action"], action);
+        event.set(&["reportingInstance"], self.host.clone());
+        let patch = (seen.count == 2)
+            .then(|| value!({"series": {"count": 2, "lastObservedTime": clock::rfc3339_micro(now)}}));
+        Some(Outgoing { event, patch, slot })
     }
 
     fn send(&self, outgoing: Outgoing) {
@@ -140,56 +192,6 @@ impl std::fmt::Debug for EventRecorder {
 }
 
 impl Inner {
-    fn core_event(
-        &self,
-        about: &Value,
-        kind: EventType,
-        reason: &str,
-        message: String,
-        now: Timestamp,
-    ) -> Option<Outgoing> {
-        let group = self.group_key(about, kind, reason, "");
-        let name = event_name(about, now);
-        let verdict = self.correlator.lock().observe(&self.spam_key(about), &group, message, &name, now);
-        let Verdict::Write { message, slot, seen } = verdict else { return None };
-        let time = clock::rfc3339(now);
-        let mut event = self.skeleton(about, kind, reason, &message);
-        event.set(&["metadata", "name"], seen.name.clone());
-        event.set(&["source"], source(&self.component, &self.host));
-        event.set(&["firstTimestamp"], clock::rfc3339(seen.first));
-        event.set(&["lastTimestamp"], time.clone());
-        event.set(&["count"], seen.count);
-        event.set(&["reportingInstance"], self.host.clone());
-        let patch = (seen.count > 1)
-            .then(|| value!({"count": seen.count, "lastTimestamp": time, "message": message}));
-        Some(Outgoing { event, patch, slot })
-    }
-
-    /// As client-go's `tools/events`: a repeat within six minutes makes a series, which is only written once.
-    fn series_event(
-        &self,
-        about: &Value,
-        kind: EventType,
-        reason: &str,
-        action: &str,
-        message: String,
-        now: Timestamp,
-    ) -> Option<Outgoing> {
-        let slot = self.group_key(about, kind, reason, action);
-        let seen = self.correlator.lock().repeat(&slot, &event_name(about, now), now);
-        if seen.count > 2 {
-            return None;
-        }
-        let mut event = self.skeleton(about, kind, reason, &message);
-        event.set(&["metadata", "name"], seen.name.clone());
-        event.set(&["eventTime"], clock::rfc3339_micro(seen.first));
-        event.set(&["action"], action);
-        event.set(&["reportingInstance"], self.host.clone());
-        let patch = (seen.count == 2)
-            .then(|| value!({"series": {"count": 2, "lastObservedTime": clock::rfc3339_micro(now)}}));
-        Some(Outgoing { event, patch, slot })
-    }
-
     fn skeleton(&self, about: &Value, kind: EventType, reason: &str, message: &str) -> Value {
         let mut event = value!({
             "apiVersion": "v1", "kind": "Event",

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{GroupVersionResource, Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::Clock;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use parking_lot::Mutex;
 
-use crate::labels::Selector;
 use crate::{
     ApiResource, Client, ObjectList, Options, Reply, Request, Transport, Verb, WatchEvent, WatchStream,
 };
@@ -165,7 +165,11 @@ impl FakeServer {
     ) -> Arc<Object> {
         if request.subresource == "status" {
             let status = new.remove(&["status"]);
+            let annotations = new.at(&["metadata", "annotations"]).cloned();
             new = old.value().clone();
+            if let Some(annotations) = annotations {
+                new.set(&["metadata", "annotations"], annotations);
+            }
             if let Some(status) = status {
                 new.set(&["status"], status);
             }
@@ -183,6 +187,9 @@ impl FakeServer {
         }
         if new == *old.value() {
             return old.clone();
+        }
+        if request.subresource == "finalize" {
+            return state.write(id, "finalize", new);
         }
         if new.is_deleting()
             && new.finalizers().next().is_none()
@@ -311,11 +318,8 @@ fn in_namespace(event: &WatchEvent, namespace: &str) -> bool {
     }
 }
 
-/// Equality requirements only: `a=b,c=d`.
 fn selected(object: &Object, options: &Options) -> bool {
-    let pairs = options.label_selector.split(',').filter_map(|pair| pair.split_once('='));
-    let wanted = pairs.map(|(key, value)| (key.into(), Value::from(value))).collect();
-    Selector::from_map(&wanted).matches(object.labels())
+    Selector::parse(&options.label_selector).is_ok_and(|selector| selector.matches(object.labels()))
 }
 
 fn set_condition(pod: &mut Value, kind: &str) {
@@ -340,10 +344,24 @@ fn merge(target: &mut Value, patch: &Value) {
         return;
     };
     for (key, value) in fields.iter() {
-        if value.is_null() {
+        let deletes = value.as_array().is_some_and(|items| items.iter().any(|i| i.get("$patch").is_some()));
+        if value.is_null() || deletes {
             target.remove(&[key.as_str()]);
         } else {
-            merge(target.at_mut(&[key.as_str()]), value);
+            let place = target.at_mut(&[key.as_str()]);
+            if key == "conditions" { merge_by_type(place, value) } else { merge(place, value) }
+        }
+    }
+}
+
+/// As a strategic merge treats conditions.
+fn merge_by_type(target: &mut Value, patch: &Value) {
+    let Value::Array(items) = ensure_array(target) else { return };
+    for condition in patch.as_array().unwrap_or(&[]) {
+        let kind = condition.str_at(&["type"]);
+        match items.iter().position(|item| item.str_at(&["type"]) == kind) {
+            Some(i) => merge(&mut items.make_mut()[i], condition),
+            None => items.push(condition.clone()),
         }
     }
 }

@@ -1,0 +1,48 @@
+//! Which plugins an API server runs, in upstream's order.
+
+use std::sync::Arc;
+
+use drydock_auth::Authorizer;
+
+use super::AdmissionPlugin;
+use super::certificates::{CertificateApproval, CertificateSigning, CertificateSubjectRestriction};
+use super::defaults::{
+    DefaultIngressClass, DefaultStorageClass, DefaultTolerationSeconds, TaintNodesByCondition,
+};
+use super::escalation::RbacEscalation;
+use super::limit_ranger::LimitRanger;
+use super::namespace_lifecycle::NamespaceLifecycle;
+use super::node_restriction::NodeRestriction;
+use super::pod_security::PodSecurity;
+use super::priority::Priority;
+use super::protection::StorageObjectInUseProtection;
+use super::resource_quota::ResourceQuota;
+use super::runtime_class::RuntimeClass;
+use super::service_account::ServiceAccount;
+use super::volume_resize::PersistentVolumeClaimResize;
+
+/// The plugins that are on by default. Those that ask for rights ask `authorizer`, which is the API server's own.
+///
+/// Webhooks and policies with expressions go before the last plugin, the quota, which counts what will be stored.
+pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlugin>> {
+    vec![
+        Arc::new(NamespaceLifecycle),
+        Arc::new(LimitRanger),
+        Arc::new(ServiceAccount),
+        Arc::new(NodeRestriction),
+        Arc::new(TaintNodesByCondition),
+        Arc::new(PodSecurity),
+        Arc::new(Priority),
+        Arc::new(DefaultTolerationSeconds),
+        Arc::new(DefaultStorageClass),
+        Arc::new(StorageObjectInUseProtection),
+        Arc::new(PersistentVolumeClaimResize),
+        Arc::new(RuntimeClass),
+        Arc::new(CertificateApproval::new(authorizer.clone())),
+        Arc::new(CertificateSigning::new(authorizer.clone())),
+        Arc::new(CertificateSubjectRestriction),
+        Arc::new(DefaultIngressClass),
+        Arc::new(RbacEscalation::new(authorizer.clone())),
+        Arc::new(ResourceQuota::default()),
+    ]
+}

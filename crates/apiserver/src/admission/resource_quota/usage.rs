@@ -1,0 +1,187 @@
+//! What an object counts for, by the names that quotas use.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use drydock_machinery::quantity::{Format, Quantity};
+use drydock_machinery::{ObjectMeta, Value};
+
+use super::super::resources::{Amounts, Side, add, amounts, of_container, of_pod};
+use super::super::{AdmissionRequest, Operation};
+
+/// Resources of the core group whose objects have counted by their bare name since before `count/` was invented.
+const BARE: [&str; 6] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+];
+
+/// Updates that may add to what an object counts for.
+pub(super) fn grows_on_update(request: &AdmissionRequest<'_>) -> bool {
+    request.is_of("", "pods") && request.subresource == "resize"
+        || request.is_for("", "services")
+        || request.is_for("", "persistentvolumeclaims")
+}
+
+/// Whether a quota on `name` is about the request's resource.
+pub(super) fn counts(request: &AdmissionRequest<'_>, name: &str) -> bool {
+    let resource = &*request.resource.resource;
+    if name == count_name(request) {
+        return true;
+    }
+    if !request.resource.group.is_empty() {
+        return false;
+    }
+    match resource {
+        "pods" => {
+            matches!(name, "pods" | "cpu" | "memory" | "ephemeral-storage")
+                || name.starts_with("requests.") && name != "requests.storage"
+                || name.starts_with("limits.")
+                || name.starts_with("hugepages-")
+        }
+        "services" => matches!(name, "services" | "services.nodeports" | "services.loadbalancers"),
+        "persistentvolumeclaims" => {
+            matches!(name, "persistentvolumeclaims" | "requests.storage") || name.contains(CLASS_INFIX)
+        }
+        _ => BARE.contains(&resource) && name == resource,
+    }
+}
+
+fn count_name(request: &AdmissionRequest<'_>) -> String {
+    format!("count/{}", request.resource.group_resource())
+}
+
+/// What the request adds: the object's usage, less the old one's for updates. Zeros are left out.
+pub(super) fn added(request: &AdmissionRequest<'_>) -> Amounts {
+    let mut added = of_object(request, request.object());
+    if request.operation == Operation::Update {
+        let before = of_object(request, request.old());
+        for (name, amount) in &mut added {
+            if let Some(before) = before.get(name) {
+                *amount -= before;
+            }
+        }
+    }
+    added.retain(|_, amount| !amount.is_zero() && !amount.is_negative());
+    added
+}
+
+fn of_object(request: &AdmissionRequest<'_>, object: &Value) -> Amounts {
+    let one = || Quantity::new(1, Format::DecimalSi);
+    let mut usage = Amounts::from([(count_name(request), one())]);
+    if !request.resource.group.is_empty() {
+        return usage;
+    }
+    let resource = &*request.resource.resource;
+    match resource {
+        "pods" => add(&mut usage, &of_pod_object(object)),
+        "services" => add(&mut usage, &of_service(object)),
+        "persistentvolumeclaims" => add(&mut usage, &of_claim(object)),
+        _ if BARE.contains(&resource) => {
+            usage.insert(resource.to_owned(), one());
+        }
+        _ => {}
+    }
+    usage
+}
+
+fn of_pod_object(pod: &Value) -> Amounts {
+    let mut usage = Amounts::from([("pods".to_owned(), Quantity::new(1, Format::DecimalSi))]);
+    for (name, amount) in of_pod(pod, Side::Requests) {
+        // Extended resources count as requests only.
+        if is_native(&name) {
+            usage.insert(name.clone(), amount.clone());
+        }
+        usage.insert(format!("requests.{name}"), amount);
+    }
+    for (name, amount) in of_pod(pod, Side::Limits) {
+        if is_native(&name) {
+            usage.insert(format!("limits.{name}"), amount);
+        }
+    }
+    usage
+}
+
+fn is_native(name: &str) -> bool {
+    !name.contains('/') || name.contains("kubernetes.io/")
+}
+
+fn of_service(service: &Value) -> Amounts {
+    let ports = service.array_at(&["spec", "ports"]).len();
+    let count = |count: usize| Quantity::new(i64::try_from(count).unwrap_or(i64::MAX), Format::DecimalSi);
+    let mut usage = Amounts::from([("services".to_owned(), count(1))]);
+    match service.str_at(&["spec", "type"]) {
+        "NodePort" => {
+            usage.insert("services.nodeports".to_owned(), count(ports));
+        }
+        "LoadBalancer" => {
+            let allocates = service.at(&["spec", "allocateLoadBalancerNodePorts"]).and_then(Value::as_bool);
+            let node_ports = if allocates == Some(false) {
+                let ports = service.array_at(&["spec", "ports"]).iter();
+                ports.filter(|port| port.i64_at(&["nodePort"]).is_some_and(|port| port != 0)).count()
+            } else {
+                ports
+            };
+            usage.insert("services.nodeports".to_owned(), count(node_ports));
+            usage.insert("services.loadbalancers".to_owned(), count(1));
+        }
+        _ => {}
+    }
+    usage
+}
+
+const CLASS_INFIX: &str = ".storageclass.storage.k8s.io/";
+
+fn of_claim(claim: &Value) -> Amounts {
+    let one = Quantity::new(1, Format::DecimalSi);
+    let mut usage = Amounts::from([("persistentvolumeclaims".to_owned(), one.clone())]);
+    let class = match claim.annotation("volume.beta.kubernetes.io/storage-class") {
+        Some(class) => class,
+        None => claim.str_at(&["spec", "storageClassName"]),
+    };
+    if !class.is_empty() {
+        usage.insert(format!("{class}{CLASS_INFIX}persistentvolumeclaims"), one);
+    }
+    if let Some(storage) = amounts(claim.at(&["spec", "resources", "requests"])).remove("storage") {
+        if !class.is_empty() {
+            usage.insert(format!("{class}{CLASS_INFIX}requests.storage"), storage.clone());
+        }
+        usage.insert("requests.storage".to_owned(), storage);
+    }
+    usage
+}
+
+/// Quotas on CPU and memory want every container to say what it needs: what is missing, and in which containers.
+pub(super) fn unspecified(request: &AdmissionRequest<'_>, counted: &[&str]) -> Option<String> {
+    const DEMANDED: [&str; 6] =
+        ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+    if !request.is_of("", "pods") {
+        return None;
+    }
+    let pod = request.object();
+    let demanded: Vec<&str> = counted.iter().copied().filter(|name| DEMANDED.contains(name)).collect();
+    let mut missing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for container in ["containers", "initContainers"].iter().flat_map(|list| pod.array_at(&["spec", list])) {
+        let (requests, limits) =
+            (of_container(container, Side::Requests), of_container(container, Side::Limits));
+        for name in &demanded {
+            let given = match name.split_once('.') {
+                Some(("limits", name)) => limits.contains_key(name),
+                Some((_, name)) => requests.contains_key(name),
+                None => requests.contains_key(*name),
+            };
+            if !given {
+                missing.entry(name).or_default().insert(container.str_at(&["name"]));
+            }
+        }
+    }
+    let parts: Vec<String> = missing
+        .into_iter()
+        .map(|(name, containers)| {
+            format!("{name} for: {}", containers.into_iter().collect::<Vec<_>>().join(","))
+        })
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}

@@ -1,0 +1,273 @@
+//! ServiceAccount: every pod has an account, which must exist; its token and pull secrets come with it.
+
+use async_trait::async_trait;
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use rand::Rng as _;
+
+use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
+
+pub(super) struct ServiceAccount;
+
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const VOLUME_PREFIX: &str = "kube-api-access-";
+const MIRROR: &str = "kubernetes.io/config.mirror";
+const ENFORCE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
+const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+
+#[async_trait]
+impl AdmissionPlugin for ServiceAccount {
+    fn name(&self) -> &'static str {
+        "ServiceAccount"
+    }
+
+    fn handles(&self, request: &AdmissionRequest<'_>) -> bool {
+        request.is_create_of("", "pods")
+            || request.operation == Operation::Update
+                && request.is_of("", "pods")
+                && request.subresource == "ephemeralcontainers"
+    }
+
+    async fn admit(
+        &self,
+        context: &AdmissionContext<'_>,
+        request: &mut AdmissionRequest<'_>,
+    ) -> Result<(), Status> {
+        if request.operation != Operation::Create {
+            return Ok(());
+        }
+        if request.object().annotation(MIRROR).is_some() {
+            return check_mirror(request);
+        }
+        if let Some(pod) = &mut request.object {
+            name_account(pod);
+        }
+        let account = account_of(context, request)?;
+        let Some(pod) = &mut request.object else { return Ok(()) };
+        if mounts_token(&account, pod) {
+            mount_token(pod);
+        }
+        if pod.array_at(&["spec", "imagePullSecrets"]).is_empty() {
+            let secrets = account.array_at(&["imagePullSecrets"]);
+            if !secrets.is_empty() {
+                pod.set(&["spec", "imagePullSecrets"], secrets.to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    async fn validate(
+        &self,
+        context: &AdmissionContext<'_>,
+        request: &mut AdmissionRequest<'_>,
+    ) -> Result<(), Status> {
+        if request.object().annotation(MIRROR).is_some() {
+            return check_mirror(request);
+        }
+        let account = account_of(context, request)?;
+        if account.annotation(ENFORCE_SECRETS) == Some("true") {
+            check_secrets(request, &account)?;
+        }
+        Ok(())
+    }
+}
+
+/// Both of the account's fields are set, the old one and the new.
+fn name_account(pod: &mut Value) {
+    let name = match (pod.str_at(&["spec", "serviceAccountName"]), pod.str_at(&["spec", "serviceAccount"])) {
+        ("", "") => "default",
+        ("", name) | (name, _) => name,
+    };
+    let name = name.to_owned();
+    pod.set(&["spec", "serviceAccountName"], name.clone());
+    pod.set(&["spec", "serviceAccount"], name);
+}
+
+fn account_of(
+    context: &AdmissionContext<'_>,
+    request: &AdmissionRequest<'_>,
+) -> Result<std::sync::Arc<Object>, Status> {
+    let (namespace, name) = (request.namespace, request.object().str_at(&["spec", "serviceAccountName"]));
+    context.reader.get("", "serviceaccounts", namespace, name).ok_or_else(|| {
+        request.forbidden(&format!(
+            "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
+        ))
+    })
+}
+
+fn check_mirror(request: &AdmissionRequest<'_>) -> Result<(), Status> {
+    let pod = request.object();
+    if !pod.str_at(&["spec", "serviceAccountName"]).is_empty() {
+        return Err(request.forbidden("a mirror pod may not reference service accounts"));
+    }
+    if !secrets_of(pod).is_empty() {
+        return Err(request.forbidden("a mirror pod may not reference secrets"));
+    }
+    let projects_token = |volume: &Value| {
+        volume
+            .array_at(&["projected", "sources"])
+            .iter()
+            .any(|source| source.get("serviceAccountToken").is_some())
+    };
+    if pod.array_at(&["spec", "volumes"]).iter().any(projects_token) {
+        return Err(request.forbidden("a mirror pod may not use ServiceAccountToken volume projections"));
+    }
+    Ok(())
+}
+
+/// The pod decides, else its account, else yes.
+fn mounts_token(account: &Object, pod: &Value) -> bool {
+    let said = |holder: Option<&Value>| holder.and_then(Value::as_bool);
+    said(pod.at(&["spec", "automountServiceAccountToken"]))
+        .or_else(|| said(account.get("automountServiceAccountToken")))
+        .unwrap_or(true)
+}
+
+/// Mounts the token in every container that has nothing at its path, and adds the volume if any is mounted.
+fn mount_token(pod: &mut Value) {
+    let volumes = pod.array_at(&["spec", "volumes"]);
+    let names = || volumes.iter().map(|volume| volume.str_at(&["name"]));
+    let existing = names().find(|name| name.starts_with(VOLUME_PREFIX)).map(str::to_owned);
+    let is_new = existing.is_none();
+    let name = existing.unwrap_or_else(|| {
+        loop {
+            let name = format!("{VOLUME_PREFIX}{}", random_suffix());
+            if names().all(|other| other != name) {
+                break name;
+            }
+        }
+    });
+
+    let mut mounted = false;
+    for list in &CONTAINERS[..2] {
+        let mut containers = pod.array_at(&["spec", list]).to_vec();
+        for container in &mut containers {
+            let mounts = container.array_at(&["volumeMounts"]);
+            if mounts.iter().any(|mount| mount.str_at(&["mountPath"]) == TOKEN_PATH) {
+                continue;
+            }
+            let mut mounts = mounts.to_vec();
+            mounts.push(value!({"name": name, "readOnly": true, "mountPath": TOKEN_PATH}));
+            container.set(&["volumeMounts"], mounts);
+            mounted = true;
+        }
+        if !containers.is_empty() {
+            pod.set(&["spec", list], containers);
+        }
+    }
+    if mounted && is_new {
+        let mut volumes = pod.array_at(&["spec", "volumes"]).to_vec();
+        volumes.push(token_volume(&name));
+        pod.set(&["spec", "volumes"], volumes);
+    }
+}
+
+fn token_volume(name: &str) -> Value {
+    value!({"name": name, "projected": {"defaultMode": 420, "sources": [
+        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [
+            {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}},
+        ]}},
+    ]}})
+}
+
+/// Five letters of upstream's alphabet, which spells no words.
+fn random_suffix() -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut rng = rand::rng();
+    (0..5).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+}
+
+/// The names of the secrets that a pod refers to.
+fn secrets_of(pod: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for volume in pod.array_at(&["spec", "volumes"]) {
+        names.push(volume.str_at(&["secret", "secretName"]));
+        let sources = volume.array_at(&["projected", "sources"]);
+        names.extend(sources.iter().map(|source| source.str_at(&["secret", "name"])));
+    }
+    for container in CONTAINERS.iter().flat_map(|list| pod.array_at(&["spec", list])) {
+        let env = container.array_at(&["env"]);
+        names.extend(env.iter().map(|env| env.str_at(&["valueFrom", "secretKeyRef", "name"])));
+        let sources = container.array_at(&["envFrom"]);
+        names.extend(sources.iter().map(|source| source.str_at(&["secretRef", "name"])));
+    }
+    let pulls = pod.array_at(&["spec", "imagePullSecrets"]);
+    names.extend(pulls.iter().map(|secret| secret.str_at(&["name"])));
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// An account that says so lets its pods use only the secrets that it lists.
+fn check_secrets(request: &AdmissionRequest<'_>, account: &Object) -> Result<(), Status> {
+    let listed = |field: &str, name: &str| {
+        account.array_at(&[field]).iter().any(|secret| secret.str_at(&["name"]) == name)
+    };
+    let pod = request.object();
+    for volume in pod.array_at(&["spec", "volumes"]) {
+        let name = volume.str_at(&["secret", "secretName"]);
+        if !name.is_empty() && !listed("secrets", name) {
+            return Err(request.forbidden(&format!(
+                "volume with secret.secretName={name:?} is not allowed because service account {} does not reference \
+                 that secret",
+                account.name()
+            )));
+        }
+    }
+    for secret in pod.array_at(&["spec", "imagePullSecrets"]) {
+        let name = secret.str_at(&["name"]);
+        if !listed("imagePullSecrets", name) {
+            return Err(request.forbidden(&format!(
+                "imagePullSecrets[].name={name:?} is not allowed because service account {} does not reference that \
+                 imagePullSecret",
+                account.name()
+            )));
+        }
+    }
+    for (container, name) in container_secrets(pod) {
+        if !listed("secrets", name) {
+            return Err(request.forbidden(&format!(
+                "container {container} references secret {name} which is not allowed because service account {} does not \
+                 reference that secret",
+                account.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn container_secrets(pod: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let containers = CONTAINERS.iter().flat_map(|list| pod.array_at(&["spec", list]));
+    containers.flat_map(|container| {
+        let env = container.array_at(&["env"]).iter();
+        let env = env.map(|env| env.str_at(&["valueFrom", "secretKeyRef", "name"]));
+        let sources = container.array_at(&["envFrom"]).iter();
+        let sources = sources.map(|source| source.str_at(&["secretRef", "name"]));
+        let names = env.chain(sources).filter(|name| !name.is_empty());
+        names.map(|name| (container.str_at(&["name"]), name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_mounted_where_nothing_else_is() {
+        let mut pod = value!({"spec": {
+            "initContainers": [{"name": "i"}],
+            "containers": [{"name": "a"}, {"name": "b", "volumeMounts": [{"name": "own", "mountPath": TOKEN_PATH}]}],
+            "volumes": [{"name": "own", "emptyDir": {}}],
+        }});
+        mount_token(&mut pod);
+        let volumes = pod.array_at(&["spec", "volumes"]);
+        assert_eq!(volumes.len(), 2);
+        let name = volumes[1].str_at(&["name"]);
+        assert!(name.starts_with(VOLUME_PREFIX));
+        let mount =
+            |list: &str, i: usize| pod.array_at(&["spec", list])[i].array_at(&["volumeMounts"]).to_vec();
+        assert_eq!(mount("initContainers", 0)[0].str_at(&["name"]), name);
+        assert_eq!(mount("containers", 0)[0].str_at(&["name"]), name);
+        assert_eq!(mount("containers", 1).len(), 1);
+    }
+}

@@ -1,0 +1,291 @@
+//! A watch: a position in a resource's events, and which of them matter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_machinery::{Object, Status};
+use drydock_runtime::{CancellationToken, Stopwatch, wall};
+use drydock_store::{Event, Revision, StoreError, Watch};
+use futures::StreamExt;
+use tokio::sync::watch;
+
+use super::{Cache, Change, ChangeKind, ResourceCache, event_key, stored};
+
+/// Which objects a watcher sees.
+pub trait Filter: Send + Sync + 'static {
+    fn matches(&self, key: &str, object: &Object) -> bool;
+}
+
+/// Where a watch starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatcherStart {
+    /// With the present objects as Added, then what follows.
+    Now,
+    /// With the present objects, then a bookmark that ends them, then what follows.
+    NowWithEnd,
+    /// With what follows this revision.
+    After(Revision),
+}
+
+/// What a watcher has to say.
+#[derive(Debug)]
+pub enum Step {
+    /// At least one change, in order.
+    Changes(Vec<(ChangeKind, Arc<Object>)>),
+    Bookmark {
+        revision: Revision,
+        initial_events_end: bool,
+    },
+    /// The last step.
+    Error(Status),
+}
+
+/// One watch. Dropping it ends it.
+pub struct Watcher {
+    cache: Arc<Cache>,
+    resource: Arc<ResourceCache>,
+    filter: Box<dyn Filter>,
+    source: Source,
+    initial: Option<Initial>,
+    bookmarks: bool,
+    since_bookmark: Stopwatch,
+    running: Stopwatch,
+    timeout: Duration,
+    closed: CancellationToken,
+    over: bool,
+}
+
+struct Initial {
+    objects: std::vec::IntoIter<Arc<Object>>,
+    revision: Revision,
+    announce_end: bool,
+}
+
+enum Source {
+    /// The cache's window.
+    Window { position: u64, next_event: watch::Receiver<u64> },
+    /// The store's history, for what is older than the window.
+    History(Watch),
+}
+
+/// How many changes a step carries at most.
+const CHUNK: usize = 128;
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+impl Watcher {
+    /// Ends after `timeout` of wall time.
+    ///
+    /// # Errors
+    /// 410 when the revision to start from is no longer kept.
+    pub async fn start(
+        cache: &Arc<Cache>,
+        resource: Arc<ResourceCache>,
+        filter: Box<dyn Filter>,
+        start: WatcherStart,
+        timeout: Duration,
+    ) -> Result<Self, Status> {
+        let next_event = resource.subscribe();
+        let window = |position| Source::Window { position, next_event };
+        let (source, initial) = match start {
+            WatcherStart::Now | WatcherStart::NowWithEnd => {
+                let applied = cache.revision();
+                let (snapshot, position) = resource.snapshot_and_position();
+                let revision = applied.max(snapshot.revision);
+                let objects: Vec<Arc<Object>> = snapshot
+                    .objects
+                    .iter()
+                    .filter(|(key, object)| filter.matches(key, object))
+                    .map(|(_, object)| object.clone())
+                    .collect();
+                let announce_end = start == WatcherStart::NowWithEnd;
+                let initial = Initial { objects: objects.into_iter(), revision, announce_end };
+                (window(position), Some(initial))
+            }
+            WatcherStart::After(revision) => match resource.position_after(revision) {
+                Some(position) => (window(position), None),
+                None => (history(cache, &resource, revision).await?, None),
+            },
+        };
+        Ok(Self {
+            cache: cache.clone(),
+            resource,
+            filter,
+            source,
+            initial,
+            bookmarks: false,
+            since_bookmark: Stopwatch::start(),
+            running: Stopwatch::start(),
+            timeout,
+            closed: cache.closed().clone(),
+            over: false,
+        })
+    }
+
+    /// Sends a bookmark every minute, if asked to.
+    #[must_use]
+    pub fn with_bookmarks(mut self, bookmarks: bool) -> Self {
+        // A watch on the store's history does not know how far it is.
+        self.bookmarks = bookmarks && matches!(self.source, Source::Window { .. });
+        self
+    }
+
+    /// What comes next; None when the watch is over.
+    pub async fn next(&mut self) -> Option<Step> {
+        if self.over {
+            return None;
+        }
+        if let Some(step) = self.next_initial() {
+            return Some(step);
+        }
+        let step = self.next_event().await;
+        self.over = !matches!(step, Some(Step::Changes(_) | Step::Bookmark { .. }));
+        step
+    }
+
+    fn next_initial(&mut self) -> Option<Step> {
+        let initial = self.initial.as_mut()?;
+        let chunk: Vec<_> =
+            initial.objects.by_ref().take(CHUNK).map(|object| (ChangeKind::Added, object)).collect();
+        if !chunk.is_empty() {
+            return Some(Step::Changes(chunk));
+        }
+        let Initial { revision, announce_end, .. } = self.initial.take()?;
+        announce_end.then_some(Step::Bookmark { revision, initial_events_end: true })
+    }
+
+    async fn next_event(&mut self) -> Option<Step> {
+        loop {
+            let left = self.timeout.checked_sub(self.running.elapsed())?;
+            // Read before the events are: a bookmark may only name what was looked at.
+            let applied = self.cache.revision();
+            let ready = match self.take_ready() {
+                Ok(ready) => ready,
+                Err(status) => return Some(Step::Error(status)),
+            };
+            match ready {
+                Some(changes) if changes.is_empty() => continue,
+                Some(changes) => return Some(Step::Changes(changes)),
+                None => {}
+            }
+            if self.bookmarks && self.since_bookmark.elapsed() >= BOOKMARK_EVERY {
+                self.since_bookmark = Stopwatch::start();
+                return Some(Step::Bookmark { revision: applied, initial_events_end: false });
+            }
+            match self.wait(left).await {
+                Waited::Events => {}
+                Waited::Changes(changes) if changes.is_empty() => {}
+                Waited::Changes(changes) => return Some(Step::Changes(changes)),
+                Waited::Failed(status) => return Some(Step::Error(status)),
+                Waited::Over => return None,
+            }
+        }
+    }
+
+    /// The filtered events of the window that are there already; None when there are none.
+    fn take_ready(&mut self) -> Result<Option<Vec<(ChangeKind, Arc<Object>)>>, Status> {
+        let Source::Window { position, next_event } = &mut self.source else { return Ok(None) };
+        next_event.borrow_and_update();
+        let Some(events) = self.resource.events_from(*position, CHUNK) else {
+            return Err(Status::expired("too old resource version: the watch fell behind"));
+        };
+        if events.is_empty() {
+            return Ok(None);
+        }
+        *position += events.len() as u64;
+        let filter = &*self.filter;
+        Ok(Some(events.iter().filter_map(|change| seen(filter, change)).collect()))
+    }
+
+    async fn wait(&mut self, left: Duration) -> Waited {
+        let wait_for = if self.bookmarks {
+            let until_bookmark = BOOKMARK_EVERY.saturating_sub(self.since_bookmark.elapsed());
+            left.min(until_bookmark)
+        } else {
+            left
+        };
+        let filter = &*self.filter;
+        let source = &mut self.source;
+        let event = async {
+            match source {
+                Source::Window { next_event, .. } => match next_event.changed().await {
+                    Ok(()) => Waited::Events,
+                    Err(_) => Waited::Over,
+                },
+                Source::History(watch) => match watch.next().await {
+                    Some(Ok(batch)) => Waited::Changes(
+                        batch
+                            .events
+                            .iter()
+                            .filter_map(|event| historical(event, batch.revision))
+                            .filter_map(|change| seen(filter, &change))
+                            .collect(),
+                    ),
+                    Some(Err(error)) => Waited::Failed(too_old(&error)),
+                    None => Waited::Over,
+                },
+            }
+        };
+        tokio::select! {
+            waited = event => waited,
+            () = wall::sleep(wait_for) => Waited::Events,
+            () = self.closed.cancelled() => Waited::Over,
+        }
+    }
+}
+
+enum Waited {
+    Events,
+    Changes(Vec<(ChangeKind, Arc<Object>)>),
+    Failed(Status),
+    Over,
+}
+
+/// What a watcher with `filter` sees of a change: an object that starts or stops matching comes and goes.
+fn seen(filter: &dyn Filter, change: &Change) -> Option<(ChangeKind, Arc<Object>)> {
+    let now = change.kind != ChangeKind::Deleted && filter.matches(&change.key, &change.object);
+    let before = change.previous.as_ref().is_some_and(|previous| filter.matches(&change.key, previous));
+    let object = || change.object.clone();
+    match (before, now) {
+        (false, true) => Some((ChangeKind::Added, object())),
+        (true, true) => Some((ChangeKind::Modified, object())),
+        (true, false) if change.kind == ChangeKind::Deleted => Some((ChangeKind::Deleted, object())),
+        // The state that no longer matches is not for this watcher: it gets the last one that did.
+        (true, false) => {
+            let previous = change.previous.as_ref()?;
+            let gone = Object::new(previous.value().clone(), change.revision);
+            Some((ChangeKind::Deleted, Arc::new(gone)))
+        }
+        (false, false) => None,
+    }
+}
+
+async fn history(cache: &Cache, resource: &ResourceCache, revision: Revision) -> Result<Source, Status> {
+    let watch = cache.store().watch(resource.prefix(), revision).await;
+    watch.map(Source::History).map_err(|error| too_old(&error))
+}
+
+fn historical(event: &Event, revision: Revision) -> Option<Change> {
+    let key = event_key(event).clone();
+    let read = |entry: &drydock_store::Entry| stored::decode(&entry.value, entry.mod_revision);
+    match event {
+        Event::Put { entry, previous } => {
+            let previous = previous.as_ref().and_then(read);
+            let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+            Some(Change { kind, key, object: read(entry)?, previous, revision })
+        }
+        Event::Delete { previous } => {
+            let previous = read(previous)?;
+            let object = Arc::new(Object::new(previous.value().clone(), revision));
+            Some(Change { kind: ChangeKind::Deleted, key, object, previous: Some(previous), revision })
+        }
+    }
+}
+
+pub(crate) fn too_old(error: &StoreError) -> Status {
+    match error {
+        StoreError::Compacted { requested, oldest } => {
+            Status::expired(format!("too old resource version: {requested} ({oldest})"))
+        }
+        error => Status::internal(error),
+    }
+}

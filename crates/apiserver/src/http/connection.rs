@@ -1,0 +1,121 @@
+//! Connections: accepting, TLS, and serving HTTP/1.1 or HTTP/2 on them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use drydock_auth::UserInfo;
+use drydock_runtime::{Tasks, wall};
+use hyper::rt::Executor;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::handler;
+use crate::ApiServer;
+
+/// The other end of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Verified; leaf first.
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    /// Whom the certificate names, once known.
+    pub(crate) user: OnceLock<Arc<UserInfo>>,
+}
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_STREAMS: u32 = 1000;
+
+impl ApiServer {
+    /// Serves connections of `listener` until the tenant closes. With TLS, a client certificate that `tls` verified
+    /// is a credential.
+    pub async fn serve(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
+        let acceptor = tls.map(TlsAcceptor::from);
+        let closed = self.core.tasks.cancelled();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = closed.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let _ = stream.set_nodelay(true);
+                    let server = self.clone();
+                    let acceptor = acceptor.clone();
+                    self.core.tasks.spawn_to_end("connection", async move {
+                        match acceptor {
+                            Some(acceptor) => server.serve_tls(acceptor, stream).await,
+                            None => server.serve_connection(stream, Vec::new()).await,
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: waiting is all that helps.
+                    tracing::warn!(%error, "cannot accept connections");
+                    wall::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve_tls(&self, acceptor: TlsAcceptor, stream: tokio::net::TcpStream) {
+        let closed = self.core.tasks.cancelled();
+        let handshake = tokio::select! {
+            handshake = wall::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => handshake,
+            () = closed.cancelled() => return,
+        };
+        let Some(Ok(stream)) = handshake else { return };
+        let certificates = stream.get_ref().1.peer_certificates().unwrap_or(&[]).to_vec();
+        self.serve_connection(stream, certificates).await;
+    }
+
+    /// Serves one connection whose TLS handshake is done, until it or the tenant closes.
+    pub async fn serve_connection(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        certificates: Vec<CertificateDer<'static>>,
+    ) {
+        let peer = Arc::new(Peer { certificates, user: OnceLock::new() });
+        let core = self.core.clone();
+        let service = service_fn(move |request| {
+            let (core, peer) = (core.clone(), peer.clone());
+            async move { Ok::<_, std::convert::Infallible>(handler::handle(core, peer, request).await) }
+        });
+        let mut builder = auto::Builder::new(TaskExecutor(self.core.tasks.clone()));
+        builder.http2().max_concurrent_streams(MAX_STREAMS).adaptive_window(true);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let closed = self.core.tasks.cancelled();
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = closed.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let grace = wall::timeout(Duration::from_secs(5), connection.as_mut()).await;
+                grace.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+/// Runs HTTP/2 streams as tasks of the tenant.
+#[derive(Clone)]
+struct TaskExecutor(Tasks);
+
+impl<F> Executor<F> for TaskExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn_to_end("stream", async move {
+            future.await;
+        });
+    }
+}

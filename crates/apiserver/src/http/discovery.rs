@@ -1,0 +1,238 @@
+//! Discovery: which groups, versions and resources there are, in its old form (a document each) and its aggregated one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use drydock_machinery::{Status, Value, value};
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use sha2::{Digest, Sha256};
+
+use super::documents::Aggregated;
+use super::handler::Req;
+use super::{Answer, body, encode, negotiate};
+use crate::resources::{GroupInfo, Resource, ResourceTable, VersionInfo};
+
+/// A discovery document that exists.
+pub(crate) enum Document {
+    /// `/api` (true) or `/apis`, which have an aggregated form.
+    Root {
+        core: bool,
+    },
+    Value(Value),
+}
+
+pub(crate) fn find(request: &Req, parts: &[&str]) -> Option<Document> {
+    let table = request.core.registry.resources.table();
+    match parts {
+        ["api"] => Some(Document::Root { core: true }),
+        ["apis"] => Some(Document::Root { core: false }),
+        ["api", version] => Some(Document::Value(resource_list(table.version("", version)?, "", version))),
+        ["apis", group] if !group.is_empty() => {
+            let mut document = group_value(table.group(group)?);
+            document.set(&["kind"], "APIGroup");
+            document.set(&["apiVersion"], "v1");
+            Some(Document::Value(document))
+        }
+        ["apis", group, version] => {
+            Some(Document::Value(resource_list(table.version(group, version)?, group, version)))
+        }
+        _ => None,
+    }
+}
+
+pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, Status> {
+    let accept = request.header(ACCEPT);
+    let core = match document {
+        Document::Value(value) => {
+            let wanted = negotiate::accept(accept)?;
+            return Ok(encode::value_answer(request, 200, &value, wanted.format).await);
+        }
+        Document::Root { core } => core,
+    };
+    if let Some(version) = aggregated_version(accept) {
+        return Ok(aggregated(request, core, version).await);
+    }
+    let wanted = negotiate::accept(accept)?;
+    let table = request.core.registry.resources.table();
+    let value = if core { core_versions(request) } else { group_list(&table) };
+    Ok(encode::value_answer(request, 200, &value, wanted.format).await)
+}
+
+/// `v2` or `v2beta1`, when the aggregated form is what the client likes best.
+fn aggregated_version(accept: Option<&str>) -> Option<&'static str> {
+    for clause in accept?.split(',') {
+        let has = |part: &str| clause.split(';').any(|own| own.trim() == part);
+        let first = clause.split(';').next().unwrap_or("").trim();
+        if has("as=APIGroupDiscoveryList") && has("g=apidiscovery.k8s.io") && first == "application/json" {
+            match () {
+                () if has("v=v2") => return Some("v2"),
+                () if has("v=v2beta1") => return Some("v2beta1"),
+                () => {}
+            }
+        } else if !has("as=APIGroupDiscoveryList") && matches!(first, "application/json" | "*/*") {
+            return None;
+        }
+    }
+    None
+}
+
+async fn aggregated(request: &Req, core: bool, version: &'static str) -> Answer {
+    let table = request.core.registry.resources.table();
+    let document = request.core.documents.aggregated(table.generation, core, version, || {
+        let bytes = aggregated_bytes(&table, core, version);
+        let etag = format!("\"{}\"", hex(&Sha256::digest(&bytes)));
+        Aggregated { bytes: Bytes::from(bytes), etag }
+    });
+    if request.header(IF_NONE_MATCH) == Some(document.etag.as_str()) {
+        let mut answer = body::whole(304, body::JSON, Bytes::new());
+        answer.headers_mut().remove(CONTENT_TYPE);
+        return answer;
+    }
+    let mut answer = body::whole(200, body::JSON, document.bytes.clone());
+    let content_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    for (name, text) in [(CONTENT_TYPE, content_type), (ETAG, document.etag.clone())] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    encode::finish(request, answer, 200).await
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn core_versions(request: &Req) -> Value {
+    value!({
+        "kind": "APIVersions", "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": request.core.address}],
+    })
+}
+
+fn group_list(table: &ResourceTable) -> Value {
+    let groups: Vec<Value> =
+        table.groups.iter().filter(|group| !group.name.is_empty()).map(group_value).collect();
+    value!({"kind": "APIGroupList", "apiVersion": "v1"}).with("groups", groups)
+}
+
+trait With {
+    fn with(self, key: &str, value: impl Into<Value>) -> Value;
+}
+
+impl With for Value {
+    fn with(mut self, key: &str, value: impl Into<Value>) -> Value {
+        self.set(&[key], value);
+        self
+    }
+}
+
+fn group_value(group: &GroupInfo) -> Value {
+    let versions: Vec<Value> = group
+        .versions
+        .iter()
+        .map(|info| {
+            value!({"groupVersion": format!("{}/{}", group.name, info.version), "version": info.version})
+        })
+        .collect();
+    let preferred = versions.first().cloned().unwrap_or_default();
+    value!({"name": group.name}).with("versions", versions).with("preferredVersion", preferred)
+}
+
+fn resource_list(info: &VersionInfo, group: &str, version: &str) -> Value {
+    let mut resources: Vec<Value> = Vec::new();
+    for resource in &info.resources {
+        resources.push(main_entry(resource));
+        resources.extend(resource.subresources.iter().map(|sub| {
+            let mut entry = value!({
+                "name": format!("{}/{}", resource.gvr.resource, sub.name), "singularName": "",
+                "namespaced": resource.namespaced, "kind": &*sub.kind.kind, "verbs": sub.verbs,
+            });
+            if sub.foreign {
+                entry.set(&["version"], &*sub.kind.version);
+                if !sub.kind.group.is_empty() {
+                    entry.set(&["group"], &*sub.kind.group);
+                }
+            }
+            entry
+        }));
+    }
+    let mut list = value!({"kind": "APIResourceList"}).with("resources", resources);
+    if group.is_empty() {
+        list.set(&["groupVersion"], version);
+    } else {
+        list.set(&["apiVersion"], "v1");
+        list.set(&["groupVersion"], format!("{group}/{version}"));
+    }
+    list
+}
+
+fn main_entry(resource: &Resource) -> Value {
+    let mut entry = value!({
+        "name": &*resource.gvr.resource, "singularName": resource.singular, "namespaced": resource.namespaced,
+        "kind": &*resource.gvk.kind, "verbs": resource.verbs,
+    });
+    if !resource.short_names.is_empty() {
+        entry.set(&["shortNames"], resource.short_names.clone());
+    }
+    if !resource.categories.is_empty() {
+        entry.set(&["categories"], resource.categories.clone());
+    }
+    if !resource.storage_version_hash.is_empty() {
+        entry.set(&["storageVersionHash"], resource.storage_version_hash.as_str());
+    }
+    entry
+}
+
+fn aggregated_bytes(table: &ResourceTable, core: bool, version: &str) -> Vec<u8> {
+    let groups = table.groups.iter().filter(|group| group.name.is_empty() == core);
+    let items: Vec<Value> = groups.map(aggregated_group).collect();
+    let list = value!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
+    });
+    let mut bytes = list.with("items", items).to_json();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn aggregated_group(group: &GroupInfo) -> Value {
+    let versions: Vec<Value> = group
+        .versions
+        .iter()
+        .map(|info| {
+            let resources: Vec<Value> = info.resources.iter().map(aggregated_resource).collect();
+            value!({"version": info.version, "freshness": "Current"}).with("resources", resources)
+        })
+        .collect();
+    let mut metadata = Value::object();
+    if !group.name.is_empty() {
+        metadata.set(&["name"], group.name.as_str());
+    }
+    metadata.set(&["creationTimestamp"], Value::Null);
+    Value::object().with("metadata", metadata).with("versions", versions)
+}
+
+fn aggregated_resource(resource: &Arc<Resource>) -> Value {
+    let kind = |gvk: &drydock_machinery::GroupVersionKind| value!({"group": &*gvk.group, "version": &*gvk.version, "kind": &*gvk.kind});
+    let mut entry = value!({
+        "resource": &*resource.gvr.resource, "singularResource": resource.singular, "verbs": resource.verbs,
+        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+    });
+    entry.set(&["responseKind"], kind(&resource.gvk));
+    if !resource.short_names.is_empty() {
+        entry.set(&["shortNames"], resource.short_names.clone());
+    }
+    if !resource.categories.is_empty() {
+        entry.set(&["categories"], resource.categories.clone());
+    }
+    if !resource.subresources.is_empty() {
+        let subresources: Vec<Value> = resource
+            .subresources
+            .iter()
+            .map(|sub| {
+                value!({"subresource": sub.name, "verbs": sub.verbs}).with("responseKind", kind(&sub.kind))
+            })
+            .collect();
+        entry.set(&["subresources"], subresources);
+    }
+    entry
+}

@@ -1,0 +1,135 @@
+//! From a registry's reply to the bytes of an answer.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use drydock_client::Reply;
+use drydock_machinery::value::write_json_string;
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
+
+use super::handler::Req;
+use super::negotiate::{Format, View, Wanted};
+use super::{Answer, body, list_body, table};
+use crate::registry::Done;
+use crate::resources::Resource;
+
+/// Answers at least this large are compressed for clients that can read that.
+const GZIP_FROM: usize = 128 * 1024;
+
+/// # Errors
+/// 406 for a view that the reply does not have.
+pub(crate) async fn done(
+    request: &Req,
+    resource: &Arc<Resource>,
+    wanted: Wanted,
+    done: Done,
+) -> Result<Answer, Status> {
+    let Done { reply, code } = done;
+    let value = match (reply, wanted.view) {
+        (Reply::Object(object), View::Whole) if wanted.format == Format::Json && !request.is_pretty() => {
+            return Ok(finish(request, body::whole(code, body::JSON, object_bytes(&object)), code).await);
+        }
+        (Reply::List(list), View::Whole) if wanted.format == Format::Json && !request.is_pretty() => {
+            return Ok(list_body::answer(request, resource, list).await);
+        }
+        (Reply::Object(object), view) => one(request, resource, object.value(), view)?,
+        // A Status stays one, whatever view was asked for.
+        (Reply::Virtual(value), _) if value.kind() == "Status" => value,
+        (Reply::Virtual(value), view) => one(request, resource, &value, view)?,
+        (Reply::List(list), View::Whole) => list_body::value(resource, &list),
+        (Reply::List(list), View::Table(version)) => table::of_list(request, resource, &list, version)?,
+        (Reply::List(list), View::MetadataList(version) | View::Metadata(version)) => {
+            list_body::metadata(&list, version)
+        }
+    };
+    Ok(value_answer(request, code, &value, wanted.format).await)
+}
+
+/// A value in the format asked for, indented if a person looks.
+pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format: Format) -> Answer {
+    let answer = match format {
+        Format::Json => body::whole(code, body::JSON, json_bytes(value, request.is_pretty())),
+        Format::Yaml => {
+            body::whole(code, "application/yaml", serde_saphyr::to_string(value).unwrap_or_default())
+        }
+    };
+    finish(request, answer, code).await
+}
+
+pub(crate) fn json_bytes(value: &Value, pretty: bool) -> Vec<u8> {
+    let mut bytes = if pretty {
+        serde_json::to_vec_pretty(value).unwrap_or_else(|_| value.to_json())
+    } else {
+        value.to_json()
+    };
+    bytes.push(b'\n');
+    bytes
+}
+
+fn object_bytes(object: &Object) -> Bytes {
+    let mut out = Vec::with_capacity(object.encoded_rest().len() + 96);
+    object.write_json(&mut out);
+    out.push(b'\n');
+    Bytes::from(out)
+}
+
+fn one(request: &Req, resource: &Resource, object: &Value, view: View) -> Result<Value, Status> {
+    match view {
+        View::Whole => Ok(object.clone()),
+        View::Metadata(version) => Ok(partial(object, version)),
+        View::Table(version) => table::of_object(request, resource, object, version),
+        View::MetadataList(_) => Err(super::negotiate::not_acceptable()),
+    }
+}
+
+/// `PartialObjectMetadata` of an object.
+pub(crate) fn partial(object: &Value, version: &str) -> Value {
+    let mut out = value!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}")});
+    out.set(&["metadata"], object.get("metadata").cloned().unwrap_or_default());
+    out
+}
+
+/// Compresses what is large enough.
+pub(crate) async fn finish(request: &Req, answer: Answer, _code: u16) -> Answer {
+    let length = hyper::body::Body::size_hint(answer.body()).exact().unwrap_or(0);
+    if length < GZIP_FROM as u64 || !takes_gzip(request) {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let Ok(collected) = http_body_util::BodyExt::collect(body).await;
+    let bytes = collected.to_bytes();
+    let plain = bytes.clone();
+    let Some(packed) = request.core.tasks.blocking(move || gzip(&plain)).await else {
+        return Answer::from_parts(parts, full(bytes));
+    };
+    parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    Answer::from_parts(parts, full(Bytes::from(packed)))
+}
+
+fn full(bytes: Bytes) -> body::AnswerBody {
+    http_body_util::BodyExt::boxed_unsync(http_body_util::Full::new(bytes))
+}
+
+pub(crate) fn takes_gzip(request: &Req) -> bool {
+    let accepted = request.header(ACCEPT_ENCODING).unwrap_or("");
+    accepted.split(',').any(|encoding| encoding.trim().split(';').next() == Some("gzip"))
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::with_capacity(bytes.len() / 6), flate2::Compression::new(1));
+    // Writing to a Vec does not fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}
+
+/// `{"kind":…,"apiVersion":…` of an object, without a closing brace.
+pub(crate) fn open_object(kind: &str, api_version: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"kind\":");
+    write_json_string(kind, out);
+    out.extend_from_slice(b",\"apiVersion\":");
+    write_json_string(api_version, out);
+}

@@ -1,0 +1,106 @@
+//! `/healthz`, `/livez`, `/readyz` with their single checks, and `/metrics`.
+
+use std::fmt::Write as _;
+
+use super::handler::Req;
+use super::{Answer, body};
+
+const CHECKS: &[&str] = &[
+    "ping",
+    "log",
+    "etcd",
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+];
+
+/// Answers `/NAME` and `/NAME/CHECK`.
+pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
+    let endpoint = parts[0];
+    let mut checks: Vec<&str> = CHECKS.to_vec();
+    if endpoint == "readyz" {
+        checks.insert(3, "informer-sync");
+        checks.push("shutdown");
+    }
+    let single = parts[1..].join("/");
+    if !single.is_empty() {
+        let Some(check) = checks.iter().find(|check| **check == single) else {
+            return body::page_not_found();
+        };
+        let healthy = passes(request, endpoint, check);
+        return if healthy {
+            body::text(200, "ok")
+        } else {
+            body::text(500, "internal server error: not ready\n")
+        };
+    }
+    let excluded: Vec<&str> = request.query.all("exclude").collect();
+    let mut report = String::new();
+    let mut healthy = true;
+    for check in &checks {
+        if excluded.contains(check) {
+            let _ = writeln!(report, "[+]{check} excluded: ok");
+        } else if passes(request, endpoint, check) {
+            let _ = writeln!(report, "[+]{check} ok");
+        } else {
+            healthy = false;
+            let _ = writeln!(report, "[-]{check} failed: reason withheld");
+        }
+    }
+    for name in excluded.iter().filter(|name| !checks.contains(name)) {
+        let _ = writeln!(report, "warn: some health checks cannot be excluded: no matches for {name:?}");
+    }
+    match (healthy, request.query.get("verbose").is_some()) {
+        (true, false) => body::text(200, "ok"),
+        (true, true) => body::text(200, format!("{report}{endpoint} check passed\n")),
+        (false, _) => body::text(500, format!("{report}{endpoint} check failed\n")),
+    }
+}
+
+/// The server is ready once it was bootstrapped; all else works or the process is gone.
+fn passes(request: &Req, endpoint: &str, check: &str) -> bool {
+    let ready = *request.core.ready.borrow();
+    match check {
+        "poststarthook/rbac/bootstrap-roles" | "poststarthook/bootstrap-controller" => {
+            ready || endpoint == "livez"
+        }
+        "shutdown" => !request.core.tasks.is_closed(),
+        _ => true,
+    }
+}
+
+/// Counts of what is stored, under upstream's names.
+pub(crate) fn metrics(request: &Req) -> Answer {
+    let mut out = String::from("# TYPE apiserver_storage_objects gauge\n");
+    let cache = &request.core.registry.cache;
+    let mut counts = cache.counts();
+    counts.sort();
+    for (prefix, count) in counts {
+        let mut parts = prefix.trim_matches('/').split('/');
+        let (group, resource) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        let name = if group == "core" { resource.to_owned() } else { format!("{resource}.{group}") };
+        let _ = writeln!(out, "apiserver_storage_objects{{resource=\"{name}\"}} {count}");
+    }
+    let _ = writeln!(out, "# TYPE apiserver_watch_cache_resource_version gauge");
+    let _ = writeln!(out, "apiserver_watch_cache_resource_version {}", cache.revision());
+    body::whole(200, "text/plain; version=0.0.4; charset=utf-8", out)
+}

@@ -1,0 +1,110 @@
+//! Lists: the encoded items one after the other, in chunks, so that a large list is never in memory twice.
+
+use bytes::Bytes;
+use drydock_client::ObjectList;
+use drydock_machinery::{Value, value};
+
+use super::handler::Req;
+use super::{Answer, body, encode};
+use crate::resources::Resource;
+
+/// Lists up to this size are sent whole, with their length; larger ones in chunks of it.
+const CHUNK: usize = 256 * 1024;
+
+pub(crate) async fn answer(request: &Req, resource: &Resource, list: ObjectList) -> Answer {
+    let named = resource.custom.is_some();
+    let mut out = Vec::with_capacity(8 * 1024);
+    encode::open_object(&resource.list_kind, &resource.gvr.api_version(), &mut out);
+    out.extend_from_slice(b",\"metadata\":");
+    metadata_of(&list).write_json(&mut out);
+    out.extend_from_slice(b",\"items\":[");
+    let mut items = list.items.into_iter();
+    let mut first = true;
+    let mut fill = move |out: &mut Vec<u8>| {
+        while out.len() < CHUNK {
+            let Some(item) = items.next() else {
+                out.extend_from_slice(b"]}\n");
+                return true;
+            };
+            if !std::mem::take(&mut first) {
+                out.push(b',');
+            }
+            if named {
+                item.write_json(out);
+            } else {
+                out.push(b'{');
+                out.extend_from_slice(item.encoded_rest());
+            }
+        }
+        false
+    };
+    if fill(&mut out) {
+        return encode::finish(request, body::whole(200, body::JSON, out), 200).await;
+    }
+    if encode::takes_gzip(request) {
+        while !fill_more(&mut out, &mut fill) {}
+        return encode::finish(request, body::whole(200, body::JSON, out), 200).await;
+    }
+    let rest = futures::stream::unfold((Some(out), fill, false), |(ready, mut fill, over)| async move {
+        if let Some(ready) = ready {
+            return Some((Bytes::from(ready), (None, fill, false)));
+        }
+        if over {
+            return None;
+        }
+        let mut chunk = Vec::with_capacity(CHUNK + 16 * 1024);
+        let over = fill(&mut chunk);
+        Some((Bytes::from(chunk), (None, fill, over)))
+    });
+    body::streamed(body::JSON, rest)
+}
+
+/// Appends another chunk; true at the end.
+fn fill_more(out: &mut Vec<u8>, fill: &mut impl FnMut(&mut Vec<u8>) -> bool) -> bool {
+    let mut chunk = Vec::with_capacity(CHUNK + 16 * 1024);
+    let over = fill(&mut chunk);
+    out.append(&mut chunk);
+    over
+}
+
+/// `metav1.ListMeta`.
+pub(crate) fn metadata_of(list: &ObjectList) -> Value {
+    let mut metadata = value!({"resourceVersion": list.resource_version});
+    if !list.continue_token.is_empty() {
+        metadata.set(&["continue"], list.continue_token.as_str());
+    }
+    if let Some(count) = list.remaining_item_count {
+        metadata.set(&["remainingItemCount"], count);
+    }
+    metadata
+}
+
+/// The list as a tree, for YAML and for people.
+pub(crate) fn value(resource: &Resource, list: &ObjectList) -> Value {
+    let items: Vec<Value> = list
+        .items
+        .iter()
+        .map(|item| {
+            let mut item = item.value().clone();
+            if resource.custom.is_none() {
+                item.remove(&["apiVersion"]);
+                item.remove(&["kind"]);
+            }
+            item
+        })
+        .collect();
+    let mut out = value!({"kind": resource.list_kind, "apiVersion": resource.gvr.api_version()});
+    out.set(&["metadata"], metadata_of(list));
+    out.set(&["items"], items);
+    out
+}
+
+/// `PartialObjectMetadataList`.
+pub(crate) fn metadata(list: &ObjectList, version: &str) -> Value {
+    let items: Vec<Value> = list.items.iter().map(|item| encode::partial(item.value(), version)).collect();
+    let mut out =
+        value!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}")});
+    out.set(&["metadata"], metadata_of(list));
+    out.set(&["items"], items);
+    out
+}

@@ -1,0 +1,26 @@
+//! HTTP: connections, paths, negotiation, encoding. Nothing here decides anything about objects.
+//!
+//! A connection is served by a task of the tenant; closing the tenant ends its watches at once and lets other requests
+//! finish. A panic ends one request with 500.
+
+mod authenticate;
+mod body;
+mod connection;
+mod discovery;
+pub(crate) mod documents;
+mod encode;
+mod handler;
+mod health;
+mod impersonate;
+mod list_body;
+mod negotiate;
+mod openapi;
+mod path;
+mod pod_streams;
+mod query;
+mod raw;
+mod resource;
+mod table;
+mod watch_body;
+
+pub(crate) use body::Answer;

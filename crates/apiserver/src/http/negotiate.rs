@@ -1,0 +1,153 @@
+//! Which representation a client wants, and which one it sends.
+
+use drydock_client::PatchType;
+use drydock_machinery::Status;
+use drydock_machinery::status::Reason;
+
+/// The encoding of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Yaml,
+}
+
+/// What an answer shows of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    Whole,
+    /// `meta.k8s.io` version.
+    Table(&'static str),
+    Metadata(&'static str),
+    MetadataList(&'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) format: Format,
+    pub(crate) view: View,
+}
+
+const TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// A clause of an Accept header.
+struct Clause<'a> {
+    media_type: &'a str,
+    params: Vec<(&'a str, &'a str)>,
+    quality: f32,
+}
+
+/// # Errors
+/// 406 when nothing that is accepted can be made.
+pub(crate) fn accept(header: Option<&str>) -> Result<Wanted, Status> {
+    let header = header.unwrap_or("").trim();
+    if header.is_empty() || header == "*/*" || header == "application/json" {
+        return Ok(Wanted { format: Format::Json, view: View::Whole });
+    }
+    let clauses = clauses(header);
+    let known = |clause: &Clause<'_>| clause.media_type == "*/*" || TYPES.contains(&clause.media_type);
+    if !clauses.iter().any(known) {
+        let types = TYPES.join(", ");
+        let text = format!("406: Not Acceptable\n\nAvailable representations: {types}");
+        return Err(Status::new(406, Reason::NotAcceptable, text).with_details(Default::default()));
+    }
+    clauses.iter().find_map(wanted).ok_or_else(not_acceptable)
+}
+
+/// The 406 for views that are not to be had.
+pub(crate) fn not_acceptable() -> Status {
+    let text = format!("only the following media types are accepted: {}", TYPES.join(", "));
+    Status::new(406, Reason::NotAcceptable, text)
+}
+
+fn clauses(header: &str) -> Vec<Clause<'_>> {
+    let mut clauses: Vec<Clause<'_>> = header
+        .split(',')
+        .map(|clause| {
+            let mut parts = clause.split(';').map(str::trim);
+            let media_type = parts.next().unwrap_or("");
+            let params: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+            let quality = params.iter().find(|(key, _)| *key == "q");
+            let quality = quality.and_then(|(_, value)| value.parse().ok()).unwrap_or(1.0);
+            Clause { media_type, params, quality }
+        })
+        .collect();
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    clauses
+}
+
+fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
+    let format = match clause.media_type {
+        // Protobuf is answered with JSON, which every client that asks for protobuf reads as well.
+        "application/json" | "*/*" | "application/vnd.kubernetes.protobuf" => Format::Json,
+        "application/yaml" => Format::Yaml,
+        _ => return None,
+    };
+    let param = |key: &str| clause.params.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
+    let Some(kind) = param("as") else { return Some(Wanted { format, view: View::Whole }) };
+    let version = match (param("g"), param("v")) {
+        (Some("meta.k8s.io"), Some("v1")) => "v1",
+        (Some("meta.k8s.io"), Some("v1beta1")) => "v1beta1",
+        _ => return None,
+    };
+    let view = match kind {
+        "Table" => View::Table(version),
+        "PartialObjectMetadata" => View::Metadata(version),
+        "PartialObjectMetadataList" => View::MetadataList(version),
+        _ => return None,
+    };
+    Some(Wanted { format, view })
+}
+
+/// How a body of a create, update or delete is written.
+///
+/// # Errors
+/// 415.
+pub(crate) fn content_type(header: Option<&str>) -> Result<Format, Status> {
+    match media_type(header) {
+        "" | "application/json" => Ok(Format::Json),
+        "application/yaml" => Ok(Format::Yaml),
+        _ => {
+            let text = format!(
+                "the body of the request was in an unknown format - accepted media types include: {}",
+                TYPES.join(", ")
+            );
+            Err(Status::new(415, Reason::UnsupportedMediaType, text))
+        }
+    }
+}
+
+/// Which kind of patch a body is.
+///
+/// # Errors
+/// 415.
+pub(crate) fn patch_type(header: Option<&str>, strategic: bool) -> Result<(PatchType, Format), Status> {
+    match media_type(header) {
+        "application/json-patch+json" => Ok((PatchType::Json, Format::Json)),
+        "application/merge-patch+json" => Ok((PatchType::Merge, Format::Json)),
+        "application/strategic-merge-patch+json" if strategic => Ok((PatchType::Strategic, Format::Json)),
+        "application/apply-patch+yaml" => Ok((PatchType::Apply, Format::Yaml)),
+        _ => Err(Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")
+            .with_details(Default::default())),
+    }
+}
+
+fn media_type(header: Option<&str>) -> &str {
+    header.unwrap_or("").split(';').next().unwrap_or("").trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_known_clause_wins() {
+        let json = Wanted { format: Format::Json, view: View::Whole };
+        assert_eq!(accept(None), Ok(json));
+        assert_eq!(accept(Some("text/html,application/xml;q=0.9,*/*;q=0.8")), Ok(json));
+        assert_eq!(accept(Some("application/json;as=Table;g=meta.k8s.io;v=v9,application/json")), Ok(json));
+        let table = Wanted { format: Format::Json, view: View::Table("v1") };
+        assert_eq!(accept(Some("application/json;as=Table;v=v1;g=meta.k8s.io,application/json")), Ok(table));
+        assert_eq!(accept(Some("application/json;q=0.1,application/yaml")).unwrap().format, Format::Yaml);
+        assert!(accept(Some("text/plain")).unwrap_err().message.starts_with("406: Not Acceptable"));
+    }
+}

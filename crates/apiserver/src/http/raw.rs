@@ -1,0 +1,93 @@
+//! Paths that are no resource: discovery, OpenAPI, health, version, metrics.
+
+use drydock_machinery::{Status, value};
+use http::Method;
+
+use super::handler::Req;
+use super::{Answer, body, discovery, encode, health, openapi};
+use crate::http::negotiate::Format;
+use crate::local::{method_not_allowed, no_such_resource};
+
+/// # Errors
+/// As the client sees it.
+pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
+    let trimmed = path.strip_prefix('/').unwrap_or(path);
+    let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+    let parts: Vec<&str> = trimmed.split('/').collect();
+    let read = request.parts.method == Method::GET;
+    match parts.as_slice() {
+        ["api"] | ["apis"] | ["api", "v1"] | ["apis", _] | ["apis", _, _] => {
+            discover(request, &parts, read).await
+        }
+        ["api", ..] => Err(no_such_resource()),
+        _ if !read && request.parts.method != Method::HEAD => Ok(body::page_not_found()),
+        ["healthz" | "livez" | "readyz", ..] => Ok(health::serve(request, &parts)),
+        ["version"] => Ok(version(request).await),
+        ["metrics", ..] => Ok(health::metrics(request)),
+        ["openapi", rest @ ..] => openapi::serve(request, rest).await,
+        [".well-known", "openid-configuration"] => {
+            Ok(encode::value_answer(request, 200, &request.core.tokens.discovery().0, Format::Json).await)
+        }
+        ["openid", "v1", "jwks"] => {
+            let keys = request.core.tokens.discovery().1.to_json();
+            Ok(body::whole(200, "application/jwk-set+json", keys))
+        }
+        [""] => Ok(paths(request).await),
+        _ => Ok(body::page_not_found()),
+    }
+}
+
+async fn discover(request: &Req, parts: &[&str], read: bool) -> Result<Answer, Status> {
+    match discovery::find(request, parts) {
+        Some(document) if read => discovery::answer(request, document).await,
+        Some(_) => Err(method_not_allowed()),
+        None if parts[0] == "apis" && parts.len() == 2 => Ok(body::page_not_found()),
+        None => {
+            let known =
+                parts[0] == "api" || request.core.registry.resources.table().group(parts[1]).is_some();
+            if known { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
+        }
+    }
+}
+
+async fn version(request: &Req) -> Answer {
+    let version = &request.core.version;
+    let answer = value!({
+        "major": "1", "minor": version.minor.to_string(), "gitVersion": version.git, "gitCommit": "",
+        "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": "go1.25", "compiler": "gc",
+        "platform": "linux/amd64", "emulationMajor": "1", "emulationMinor": version.minor.to_string(),
+        "minCompatibilityMajor": "1", "minCompatibilityMinor": (version.minor - 1).to_string(),
+    });
+    encode::value_answer(request, 200, &answer, Format::Json).await
+}
+
+/// What `GET /` lists.
+async fn paths(request: &Req) -> Answer {
+    let table = request.core.registry.resources.table();
+    let mut paths = vec![
+        "/.well-known/openid-configuration".to_owned(),
+        "/api".to_owned(),
+        "/api/v1".to_owned(),
+        "/apis".to_owned(),
+        "/apis/".to_owned(),
+    ];
+    for group in table.groups.iter().filter(|group| !group.name.is_empty()) {
+        paths.push(format!("/apis/{}", group.name));
+        paths
+            .extend(group.versions.iter().map(|version| format!("/apis/{}/{}", group.name, version.version)));
+    }
+    paths.extend(
+        [
+            "/healthz",
+            "/livez",
+            "/metrics",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/openid/v1/jwks",
+            "/readyz",
+            "/version",
+        ]
+        .map(str::to_owned),
+    );
+    encode::value_answer(request, 200, &value!({"paths": paths}), Format::Json).await
+}

@@ -1,0 +1,247 @@
+//! Requests about resources: from method and path to a call of the registry, and back to an answer.
+
+use std::sync::Arc;
+
+use drydock_auth::{Attributes, UserInfo};
+use drydock_client::{Request, Verb};
+use drydock_machinery::{GroupVersionResource, Status};
+use http::Method;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::body::Incoming;
+
+use super::handler::Req;
+use super::negotiate::{self, Format, View, Wanted};
+use super::path::ResourcePath;
+use super::query::Query;
+use super::{Answer, body, encode, watch_body};
+use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
+use crate::registry::{self, Body, Call, verb_name};
+use crate::resources::Resource;
+
+/// What the method and the path ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    verb: Verb,
+    watch: bool,
+}
+
+impl Asked {
+    fn name(self) -> &'static str {
+        if self.watch { "watch" } else { verb_name(self.verb) }
+    }
+}
+
+pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
+    let Some(resource) = find(&request, &path) else { return not_served(&request, &path) };
+    let asked = asked(&request.parts.method, &path, &request.query);
+    let mut call = call(&request, &path, resource, asked)?;
+    authorize(&request, &call, asked)?;
+    if asked.verb == Verb::Get && call.request.subresource == "log" {
+        check_served(&call.resource, &call.request, asked.name())?;
+        return super::pod_streams::log(&request, &call).await;
+    }
+    check_served(&call.resource, &call.request, asked.name())?;
+    let wanted = negotiate::accept(request.header(ACCEPT))?;
+    check_view(&wanted, &call, asked)?;
+    if asked.watch {
+        return watch(&request, call, wanted).await;
+    }
+    read_body(&request, &mut call, asked, incoming).await?;
+    let done = request.core.registry.call(&mut call).await;
+    let warnings = std::mem::take(&mut call.warnings);
+    let mut answer = match done {
+        Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
+        Err(status) => body::status(&status),
+    };
+    for warning in warnings {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+            answer.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
+    Ok(answer)
+}
+
+fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
+    let found = request.core.registry.resources.find(&path.group, &path.version, &path.resource)?;
+    // A namespaced resource needs no namespace for lists; a cluster-scoped one takes none.
+    let in_namespace = !path.namespace.is_empty() && path.resource != "namespaces";
+    if in_namespace && !found.namespaced {
+        return None;
+    }
+    Some(found)
+}
+
+/// 403 comes before 404: what is not allowed is not told about.
+fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
+    let table = request.core.registry.resources.table();
+    request.core.authorize(&path_attributes(&request.user, &request.parts.method, path, &request.query))?;
+    if !path.group.is_empty() && table.group(&path.group).is_none() {
+        return Ok(body::page_not_found());
+    }
+    Err(no_such_resource())
+}
+
+/// What a request to a path wants, whether or not there is such a resource.
+pub(crate) fn path_attributes<'a>(
+    user: &'a UserInfo,
+    method: &Method,
+    path: &'a ResourcePath,
+    query: &Query,
+) -> Attributes<'a> {
+    Attributes {
+        version: &path.version,
+        subresource: &path.subresource,
+        name: &path.name,
+        namespace: &path.namespace,
+        ..Attributes::resource(user, asked(method, path, query).name(), &path.group, &path.resource)
+    }
+}
+
+fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
+    let watch = path.watch || (path.name.is_empty() && query.flag("watch") == Some(true));
+    asked_of_method(method, path, watch)
+}
+
+fn asked_of_method(method: &Method, path: &ResourcePath, watch: bool) -> Asked {
+    let named = !path.name.is_empty();
+    let verb = match *method {
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch(drydock_client::PatchType::Merge),
+        Method::DELETE if named => Verb::Delete,
+        Method::DELETE => Verb::DeleteCollection,
+        _ if named && !watch => Verb::Get,
+        _ => Verb::List,
+    };
+    Asked { verb, watch: watch && verb == Verb::List }
+}
+
+fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Asked) -> Result<Call, Status> {
+    let method = &request.parts.method;
+    let named_only = matches!(asked.verb, Verb::Update | Verb::Patch(_));
+    let misplaced = (asked.verb == Verb::Create && !path.name.is_empty() && path.subresource.is_empty())
+        || (named_only && path.name.is_empty())
+        || (resource.namespaced && path.namespace.is_empty() && !matches!(asked.verb, Verb::List));
+    if !path.rest.is_empty() && path.subresource != "proxy" {
+        return Err(no_such_resource());
+    }
+    let verb = match asked.verb {
+        Verb::Patch(_) => asked.verb,
+        verb => verb,
+    };
+    let options = request.query.options(verb)?;
+    let namespace = if path.resource == "namespaces" { String::new() } else { path.namespace.clone() };
+    let built = Request {
+        verb,
+        resource: GroupVersionResource {
+            group: resource.gvr.group.clone(),
+            version: resource.gvr.version.clone(),
+            resource: resource.gvr.resource.clone(),
+        },
+        namespace,
+        name: path.name.clone(),
+        subresource: path.subresource.clone(),
+        options,
+        body: None,
+    };
+    if !path.subresource.is_empty() && resource.subresource(&path.subresource).is_none() {
+        return Err(no_such_resource());
+    }
+    if misplaced || matches!(*method, Method::HEAD | Method::OPTIONS | Method::CONNECT | Method::TRACE) {
+        return Err(method_not_allowed());
+    }
+    Ok(Call {
+        user: request.user.clone(),
+        resource,
+        request: built,
+        body: Body::Json(Default::default()),
+        default_manager: manager(request),
+        warnings: Vec::new(),
+    })
+}
+
+/// `managerOrUserAgent`: the agent's name up to its version.
+fn manager(request: &Req) -> String {
+    let agent = request.header(USER_AGENT).unwrap_or("");
+    let name = agent.split('/').next().unwrap_or("");
+    if name.is_empty() {
+        "unknown".to_owned()
+    } else {
+        name.chars().filter(|c| !c.is_control()).take(128).collect()
+    }
+}
+
+fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Status> {
+    let mut attributes = attributes(&request.user, &call.resource, &call.request, asked.name());
+    // A list of one name is a request about that name; a namespace is in itself.
+    let selected = call.request.options.field_selector.strip_prefix("metadata.name=").unwrap_or("");
+    if attributes.name.is_empty() && !selected.contains([',', '!', '=']) {
+        attributes.name = selected;
+    }
+    if call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty() {
+        attributes.namespace = &call.request.name;
+    }
+    request.core.authorize(&attributes)
+}
+
+fn check_view(wanted: &Wanted, call: &Call, asked: Asked) -> Result<(), Status> {
+    let list = asked.verb == Verb::List && !asked.watch;
+    let group = if call.resource.gvk.group.is_empty() {
+        "core"
+    } else {
+        call.resource.gvk.group.split('.').next().unwrap_or("")
+    };
+    let kind = &call.resource.gvk.kind;
+    let text = match wanted.view {
+        View::MetadataList(_) if !list => {
+            format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{group}.{kind})"
+            )
+        }
+        View::Metadata(_) if list => {
+            format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*{group}.{kind}List)"
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(Status::new(406, drydock_machinery::Reason::NotAcceptable, text))
+}
+
+async fn read_body(request: &Req, call: &mut Call, asked: Asked, incoming: Incoming) -> Result<(), Status> {
+    let content_type = request.header(CONTENT_TYPE);
+    let format = match asked.verb {
+        Verb::Get | Verb::List => return Ok(()),
+        Verb::Patch(_) => {
+            let (patch, format) = negotiate::patch_type(content_type, call.resource.custom.is_none())?;
+            call.request.verb = Verb::Patch(patch);
+            format
+        }
+        Verb::Delete | Verb::DeleteCollection => {
+            let bytes = body::read(incoming).await?;
+            if !bytes.is_empty() {
+                call.body = as_body(negotiate::content_type(content_type)?, bytes);
+            }
+            return Ok(());
+        }
+        Verb::Create | Verb::Update => negotiate::content_type(content_type)?,
+    };
+    call.body = as_body(format, body::read(incoming).await?);
+    Ok(())
+}
+
+fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
+    match format {
+        Format::Json => Body::Json(bytes),
+        Format::Yaml => Body::Yaml(bytes),
+    }
+}
+
+async fn watch(request: &Req, call: Call, wanted: Wanted) -> Result<Answer, Status> {
+    let mut call = call;
+    if !call.request.name.is_empty() {
+        call.request.options.field_selector.clear();
+    }
+    let watcher = registry::watch(&request.core.registry, &call).await;
+    Ok(watch_body::answer(request, &call, watcher, wanted)?)
+}

@@ -1,0 +1,107 @@
+//! `meta.k8s.io Table`: what kubectl shows.
+
+use drydock_client::ObjectList;
+use drydock_machinery::{Status, Value, value};
+use jiff::Timestamp;
+
+use super::handler::Req;
+use super::{encode, list_body};
+use crate::resources::Resource;
+
+/// `metav1.TableOptions`, and the time that ages are counted from.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    include: Include,
+    now: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Options {
+    /// # Errors
+    /// 400 for an `includeObject` that there is not.
+    pub(crate) fn of(request: &Req) -> Result<Self, Status> {
+        let include = match request.query.get("includeObject").unwrap_or("") {
+            "" | "Metadata" => Include::Metadata,
+            "None" => Include::None,
+            "Object" => Include::Object,
+            other => {
+                let text = format!("unrecognized includeObject value: {other:?}");
+                return Err(Status::bad_request(text));
+            }
+        };
+        Ok(Self { include, now: request.core.registry.clock.now() })
+    }
+}
+
+pub(crate) fn of_list(
+    request: &Req,
+    resource: &Resource,
+    list: &ObjectList,
+    version: &str,
+) -> Result<Value, Status> {
+    let options = Options::of(request)?;
+    let rows: Vec<Value> =
+        list.items.iter().map(|item| row(resource, item.value(), version, &options)).collect();
+    let mut table = empty(version);
+    table.set(&["metadata"], list_body::metadata_of(list));
+    table.set(&["columnDefinitions"], columns(resource));
+    table.set(&["rows"], rows);
+    Ok(table)
+}
+
+pub(crate) fn of_object(
+    request: &Req,
+    resource: &Resource,
+    object: &Value,
+    version: &str,
+) -> Result<Value, Status> {
+    Ok(event(resource, object, version, &Options::of(request)?, true))
+}
+
+/// The table of one object: of a GET, or of a watch event.
+pub(crate) fn event(
+    resource: &Resource,
+    object: &Value,
+    version: &str,
+    options: &Options,
+    with_columns: bool,
+) -> Value {
+    let mut table = empty(version);
+    let revision = object.str_at(&["metadata", "resourceVersion"]);
+    table.set(&["metadata"], value!({"resourceVersion": revision}));
+    let columns = if with_columns { columns(resource) } else { Value::Null };
+    table.set(&["columnDefinitions"], columns);
+    table.set(&["rows"], vec![row(resource, object, version, options)]);
+    table
+}
+
+fn empty(version: &str) -> Value {
+    value!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}")})
+}
+
+fn columns(resource: &Resource) -> Value {
+    let columns = resource.strategy.columns().iter().map(|column| {
+        value!({
+            "name": column.name, "type": column.column_type, "format": column.format,
+            "description": column.description, "priority": column.priority,
+        })
+    });
+    Value::from(columns.collect::<Vec<_>>())
+}
+
+fn row(resource: &Resource, object: &Value, version: &str, options: &Options) -> Value {
+    let mut row = Value::object();
+    row.set(&["cells"], resource.strategy.cells(object, options.now));
+    match options.include {
+        Include::None => row.set(&["object"], Value::Null),
+        Include::Metadata => row.set(&["object"], encode::partial(object, version)),
+        Include::Object => row.set(&["object"], object.clone()),
+    }
+    row
+}

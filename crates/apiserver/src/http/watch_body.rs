@@ -1,0 +1,122 @@
+//! Watches over HTTP: one JSON document a line. An object is encoded once, whoever watches it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use drydock_machinery::value::write_json_string;
+use drydock_machinery::{Object, Status, Value, value};
+use futures::stream;
+
+use super::handler::Req;
+use super::negotiate::{View, Wanted};
+use super::{Answer, body, encode, table};
+use crate::cache::{ChangeKind, Step, Watcher};
+use crate::registry::{Call, convert};
+use crate::resources::Resource;
+
+/// How events are written for one watcher.
+struct Encoder {
+    resource: Arc<Resource>,
+    view: View,
+    table: table::Options,
+    /// A table's columns are sent once.
+    columns_sent: bool,
+}
+
+/// # Errors
+/// What kept the watch from starting, unless that is an expired revision, which is sent as an event.
+pub(crate) fn answer(
+    request: &Req,
+    call: &Call,
+    watcher: Result<Watcher, Status>,
+    wanted: Wanted,
+) -> Result<Answer, Status> {
+    let table = table::Options::of(request)?;
+    let mut encoder =
+        Encoder { resource: call.resource.clone(), view: wanted.view, table, columns_sent: false };
+    let watcher = match watcher {
+        Ok(watcher) => watcher,
+        Err(status) if status.code == 410 => {
+            let event = encoder.encode(Step::Error(status));
+            return Ok(body::streamed(body::JSON, stream::once(async move { event })));
+        }
+        Err(status) => return Err(status),
+    };
+    let events = stream::unfold((watcher, encoder), |(mut watcher, mut encoder)| async move {
+        let step = watcher.next().await?;
+        let bytes = encoder.encode(step);
+        Some((bytes, (watcher, encoder)))
+    });
+    Ok(body::streamed(body::JSON, events))
+}
+
+impl Encoder {
+    fn encode(&mut self, step: Step) -> Bytes {
+        let mut out = Vec::with_capacity(1024);
+        match step {
+            Step::Changes(changes) => {
+                for (kind, object) in changes {
+                    self.change(kind, &convert::object(&self.resource, object), &mut out);
+                }
+            }
+            Step::Bookmark { revision, initial_events_end } => {
+                let bookmark = self.bookmark(revision, initial_events_end);
+                event("BOOKMARK", &mut out, |out| bookmark.write_json(out));
+            }
+            Step::Error(status) => event("ERROR", &mut out, |out| status.to_value().write_json(out)),
+        }
+        Bytes::from(out)
+    }
+
+    fn change(&mut self, kind: ChangeKind, object: &Object, out: &mut Vec<u8>) {
+        let kind = match kind {
+            ChangeKind::Added => "ADDED",
+            ChangeKind::Modified => "MODIFIED",
+            ChangeKind::Deleted => "DELETED",
+        };
+        match self.view {
+            View::Whole => event(kind, out, |out| object.write_json(out)),
+            View::Metadata(version) | View::MetadataList(version) => {
+                let partial = encode::partial(object.value(), version);
+                event(kind, out, |out| partial.write_json(out));
+            }
+            View::Table(version) => {
+                let columns = !std::mem::replace(&mut self.columns_sent, true);
+                let table = table::event(&self.resource, object.value(), version, &self.table, columns);
+                event(kind, out, |out| table.write_json(out));
+            }
+        }
+    }
+
+    fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Value {
+        let mut metadata = value!({"resourceVersion": revision.to_string()});
+        if initial_events_end {
+            metadata.set(&["annotations"], value!({"k8s.io/initial-events-end": "true"}));
+        }
+        let (kind, api_version) = match self.view {
+            View::Whole => (self.resource.gvk.kind.to_string(), self.resource.gvk.api_version()),
+            View::Metadata(version) | View::MetadataList(version) => {
+                ("PartialObjectMetadata".to_owned(), format!("meta.k8s.io/{version}"))
+            }
+            View::Table(version) => return self.table_bookmark(metadata, version),
+        };
+        let mut bookmark = value!({"kind": kind, "apiVersion": api_version});
+        bookmark.set(&["metadata"], metadata);
+        bookmark
+    }
+
+    fn table_bookmark(&mut self, metadata: Value, version: &str) -> Value {
+        let mut object = value!({"metadata": {}});
+        object.set(&["metadata"], metadata);
+        let columns = !std::mem::replace(&mut self.columns_sent, true);
+        table::event(&self.resource, &object, version, &self.table, columns)
+    }
+}
+
+fn event(kind: &str, out: &mut Vec<u8>, object: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"type\":");
+    write_json_string(kind, out);
+    out.extend_from_slice(b",\"object\":");
+    object(out);
+    out.extend_from_slice(b"}\n");
+}

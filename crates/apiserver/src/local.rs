@@ -1,0 +1,188 @@
+//! Calls within the process: no HTTP and no encoding, but everything else.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use drydock_auth::{Attributes, UserInfo};
+use drydock_client::{ApiResource, Reply, Request, Transport, Verb, WatchEvent, WatchStream};
+use drydock_machinery::{Reason, Status};
+use futures::{FutureExt, StreamExt, stream};
+
+use crate::cache::{ChangeKind, Step, Watcher};
+use crate::registry::{self, Body, Call};
+use crate::resources::Resource;
+use crate::server::Core;
+
+/// An identity's way to the API server in this process.
+pub(crate) struct Local {
+    core: Handle,
+    user: Arc<UserInfo>,
+    manager: String,
+}
+
+enum Handle {
+    Strong(Arc<Core>),
+    Weak(Weak<Core>),
+}
+
+impl Local {
+    pub(crate) fn new(core: Arc<Core>, user: UserInfo) -> Self {
+        Self { core: Handle::Strong(core), manager: manager(&user), user: Arc::new(user) }
+    }
+
+    /// The server's own client, which does not keep the server alive.
+    pub(crate) fn loopback(core: &Arc<Core>, user: UserInfo) -> Self {
+        Self { core: Handle::Weak(Arc::downgrade(core)), manager: manager(&user), user: Arc::new(user) }
+    }
+
+    fn core(&self) -> Result<Arc<Core>, Status> {
+        let core = match &self.core {
+            Handle::Strong(core) => Some(core.clone()),
+            Handle::Weak(core) => core.upgrade(),
+        };
+        core.filter(|core| !core.tasks.is_closed())
+            .ok_or_else(|| Status::new(503, Reason::ServiceUnavailable, "the API server was stopped"))
+    }
+
+    fn prepare(&self, core: &Core, mut request: Request, watch: bool) -> Result<Call, Status> {
+        let name = &request.resource;
+        let found = core.registry.resources.find(&name.group, &name.version, &name.resource);
+        let resource = found.ok_or_else(no_such_resource)?;
+        let verb = if watch { "watch" } else { verb(request.verb) };
+        check_served(&resource, &request, verb)?;
+        core.authorize(&attributes(&self.user, &resource, &request, verb))?;
+        let body = Body::Value(request.body.take().unwrap_or_default());
+        Ok(Call {
+            user: self.user.clone(),
+            resource,
+            request,
+            body,
+            default_manager: self.manager.clone(),
+            warnings: Vec::new(),
+        })
+    }
+}
+
+impl Core {
+    /// # Errors
+    /// 403 when the authorizer does not allow it.
+    pub(crate) fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        self.authorizer.authorize(&*self.registry.cache, attributes).into_result(attributes)
+    }
+}
+
+#[async_trait]
+impl Transport for Local {
+    async fn call(&self, request: Request) -> Result<Reply, Status> {
+        let core = self.core()?;
+        let mut call = self.prepare(&core, request, false)?;
+        let done = AssertUnwindSafe(core.registry.call(&mut call)).catch_unwind().await;
+        let done = done.map_err(|_| Status::internal("the request panicked"))?;
+        Ok(done?.reply)
+    }
+
+    async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
+        let core = self.core()?;
+        let call = self.prepare(&core, request, true)?;
+        let watcher = registry::watch(&core.registry, &call).await?;
+        Ok(events(watcher, call.resource.clone()))
+    }
+
+    async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
+        let table = self.core()?.registry.resources.table();
+        let mut found: Vec<ApiResource> = Vec::new();
+        for resource in table.iter() {
+            let preferred = table.find_any_version(&resource.gvr.group, &resource.gvr.resource);
+            if preferred.is_some_and(|preferred| Arc::ptr_eq(preferred, resource)) {
+                let verbs: Vec<&str> = resource.verbs.iter().map(String::as_str).collect();
+                found.push(ApiResource::new(
+                    resource.gvr.clone(),
+                    &resource.gvk.kind,
+                    resource.namespaced,
+                    &verbs,
+                ));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn events(watcher: Watcher, resource: Arc<Resource>) -> WatchStream {
+    let steps = stream::unfold(watcher, |mut watcher| async move {
+        let step = watcher.next().await?;
+        Some((step, watcher))
+    });
+    steps.flat_map(move |step| stream::iter(step_events(step, &resource))).boxed()
+}
+
+fn step_events(step: Step, resource: &Resource) -> Vec<WatchEvent> {
+    match step {
+        Step::Changes(changes) => changes
+            .into_iter()
+            .map(|(kind, object)| {
+                let object = registry::convert::object(resource, object);
+                match kind {
+                    ChangeKind::Added => WatchEvent::Added(object),
+                    ChangeKind::Modified => WatchEvent::Modified(object),
+                    ChangeKind::Deleted => WatchEvent::Deleted(object),
+                }
+            })
+            .collect(),
+        Step::Bookmark { revision, initial_events_end } => {
+            vec![WatchEvent::Bookmark { resource_version: revision.to_string(), initial_events_end }]
+        }
+        Step::Error(status) => vec![WatchEvent::Error(status)],
+    }
+}
+
+/// # Errors
+/// 404 or 405 when the resource does not take the verb.
+pub(crate) fn check_served(resource: &Resource, request: &Request, verb: &str) -> Result<(), Status> {
+    let served = if request.subresource.is_empty() {
+        resource.has_verb(verb)
+    } else {
+        let sub = resource.subresource(&request.subresource).ok_or_else(no_such_resource)?;
+        sub.verbs.iter().any(|own| own == verb)
+    };
+    if served { Ok(()) } else { Err(method_not_allowed()) }
+}
+
+pub(crate) fn no_such_resource() -> Status {
+    Status::new(404, Reason::NotFound, "the server could not find the requested resource")
+        .with_details(Default::default())
+}
+
+pub(crate) fn method_not_allowed() -> Status {
+    Status::new(
+        405,
+        Reason::MethodNotAllowed,
+        "the server does not allow this method on the requested resource",
+    )
+    .with_details(Default::default())
+}
+
+pub(crate) fn attributes<'a>(
+    user: &'a UserInfo,
+    resource: &'a Resource,
+    request: &'a Request,
+    verb: &'a str,
+) -> Attributes<'a> {
+    Attributes {
+        version: &resource.gvr.version,
+        subresource: &request.subresource,
+        name: &request.name,
+        namespace: &request.namespace,
+        field_selector: &request.options.field_selector,
+        ..Attributes::resource(user, verb, &resource.gvr.group, &resource.gvr.resource)
+    }
+}
+
+pub(crate) fn verb(verb: Verb) -> &'static str {
+    registry::verb_name(verb)
+}
+
+/// A component's field manager is its name without the `system:`.
+fn manager(user: &UserInfo) -> String {
+    user.name.rsplit(':').next().unwrap_or("").to_owned()
+}

@@ -1,0 +1,134 @@
+//! Addresses and ports that Services are given: who has which, and giving them out.
+//!
+//! The API server is the only writer of its tenant's Services, so what is taken is known here and derived from the
+//! cache at first use; nothing is stored. A reservation that is not kept (the write failed) is given back.
+
+mod pool;
+mod service;
+
+use std::sync::Arc;
+
+use drydock_machinery::{Status, Value};
+use parking_lot::Mutex;
+
+use crate::admission::Reader;
+use crate::resources::Resource;
+use pool::Pool;
+
+/// A tenant's Service addresses.
+#[derive(Clone)]
+pub(crate) struct Allocators {
+    pool: Arc<Mutex<Option<Pool>>>,
+}
+
+/// What a write has been given. Dropped without [`Reserved::keep`], it goes back.
+pub(crate) struct Reserved {
+    pool: Arc<Mutex<Option<Pool>>>,
+    addresses: Vec<std::net::Ipv4Addr>,
+    ports: Vec<u16>,
+}
+
+impl Allocators {
+    pub(crate) fn new() -> Self {
+        Self { pool: Arc::default() }
+    }
+
+    /// Gives a new Service its cluster IP and node ports. Other kinds pass unchanged.
+    pub(crate) fn reserve_for_create(
+        &self,
+        reader: &dyn Reader,
+        resource: &Resource,
+        object: &mut Value,
+    ) -> Result<Reserved, Status> {
+        let mut reserved = self.nothing();
+        if is_service(resource) {
+            self.with_pool(reader, |pool| service::create(pool, object, &mut reserved))?;
+        }
+        Ok(reserved)
+    }
+
+    /// Gives a changed Service what it newly needs, and fills in what the client left out of what it has.
+    pub(crate) fn reserve_for_update(
+        &self,
+        reader: &dyn Reader,
+        resource: &Resource,
+        object: &mut Value,
+        old: &Value,
+    ) -> Result<Reserved, Status> {
+        let mut reserved = self.nothing();
+        if is_service(resource) {
+            self.with_pool(reader, |pool| service::update(pool, object, old, &mut reserved))?;
+        }
+        Ok(reserved)
+    }
+
+    /// Takes back what `old` had and `new` has no more.
+    pub(crate) fn release_difference(&self, resource: &Resource, old: &Value, new: Option<&Value>) {
+        if !is_service(resource) {
+            return;
+        }
+        let mut pool = self.pool.lock();
+        let Some(pool) = pool.as_mut() else { return };
+        let kept = new.map(service::addresses_of).unwrap_or_default();
+        service::addresses_of(old)
+            .iter()
+            .filter(|ip| !kept.contains(ip))
+            .for_each(|ip| pool.release_address(*ip));
+        let kept = new.map(service::ports_of).unwrap_or_default();
+        service::ports_of(old)
+            .iter()
+            .filter(|port| !kept.contains(port))
+            .for_each(|port| pool.release_port(*port));
+    }
+
+    pub(crate) fn release_object(&self, resource: &Resource, old: &Value) {
+        self.release_difference(resource, old, None);
+    }
+
+    fn nothing(&self) -> Reserved {
+        Reserved { pool: self.pool.clone(), addresses: Vec::new(), ports: Vec::new() }
+    }
+
+    fn with_pool(
+        &self,
+        reader: &dyn Reader,
+        f: impl FnOnce(&mut Pool) -> Result<(), Status>,
+    ) -> Result<(), Status> {
+        let mut pool = self.pool.lock();
+        let pool = pool.get_or_insert_with(|| {
+            let mut pool = Pool::default();
+            for service in reader.list("", "services", "") {
+                service::addresses_of(service.value()).into_iter().for_each(|ip| pool.mark_address(ip));
+                service::ports_of(service.value()).into_iter().for_each(|port| pool.mark_port(port));
+            }
+            pool
+        });
+        f(pool)
+    }
+}
+
+impl Reserved {
+    /// The write happened; a dry run gives everything back.
+    pub(crate) fn keep(mut self, dry_run: bool) {
+        if !dry_run {
+            self.addresses.clear();
+            self.ports.clear();
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if self.addresses.is_empty() && self.ports.is_empty() {
+            return;
+        }
+        let mut pool = self.pool.lock();
+        let Some(pool) = pool.as_mut() else { return };
+        self.addresses.iter().for_each(|ip| pool.release_address(*ip));
+        self.ports.iter().for_each(|port| pool.release_port(*port));
+    }
+}
+
+fn is_service(resource: &Resource) -> bool {
+    resource.gvr.resource == "services" && resource.gvr.group.is_empty()
+}

@@ -1,0 +1,48 @@
+//! deletecollection: a list, and a delete of each of its items.
+
+use std::sync::Arc;
+
+use drydock_client::{ObjectList, Options, Reply, Verb};
+use drydock_machinery::{Object, ObjectMeta, Status};
+
+use super::{Call, Done, Registry, decode};
+
+impl Registry {
+    /// Answers with the objects as they were. One that is gone by the time its turn comes is no error.
+    pub(crate) async fn delete_collection(&self, call: &mut Call) -> Result<Done, Status> {
+        decode::delete_options(call)?;
+        super::options::check(&call.request)?;
+        let list = self.list(call).await?;
+        for item in &list.items {
+            self.delete_item(call, item.clone()).await?;
+        }
+        Ok(Done::ok(Reply::List(ObjectList {
+            items: list.items,
+            resource_version: list.resource_version,
+            ..ObjectList::default()
+        })))
+    }
+
+    async fn delete_item(&self, call: &mut Call, item: Arc<Object>) -> Result<(), Status> {
+        let mut request = call.request.clone();
+        request.verb = Verb::Delete;
+        request.name = item.name().to_owned();
+        request.namespace = item.namespace().to_owned();
+        request.options = Options { label_selector: String::new(), ..request.options };
+        let mut one = Call {
+            user: call.user.clone(),
+            resource: call.resource.clone(),
+            request,
+            body: call.body.clone(),
+            default_manager: call.default_manager.clone(),
+            warnings: Vec::new(),
+        };
+        match self.delete_object(&mut one, item).await {
+            Err(status) if !status.is_not_found() => Err(status),
+            _ => {
+                call.warnings.append(&mut one.warnings);
+                Ok(())
+            }
+        }
+    }
+}

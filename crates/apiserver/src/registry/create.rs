@@ -1,0 +1,196 @@
+//! Create: from a request's object to a stored one.
+
+use drydock_client::Reply;
+use drydock_machinery::status::Reason;
+use drydock_machinery::{FieldErrors, Object, ObjectMeta, Status, Value};
+use drydock_runtime::clock::rfc3339;
+
+use super::managed::{self, Tracking};
+use super::store::WriteError;
+use super::{Call, Done, Registry, convert, decode, meta};
+use crate::admission::{AdmissionRequest, Operation};
+
+/// How often a generated name that is taken is generated anew.
+const NAME_ATTEMPTS: usize = 8;
+
+impl Registry {
+    pub(crate) async fn create(&self, call: &mut Call) -> Result<Done, Status> {
+        let mut object = decode::object(call)?;
+        meta::match_namespace(call, &mut object)?;
+        let object = convert::to_storage(&call.resource, object);
+        self.create_tracked(call, object, Tracking::Changes).await
+    }
+
+    /// Creates `object`, which is in the storage version.
+    pub(crate) async fn create_tracked(
+        &self,
+        call: &mut Call,
+        object: Value,
+        tracking: Tracking,
+    ) -> Result<Done, Status> {
+        let generated = object.name().is_empty() && !object.str_at(&["metadata", "generateName"]).is_empty();
+        let mut attempts = if generated { NAME_ATTEMPTS } else { 1 };
+        loop {
+            attempts -= 1;
+            match self.create_once(call, object.clone(), tracking).await {
+                Err(status) if attempts > 0 && status.is_already_exists() => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn create_once(
+        &self,
+        call: &mut Call,
+        mut object: Value,
+        tracking: Tracking,
+    ) -> Result<Done, Status> {
+        if let Some(custom) = &call.resource.custom
+            && custom.terminating
+        {
+            return Err(call.method_not_supported("create"));
+        }
+        let given_revision = object.resource_version().to_owned();
+        if tracking == Tracking::Changes {
+            managed::on_create(call, &mut object, self.clock.now());
+        }
+        let mut object = self.admit(call, Operation::Create, object, None).await?;
+        meta::dedup_owners(&mut object);
+        meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));
+        let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
+        self.prepare_for_create(call, &mut object);
+        self.validate_create(call, &object)?;
+        self.admission_validate(call, Operation::Create, &object, None).await?;
+        if !matches!(given_revision.as_str(), "" | "0") {
+            let text = "resourceVersion should not be set on objects to be created";
+            return Err(Status::new(500, Reason::Unknown, text));
+        }
+        let done = self.store_new(call, object).await?;
+        reserved.keep(call.is_dry_run());
+        Ok(done)
+    }
+
+    async fn store_new(&self, call: &Call, mut object: Value) -> Result<Done, Status> {
+        let key = call.key_of(object.name());
+        if call.is_dry_run() {
+            object.remove(&["metadata", "resourceVersion"]);
+            let taken = self.cache.by_prefix(&call.resource.prefix).get(&key);
+            return match taken {
+                Some(existing) => Err(already_exists(call, &existing)),
+                None => Ok(Done::created(Reply::Virtual(object))),
+            };
+        }
+        match self.put(call, key, 0, object).await {
+            Ok(created) => Ok(Done::created(Reply::Object(created))),
+            Err(WriteError::Lost(Some(existing))) => Err(already_exists(call, &existing)),
+            Err(WriteError::Lost(None)) => Err(Status::internal("the store lost track of a key")),
+            Err(WriteError::Failed(status)) => Err(status),
+        }
+    }
+
+    fn prepare_for_create(&self, call: &Call, object: &mut Value) {
+        let resource = &call.resource;
+        let has_status = resource.custom.is_some() && resource.subresource("status").is_some();
+        if has_status {
+            object.remove(&["status"]);
+        }
+        if resource.strategy.has_generation() || resource.custom.is_some() {
+            object.set(&["metadata", "generation"], 1);
+        }
+        resource.strategy.prepare_for_create(&self.strategy_context(""), object);
+    }
+
+    fn validate_create(&self, call: &mut Call, object: &Value) -> Result<(), Status> {
+        let resource = call.resource.clone();
+        let context = self.strategy_context("");
+        let mut errors = meta::validate_namespace(&resource, object);
+        errors.append(resource.strategy.validate_create(&context, object));
+        errors.append(decode::validate_custom(&resource, object, None));
+        invalid(call, object.name(), &errors)?;
+        call.warnings.extend(resource.strategy.warnings_on_create(&context, object));
+        Ok(())
+    }
+
+    /// Runs the mutating plugins; answers the object as they leave it.
+    pub(crate) async fn admit(
+        &self,
+        call: &mut Call,
+        operation: Operation,
+        object: Value,
+        old: Option<&std::sync::Arc<Object>>,
+    ) -> Result<Value, Status> {
+        let user = call.user.clone();
+        let resource = call.resource.clone();
+        let options = Value::object();
+        let mut request = AdmissionRequest {
+            operation,
+            user: &user,
+            kind: &resource.storage,
+            resource: &resource.gvr,
+            subresource: &call.request.subresource,
+            name: object.name().to_owned(),
+            namespace: &call.request.namespace,
+            object: Some(object),
+            old_object: old.cloned(),
+            options: &options,
+            dry_run: !call.request.options.dry_run.is_empty(),
+            warnings: Vec::new(),
+        };
+        self.admission.admit(&self.admission_context(), &mut request).await?;
+        let AdmissionRequest { object, warnings, .. } = request;
+        call.warnings.extend(warnings);
+        object.ok_or_else(|| Status::internal("an admission plugin removed the object"))
+    }
+
+    /// Runs the validating plugins.
+    pub(crate) async fn admission_validate(
+        &self,
+        call: &mut Call,
+        operation: Operation,
+        object: &Value,
+        old: Option<&std::sync::Arc<Object>>,
+    ) -> Result<(), Status> {
+        let user = call.user.clone();
+        let resource = call.resource.clone();
+        let options = Value::object();
+        let deleting = operation == Operation::Delete;
+        let name = if object.name().is_empty() { call.request.name.as_str() } else { object.name() };
+        let mut request = AdmissionRequest {
+            operation,
+            user: &user,
+            kind: &resource.storage,
+            resource: &resource.gvr,
+            subresource: &call.request.subresource,
+            name: name.to_owned(),
+            namespace: &call.request.namespace,
+            object: (!deleting).then(|| object.clone()),
+            old_object: old.cloned(),
+            options: &options,
+            dry_run: !call.request.options.dry_run.is_empty(),
+            warnings: Vec::new(),
+        };
+        self.admission.validate(&self.admission_context(), &mut request).await?;
+        let AdmissionRequest { warnings, .. } = request;
+        call.warnings.extend(warnings);
+        Ok(())
+    }
+}
+
+/// # Errors
+/// 422 that lists `errors`, if there are any.
+pub(crate) fn invalid(call: &Call, name: &str, errors: &FieldErrors) -> Result<(), Status> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let gvk = &call.resource.gvk;
+    Err(Status::invalid(&gvk.group, &gvk.kind, name, errors))
+}
+
+fn already_exists(call: &Call, existing: &Object) -> Status {
+    let gvr = &call.resource.gvr;
+    let mut status = Status::already_exists(&gvr.group, &gvr.resource, existing.name());
+    if existing.is_deleting() {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
+}

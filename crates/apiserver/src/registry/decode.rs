@@ -1,0 +1,295 @@
+//! From a request's body to an object: parsed, checked against the schema, with the schema's defaults.
+
+use std::borrow::Cow;
+
+use drydock_client::{Options, Preconditions};
+use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
+use drydock_machinery::{FieldErrors, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults};
+
+use super::{Body, Call};
+use crate::resources::Resource;
+
+/// What a body must be.
+struct Expected {
+    kind: GroupVersionKind,
+    /// None for custom resources without one, and for kinds that are not in the catalog.
+    schema: Option<Schema>,
+    custom: bool,
+}
+
+/// The object of a create or update, in the request's version, with defaults.
+///
+/// # Errors
+/// 400 when the body is no such object, or strict field validation finds something.
+pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
+    let expected = expected(call);
+    let validation = validation(call);
+    let text = text(&call.body);
+    let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, text.as_bytes()))?;
+    check_kind(&meta, &expected)?;
+    let decoded = decoded(&call.body, &text, &expected, validation);
+    let decoded =
+        decoded.map_err(|error| transform(&expected, &meta, &error.to_string(), text.as_bytes()))?;
+    call.warnings.extend(decoded.warnings);
+    Ok(settle(call, &expected, decoded.value))
+}
+
+/// An object that a patch made, in the request's version: decoded anew, with defaults.
+///
+/// # Errors
+/// What decoding says.
+pub(crate) fn patched(
+    resource: &Resource,
+    tree: &Value,
+    validation: FieldValidation,
+) -> Result<Decoded, DecodeError> {
+    let expected = Expected {
+        kind: resource.gvk.clone(),
+        schema: resource.schema.clone(),
+        custom: resource.custom.is_some(),
+    };
+    let mut decoded = match &expected.schema {
+        Some(schema) if !expected.custom => decode::value(tree, schema.root(), validation)?,
+        _ => Decoded { value: tree.clone(), warnings: Vec::new() },
+    };
+    finish(&expected, &mut decoded.value);
+    Ok(decoded)
+}
+
+pub(crate) fn validation(call: &Call) -> FieldValidation {
+    match call.request.options.field_validation.as_str() {
+        "Strict" => FieldValidation::Strict,
+        "Ignore" => FieldValidation::Ignore,
+        // Nobody reads the warnings of a call in process.
+        "" if matches!(call.body, Body::Value(_)) => FieldValidation::Ignore,
+        _ => FieldValidation::Warn,
+    }
+}
+
+fn expected(call: &Call) -> Expected {
+    let resource = &call.resource;
+    match resource.subresource(&call.request.subresource) {
+        Some(sub) if sub.kind != resource.gvk => Expected {
+            kind: sub.kind.clone(),
+            schema: drydock_machinery::Catalog::builtin().schema(&sub.kind),
+            custom: false,
+        },
+        _ => Expected {
+            kind: resource.gvk.clone(),
+            schema: resource.schema.clone(),
+            custom: resource.custom.is_some(),
+        },
+    }
+}
+
+fn text(body: &Body) -> Cow<'_, str> {
+    match body {
+        Body::Value(_) => Cow::Borrowed(""),
+        Body::Json(bytes) | Body::Yaml(bytes) => String::from_utf8_lossy(bytes),
+    }
+}
+
+fn type_meta(body: &Body, text: &str) -> Result<TypeMeta, String> {
+    match body {
+        Body::Value(value) => {
+            Ok(TypeMeta { api_version: value.api_version().to_owned(), kind: value.kind().to_owned() })
+        }
+        Body::Json(_) => decode::type_meta(text.as_bytes())
+            .map_err(|why| format!("couldn't get version/kind; json parse error: {why}")),
+        Body::Yaml(_) => {
+            let yaml = decode::yaml(text).map_err(|why| format!("error converting YAML to JSON: {why}"))?;
+            Ok(yaml.type_meta())
+        }
+    }
+}
+
+fn decoded(
+    body: &Body,
+    text: &str,
+    expected: &Expected,
+    validation: FieldValidation,
+) -> Result<Decoded, DecodeError> {
+    let typed = expected.schema.as_ref().filter(|_| !expected.custom);
+    match (body, typed) {
+        (Body::Value(value), Some(schema)) => decode::value(value, schema.root(), validation),
+        (Body::Value(value), None) => Ok(Decoded { value: value.clone(), warnings: Vec::new() }),
+        (Body::Json(_), Some(schema)) => decode::json(text, schema.root(), validation),
+        (Body::Json(_), None) => decode::untyped(text, validation),
+        (Body::Yaml(_), typed) => yaml(text, typed, validation),
+    }
+}
+
+fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Result<Decoded, DecodeError> {
+    let yaml = decode::yaml(text)
+        .map_err(|why| DecodeError::Value(format!("error converting YAML to JSON: {why}")))?;
+    let mut decoded = match typed {
+        Some(schema) => decode::value(&yaml.value, schema.root(), validation)?,
+        None => Decoded { value: yaml.value, warnings: Vec::new() },
+    };
+    match (yaml.duplicates, validation) {
+        (Some(duplicates), FieldValidation::Strict) => {
+            let mut all = vec![duplicates];
+            all.append(&mut decoded.warnings);
+            Err(DecodeError::Strict(all))
+        }
+        (Some(duplicates), FieldValidation::Warn) => {
+            decoded.warnings.insert(0, duplicates);
+            Ok(decoded)
+        }
+        _ => Ok(decoded),
+    }
+}
+
+fn settle(call: &Call, expected: &Expected, mut value: Value) -> Value {
+    finish(expected, &mut value);
+    if expected.kind == call.resource.gvk && call.resource.is_storage_version() {
+        call.resource.strategy.set_defaults(&mut value);
+    }
+    value
+}
+
+fn finish(expected: &Expected, value: &mut Value) {
+    if !matches!(value, Value::Object(_)) {
+        *value = Value::object();
+    }
+    value.set(&["apiVersion"], expected.kind.api_version());
+    value.set(&["kind"], &*expected.kind.kind);
+    if let Some(schema) = &expected.schema {
+        if expected.custom {
+            decode::prune(value, schema.root());
+        }
+        defaults::apply_defaults(value, schema.root());
+        if expected.custom {
+            defaults::drop_nulls(value, schema.root());
+        }
+    }
+}
+
+/// What a custom resource's schema says of an object.
+pub(crate) fn validate_custom(_resource: &Resource, _object: &Value, _old: Option<&Value>) -> FieldErrors {
+    FieldErrors::new()
+}
+
+/// `transformDecodeError` of a body that does not even say what it is.
+fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({})",
+        expected.kind.kind,
+        summary(bytes)
+    ))
+}
+
+/// `transformDecodeError`.
+fn transform(expected: &Expected, meta: &TypeMeta, why: &str, bytes: &[u8]) -> Status {
+    let kind = if meta.kind.is_empty() { &*expected.kind.kind } else { meta.kind.as_str() };
+    if kind.is_empty() {
+        return unrecognized(expected, why, bytes);
+    }
+    let version = match meta.api_version.as_str() {
+        "" => &*expected.kind.version,
+        given => given.rsplit('/').next().unwrap_or(given),
+    };
+    Status::bad_request(format!(
+        "{kind} in version {version:?} cannot be handled as a {}: {why}",
+        expected.kind.kind
+    ))
+}
+
+/// `summarizeData` with upstream's limit.
+fn summary(bytes: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    let shown = &bytes[..bytes.len().min(SHOWN)];
+    let more = if bytes.len() > SHOWN { " ..." } else { "" };
+    match bytes.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(shown)),
+        Some(_) => {
+            let hex: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}{more}")
+        }
+    }
+}
+
+/// Parses JSON; the error is worded as Go's.
+pub(crate) fn json(bytes: &[u8]) -> Result<Value, String> {
+    decode::check_syntax(bytes)?;
+    Value::from_json(bytes).map_err(|error| error.to_string())
+}
+
+fn check_kind(meta: &TypeMeta, expected: &Expected) -> Result<(), Status> {
+    let (api_version, kind) = (meta.api_version.as_str(), meta.kind.as_str());
+    let expected = &expected.kind;
+    if (kind.is_empty() || kind == expected.kind)
+        && (api_version.is_empty() || api_version == expected.api_version())
+    {
+        return Ok(());
+    }
+    let given = GroupVersionKind::from_api_version(api_version, kind);
+    let known = drydock_machinery::Catalog::builtin().schema(&given).is_some();
+    if kind == expected.kind && given.group == expected.group && known {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            expected.api_version()
+        )));
+    }
+    let group =
+        if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
+    let version = &given.version;
+    let why = if known || api_version.is_empty() {
+        let version = if version.is_empty() { &expected.version } else { version };
+        format!("converting ({version}.{kind}) to ({group}.{}): unknown conversion", expected.kind)
+    } else {
+        format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )
+    };
+    let kind = if kind.is_empty() { &*expected.kind } else { kind };
+    Err(Status::bad_request(format!(
+        "{kind} in version {version:?} cannot be handled as a {}: {why}",
+        expected.kind
+    )))
+}
+
+/// Reads a DELETE's body into the call's options. Query parameters are already there, and lose against a body.
+///
+/// # Errors
+/// 400 when the body is no DeleteOptions.
+pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
+    if call.body.is_empty() {
+        return Ok(());
+    }
+    let value = match &call.body {
+        Body::Value(value) => value.clone(),
+        Body::Json(bytes) => json(bytes).map_err(|why| {
+            Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
+        })?,
+        Body::Yaml(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            decode::yaml(&text)
+                .map_err(|why| Status::bad_request(format!("error converting YAML to JSON: {why}")))?
+                .value
+        }
+    };
+    if !matches!(value.kind(), "" | "DeleteOptions") {
+        return Err(Status::bad_request(format!(
+            "decoded object cannot be converted to DeleteOptions: {}, Kind={}",
+            value.api_version(),
+            value.kind()
+        )));
+    }
+    read_delete_options(&value, &mut call.request.options);
+    Ok(())
+}
+
+fn read_delete_options(value: &Value, options: &mut Options) {
+    let text = |path: &[&str]| value.at(path).and_then(Value::as_str).map(str::to_owned);
+    options.grace_period_seconds = value.i64_at(&["gracePeriodSeconds"]);
+    options.propagation_policy = text(&["propagationPolicy"]);
+    options.orphan_dependents = value.get("orphanDependents").and_then(Value::as_bool);
+    options.preconditions = Preconditions {
+        uid: text(&["preconditions", "uid"]),
+        resource_version: text(&["preconditions", "resourceVersion"]),
+    };
+    let dry_run = value.array_at(&["dryRun"]).iter().filter_map(Value::as_str).map(str::to_owned);
+    options.dry_run = dry_run.collect();
+}

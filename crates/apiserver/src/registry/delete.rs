@@ -1,0 +1,229 @@
+//! Delete: at once, after a grace period, or once all finalizers are gone.
+
+use std::sync::Arc;
+
+use drydock_client::{Options, Reply};
+use drydock_kinds::Propagation;
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_runtime::clock::rfc3339;
+
+use super::store::{OPTIMISTIC_LOCK, WriteError};
+use super::{Call, Done, Registry, decode};
+use crate::admission::Operation;
+
+const ATTEMPTS: usize = 32;
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+
+impl Registry {
+    pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
+        decode::delete_options(call)?;
+        super::options::check(&call.request)?;
+        let current = self.current(call).ok_or_else(|| call.not_found())?;
+        self.delete_object(call, current).await
+    }
+
+    /// Deletes the object that `current` is a version of, with the call's options.
+    pub(crate) async fn delete_object(&self, call: &mut Call, current: Arc<Object>) -> Result<Done, Status> {
+        let mut current = Some(current);
+        for _ in 0..ATTEMPTS {
+            let Some(old) = current else { return Err(call.not_found()) };
+            self.check_preconditions(call, &old)?;
+            self.admission_validate(call, Operation::Delete, &Value::Null, Some(&old)).await?;
+            match self.delete_once(call, &old).await {
+                Ok(done) => return Ok(done),
+                Err(WriteError::Failed(status)) => return Err(status),
+                Err(WriteError::Lost(newer)) => current = newer,
+            }
+        }
+        Err(call.conflict(OPTIMISTIC_LOCK))
+    }
+
+    async fn delete_once(&self, call: &Call, old: &Arc<Object>) -> Result<Done, WriteError> {
+        let Some(mut marked) = self.mark(call, old) else {
+            return self.delete_now(call, old).await;
+        };
+        marked.remove(&["metadata", "resourceVersion"]);
+        if call.is_dry_run() {
+            marked.set(&["metadata", "resourceVersion"], old.resource_version());
+            return Ok(Done::ok(Reply::Virtual(marked)));
+        }
+        let mut unchanged = old.value().clone();
+        unchanged.remove(&["metadata", "resourceVersion"]);
+        let kept = if marked == unchanged {
+            old.clone()
+        } else {
+            self.put(call, call.key_of(old.name()), old.revision(), marked).await?
+        };
+        let options = &call.request.options;
+        let cascades = options.orphan_dependents == Some(false)
+            || options.propagation_policy.as_deref() == Some("Foreground");
+        let code = if cascades { 202 } else { 200 };
+        Ok(Done { reply: Reply::Object(kept), code })
+    }
+
+    async fn delete_now(&self, call: &Call, old: &Arc<Object>) -> Result<Done, WriteError> {
+        if !call.is_dry_run() {
+            self.remove(call, call.key_of(old.name()), old.revision()).await?;
+            self.addresses.release_object(&call.resource, old.value());
+        }
+        let reply = if returns_object(call) { Reply::Object(old.clone()) } else { gone(call, old) };
+        Ok(Done::ok(reply))
+    }
+
+    /// The object marked as being deleted; None when it goes at once.
+    fn mark(&self, call: &Call, old: &Object) -> Option<Value> {
+        let options = &call.request.options;
+        let mut marked = old.value().clone();
+        let finalizers = finalizers(call, old);
+        let holds = !finalizers.is_empty();
+        set_finalizers(&mut marked, &finalizers);
+        let namespace = call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty();
+        let namespace_holds = namespace && !old.array_at(&["spec", "finalizers"]).is_empty();
+        let grace = self.grace(call, old, options);
+        if !holds && !namespace_holds && grace == 0 {
+            return None;
+        }
+        if !old.is_deleting() {
+            let at = self.clock.now().saturating_add(std::time::Duration::from_secs(grace.unsigned_abs()));
+            marked.set(&["metadata", "deletionTimestamp"], rfc3339(at.unwrap_or(self.clock.now())));
+            marked.set(&["metadata", "deletionGracePeriodSeconds"], grace);
+            let counts = call.resource.strategy.has_generation() || call.resource.custom.is_some();
+            if counts && old.generation() > 0 {
+                marked.set(&["metadata", "generation"], old.generation() + 1);
+            }
+            if namespace {
+                marked.remove(&["metadata", "deletionGracePeriodSeconds"]);
+                marked.set(&["status", "phase"], "Terminating");
+            }
+        } else if !namespace {
+            self.shorten(&mut marked, old, grace);
+        }
+        Some(marked)
+    }
+
+    /// The grace period that this deletion has; 0 for none.
+    fn grace(&self, call: &Call, old: &Object, options: &Options) -> i64 {
+        let requested = options.grace_period_seconds;
+        let strategy = call.resource.strategy;
+        let Some(grace) = strategy.grace_period_seconds(old.value(), requested) else { return 0 };
+        match old.i64_at(&["metadata", "deletionGracePeriodSeconds"]) {
+            // A deletion under way only gets shorter, and only when that was asked for.
+            Some(running) if old.is_deleting() && (requested.is_none() || grace >= running) => running,
+            _ => grace.max(0),
+        }
+    }
+
+    fn shorten(&self, marked: &mut Value, old: &Object, grace: i64) {
+        let running = old.i64_at(&["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0);
+        if grace >= running {
+            return;
+        }
+        let started = old.deletion_timestamp().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        if let Some(at) =
+            started.and_then(|at| at.checked_sub(jiff::SignedDuration::from_secs(running - grace)).ok())
+        {
+            marked.set(&["metadata", "deletionTimestamp"], rfc3339(at));
+        }
+        marked.set(&["metadata", "deletionGracePeriodSeconds"], grace);
+    }
+
+    fn check_preconditions(&self, call: &Call, old: &Object) -> Result<(), Status> {
+        let wanted = &call.request.options.preconditions;
+        let gvk = &call.resource.gvk;
+        let conflict = |why: &str| Err(Status::conflict(&gvk.group, &gvk.kind, old.name(), why));
+        if let Some(uid) = &wanted.uid
+            && uid != old.uid()
+        {
+            return conflict(&format!(
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+                old.uid()
+            ));
+        }
+        if let Some(revision) = &wanted.resource_version
+            && revision != old.resource_version()
+        {
+            return conflict(&format!(
+                "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({}). The object might have been modified",
+                old.resource_version()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The finalizers after this deletion was asked for: the garbage collector's are added as the policy says.
+fn finalizers(call: &Call, old: &Object) -> Vec<String> {
+    let mut kept: Vec<String> =
+        old.finalizers().filter(|name| *name != FOREGROUND && *name != ORPHAN).map(str::to_owned).collect();
+    let policy = policy(call, old);
+    match policy {
+        Propagation::Orphan => kept.push(ORPHAN.to_owned()),
+        Propagation::Foreground => kept.push(FOREGROUND.to_owned()),
+        Propagation::Background => {}
+    }
+    kept
+}
+
+fn policy(call: &Call, old: &Object) -> Propagation {
+    let options = &call.request.options;
+    // Events and the like have no dependents that anyone looks for.
+    if &*call.resource.prefix == "/core/events/" {
+        return Propagation::Background;
+    }
+    match (options.orphan_dependents, options.propagation_policy.as_deref()) {
+        (Some(true), _) | (_, Some("Orphan")) => Propagation::Orphan,
+        (_, Some("Foreground")) => Propagation::Foreground,
+        (Some(false), _) | (_, Some("Background")) => Propagation::Background,
+        _ => {
+            let has = |finalizer: &str| old.finalizers().any(|name| name == finalizer);
+            if has(ORPHAN) {
+                Propagation::Orphan
+            } else if has(FOREGROUND) {
+                Propagation::Foreground
+            } else {
+                call.resource.strategy.default_propagation()
+            }
+        }
+    }
+}
+
+fn set_finalizers(object: &mut Value, finalizers: &[String]) {
+    if finalizers.is_empty() {
+        object.remove(&["metadata", "finalizers"]);
+    } else if !object.finalizers().eq(finalizers.iter().map(String::as_str)) {
+        object.set(&["metadata", "finalizers"], finalizers.to_vec());
+    }
+}
+
+/// Upstream answers with the object where its storage says `ReturnDeletedObject`, else with a Status.
+fn returns_object(call: &Call) -> bool {
+    const CORE: &[&str] = &[
+        "namespaces",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+    ];
+    let gvr = &call.resource.gvr;
+    match &*gvr.group {
+        "" => CORE.contains(&&*gvr.resource),
+        "resource.k8s.io" => true,
+        "storage.k8s.io" => gvr.resource != "csistoragecapacities",
+        _ => false,
+    }
+}
+
+fn gone(call: &Call, old: &Object) -> Reply {
+    let gvr = &call.resource.gvr;
+    let mut details = value!({"name": old.name(), "kind": &*gvr.resource, "uid": old.uid()});
+    if !gvr.group.is_empty() {
+        details.set(&["group"], &*gvr.group);
+    }
+    let mut status = value!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    status.set(&["details"], details);
+    Reply::Virtual(status)
+}

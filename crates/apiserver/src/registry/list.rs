@@ -1,0 +1,113 @@
+//! Lists, at the present revision or an older one, whole or in pages.
+
+use std::sync::Arc;
+
+use drydock_client::ObjectList;
+use drydock_machinery::status::Reason;
+use drydock_machinery::{Object, Status};
+use drydock_store::StoreError;
+
+use super::paging::Position;
+use super::{Call, Registry, Selection, options, paging};
+use crate::cache::{Snapshot, object_key};
+
+impl Registry {
+    pub(crate) async fn list(&self, call: &Call) -> Result<ObjectList, Status> {
+        let request = &call.request;
+        let selection = Selection::new(&call.resource, request)?;
+        let position = paging::position(&request.options)?;
+        options::check_list(&request.options, false)?;
+        let snapshot = self.snapshot_for(call, &position).await?;
+        Ok(self.page(call, &selection, &snapshot, &position))
+    }
+
+    /// The objects at the revision that the options ask for.
+    async fn snapshot_for(&self, call: &Call, position: &Position) -> Result<Snapshot, Status> {
+        let options = &call.request.options;
+        let cache = self.cache.by_prefix(&call.resource.prefix);
+        if let Some(revision) = position.revision {
+            let old = self.cache.snapshot_at(&cache, revision).await;
+            return old.map_err(|error| continue_expired(&error));
+        }
+        let asked = match options.resource_version.as_str() {
+            "" => 0,
+            text => options::revision(text)?,
+        };
+        self.reach(asked).await?;
+        let exact = options.resource_version_match == "Exact"
+            || (options.resource_version_match.is_empty() && options.limit > 0 && asked > 0);
+        if exact {
+            let old = self.cache.snapshot_at(&cache, asked).await;
+            return old.map_err(|error| too_old(&error));
+        }
+        // Read before the snapshot: a watch from the list's revision must miss nothing.
+        let applied = self.cache.revision();
+        let mut snapshot = cache.snapshot();
+        snapshot.revision = snapshot.revision.max(applied);
+        Ok(snapshot)
+    }
+
+    fn page(
+        &self,
+        call: &Call,
+        selection: &Selection,
+        snapshot: &Snapshot,
+        position: &Position,
+    ) -> ObjectList {
+        let limit = usize::try_from(call.request.options.limit).unwrap_or(usize::MAX);
+        let resource_version = snapshot.revision.to_string();
+        let after = position.after(&call.resource.prefix);
+        if let Some(name) = selection.exact_name()
+            && (!call.resource.namespaced || !call.request.namespace.is_empty())
+        {
+            let key = object_key(&call.resource.prefix, &call.request.namespace, name);
+            let found = snapshot.objects.get(key.as_str()).filter(|object| selection.selects(object));
+            let items = found.cloned().into_iter().collect();
+            return ObjectList { items, resource_version, ..ObjectList::default() };
+        }
+        let mut matching =
+            snapshot.after(&selection.prefix, &after).filter(|(_, object)| selection.selects(object));
+        if limit == 0 {
+            let items = matching.map(|(_, object)| object.clone()).collect();
+            return ObjectList { items, resource_version, ..ObjectList::default() };
+        }
+        let taken: Vec<(&Arc<str>, &Arc<Object>)> = matching.by_ref().take(limit).collect();
+        let more = matching.next().is_some();
+        let last = taken.last().map(|(key, _)| (*key).clone());
+        let mut list = ObjectList {
+            items: taken.into_iter().map(|(_, object)| object.clone()).collect(),
+            resource_version,
+            ..ObjectList::default()
+        };
+        if let Some(last) = last.filter(|_| more) {
+            list.continue_token = paging::token(&call.resource.prefix, &last, snapshot.revision);
+            if selection.is_everything() {
+                let rest = snapshot.after(&selection.prefix, &last).count();
+                list.remaining_item_count = Some(rest as u64);
+            }
+        }
+        list
+    }
+}
+
+fn too_old(error: &StoreError) -> Status {
+    match error {
+        StoreError::Compacted { .. } => {
+            Status::new(410, Reason::Expired, "The resourceVersion for the provided list is too old.")
+        }
+        error => Status::internal(error),
+    }
+}
+
+fn continue_expired(error: &StoreError) -> Status {
+    match error {
+        StoreError::Compacted { .. } => Status::new(
+            410,
+            Reason::Expired,
+            "The provided continue parameter is too old to display a consistent list result. You must start a new \
+             list without the continue parameter.",
+        ),
+        StoreError::FutureRevision { requested, latest } => options::too_large(*requested, *latest),
+        error => Status::internal(error),
+    }
+}

@@ -1,0 +1,103 @@
+//! `metadata.managedFields` of writes. Who owns what is machinery's to compute; here it is said over which versions and
+//! which fields.
+
+use std::sync::OnceLock;
+
+use drydock_machinery::apply::{FieldManager, FieldSet, Versions, revert_timestamps_of_no_change};
+use drydock_machinery::schema::TypeRef;
+use drydock_machinery::{ObjectMeta, Status, Value};
+use jiff::Timestamp;
+
+use super::{Call, convert};
+use crate::resources::Resource;
+
+/// How an update's fields come to their managers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tracking {
+    /// What changed belongs to the request's manager.
+    Changes,
+    /// Already done: the object comes from an apply, or is the server's own doing.
+    Done,
+}
+
+/// A new object's fields belong to its creator.
+pub(crate) fn on_create(call: &Call, object: &mut Value, now: Timestamp) {
+    track(call, None, object, now);
+}
+
+/// What an update changed belongs to who changed it.
+pub(crate) fn on_update(call: &Call, old: &Value, object: &mut Value, now: Timestamp) {
+    track(call, Some(old), object, now);
+    revert_timestamps_of_no_change(old, object);
+}
+
+fn track(call: &Call, old: Option<&Value>, object: &mut Value, now: Timestamp) {
+    let resource = &call.resource;
+    let versions = OfResource(resource);
+    let manager = field_manager(call, &versions);
+    if resource.is_storage_version() {
+        manager.update(old, object, call.manager(), now);
+        return;
+    }
+    // Fields are tracked in the request's version.
+    let old = old.map(|old| convert::from_storage(resource, old.clone()));
+    let mut shown = convert::from_storage(resource, object.clone());
+    manager.update(old.as_ref(), &mut shown, call.manager(), now);
+    match shown.at(&["metadata", "managedFields"]) {
+        Some(managed) => object.set(&["metadata", "managedFields"], managed.clone()),
+        None => {
+            object.remove(&["metadata", "managedFields"]);
+        }
+    }
+}
+
+/// Lays `applied` over `live`; both, and the answer, in the request's version.
+///
+/// # Errors
+/// Conflicts with other managers, and what is wrong with `applied`.
+pub(crate) fn apply(
+    call: &Call,
+    live: Option<&Value>,
+    applied: &Value,
+    now: Timestamp,
+) -> Result<Value, Status> {
+    let versions = OfResource(&call.resource);
+    let force = call.request.options.force == Some(true);
+    field_manager(call, &versions).apply(live, applied, call.manager(), force, now)
+}
+
+fn field_manager<'a>(call: &'a Call, versions: &'a OfResource<'a>) -> FieldManager<'a> {
+    FieldManager {
+        kind: &call.resource.gvk,
+        subresource: &call.request.subresource,
+        versions,
+        reset_fields: reset_fields(&call.resource, &call.request.subresource),
+    }
+}
+
+/// What a write through a path cannot change, and so nobody owns by it.
+fn reset_fields(resource: &Resource, subresource: &str) -> &'static FieldSet {
+    static NOTHING: OnceLock<FieldSet> = OnceLock::new();
+    static STATUS: OnceLock<FieldSet> = OnceLock::new();
+    static SPEC: OnceLock<FieldSet> = OnceLock::new();
+    let has_status = resource.subresource("status").is_some();
+    match subresource {
+        "" if has_status => STATUS.get_or_init(|| FieldSet::of_fields(&[&["status"]])),
+        "status" => SPEC.get_or_init(|| FieldSet::of_fields(&[&["spec"]])),
+        _ => NOTHING.get_or_init(FieldSet::default),
+    }
+}
+
+/// The one version that a request is about; conversions are the registry's.
+struct OfResource<'a>(&'a Resource);
+
+impl Versions for OfResource<'_> {
+    fn schema(&self, api_version: &str) -> Option<TypeRef<'_>> {
+        let schema = self.0.schema.as_ref()?;
+        (api_version == self.0.gvk.api_version()).then(|| schema.root())
+    }
+
+    fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
+        (object.api_version() == api_version).then(|| object.clone())
+    }
+}

@@ -1,0 +1,132 @@
+//! Object metadata: what the server fills in, and what clients may not change.
+//!
+//! The rules are those of apiserver's `registry/rest`; whether metadata is well formed is the strategy's to say.
+
+use drydock_machinery::names_validation::{self as names, NamePart};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Status, Value};
+use rand::Rng as _;
+
+use super::Call;
+use crate::resources::Resource;
+
+/// `rest.EnsureObjectNamespaceMatchesRequestNamespace`: an absent namespace is the request's.
+///
+/// # Errors
+/// 400 when the object names another namespace than the URL.
+pub(crate) fn match_namespace(call: &Call, object: &mut Value) -> Result<(), Status> {
+    let asked = call.request.namespace.as_str();
+    if !call.resource.namespaced {
+        object.remove(&["metadata", "namespace"]);
+        return Ok(());
+    }
+    let own = object.namespace();
+    if own == asked {
+        return Ok(());
+    }
+    if own.is_empty() {
+        object.set(&["metadata", "namespace"], asked);
+        return Ok(());
+    }
+    Err(Status::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request",
+    ))
+}
+
+/// Fills in what a new object gets from the server, and a name if it has only generateName.
+pub(crate) fn fill_for_create(object: &mut Value, now: &str) {
+    let metadata = object.at_mut(&["metadata"]);
+    if !matches!(metadata, Value::Object(_)) {
+        *metadata = Value::object();
+    }
+    for gone in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        metadata.remove(&[gone]);
+    }
+    metadata.set(&["creationTimestamp"], now);
+    metadata.set(&["uid"], uuid::Uuid::new_v4().to_string());
+    let base = metadata.str_at(&["generateName"]);
+    if metadata.str_at(&["name"]).is_empty() && !base.is_empty() {
+        let name = generate_name(base);
+        metadata.set(&["name"], name);
+    }
+}
+
+/// `names.SimpleNameGenerator`.
+pub(crate) fn generate_name(base: &str) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    const MAX_BASE: usize = 58;
+    let mut name: String = base.chars().take(MAX_BASE).collect();
+    let mut rng = rand::rng();
+    for _ in 0..5 {
+        name.push(char::from(LETTERS[rng.random_range(0..LETTERS.len())]));
+    }
+    name
+}
+
+/// Keeps what an update may not touch: uid, times, generation. `rest.BeforeUpdate`.
+pub(crate) fn keep_on_update(object: &mut Value, old: &Value) {
+    let keep = |object: &mut Value, field: &str, always: bool| {
+        let path = ["metadata", field];
+        match old.at(&path) {
+            Some(value) if always || object.at(&path).is_none() => object.set(&path, value.clone()),
+            None if always => {
+                object.remove(&path);
+            }
+            _ => {}
+        }
+    };
+    keep(object, "uid", false);
+    keep(object, "generation", true);
+    keep(object, "creationTimestamp", true);
+    if old.is_deleting() {
+        keep(object, "deletionTimestamp", true);
+        keep(object, "deletionGracePeriodSeconds", true);
+    } else {
+        object.remove(&["metadata", "deletionTimestamp"]);
+        object.remove(&["metadata", "deletionGracePeriodSeconds"]);
+    }
+    object.remove(&["metadata", "selfLink"]);
+}
+
+/// What the strategy leaves to the registry: the namespace fits the resource's scope.
+pub(crate) fn validate_namespace(resource: &Resource, object: &Value) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    let path = FieldPath::new("metadata").child("namespace");
+    let namespace = object.namespace();
+    if !resource.namespaced {
+        if !namespace.is_empty() {
+            errors.forbidden(&path, "not allowed on this type");
+        }
+        return errors;
+    }
+    if namespace.is_empty() {
+        errors.required(&path, "");
+        return errors;
+    }
+    for text in names::name_is_dns_label(namespace, NamePart::Whole) {
+        errors.invalid(&path, namespace, text);
+    }
+    errors
+}
+
+/// An update that names no uid means the object's own.
+pub(crate) fn keep_absent_uid(object: &mut Value, old: &Value) {
+    if object.uid().is_empty() {
+        object.set(&["metadata", "uid"], old.uid());
+    }
+}
+
+/// Drops repeated owner references. Answers whether there were any.
+pub(crate) fn dedup_owners(object: &mut Value) -> bool {
+    let owners = object.owner_references();
+    let repeats = (1..owners.len()).any(|i| owners[..i].contains(&owners[i]));
+    if repeats {
+        let mut kept: Vec<Value> = Vec::new();
+        for owner in owners {
+            if !kept.contains(owner) {
+                kept.push(owner.clone());
+            }
+        }
+        object.set(&["metadata", "ownerReferences"], kept);
+    }
+    repeats
+}

@@ -1,0 +1,211 @@
+//! CRUD, written once for all kinds.
+//!
+//! A [`Call`] is an authorized request about one resource. [`Registry::call`] runs it: read from the watch cache, or
+//! decode, default, admit, prepare, validate, and commit to the store. The order of steps is upstream's
+//! `registry/generic` store; what a kind adds is its strategy's.
+//!
+//! Writers hold no lock. A commit checks the revision the decision was based on; when another writer was faster the
+//! decision is made anew on the newer object.
+//!
+//! State: the watch cache owns objects; [`allocate`] owns which addresses are taken. Nothing else is kept.
+
+pub(crate) mod allocate;
+mod collection;
+pub(crate) mod convert;
+mod create;
+mod decode;
+mod delete;
+mod list;
+mod managed;
+mod meta;
+mod options;
+mod paging;
+mod patch;
+mod select;
+mod store;
+mod subresources;
+mod update;
+mod virtuals;
+mod watch;
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use drydock_auth::UserInfo;
+use drydock_client::{Client, Reply, Request, Verb};
+use drydock_kinds::Context;
+use drydock_machinery::{Object, Status, Value};
+use drydock_runtime::Clock;
+
+use crate::admission::{AdmissionChain, AdmissionContext};
+use crate::cache::{Cache, object_key};
+use crate::resources::{Resource, Resources};
+use crate::seams::{Authorizer, TokenIssuer};
+
+pub(crate) use select::Selection;
+pub(crate) use virtuals::verb_name;
+pub(crate) use watch::watch;
+
+/// One tenant's registry.
+pub(crate) struct Registry {
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) clock: Clock,
+    pub(crate) resources: Resources,
+    pub(crate) admission: AdmissionChain,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) addresses: allocate::Allocators,
+    pub(crate) minor_version: u32,
+    /// The client that admission plugins use; set right after construction.
+    pub(crate) loopback: OnceLock<Client>,
+}
+
+/// An authorized request about one resource.
+pub(crate) struct Call {
+    pub(crate) user: Arc<UserInfo>,
+    pub(crate) resource: Arc<Resource>,
+    pub(crate) request: Request,
+    pub(crate) body: Body,
+    /// The field manager when the request names none: the user agent's first word.
+    pub(crate) default_manager: String,
+    /// For the answer's warning headers; without code and agent.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What a request carries.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// Already a tree: in-process calls.
+    Value(Value),
+    Json(Bytes),
+    Yaml(Bytes),
+}
+
+impl Body {
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Value(value) => value.is_null(),
+            Self::Json(bytes) | Self::Yaml(bytes) => bytes.is_empty(),
+        }
+    }
+}
+
+/// What came of a call, and with which HTTP status code.
+pub(crate) struct Done {
+    pub(crate) reply: Reply,
+    pub(crate) code: u16,
+}
+
+impl Done {
+    pub(crate) fn ok(reply: Reply) -> Self {
+        Self { reply, code: 200 }
+    }
+
+    pub(crate) fn created(reply: Reply) -> Self {
+        Self { reply, code: 201 }
+    }
+}
+
+impl Registry {
+    /// Runs a call that was authorized.
+    ///
+    /// # Errors
+    /// As the client sees it.
+    pub(crate) async fn call(&self, call: &mut Call) -> Result<Done, Status> {
+        options::check(&call.request)?;
+        let done = if !call.resource.is_stored() {
+            self.call_virtual(call).await?
+        } else if call.request.subresource.is_empty() {
+            self.call_main(call).await?
+        } else {
+            self.call_subresource(call).await?
+        };
+        Ok(Done { reply: convert::reply(&call.resource, done.reply), code: done.code })
+    }
+
+    async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
+        match call.request.verb {
+            Verb::Get => Ok(Done::ok(Reply::Object(self.get(call).await?))),
+            Verb::List => Ok(Done::ok(Reply::List(self.list(call).await?))),
+            Verb::Create => self.create(call).await,
+            Verb::Update => self.update(call).await,
+            Verb::Patch(kind) => self.patch(call, kind).await,
+            Verb::Delete => self.delete(call).await,
+            Verb::DeleteCollection => self.delete_collection(call).await,
+        }
+    }
+
+    /// The stored object that the request names, as it is now or not older than asked for.
+    async fn get(&self, call: &Call) -> Result<Arc<Object>, Status> {
+        let asked = &call.request.options.resource_version;
+        if !asked.is_empty() {
+            let revision = options::revision(asked)?;
+            self.reach(revision).await?;
+        }
+        self.current(call).ok_or_else(|| call.not_found())
+    }
+
+    fn current(&self, call: &Call) -> Option<Arc<Object>> {
+        self.cache.by_prefix(&call.resource.prefix).get(&call.key())
+    }
+
+    /// Waits, for a while, until the cache has reached `revision`.
+    ///
+    /// # Errors
+    /// 504 when it did not.
+    pub(crate) async fn reach(&self, revision: u64) -> Result<(), Status> {
+        if self.cache.revision() >= revision {
+            return Ok(());
+        }
+        let newest = self.cache.store().revision().await.map_err(Status::internal)?;
+        if revision <= newest {
+            self.cache.wait_applied(revision).await;
+            return Ok(());
+        }
+        Err(options::too_large(revision, self.cache.revision()))
+    }
+
+    pub(crate) fn admission_context(&self) -> AdmissionContext<'_> {
+        let client = self.loopback.get().expect("set when the API server was made");
+        AdmissionContext { reader: &*self.cache, client, clock: &self.clock }
+    }
+
+    pub(crate) fn strategy_context<'a>(&self, subresource: &'a str) -> Context<'a> {
+        Context { now: self.clock.now(), subresource, minor_version: self.minor_version }
+    }
+}
+
+impl Call {
+    pub(crate) fn key(&self) -> String {
+        object_key(&self.resource.prefix, &self.request.namespace, &self.request.name)
+    }
+
+    pub(crate) fn key_of(&self, name: &str) -> Arc<str> {
+        object_key(&self.resource.prefix, &self.request.namespace, name).into()
+    }
+
+    pub(crate) fn not_found(&self) -> Status {
+        let gvr = &self.resource.gvr;
+        Status::not_found(&gvr.group, &gvr.resource, &self.request.name)
+    }
+
+    pub(crate) fn conflict(&self, why: &str) -> Status {
+        let gvr = &self.resource.gvr;
+        Status::conflict(&gvr.group, &gvr.resource, &self.request.name, why)
+    }
+
+    pub(crate) fn is_dry_run(&self) -> bool {
+        !self.request.options.dry_run.is_empty()
+    }
+
+    pub(crate) fn manager(&self) -> &str {
+        match self.request.options.field_manager.as_str() {
+            "" => &self.default_manager,
+            named => named,
+        }
+    }
+
+    pub(crate) fn method_not_supported(&self, verb: &str) -> Status {
+        Status::method_not_supported(&self.resource.gvr.group, &self.resource.gvr.resource, verb)
+    }
+}

@@ -1,0 +1,160 @@
+//! Patch: an update whose object is computed from the present one, again when another writer was faster.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use drydock_client::PatchType;
+use drydock_machinery::decode::{self as machinery, DecodeError, FieldValidation};
+use drydock_machinery::patch::{go_format, json_patch, merge_patch, strategic_merge_patch};
+use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Schema, Status, Value};
+
+use super::managed::{self, Tracking};
+use super::update::{Updated, match_name};
+use super::{Body, Call, Done, Registry, convert, decode, meta};
+use crate::resources::Resource;
+
+impl Registry {
+    pub(crate) async fn patch(&self, call: &mut Call, kind: PatchType) -> Result<Done, Status> {
+        if kind == PatchType::Apply {
+            return self.apply(call).await;
+        }
+        let patch = read(call)?;
+        let resource = call.resource.clone();
+        let validation = decode::validation(call);
+        let mut warnings = Vec::new();
+        let make = |call: &Call, current: &Arc<Object>| {
+            let shown = convert::from_storage(&resource, current.value().clone());
+            let tree = patched(resource.schema.as_ref(), kind, &shown, &patch)?;
+            let decoded = decode::patched(&resource, &tree, validation)
+                .map_err(|error| does_not_fit(kind, &tree, &patch, &error))?;
+            warnings = decoded.warnings;
+            finished(call, &resource, decoded.value)
+        };
+        let updated = self.update_with(call, Tracking::Changes, make).await;
+        call.warnings.append(&mut warnings);
+        match updated? {
+            Updated::Done(done) => Ok(done),
+            Updated::Absent => Err(call.not_found()),
+        }
+    }
+
+    /// Server-side apply. Creates what is not there.
+    async fn apply(&self, call: &mut Call) -> Result<Done, Status> {
+        let applied = read_applied(call)?;
+        let resource = call.resource.clone();
+        let validation = decode::validation(call);
+        let now = self.clock.now();
+        let mut warnings = Vec::new();
+        let make = |call: &Call, current: &Arc<Object>| {
+            let shown = convert::from_storage(&resource, current.value().clone());
+            let (object, found) = applied_over(call, &resource, Some(&shown), &applied, validation, now)?;
+            warnings = found;
+            Ok(object)
+        };
+        let updated = self.update_with(call, Tracking::Done, make).await;
+        call.warnings.append(&mut warnings);
+        if let Updated::Done(done) = updated? {
+            return Ok(done);
+        }
+        if !call.request.subresource.is_empty() {
+            return Err(call.not_found());
+        }
+        let (object, found) = applied_over(call, &resource, None, &applied, validation, now)?;
+        call.warnings.extend(found);
+        if !object.uid().is_empty() {
+            let gvr = &resource.gvr;
+            let why = format!(
+                "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                object.uid()
+            );
+            return Err(Status::conflict(&gvr.group, &gvr.resource, &call.request.name, &why));
+        }
+        self.create_tracked(call, object, Tracking::Done).await
+    }
+}
+
+/// The object that `applied` makes of `live`, in the storage version, and warnings.
+fn applied_over(
+    call: &Call,
+    resource: &Resource,
+    live: Option<&Value>,
+    applied: &Value,
+    validation: FieldValidation,
+    now: jiff::Timestamp,
+) -> Result<(Value, Vec<String>), Status> {
+    let tree = managed::apply(call, live, applied, now)?;
+    let decoded = decode::patched(resource, &tree, validation).map_err(|error| {
+        let gvk = &resource.gvk;
+        match error {
+            DecodeError::Strict(_) => Status::bad_request(format!(
+                "{} in version {:?} cannot be handled as a {}: {error}",
+                gvk.kind, gvk.version, gvk.kind
+            )),
+            DecodeError::Value(_) => Status::bad_request(error.to_string()),
+        }
+    })?;
+    Ok((finished(call, resource, decoded.value)?, decoded.warnings))
+}
+
+/// Checks that the patched object still is the one that was asked for, and takes it to the storage version.
+fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value, Status> {
+    match_name(call, &object)?;
+    meta::match_namespace(call, &mut object)?;
+    let mut object = convert::to_storage(resource, object);
+    resource.strategy.set_defaults(&mut object);
+    Ok(object)
+}
+
+/// The patch as a tree.
+///
+/// # Errors
+/// 400 when it is not JSON.
+pub(crate) fn read(call: &Call) -> Result<Value, Status> {
+    match &call.body {
+        Body::Value(value) => Ok(value.clone()),
+        Body::Json(bytes) | Body::Yaml(bytes) => {
+            decode::json(bytes).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
+        }
+    }
+}
+
+/// An apply's body: YAML, of which JSON is a part.
+pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
+    let text: Cow<'_, str> = match &call.body {
+        Body::Value(value) => return Ok(value.clone()),
+        Body::Json(bytes) | Body::Yaml(bytes) => String::from_utf8_lossy(bytes),
+    };
+    let yaml =
+        machinery::yaml(&text).map_err(|why| Status::bad_request(format!("error decoding YAML: {why}")))?;
+    match (yaml.duplicates, decode::validation(call)) {
+        (Some(why), FieldValidation::Strict) => {
+            return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
+        }
+        (Some(why), FieldValidation::Warn) => call.warnings.push(why),
+        _ => {}
+    }
+    Ok(yaml.value)
+}
+
+/// `current` with `patch` applied; `schema` is what strategic patches go by.
+pub(crate) fn patched(
+    schema: Option<&Schema>,
+    kind: PatchType,
+    current: &Value,
+    patch: &Value,
+) -> Result<Value, Status> {
+    match (kind, schema) {
+        (PatchType::Json, _) => Ok(json_patch(current, patch)?),
+        (PatchType::Strategic, Some(schema)) => Ok(strategic_merge_patch(current, patch, schema.root())?),
+        _ => Ok(merge_patch(current, patch)),
+    }
+}
+
+/// The 422 for a patch whose result is no object of the kind.
+fn does_not_fit(kind: PatchType, tree: &Value, patch: &Value, error: &DecodeError) -> Status {
+    let shown =
+        if kind == PatchType::Strategic { go_format::go_format(patch) } else { go_format::go_json(tree) };
+    let mut errors = FieldErrors::new();
+    errors.invalid(&FieldPath::new("patch"), shown, error.to_string());
+    Status::invalid("", "", "", &errors)
+}

@@ -1,0 +1,84 @@
+//! One object's way into the store and into the cache.
+
+use std::sync::Arc;
+
+use drydock_machinery::{Object, Status, Value};
+use drydock_store::{Check, Durability, Entry, StoreError, Txn, Write};
+
+use super::{Call, Registry};
+use crate::cache::Stored;
+
+/// Why a write did not happen.
+pub(crate) enum WriteError {
+    /// Another writer was faster; the key's present object, None when there is none.
+    Lost(Option<Arc<Object>>),
+    Failed(Status),
+}
+
+/// Upstream's text for a write that lost against another.
+pub(crate) const OPTIMISTIC_LOCK: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+impl Registry {
+    /// Writes `value`, which was decided on when the key's revision was `expected` (0: it did not exist), and returns
+    /// when readers see it.
+    pub(crate) async fn put(
+        &self,
+        call: &Call,
+        key: Arc<str>,
+        expected: u64,
+        mut value: Value,
+    ) -> Result<Arc<Object>, WriteError> {
+        value.remove(&["metadata", "resourceVersion"]);
+        let expires_at = self.expiry(call);
+        let stored = Stored::new(value);
+        let txn = Txn {
+            checks: vec![Check { key: key.clone(), mod_revision: expected }],
+            writes: vec![Write::Put { key, value: stored.payload(), expires_at }],
+            durability: durability(call),
+        };
+        let revision = self.commit(txn).await?;
+        Ok(stored.object(revision))
+    }
+
+    /// Deletes the key if its revision still is `expected`; answers the deletion's revision.
+    pub(crate) async fn remove(&self, call: &Call, key: Arc<str>, expected: u64) -> Result<u64, WriteError> {
+        let txn = Txn {
+            checks: vec![Check { key: key.clone(), mod_revision: expected }],
+            writes: vec![Write::Delete { key }],
+            durability: durability(call),
+        };
+        self.commit(txn).await
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<u64, WriteError> {
+        match self.cache.store().commit(txn).await {
+            Ok(revision) => {
+                self.cache.wait_applied(revision).await;
+                Ok(revision)
+            }
+            Err(StoreError::Conflict { current, .. }) => {
+                Err(WriteError::Lost(current.and_then(|entry| self.read(*entry))))
+            }
+            Err(error) => {
+                tracing::error!(error = %drydock_runtime::tasks::chain(&error), "write failed");
+                Err(WriteError::Failed(Status::internal(error)))
+            }
+        }
+    }
+
+    fn read(&self, entry: Entry) -> Option<Arc<Object>> {
+        crate::cache::decode(&entry.value, entry.mod_revision)
+    }
+
+    /// Events live for an hour on the tenant's clock.
+    fn expiry(&self, call: &Call) -> Option<i64> {
+        const EVENT_TTL_SECONDS: i64 = 3600;
+        let is_event = &*call.resource.prefix == "/core/events/";
+        is_event.then(|| self.clock.now().as_second() + EVENT_TTL_SECONDS)
+    }
+}
+
+fn durability(call: &Call) -> Durability {
+    if call.request.options.volatile { Durability::Volatile } else { Durability::Durable }
+}

@@ -1,0 +1,120 @@
+//! Pods' binding and resize.
+
+use std::sync::Arc;
+
+use drydock_client::Reply;
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_runtime::clock::rfc3339;
+
+use super::super::managed::Tracking;
+use super::super::update::Updated;
+use super::super::{Call, Done, Registry, decode, meta};
+use super::put;
+use crate::admission::Operation;
+
+impl Registry {
+    pub(crate) async fn create_binding(&self, call: &mut Call) -> Result<Done, Status> {
+        let mut binding = decode::object(call)?;
+        meta::match_namespace(call, &mut binding)?;
+        self.bind(call, &binding).await
+    }
+
+    /// Assigns the pod that the call names to the binding's target.
+    pub(crate) async fn bind(&self, call: &mut Call, binding: &Value) -> Result<Done, Status> {
+        self.check_binding(call, binding)?;
+        self.admission_validate(call, Operation::Create, binding, None).await?;
+        let pods = self.resources.find("", "v1", "pods").ok_or_else(|| Status::internal("no pods"))?;
+        let now = rfc3339(self.clock.now());
+        let wanted = binding.clone();
+        let subresource = std::mem::replace(&mut call.request.subresource, String::new());
+        let resource = std::mem::replace(&mut call.resource, pods);
+        let make = move |_: &Call, pod: &Arc<Object>| bound(pod, &wanted, &now);
+        let updated = self.update_with(call, Tracking::Done, make).await;
+        call.request.subresource = subresource;
+        call.resource = resource;
+        match updated? {
+            Updated::Done(_) => Ok(Done::created(Reply::Virtual(super::success()))),
+            Updated::Absent => Err(Status::not_found("", "pods", &call.request.name)),
+        }
+    }
+
+    fn check_binding(&self, call: &Call, binding: &Value) -> Result<(), Status> {
+        if binding.name() != call.request.name {
+            return Err(Status::bad_request("name in URL does not match name in Binding object"));
+        }
+        Ok(())
+    }
+}
+
+fn bound(pod: &Arc<Object>, binding: &Value, now: &str) -> Result<Value, Status> {
+    let conflict = |why: String| Err(Status::conflict("", "pods/binding", pod.name(), &why));
+    let uid = binding.uid();
+    if !uid.is_empty() && uid != pod.uid() {
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            pod.uid()
+        ));
+    }
+    if pod.is_deleting() {
+        return conflict(format!("pod {} is being deleted, cannot be assigned to a host", pod.name()));
+    }
+    let node = pod.str_at(&["spec", "nodeName"]);
+    if !node.is_empty() {
+        return conflict(format!("pod {} is already assigned to node {node:?}", pod.name()));
+    }
+    if !pod.array_at(&["spec", "schedulingGates"]).is_empty() {
+        return conflict(format!("pod {} has non-empty .spec.schedulingGates", pod.name()));
+    }
+    let mut pod = pod.value().clone();
+    pod.set(&["spec", "nodeName"], binding.str_at(&["target", "name"]));
+    for (field, map) in [("annotations", binding.annotations()), ("labels", binding.labels())] {
+        for (key, text) in map.iter() {
+            pod.set(&["metadata", field, key], text.clone());
+        }
+    }
+    set_condition(
+        &mut pod,
+        value!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+        }),
+    );
+    Ok(pod)
+}
+
+fn set_condition(pod: &mut Value, condition: Value) {
+    let conditions = pod.at_mut(&["status", "conditions"]);
+    if !matches!(conditions, Value::Array(_)) {
+        *conditions = Value::Array(Default::default());
+    }
+    let Some(list) = conditions.as_array_mut() else { return };
+    let known = list.iter().position(|known| known.str_at(&["type"]) == condition.str_at(&["type"]));
+    match known {
+        Some(i) => list.make_mut()[i] = condition,
+        None => list.push(condition),
+    }
+}
+
+/// A resize changes containers' resources alone.
+pub(crate) fn narrow_resize(new: &mut Value, old: &Value) {
+    let mut merged = old.clone();
+    put(&mut merged, &["metadata"], new.get("metadata").cloned());
+    for list in ["containers", "initContainers"] {
+        let wanted = new.array_at(&["spec", list]).to_vec();
+        let Some(containers) = merged.at(&["spec", list]).and_then(Value::as_array) else { continue };
+        let resized: Vec<Value> = containers
+            .iter()
+            .map(|container| {
+                let mut container = container.clone();
+                let same = |other: &&Value| other.str_at(&["name"]) == container.str_at(&["name"]);
+                if let Some(other) = wanted.iter().find(same) {
+                    for field in ["resources", "resizePolicy"] {
+                        put(&mut container, &[field], other.get(field).cloned());
+                    }
+                }
+                container
+            })
+            .collect();
+        merged.set(&["spec", list], resized);
+    }
+    *new = merged;
+}

@@ -1,0 +1,24 @@
+//! `serviceaccounts/token`: a TokenRequest answered with a token.
+
+use drydock_client::Reply;
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Status};
+
+use super::super::{Call, Done, Registry, decode, meta};
+
+impl Registry {
+    pub(crate) async fn create_token(&self, call: &mut Call) -> Result<Done, Status> {
+        let mut request = decode::object(call)?;
+        meta::match_namespace(call, &mut request)?;
+        let account = self.current(call).ok_or_else(|| call.not_found())?;
+        if !request.name().is_empty() && request.name() != account.name() {
+            let mut errors = FieldErrors::new();
+            let path = FieldPath::new("metadata").child("name");
+            errors.invalid(&path, request.name(), "must match the service account name");
+            return Err(Status::invalid("authentication.k8s.io", "TokenRequest", request.name(), &errors));
+        }
+        request.set(&["metadata", "name"], account.name());
+        request.set(&["metadata", "namespace"], account.namespace());
+        let answer = self.tokens.issue(&*self.cache, &account, request).await?;
+        Ok(Done::created(Reply::Virtual(answer)))
+    }
+}

@@ -1,0 +1,219 @@
+//! Update: an object replaced by a newer version of itself, decided again when another writer was faster.
+
+use std::sync::Arc;
+
+use drydock_client::{Reply, Verb};
+use drydock_machinery::status::Reason;
+use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value};
+
+use super::create::invalid;
+use super::managed::{self, Tracking};
+use super::store::{OPTIMISTIC_LOCK, WriteError};
+use super::{Call, Done, Registry, convert, decode, meta, subresources};
+use crate::admission::Operation;
+
+/// How often a decision is made anew before the client is told of the conflict.
+const ATTEMPTS: usize = 32;
+
+/// What an update found.
+pub(crate) enum Updated {
+    Done(Done),
+    /// There is no such object.
+    Absent,
+}
+
+impl Registry {
+    pub(crate) async fn update(&self, call: &mut Call) -> Result<Done, Status> {
+        let mut object = decode::object(call)?;
+        match_name(call, &object)?;
+        meta::match_namespace(call, &mut object)?;
+        let object = convert::to_storage(&call.resource, object);
+        let uid = object.uid().to_owned();
+        let given = object.clone();
+        let make = move |call: &Call, current: &Arc<Object>| {
+            check_uid(call, current, &uid)?;
+            Ok(given.clone())
+        };
+        match self.update_with(call, Tracking::Changes, make).await? {
+            Updated::Done(done) => Ok(done),
+            Updated::Absent
+                if call.resource.strategy.allow_create_on_update() && call.request.subresource.is_empty() =>
+            {
+                self.create_on_update(call, object).await
+            }
+            Updated::Absent => Err(call.not_found()),
+        }
+    }
+
+    async fn create_on_update(&self, call: &mut Call, object: Value) -> Result<Done, Status> {
+        let revision = object.resource_version();
+        if !matches!(revision, "" | "0") {
+            return Err(call.conflict(OPTIMISTIC_LOCK));
+        }
+        if !object.uid().is_empty() {
+            return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
+        }
+        self.create_tracked(call, object, Tracking::Changes).await
+    }
+
+    /// Replaces the object that the call names by what `make` makes of it, in the storage version. `make` may be
+    /// called several times.
+    pub(crate) async fn update_with(
+        &self,
+        call: &mut Call,
+        tracking: Tracking,
+        mut make: impl FnMut(&Call, &Arc<Object>) -> Result<Value, Status> + Send,
+    ) -> Result<Updated, Status> {
+        let mut current = self.current(call);
+        for _ in 0..ATTEMPTS {
+            let Some(old) = current else { return Ok(Updated::Absent) };
+            let new = make(call, &old)?;
+            match self.update_once(call, tracking, &old, new).await {
+                Ok(done) => return Ok(Updated::Done(done)),
+                Err(WriteError::Failed(status)) => return Err(status),
+                Err(WriteError::Lost(newer)) => current = newer,
+            }
+        }
+        Err(call.conflict(OPTIMISTIC_LOCK))
+    }
+
+    async fn update_once(
+        &self,
+        call: &mut Call,
+        tracking: Tracking,
+        old: &Arc<Object>,
+        new: Value,
+    ) -> Result<Done, WriteError> {
+        let (object, reserved) =
+            self.decide_update(call, tracking, old, new).await.map_err(WriteError::Failed)?;
+        let deletes = deletes(call, &object);
+        if call.is_dry_run() {
+            return Ok(Done::ok(Reply::Virtual(object)));
+        }
+        let key = call.key_of(old.name());
+        if deletes {
+            let revision = self.remove(call, key, old.revision()).await?;
+            self.addresses.release_object(&call.resource, old.value());
+            return Ok(Done::ok(Reply::Object(Arc::new(Object::new(object, revision)))));
+        }
+        if object == *old.value() {
+            return Ok(Done::ok(Reply::Object(old.clone())));
+        }
+        let stored = self.put(call, key, old.revision(), object).await?;
+        reserved.keep(false);
+        self.addresses.release_difference(&call.resource, old.value(), Some(stored.value()));
+        Ok(Done::ok(Reply::Object(stored)))
+    }
+
+    /// The object as it would be stored in place of `old`.
+    async fn decide_update(
+        &self,
+        call: &mut Call,
+        tracking: Tracking,
+        old: &Arc<Object>,
+        mut new: Value,
+    ) -> Result<(Value, super::allocate::Reserved), Status> {
+        meta::keep_absent_uid(&mut new, old.value());
+        if tracking == Tracking::Changes {
+            managed::on_update(call, old.value(), &mut new, self.clock.now());
+        }
+        let mut new = self.admit(call, Operation::Update, new, Some(old)).await?;
+        self.check_revision(call, &mut new, old)?;
+        meta::dedup_owners(&mut new);
+        meta::keep_on_update(&mut new, old.value());
+        subresources::narrow(&call.resource, &call.request.subresource, &mut new, old.value());
+        let subresource = call.request.subresource.clone();
+        let context = self.strategy_context(&subresource);
+        let strategy = call.resource.strategy;
+        let reserved =
+            self.addresses.reserve_for_update(&*self.cache, &call.resource, &mut new, old.value())?;
+        strategy.prepare_for_update(&context, &mut new, old.value());
+        count_generation(call, &mut new, old.value());
+        let mut errors = strategy.validate_update(&context, &new, old.value());
+        errors.append(decode::validate_custom(&call.resource, &new, Some(old.value())));
+        invalid(call, old.name(), &errors)?;
+        call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));
+        self.admission_validate(call, Operation::Update, &new, Some(old)).await?;
+        Ok((new, reserved))
+    }
+
+    /// An update without a resourceVersion overwrites, if the kind lets it.
+    fn check_revision(&self, call: &Call, new: &mut Value, old: &Object) -> Result<(), Status> {
+        let given = new.resource_version();
+        let given = match given {
+            "" => 0,
+            text => text.parse().map_err(|_| {
+                let message = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+                Status::new(500, Reason::Unknown, message)
+            })?,
+        };
+        if given != 0 && given != old.revision() {
+            return Err(call.conflict(OPTIMISTIC_LOCK));
+        }
+        if given == 0 {
+            let conditional =
+                !call.resource.strategy.allow_unconditional_update() || call.resource.custom.is_some();
+            if conditional && matches!(call.request.verb, Verb::Update) {
+                let mut errors = FieldErrors::new();
+                let path = FieldPath::new("metadata").child("resourceVersion");
+                errors.invalid(&path, 0, "must be specified for an update");
+                invalid(call, old.name(), &errors)?;
+            }
+            new.set(&["metadata", "resourceVersion"], old.resource_version());
+        }
+        Ok(())
+    }
+}
+
+/// # Errors
+/// 400 when the object has another name than the URL.
+pub(crate) fn match_name(call: &Call, object: &Value) -> Result<(), Status> {
+    let asked = &call.request.name;
+    match object.name() {
+        "" => Err(Status::bad_request(format!(
+            "the name of the object ({asked} based on URL) was undeterminable: name must be provided"
+        ))),
+        own if own != asked => Err(Status::bad_request(format!(
+            "the name of the object ({own}) does not match the name on the URL ({asked})"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_uid(call: &Call, current: &Object, uid: &str) -> Result<(), Status> {
+    if uid.is_empty() || uid == current.uid() {
+        return Ok(());
+    }
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {}",
+        call.key(),
+        precondition_failed("UID", uid, current.uid())
+    );
+    Err(call.conflict(&why))
+}
+
+fn precondition_failed(what: &str, asked: &str, own: &str) -> String {
+    format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {own}")
+}
+
+fn count_generation(call: &Call, new: &mut Value, old: &Value) {
+    let strategy = call.resource.strategy;
+    let custom = call.resource.custom.is_some();
+    if !(strategy.has_generation() || custom) || call.request.subresource == "status" {
+        return;
+    }
+    if strategy.spec_changed(new, old) {
+        new.set(&["metadata", "generation"], old.generation() + 1);
+    }
+}
+
+/// Whether an update that leaves `object` behind is the end of it: it was being deleted and nothing holds it.
+fn deletes(call: &Call, object: &Value) -> bool {
+    if !object.is_deleting() || object.finalizers().next().is_some() {
+        return false;
+    }
+    if call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty() {
+        return object.array_at(&["spec", "finalizers"]).is_empty();
+    }
+    object.i64_at(&["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0) == 0
+}

@@ -1,0 +1,94 @@
+//! Which resources this API server serves, and what it knows of each.
+//!
+//! Built-in resources are made once per Kubernetes version and shared by all tenants; custom resources are a tenant's
+//! own. Both are [`Resource`]s: nothing behind this module asks which one it has, but for [`Resource::custom`].
+//!
+//! The tenant's set is published whole ([`Resources::table`]); the CRD registrar is its only writer.
+
+mod builtin;
+mod table;
+
+use std::sync::Arc;
+
+use drydock_kinds::Strategy;
+use drydock_machinery::{GroupVersionKind, GroupVersionResource, Schema, Value};
+
+pub use builtin::builtin;
+pub use table::{GroupInfo, ResourceTable, Resources, VersionInfo};
+
+/// One resource in one served version.
+#[derive(Clone)]
+pub struct Resource {
+    pub gvr: GroupVersionResource,
+    pub gvk: GroupVersionKind,
+    pub list_kind: String,
+    pub singular: String,
+    pub short_names: Vec<String>,
+    pub categories: Vec<String>,
+    pub namespaced: bool,
+    /// In discovery's order.
+    pub verbs: Vec<String>,
+    pub subresources: Vec<Subresource>,
+    /// What the keys of its objects start with. Two resources may share their objects (events).
+    pub prefix: Box<str>,
+    /// The version that is stored. Objects of other versions are converted.
+    pub storage: GroupVersionKind,
+    /// None for kinds without a schema of their own.
+    pub schema: Option<Schema>,
+    pub strategy: &'static dyn Strategy,
+    /// Says how discovery names the storage version; "" for virtual resources.
+    pub storage_version_hash: String,
+    pub custom: Option<Arc<Custom>>,
+}
+
+/// `pods/status` and its like.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    pub name: String,
+    pub kind: GroupVersionKind,
+    /// Discovery names the kind's group and version.
+    pub foreign: bool,
+    pub verbs: Vec<String>,
+}
+
+/// What only custom resources have.
+#[derive(Debug)]
+pub struct Custom {
+    /// The version's entry of `spec.versions`.
+    pub version: Value,
+    /// The definition's `spec.conversion`; None when there is nothing to call.
+    pub conversion: Option<Value>,
+    pub definition_uid: String,
+    /// Being deleted: creates are refused.
+    pub terminating: bool,
+}
+
+impl Resource {
+    pub fn has_verb(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|own| own == verb)
+    }
+
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|sub| sub.name == name)
+    }
+
+    /// Whether its objects are stored: reviews and bindings are not.
+    pub fn is_stored(&self) -> bool {
+        self.has_verb("get")
+    }
+
+    pub fn is_storage_version(&self) -> bool {
+        self.gvk == self.storage
+    }
+
+    /// How messages name it: `deployments.apps`.
+    pub fn group_resource(&self) -> String {
+        self.gvr.group_resource()
+    }
+}
+
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.gvr)
+    }
+}

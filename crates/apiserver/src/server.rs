@@ -1,0 +1,147 @@
+//! One tenant's API server, assembled from what it is given.
+
+use std::sync::{Arc, OnceLock};
+
+use drydock_auth::UserInfo;
+use drydock_client::Client;
+use drydock_runtime::{Clock, Tasks};
+use drydock_store::{Store, StoreError};
+use http::HeaderValue;
+use tokio::sync::watch;
+
+use crate::admission::AdmissionChain;
+use crate::cache::Cache;
+use crate::http::documents::Documents;
+use crate::local::Local;
+use crate::registry::Registry;
+use crate::registry::allocate::Allocators;
+use crate::resources::{ResourceTable, Resources, builtin};
+use crate::seams::{Authenticator, Authorizer, NodeDialer, TokenIssuer};
+
+/// What an API server is made of.
+pub struct Config {
+    pub store: Arc<dyn Store>,
+    /// Object timestamps and the lives of events.
+    pub clock: Clock,
+    /// The tenant's tasks: closing them ends every watch and connection.
+    pub tasks: Tasks,
+    pub authenticator: Arc<dyn Authenticator>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub tokens: Arc<dyn TokenIssuer>,
+    pub admission: AdmissionChain,
+    /// None: logs, exec and port-forward answer 503.
+    pub nodes: Option<Arc<dyn NodeDialer>>,
+    pub version: Version,
+    /// `127.0.0.1:6443`: what discovery says of where the server is.
+    pub address: String,
+}
+
+/// The Kubernetes version that a cluster has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// 33 to 36.
+    pub minor: u32,
+    /// `v1.36.2`
+    pub git: String,
+}
+
+/// A running API server. Clones are the same one.
+#[derive(Clone)]
+pub struct ApiServer {
+    pub(crate) core: Arc<Core>,
+}
+
+pub(crate) struct Core {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
+    pub(crate) tasks: Tasks,
+    pub(crate) version: Version,
+    pub(crate) address: String,
+    pub(crate) documents: Documents,
+    pub(crate) ready: watch::Sender<bool>,
+    /// What answers' priority-and-fairness headers name: flow schema and priority level.
+    pub(crate) flow_ids: Arc<[HeaderValue; 2]>,
+}
+
+impl ApiServer {
+    /// Reads the store and starts to follow it. The server answers at once, but is not ready before
+    /// [`ApiServer::set_ready`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(config: Config) -> Result<Self, StoreError> {
+        let cache = Cache::start(config.store, &config.tasks).await?;
+        let registry = Registry {
+            cache,
+            clock: config.clock,
+            resources: Resources::new(builtin()),
+            admission: config.admission,
+            authorizer: config.authorizer.clone(),
+            tokens: config.tokens.clone(),
+            addresses: Allocators::new(),
+            minor_version: config.version.minor,
+            loopback: OnceLock::new(),
+        };
+        let core = Arc::new(Core {
+            registry: Arc::new(registry),
+            authenticator: config.authenticator,
+            authorizer: config.authorizer,
+            tokens: config.tokens,
+            nodes: config.nodes,
+            tasks: config.tasks,
+            version: config.version,
+            address: config.address,
+            documents: Documents::default(),
+            ready: watch::Sender::new(false),
+            flow_ids: Arc::new([random_id(), random_id()]),
+        });
+        let server = Self { core };
+        // A weak reference: the registry is not kept alive by its own client.
+        let loopback = Local::loopback(&server.core, UserInfo::api_server());
+        let _ = server.core.registry.loopback.set(Client::new(Arc::new(loopback)));
+        Ok(server)
+    }
+
+    /// A client that calls this server in process as `user`.
+    pub fn client(&self, user: UserInfo) -> Client {
+        Client::new(Arc::new(Local::new(self.core.clone(), user)))
+    }
+
+    /// The watch cache, for authorizers and others who read without asking for permission.
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.core.registry.cache
+    }
+
+    /// The resources served now.
+    pub fn resources(&self) -> Arc<ResourceTable> {
+        self.core.registry.resources.table()
+    }
+
+    /// From now on `/readyz` says so. Called once what every cluster has was bootstrapped.
+    pub fn set_ready(&self) {
+        self.core.ready.send_replace(true);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        *self.core.ready.borrow()
+    }
+
+    /// Returns when the server is ready.
+    pub async fn ready(&self) {
+        let mut ready = self.core.ready.subscribe();
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+}
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiServer({})", self.core.tasks.tenant())
+    }
+}
+
+fn random_id() -> HeaderValue {
+    HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-"))
+}

@@ -1,0 +1,205 @@
+//! The registry and the watch cache, through the in-process client.
+
+use drydock_apiserver::{ApiServer, testing};
+use drydock_auth::UserInfo;
+use drydock_client::{Client, Options, PatchType, Reply, Request, Verb, WatchEvent};
+use drydock_machinery::{GroupVersionResource, ObjectMeta, Status, Value, value};
+use drydock_runtime::{Clock, Tasks};
+use futures::StreamExt;
+
+const CONFIG_MAPS: GroupVersionResource = GroupVersionResource::new("", "v1", "configmaps");
+const SERVICES: GroupVersionResource = GroupVersionResource::new("", "v1", "services");
+const DEPLOYMENTS: GroupVersionResource = GroupVersionResource::new("apps", "v1", "deployments");
+
+struct Fixture {
+    server: ApiServer,
+    client: Client,
+    tasks: Tasks,
+}
+
+async fn start() -> Fixture {
+    let clock = Clock::real();
+    let tasks = Tasks::new("test", clock.clone());
+    let server = testing::open(&tasks, clock).await;
+    Fixture { client: server.client(UserInfo::api_server()), server, tasks }
+}
+
+fn request(verb: Verb, resource: GroupVersionResource, name: &str, body: Option<Value>) -> Request {
+    Request {
+        verb,
+        resource,
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+        subresource: String::new(),
+        options: Options::default(),
+        body,
+    }
+}
+
+impl Fixture {
+    async fn call(&self, request: Request) -> Result<Value, Status> {
+        match self.client.transport().call(request).await? {
+            Reply::Object(object) => Ok(object.value().clone()),
+            Reply::Virtual(value) => Ok(value),
+            Reply::List(list) => {
+                let names: Vec<String> = list.items.iter().map(|item| item.name().to_owned()).collect();
+                Ok(
+                    value!({"names": names, "continue": list.continue_token, "revision": list.resource_version}),
+                )
+            }
+        }
+    }
+
+    async fn create(&self, resource: GroupVersionResource, body: Value) -> Result<Value, Status> {
+        self.call(request(Verb::Create, resource, "", Some(body))).await
+    }
+
+    async fn config_map(&self, name: &str) -> Value {
+        let body = value!({"metadata": {"name": name, "labels": {"l": name}}, "data": {"k": "v"}});
+        self.create(CONFIG_MAPS, body).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_is_created_is_read_at_once() {
+    let f = start().await;
+    let made = f.config_map("a").await;
+    assert_eq!(made.str_at(&["metadata", "namespace"]), "default");
+    assert!(!made.uid().is_empty() && !made.resource_version().is_empty());
+    let read = f.call(request(Verb::Get, CONFIG_MAPS, "a", None)).await.unwrap();
+    assert_eq!(read, made);
+    let again = f.create(CONFIG_MAPS, value!({"metadata": {"name": "a"}})).await.unwrap_err();
+    assert_eq!(again.message, "configmaps \"a\" already exists");
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_update_from_an_old_version_conflicts_and_one_that_changes_nothing_is_none() {
+    let f = start().await;
+    let made = f.config_map("a").await;
+    let mut changed = made.clone();
+    changed.set(&["data", "k"], "w");
+    let second = f.call(request(Verb::Update, CONFIG_MAPS, "a", Some(changed.clone()))).await.unwrap();
+    assert_ne!(second.resource_version(), made.resource_version());
+    let stale = f.call(request(Verb::Update, CONFIG_MAPS, "a", Some(changed))).await.unwrap_err();
+    assert_eq!(
+        stale.message,
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again"
+    );
+    let same = f.call(request(Verb::Update, CONFIG_MAPS, "a", Some(second.clone()))).await.unwrap();
+    assert_eq!(same.resource_version(), second.resource_version());
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn concurrent_patches_all_take_effect() {
+    let f = start().await;
+    f.config_map("a").await;
+    let patches = (0..20).map(|i| {
+        let patch = value!({"data": {format!("k{i}"): "v"}});
+        f.call(request(Verb::Patch(PatchType::Merge), CONFIG_MAPS, "a", Some(patch)))
+    });
+    for done in futures::future::join_all(patches).await {
+        done.unwrap();
+    }
+    let read = f.call(request(Verb::Get, CONFIG_MAPS, "a", None)).await.unwrap();
+    assert_eq!(read.object_at(&["data"]).len(), 21);
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_list_goes_on_from_its_continue_token_at_its_own_revision() {
+    let f = start().await;
+    for name in ["a", "b", "c"] {
+        f.config_map(name).await;
+    }
+    let mut list = request(Verb::List, CONFIG_MAPS, "", None);
+    list.options.limit = 2;
+    let first = f.call(list.clone()).await.unwrap();
+    assert_eq!(first.get("names"), Some(&value!(["a", "b"])));
+    f.config_map("d").await;
+    list.options.continue_token = first.str_at(&["continue"]).to_owned();
+    let second = f.call(list).await.unwrap();
+    assert_eq!(second.get("names"), Some(&value!(["c"])));
+    assert_eq!(second.str_at(&["revision"]), first.str_at(&["revision"]));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_watch_tells_of_everything_after_its_list() {
+    let f = start().await;
+    f.config_map("a").await;
+    let mut list = request(Verb::List, CONFIG_MAPS, "", None);
+    let revision = f.call(list.clone()).await.unwrap().str_at(&["revision"]).to_owned();
+    list.options.resource_version = revision;
+    let mut watch = f.client.transport().watch(list).await.unwrap();
+    f.config_map("b").await;
+    f.call(request(Verb::Delete, CONFIG_MAPS, "a", None)).await.unwrap();
+    let Some(WatchEvent::Added(added)) = watch.next().await else { panic!("no b") };
+    assert_eq!(added.name(), "b");
+    let Some(WatchEvent::Deleted(deleted)) = watch.next().await else { panic!("a is still there") };
+    assert_eq!((deleted.name(), deleted.revision() > added.revision()), ("a", true));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_object_with_finalizers_stays_until_they_are_gone() {
+    let f = start().await;
+    f.create(CONFIG_MAPS, value!({"metadata": {"name": "a", "finalizers": ["example.com/hold"]}}))
+        .await
+        .unwrap();
+    let marked = f.call(request(Verb::Delete, CONFIG_MAPS, "a", None)).await.unwrap();
+    assert!(marked.is_deleting());
+    let free = value!({"metadata": {"finalizers": null}});
+    f.call(request(Verb::Patch(PatchType::Merge), CONFIG_MAPS, "a", Some(free))).await.unwrap();
+    let gone = f.call(request(Verb::Get, CONFIG_MAPS, "a", None)).await.unwrap_err();
+    assert_eq!(gone.message, "configmaps \"a\" not found");
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_service_gets_an_address_that_nobody_else_gets() {
+    let f = start().await;
+    let body = |name: &str, ip: Option<&str>| value!({"metadata": {"name": name}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}});
+    let made = f.create(SERVICES, body("a", None)).await.unwrap();
+    let ip = made.str_at(&["spec", "clusterIP"]).to_owned();
+    let taken = f.create(SERVICES, body("b", Some(&ip))).await.unwrap_err();
+    assert!(taken.message.contains("provided IP is already allocated"), "{}", taken.message);
+    f.call(request(Verb::Delete, SERVICES, "a", None)).await.unwrap();
+    f.create(SERVICES, body("b", Some(&ip))).await.unwrap();
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn scale_reads_and_writes_replicas() {
+    let f = start().await;
+    let body = value!({"metadata": {"name": "d"}, "spec": {
+        "replicas": 2, "selector": {"matchLabels": {"app": "d"}},
+        "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+    }});
+    f.create(DEPLOYMENTS, body).await.unwrap();
+    let mut scale = request(Verb::Get, DEPLOYMENTS, "d", None);
+    scale.subresource = "scale".to_owned();
+    let read = f.call(scale.clone()).await.unwrap();
+    assert_eq!(
+        (read.i64_at(&["spec", "replicas"]), read.str_at(&["status", "selector"])),
+        (Some(2), "app=d")
+    );
+    scale.verb = Verb::Patch(PatchType::Merge);
+    scale.body = Some(value!({"spec": {"replicas": 5}}));
+    f.call(scale).await.unwrap();
+    let read = f.call(request(Verb::Get, DEPLOYMENTS, "d", None)).await.unwrap();
+    assert_eq!(read.i64_at(&["spec", "replicas"]), Some(5));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn discovery_lists_each_resource_once() {
+    let f = start().await;
+    let found = f.client.discover().await.unwrap();
+    assert!(found.iter().any(|resource| resource.resource == DEPLOYMENTS));
+    let autoscalers = found.iter().filter(|resource| resource.kind == "HorizontalPodAutoscaler");
+    assert_eq!(autoscalers.count(), 1);
+    assert!(f.server.is_ready());
+    f.tasks.close().await;
+}

@@ -1,0 +1,259 @@
+//! Acting as someone else: `Impersonate-*` headers and what they demand.
+//!
+//! As upstream since 1.36, a requestor may impersonate under a constraint (`impersonate:<mode>` on who, and
+//! `impersonate-on:<mode>:<verb>` on what) or without (`impersonate`). Modes are tried in order; when none allows it,
+//! the answer is the first one's.
+
+use drydock_machinery::Status;
+
+use crate::attributes::{Attributes, Decision};
+use crate::tokens::NODE_NAME;
+use crate::user::{
+    GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES, GROUP_UNAUTHENTICATED, NODE_PREFIX, USER_ANONYMOUS,
+    UserInfo,
+};
+
+const AUTHENTICATION: &str = "authentication.k8s.io";
+
+/// The user that a request's headers ask to be. Header names are in lower case. None when they ask for nothing.
+///
+/// # Errors
+/// 400 when groups, a UID or extra are asked for, but no user.
+pub fn wanted_user<'a>(
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Option<UserInfo>, Status> {
+    let mut wanted = UserInfo::default();
+    let mut is_asked = false;
+    for (name, value) in headers {
+        match name {
+            "impersonate-user" => value.clone_into(&mut wanted.name),
+            "impersonate-uid" => value.clone_into(&mut wanted.uid),
+            "impersonate-group" => wanted.groups.push(value.to_owned()),
+            _ => match name.strip_prefix("impersonate-extra-") {
+                Some(key) => wanted.extra.entry(percent_decoded(key)).or_default().push(value.to_owned()),
+                None => continue,
+            },
+        }
+        is_asked = true;
+    }
+    if !wanted.name.is_empty() {
+        return Ok(Some(wanted));
+    }
+    let says_something = !wanted.uid.is_empty() || !wanted.groups.is_empty() || !wanted.extra.is_empty();
+    if is_asked && says_something {
+        let text = format!(
+            "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{:?}, Extra:{:?}}} without impersonating a user name",
+            wanted.uid, wanted.groups, wanted.extra
+        );
+        return Err(Status::bad_request(text));
+    }
+    Ok(None)
+}
+
+/// Who the request goes on as, when its sender (`attributes.user`) may be `wanted`.
+///
+/// # Errors
+/// The 403 that names what the sender may not do.
+pub fn impersonate(
+    authorize: &dyn Fn(&Attributes<'_>) -> Decision,
+    wanted: &UserInfo,
+    attributes: &Attributes<'_>,
+) -> Result<UserInfo, Status> {
+    let mut first = None;
+    for mode in MODES {
+        if !mode.applies(wanted, attributes.user) {
+            continue;
+        }
+        match mode.check(authorize, wanted, attributes) {
+            Ok(user) => return Ok(user),
+            Err(status) => {
+                first.get_or_insert(status);
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| attributes.forbidden("all impersonation modes failed")))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    AssociatedNode,
+    ArbitraryNode,
+    ServiceAccount,
+    UserInfo,
+    Legacy,
+}
+
+const MODES: [Mode; 5] =
+    [Mode::AssociatedNode, Mode::ArbitraryNode, Mode::ServiceAccount, Mode::UserInfo, Mode::Legacy];
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::AssociatedNode => "associated-node",
+            Self::ArbitraryNode => "arbitrary-node",
+            Self::ServiceAccount => "serviceaccount",
+            Self::UserInfo => "user-info",
+            Self::Legacy => "",
+        }
+    }
+
+    fn applies(self, wanted: &UserInfo, requestor: &UserInfo) -> bool {
+        let only_name = wanted.uid.is_empty() && wanted.groups.is_empty() && wanted.extra.is_empty();
+        let node = wanted.name.strip_prefix(NODE_PREFIX).filter(|name| !name.is_empty());
+        let account = wanted.as_service_account();
+        match self {
+            Self::AssociatedNode => {
+                let own = requestor.extra.get(NODE_NAME).and_then(|names| names.first()).map(String::as_str);
+                only_name && node.is_some() && requestor.as_service_account().is_some() && own == node
+            }
+            Self::ArbitraryNode => only_name && node.is_some(),
+            Self::ServiceAccount => only_name && account.is_some(),
+            Self::UserInfo => node.is_none() && account.is_none(),
+            Self::Legacy => true,
+        }
+    }
+
+    fn check(
+        self,
+        authorize: &dyn Fn(&Attributes<'_>) -> Decision,
+        wanted: &UserInfo,
+        attributes: &Attributes<'_>,
+    ) -> Result<UserInfo, Status> {
+        let check = |attributes: &Attributes<'_>| authorize(attributes).into_result(attributes);
+        let (verb, group) = if self == Self::Legacy {
+            ("impersonate".to_owned(), "")
+        } else {
+            let on = format!("impersonate-on:{}:{}", self.name(), attributes.verb);
+            check(&Attributes { verb: &on, ..*attributes })?;
+            (format!("impersonate:{}", self.name()), AUTHENTICATION)
+        };
+        let about = |group: &'static str, resource: &'static str| {
+            Attributes::resource(attributes.user, &verb, group, resource)
+        };
+
+        let mut user = wanted.clone();
+        self.check_name(&check, wanted, &mut user, about(group, "users"))?;
+        if !wanted.uid.is_empty() {
+            check(&Attributes { name: &wanted.uid, ..about(AUTHENTICATION, "uids") })?;
+        }
+        let groups = about(group, "groups");
+        if self != Self::Legacy && wanted.is_in_group(GROUP_MASTERS) {
+            let why = "impersonating the system:masters group is not allowed";
+            return Err(Attributes { name: GROUP_MASTERS, ..groups }.forbidden(why));
+        }
+        for name in &wanted.groups {
+            check(&Attributes { name, ..groups })?;
+        }
+        for (key, values) in &wanted.extra {
+            for value in values {
+                let extra = about(AUTHENTICATION, "userextras");
+                check(&Attributes { subresource: key, name: value, ..extra })?;
+            }
+        }
+        complete_groups(&mut user);
+        Ok(user)
+    }
+
+    fn check_name(
+        self,
+        check: &dyn Fn(&Attributes<'_>) -> Result<(), Status>,
+        wanted: &UserInfo,
+        user: &mut UserInfo,
+        users: Attributes<'_>,
+    ) -> Result<(), Status> {
+        if let Some((namespace, name)) = wanted.as_service_account() {
+            if wanted.groups.is_empty() {
+                user.groups = UserInfo::service_account(namespace, name).groups;
+            }
+            return check(&Attributes { resource: "serviceaccounts", namespace, name, ..users });
+        }
+        match wanted.name.strip_prefix(NODE_PREFIX) {
+            Some(node) if matches!(self, Self::AssociatedNode | Self::ArbitraryNode) => {
+                user.groups = vec![GROUP_NODES.to_owned()];
+                let name = if self == Self::AssociatedNode { "*" } else { node };
+                check(&Attributes { resource: "nodes", name, ..users })
+            }
+            _ => check(&Attributes { name: &wanted.name, ..users }),
+        }
+    }
+}
+
+fn complete_groups(user: &mut UserInfo) {
+    let group = if user.name == USER_ANONYMOUS { GROUP_UNAUTHENTICATED } else { GROUP_AUTHENTICATED };
+    if !user.is_in_group(group) && !user.is_in_group(GROUP_UNAUTHENTICATED) {
+        user.groups.push(group.to_owned());
+    }
+}
+
+/// Undoes %-encoding; what is malformed stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        if bytes[i] == b'%' {
+            let hex = text.get(i + 1..i + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            let Some(byte) = hex else { return text.to_owned() };
+            out.push(byte);
+            i += 3;
+        } else {
+            out.push(bytes[i]);
+            i += 1;
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deny(_: &Attributes<'_>) -> Decision {
+        Decision::no_opinion("")
+    }
+
+    #[test]
+    fn headers_make_a_user() {
+        let user = wanted_user([
+            ("impersonate-user", "ann"),
+            ("impersonate-group", "devs"),
+            ("impersonate-extra-example.com%2fteam", "blue"),
+            ("accept", "*/*"),
+        ]);
+        let user = user.unwrap().unwrap();
+        assert_eq!(user.extra["example.com/team"], ["blue"]);
+        assert_eq!(wanted_user([("accept", "*/*")]).unwrap(), None);
+        assert_eq!(wanted_user([("impersonate-group", "devs")]).unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn a_refusal_names_the_first_mode_that_applies() {
+        let anonymous = UserInfo::anonymous();
+        let attributes =
+            Attributes { namespace: "ns", ..Attributes::resource(&anonymous, "list", "", "pods") };
+        let refused = impersonate(&deny, &UserInfo::new("admin", &[]), &attributes).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "pods is forbidden: User \"system:anonymous\" cannot impersonate-on:user-info:list resource \"pods\" in API \
+             group \"\" in the namespace \"ns\""
+        );
+    }
+
+    #[test]
+    fn groups_are_completed() {
+        let allow = |_: &Attributes<'_>| Decision::allow("");
+        let admin = UserInfo::new("admin", &["system:masters"]);
+        let attributes = Attributes::resource(&admin, "list", "", "pods");
+        let check = |wanted: UserInfo, groups: &[&str]| {
+            assert_eq!(impersonate(&allow, &wanted, &attributes).unwrap().groups, groups);
+        };
+        check(UserInfo::new("ann", &[]), &["system:authenticated"]);
+        check(UserInfo::new("ann", &["devs"]), &["devs", "system:authenticated"]);
+        check(UserInfo::new("system:anonymous", &[]), &["system:unauthenticated"]);
+        check(
+            UserInfo::new("system:serviceaccount:ns:sa", &[]),
+            &["system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated"],
+        );
+        check(UserInfo::new("ann", &["system:masters"]), &["system:masters", "system:authenticated"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Who a request comes from.
+
+use std::collections::BTreeMap;
+
+use drydock_machinery::{Value, value};
+
+/// Every authenticated user is in this group.
+pub const GROUP_AUTHENTICATED: &str = "system:authenticated";
+/// Every anonymous user is in this group.
+pub const GROUP_UNAUTHENTICATED: &str = "system:unauthenticated";
+/// May do everything, whatever RBAC says.
+pub const GROUP_MASTERS: &str = "system:masters";
+pub const GROUP_NODES: &str = "system:nodes";
+pub const GROUP_SERVICE_ACCOUNTS: &str = "system:serviceaccounts";
+pub const USER_ANONYMOUS: &str = "system:anonymous";
+pub const USER_SCHEDULER: &str = "system:kube-scheduler";
+pub const USER_CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
+pub const USER_API_SERVER: &str = "system:apiserver";
+pub const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+pub const NODE_PREFIX: &str = "system:node:";
+
+/// `authentication.k8s.io/v1 UserInfo`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserInfo {
+    pub name: String,
+    pub uid: String,
+    pub groups: Vec<String>,
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl UserInfo {
+    pub fn new(name: impl Into<String>, groups: &[&str]) -> Self {
+        Self {
+            name: name.into(),
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub fn anonymous() -> Self {
+        Self::new(USER_ANONYMOUS, &[GROUP_UNAUTHENTICATED])
+    }
+
+    /// What the API server itself acts as: a member of `system:masters`.
+    pub fn api_server() -> Self {
+        Self::new(USER_API_SERVER, &[GROUP_AUTHENTICATED, GROUP_MASTERS])
+    }
+
+    /// A component that runs in process, such as [`USER_SCHEDULER`].
+    pub fn component(name: &str) -> Self {
+        Self::new(name, &[GROUP_AUTHENTICATED])
+    }
+
+    pub fn node(node: &str) -> Self {
+        Self::new(format!("{NODE_PREFIX}{node}"), &[GROUP_NODES, GROUP_AUTHENTICATED])
+    }
+
+    /// A service account, without the token's uid and extra.
+    pub fn service_account(namespace: &str, name: &str) -> Self {
+        Self {
+            name: format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"),
+            groups: vec![
+                GROUP_SERVICE_ACCOUNTS.to_owned(),
+                format!("{GROUP_SERVICE_ACCOUNTS}:{namespace}"),
+                GROUP_AUTHENTICATED.to_owned(),
+            ],
+            ..Self::default()
+        }
+    }
+
+    pub fn is_in_group(&self, group: &str) -> bool {
+        self.groups.iter().any(|own| own == group)
+    }
+
+    /// Namespace and name, when this is a service account.
+    pub fn as_service_account(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')
+    }
+
+    /// The node's name, when this is a node: named so and in `system:nodes`.
+    pub fn as_node(&self) -> Option<&str> {
+        let node = self.name.strip_prefix(NODE_PREFIX)?;
+        self.is_in_group(GROUP_NODES).then_some(node)
+    }
+
+    /// As in reviews and admission requests: empty fields are left out.
+    pub fn to_value(&self) -> Value {
+        let mut out = Value::object();
+        if !self.name.is_empty() {
+            out.set(&["username"], self.name.as_str());
+        }
+        if !self.uid.is_empty() {
+            out.set(&["uid"], self.uid.as_str());
+        }
+        if !self.groups.is_empty() {
+            out.set(&["groups"], self.groups.clone());
+        }
+        if !self.extra.is_empty() {
+            let mut extra = Value::object();
+            for (key, values) in &self.extra {
+                extra.set(&[key], values.clone());
+            }
+            out.set(&["extra"], extra);
+        }
+        out
+    }
+
+    /// Reads what [`UserInfo::to_value`] writes; `name_field` is `username`, or `user` in access reviews.
+    pub fn from_value(value: &Value, name_field: &str) -> Self {
+        let texts = |list: &[Value]| list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        Self {
+            name: value.str_at(&[name_field]).to_owned(),
+            uid: value.str_at(&["uid"]).to_owned(),
+            groups: texts(value.array_at(&["groups"])),
+            extra: value
+                .object_at(&["extra"])
+                .iter()
+                .map(|(key, values)| (key.to_string(), texts(values.as_array().unwrap_or(&[]))))
+                .collect(),
+        }
+    }
+}
+
+/// `rbac.authorization.k8s.io/v1 Subject` of this user, for messages and bindings.
+pub fn user_subject(name: &str) -> Value {
+    value!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name})
+}

@@ -1,0 +1,188 @@
+//! `v1 Endpoints`, as old clients read them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use drydock_client::resources::{ENDPOINTS, PODS, SERVICES};
+use drydock_client::{Change, Controller, DeleteOptions, Informer, WorkQueue};
+use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
+
+use super::{HEADLESS_LABEL, TRIGGER_TIME, service};
+use crate::Context;
+use crate::util::pod_control::is_namespace_terminating;
+use crate::util::{pod, split_key};
+
+const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
+/// More addresses than this are cut off.
+const MAX_ADDRESSES: usize = 1000;
+
+struct Endpoints {
+    ctx: Context,
+    services: Arc<Informer>,
+    pods: Arc<Informer>,
+    endpoints: Arc<Informer>,
+}
+
+pub(crate) fn start(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let this = Arc::new(Endpoints {
+        services: ctx.informers.informer(&SERVICES),
+        pods: ctx.informers.informer(&PODS),
+        endpoints: ctx.informers.informer(&ENDPOINTS),
+        ctx,
+    });
+    service::watch_services_and_pods(&this.services, &this.pods, &queue);
+    let to = queue.clone();
+    this.endpoints.on_change(move |change| {
+        // What this controller wrote may have been deleted or changed by others.
+        if !matches!(change, Change::Added(_)) {
+            to.add_object(change.object());
+        }
+    });
+    let needs = [this.services.clone(), this.pods.clone(), this.endpoints.clone()];
+    let tasks = this.ctx.tasks.clone();
+    Controller::new("endpoints", queue).workers(5).needs(needs).start(&tasks, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await }
+    });
+}
+
+impl Endpoints {
+    async fn sync(&self, key: &Key) -> Result<(), Status> {
+        let (namespace, name) = split_key(key);
+        let Some(service) = self.services.get(namespace, name) else {
+            return self.delete(namespace, name).await;
+        };
+        let Some(selector) = service::selector(&service) else { return Ok(()) };
+        let mut pods = self.pods.list_in(namespace);
+        pods.retain(|pod| selector.matches(pod.labels()));
+        let subsets = subsets(&service, &pods);
+        let current = self.endpoints.get(namespace, name);
+        let mut wanted = match &current {
+            Some(current) => current.value().clone(),
+            None => value!({
+                "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name, "namespace": namespace},
+            }),
+        };
+        let mut labels = service::own_labels(&service);
+        labels.insert(MANAGED_BY, "endpoint-controller");
+        if service::is_headless(&service) {
+            labels.insert(HEADLESS_LABEL, "");
+        }
+        wanted.set(&["metadata", "labels"], labels);
+        if subsets.is_empty() {
+            wanted.remove(&["subsets"]);
+        } else {
+            wanted.set(&["subsets"], subsets);
+        }
+        if current.as_ref().is_some_and(|current| *current.value() == wanted) {
+            return Ok(());
+        }
+        if let Some(time) = service::trigger_time(&service, &pods) {
+            wanted.set(&["metadata", "annotations", TRIGGER_TIME], time);
+        }
+        self.write(&service, current.is_some(), wanted).await
+    }
+
+    async fn write(&self, service: &Object, exists: bool, wanted: Value) -> Result<(), Status> {
+        let outcome = if exists {
+            self.ctx.client.update(&ENDPOINTS, wanted).await
+        } else {
+            self.ctx.client.create(&ENDPOINTS, wanted).await
+        };
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(status) if is_namespace_terminating(&status) => Ok(()),
+            Err(status) if status.is_conflict() => Err(status),
+            Err(status) => {
+                let (reason, what) = if exists {
+                    ("FailedToUpdateEndpoint", "update")
+                } else {
+                    ("FailedToCreateEndpoint", "create")
+                };
+                let (namespace, name) = (service.namespace(), service.name());
+                let message = format!("Failed to {what} endpoint {namespace}/{name}: {status}");
+                self.ctx.events.warning(service, reason, message);
+                Err(status)
+            }
+        }
+    }
+
+    async fn delete(&self, namespace: &str, name: &str) -> Result<(), Status> {
+        if self.endpoints.get(namespace, name).is_none() {
+            return Ok(());
+        }
+        match self.ctx.client.delete(&ENDPOINTS, namespace, name, DeleteOptions::default()).await {
+            Err(status) if !status.is_not_found() => Err(status),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Subset {
+    ports: Vec<Value>,
+    ready: BTreeMap<String, Value>,
+    not_ready: BTreeMap<String, Value>,
+}
+
+/// Addresses grouped by their ports.
+fn subsets(service: &Object, pods: &[Arc<Object>]) -> Vec<Value> {
+    let mut by_ports: BTreeMap<Vec<u8>, Subset> = BTreeMap::new();
+    let family = service::families(service)[0];
+    let publish = service::publishes_not_ready(service);
+    let declared = service.array_at(&["spec", "ports"]);
+    for pod in pods.iter().filter(|pod| service::has_endpoint(pod, publish)).take(MAX_ADDRESSES) {
+        let Some(ip) = service::address(pod, family) else { continue };
+        let address = address(service, pod, ip);
+        let ready = publish || pod::is_ready(pod);
+        // Each port that the pod has; a headless service may have none at all.
+        let ports: Vec<Value> = declared.iter().filter_map(|port| endpoint_port(pod, port)).collect();
+        if ports.is_empty() && !(declared.is_empty() && service::is_headless(service)) {
+            continue;
+        }
+        let key = Value::from(ports.clone()).to_json();
+        let subset = by_ports.entry(key).or_default();
+        subset.ports = ports;
+        let list = if ready { &mut subset.ready } else { &mut subset.not_ready };
+        list.insert(format!("{ip}/{}", pod.uid()), address);
+    }
+    by_ports.into_values().map(Subset::into_value).collect()
+}
+
+impl Subset {
+    fn into_value(self) -> Value {
+        let mut subset = Value::object();
+        let lists = [("addresses", self.ready), ("notReadyAddresses", self.not_ready)];
+        for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            subset.set(&[name], list.into_values().collect::<Vec<_>>());
+        }
+        if !self.ports.is_empty() {
+            subset.set(&["ports"], self.ports);
+        }
+        subset
+    }
+}
+
+fn address(service: &Object, pod: &Object, ip: &str) -> Value {
+    let mut address = value!({"ip": ip});
+    if let Some(hostname) = service::hostname(pod, service) {
+        address.set(&["hostname"], hostname);
+    }
+    if !pod::node_name(pod).is_empty() {
+        address.set(&["nodeName"], pod::node_name(pod));
+    }
+    address.set(&["targetRef"], service::target_ref(pod));
+    address
+}
+
+fn endpoint_port(pod: &Value, port: &Value) -> Option<Value> {
+    let number = service::target_port(pod, port)?;
+    let mut out = value!({"port": number, "protocol": service::protocol(port)});
+    for field in ["name", "appProtocol"] {
+        if !port.str_at(&[field]).is_empty() {
+            out.set(&[field], port.str_at(&[field]));
+        }
+    }
+    Some(out)
+}

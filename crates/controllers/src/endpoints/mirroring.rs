@@ -1,0 +1,152 @@
+//! Slices that mirror hand-made `Endpoints` of services without a selector.
+
+use std::sync::Arc;
+
+use drydock_client::resources::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
+use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
+
+use super::reconcile::{self, Desired, Frame};
+use super::slices::{BY_SERVICE, index_by_service, index_value};
+use super::{HEADLESS_LABEL, MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
+use crate::Context;
+use crate::util::owner::controller_ref;
+use crate::util::pod_control::is_namespace_terminating;
+use crate::util::split_key;
+
+const MANAGED_BY: &str = "endpointslicemirroring-controller.k8s.io";
+const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
+const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+struct Mirroring {
+    ctx: Context,
+    services: Arc<Informer>,
+    endpoints: Arc<Informer>,
+    slices: Arc<Informer>,
+}
+
+pub(crate) fn start(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let this = Arc::new(Mirroring {
+        services: ctx.informers.informer(&SERVICES),
+        endpoints: ctx.informers.informer(&ENDPOINTS),
+        slices: ctx.informers.informer(&ENDPOINT_SLICES),
+        ctx,
+    });
+    index_by_service(&this.slices);
+    for informer in [&this.services, &this.endpoints] {
+        let to = queue.clone();
+        informer.on_change(move |change| to.add_object(change.object()));
+    }
+    let to = queue.clone();
+    this.slices.on_change(move |change| {
+        let slice = change.object();
+        let ours = slice.label(MANAGED_BY_SLICE) == Some(MANAGED_BY);
+        if ours && !matches!(change, Change::Added(_)) {
+            to.add(format!("{}/{}", slice.namespace(), slice.label(SERVICE_NAME).unwrap_or("")));
+        }
+    });
+    let needs = [this.services.clone(), this.endpoints.clone(), this.slices.clone()];
+    let tasks = this.ctx.tasks.clone();
+    Controller::new("endpointslice-mirroring", queue).workers(5).needs(needs).start(&tasks, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await }
+    });
+}
+
+impl Mirroring {
+    async fn sync(&self, key: &Key) -> Result<(), Status> {
+        let (namespace, name) = split_key(key);
+        let endpoints = self.endpoints.get(namespace, name).filter(|endpoints| is_mirrored(endpoints));
+        let service = self.services.get(namespace, name);
+        let service = service.filter(|service| service.object_at(&["spec", "selector"]).is_empty());
+        let existing = self.slices.by_index(BY_SERVICE, &index_value(MANAGED_BY, namespace, name));
+        let outcome = match (endpoints, service) {
+            (Some(endpoints), Some(_)) => self.mirror(&endpoints, &existing).await,
+            _ => self.remove(&existing).await,
+        };
+        match outcome {
+            Err(status) if is_namespace_terminating(&status) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    async fn mirror(&self, endpoints: &Object, existing: &[Arc<Object>]) -> Result<(), Status> {
+        for family in ["IPv4", "IPv6"] {
+            let own: Vec<_> =
+                existing.iter().filter(|slice| slice.str_at(&["addressType"]) == family).cloned().collect();
+            let frame = frame(endpoints, family);
+            reconcile::slices(&self.ctx.client, &frame, &own, desired(endpoints, family), false).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, existing: &[Arc<Object>]) -> Result<(), Status> {
+        for slice in existing {
+            let options = drydock_client::DeleteOptions::default();
+            match self.ctx.client.delete(&ENDPOINT_SLICES, slice.namespace(), slice.name(), options).await {
+                Err(status) if !status.is_not_found() => return Err(status),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_mirrored(endpoints: &Object) -> bool {
+    endpoints.label(SKIP_MIRROR) != Some("true") && endpoints.annotation(LEADER).is_none()
+}
+
+fn frame(endpoints: &Object, family: &str) -> Frame {
+    let mut labels = endpoints.labels().clone();
+    labels.remove(HEADLESS_LABEL);
+    labels.insert(SERVICE_NAME, endpoints.name());
+    labels.insert(MANAGED_BY_SLICE, MANAGED_BY);
+    let annotations: Map = endpoints
+        .annotations()
+        .iter()
+        .filter(|(key, _)| !matches!(key.as_str(), LAST_APPLIED | TRIGGER_TIME))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    Frame {
+        namespace: endpoints.namespace().to_owned(),
+        generate_name: format!("{}-", endpoints.name()),
+        address_type: family.to_owned(),
+        labels,
+        annotations,
+        owner: controller_ref(endpoints),
+    }
+}
+
+fn desired(endpoints: &Object, family: &str) -> Desired {
+    let mut desired = Desired::default();
+    for subset in endpoints.array_at(&["subsets"]) {
+        let ports: Vec<Value> = subset.array_at(&["ports"]).iter().map(mirrored_port).collect();
+        for (list, ready) in [("addresses", true), ("notReadyAddresses", false)] {
+            for address in subset.array_at(&[list]) {
+                if address.str_at(&["ip"]).contains(':') == (family == "IPv6") {
+                    desired.add(ports.clone(), mirrored_endpoint(address, ready));
+                }
+            }
+        }
+    }
+    desired
+}
+
+fn mirrored_port(port: &Value) -> Value {
+    let mut out = port.clone();
+    out.set(&["name"], port.str_at(&["name"]));
+    out.set(&["protocol"], service::protocol(port));
+    out
+}
+
+fn mirrored_endpoint(address: &Value, ready: bool) -> Value {
+    let mut endpoint = value!({"addresses": [address.str_at(&["ip"])], "conditions": {"ready": ready}});
+    for field in ["hostname", "nodeName", "targetRef"] {
+        if let Some(value) = address.get(field) {
+            endpoint.set(&[field], value.clone());
+        }
+    }
+    endpoint
+}

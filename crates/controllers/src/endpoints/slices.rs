@@ -1,0 +1,184 @@
+//! Endpoint slices of services with a selector.
+
+use std::sync::Arc;
+
+use drydock_client::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
+use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
+
+use super::reconcile::{self, Desired, Frame};
+use super::{HEADLESS_LABEL, MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
+use crate::Context;
+use crate::util::owner::controller_ref;
+use crate::util::pod_control::is_namespace_terminating;
+use crate::util::{pod, split_key};
+
+const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
+pub(super) const BY_SERVICE: &str = "slice-service";
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+struct Slices {
+    ctx: Context,
+    services: Arc<Informer>,
+    pods: Arc<Informer>,
+    nodes: Arc<Informer>,
+    slices: Arc<Informer>,
+}
+
+pub(crate) fn start(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let this = Arc::new(Slices {
+        services: ctx.informers.informer(&SERVICES),
+        pods: ctx.informers.informer(&PODS),
+        nodes: ctx.informers.informer(&NODES),
+        slices: ctx.informers.informer(&ENDPOINT_SLICES),
+        ctx,
+    });
+    service::watch_services_and_pods(&this.services, &this.pods, &queue);
+    index_by_service(&this.slices);
+    let to = queue.clone();
+    this.slices.on_change(move |change| {
+        let slice = change.object();
+        let ours = slice.label(MANAGED_BY_SLICE) == Some(MANAGED_BY);
+        if ours && !matches!(change, Change::Added(_)) {
+            to.add(format!("{}/{}", slice.namespace(), slice.label(SERVICE_NAME).unwrap_or("")));
+        }
+    });
+    let needs = [this.services.clone(), this.pods.clone(), this.nodes.clone(), this.slices.clone()];
+    let tasks = this.ctx.tasks.clone();
+    Controller::new("endpointslice", queue).workers(5).needs(needs).start(&tasks, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await }
+    });
+}
+
+/// Finds slices by who manages them and for which service.
+pub(super) fn index_by_service(slices: &Informer) {
+    slices.add_index(BY_SERVICE, |slice| {
+        let label = |key| slice.label(key).unwrap_or("");
+        vec![index_value(label(MANAGED_BY_SLICE), slice.namespace(), label(SERVICE_NAME)).into()]
+    });
+}
+
+pub(super) fn index_value(manager: &str, namespace: &str, service: &str) -> String {
+    format!("{manager}/{namespace}/{service}")
+}
+
+impl Slices {
+    async fn sync(&self, key: &Key) -> Result<(), Status> {
+        let (namespace, name) = split_key(key);
+        // Slices of a service that is gone are garbage-collected through their owner.
+        let Some(service) = self.services.get(namespace, name) else { return Ok(()) };
+        let Some(selector) = service::selector(&service) else { return Ok(()) };
+        if service.is_deleting() {
+            return Ok(());
+        }
+        let mut pods = self.pods.list_in(namespace);
+        pods.retain(|pod| selector.matches(pod.labels()) && service::has_endpoint(pod, true));
+        let existing = self.slices.by_index(BY_SERVICE, &index_value(MANAGED_BY, namespace, name));
+        match self.reconcile(&service, &pods, &existing).await {
+            Ok(()) => Ok(()),
+            Err(status) if is_namespace_terminating(&status) => Ok(()),
+            Err(status) if status.is_conflict() => Err(status),
+            Err(status) => {
+                let message = format!("Error updating Endpoint Slices for Service {key}: {status}");
+                self.ctx.events.warning(&service, "FailedToUpdateEndpointSlices", message);
+                Err(status)
+            }
+        }
+    }
+
+    async fn reconcile(
+        &self,
+        service: &Object,
+        pods: &[Arc<Object>],
+        existing: &[Arc<Object>],
+    ) -> Result<(), Status> {
+        let mut missing_node = None;
+        for family in service::families(service) {
+            let mut desired = Desired::default();
+            for pod in pods {
+                let Some(ip) = service::address(pod, family) else { continue };
+                let node = self.nodes.get_key(pod::node_name(pod));
+                if node.is_none() {
+                    missing_node.get_or_insert_with(|| pod.clone());
+                    continue;
+                }
+                desired.add(ports(service, pod), endpoint(service, pod, ip, node.as_deref()));
+            }
+            let own: Vec<_> =
+                existing.iter().filter(|slice| slice.str_at(&["addressType"]) == family).cloned().collect();
+            let frame = frame(service, pods, family);
+            reconcile::slices(&self.ctx.client, &frame, &own, desired, true).await?;
+        }
+        // The rest is written first; then the error brings the service back.
+        missing_node.map_or(Ok(()), |pod| Err(node_not_found(service, &pod)))
+    }
+}
+
+fn node_not_found(service: &Object, pod: &Object) -> Status {
+    let mut status = Status::internal("node not found");
+    status.message = format!(
+        "skipping Pod {} for Service {}: Node {} Not Found",
+        pod.name(),
+        service.key(),
+        pod::node_name(pod)
+    );
+    status
+}
+
+fn frame(service: &Object, pods: &[Arc<Object>], family: &str) -> Frame {
+    let mut labels = service::own_labels(service);
+    labels.insert(MANAGED_BY_SLICE, MANAGED_BY);
+    labels.insert(SERVICE_NAME, service.name());
+    if service::is_headless(service) {
+        labels.insert(HEADLESS_LABEL, "");
+    }
+    let mut annotations = Map::new();
+    if let Some(time) = service::trigger_time(service, pods) {
+        annotations.insert(TRIGGER_TIME, time);
+    }
+    Frame {
+        namespace: service.namespace().to_owned(),
+        generate_name: format!("{}-", service.name()),
+        address_type: family.to_owned(),
+        labels,
+        annotations,
+        owner: controller_ref(service),
+    }
+}
+
+fn ports(service: &Object, pod: &Object) -> Vec<Value> {
+    let declared = service.array_at(&["spec", "ports"]).iter();
+    let ports = declared.filter_map(|port| {
+        let number = service::target_port(pod, port)?;
+        let mut out = value!({
+            "name": port.str_at(&["name"]), "port": number, "protocol": service::protocol(port),
+        });
+        if !port.str_at(&["appProtocol"]).is_empty() {
+            out.set(&["appProtocol"], port.str_at(&["appProtocol"]));
+        }
+        Some(out)
+    });
+    ports.collect()
+}
+
+fn endpoint(service: &Object, pod: &Object, ip: &str, node: Option<&Object>) -> Value {
+    let (serving, terminating) = (pod::is_ready(pod), pod.is_deleting());
+    let ready = service::publishes_not_ready(service) || (serving && !terminating);
+    let mut endpoint = value!({
+        "addresses": [ip],
+        "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
+    });
+    endpoint.set(&["targetRef"], service::target_ref(pod));
+    if let Some(hostname) = service::hostname(pod, service) {
+        endpoint.set(&["hostname"], hostname);
+    }
+    if !pod::node_name(pod).is_empty() {
+        endpoint.set(&["nodeName"], pod::node_name(pod));
+    }
+    if let Some(zone) = node.and_then(|node| node.label(ZONE)) {
+        endpoint.set(&["zone"], zone);
+    }
+    endpoint
+}

@@ -1,0 +1,103 @@
+//! Creating and deleting pods for an owner, with the events that upstream's `RealPodControl` records.
+
+use std::sync::Arc;
+
+use drydock_client::{Client, DeleteOptions, EventRecorder, resources::PODS};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+
+use super::owner::controller_ref;
+
+#[derive(Clone, Debug)]
+pub(crate) struct PodControl {
+    pub(crate) client: Client,
+    pub(crate) events: EventRecorder,
+}
+
+impl PodControl {
+    /// Creates a pod from the owner's `template`, controlled by `owner`.
+    pub(crate) async fn create(&self, owner: &Object, pod: Value) -> Result<Arc<Object>, Status> {
+        match self.client.create(&PODS, pod).await {
+            Ok(pod) => {
+                self.events.normal(owner, "SuccessfulCreate", format!("Created pod: {}", pod.name()));
+                Ok(pod)
+            }
+            Err(status) => {
+                if !is_namespace_terminating(&status) {
+                    self.events.warning(owner, "FailedCreate", format!("Error creating: {status}"));
+                }
+                Err(status)
+            }
+        }
+    }
+
+    /// Deletes the pod; one that is gone already is no error.
+    pub(crate) async fn delete(&self, owner: &Object, pod: &Object) -> Result<(), Status> {
+        match self.client.delete(&PODS, pod.namespace(), pod.name(), DeleteOptions::default()).await {
+            Ok(()) => {
+                self.events.normal(owner, "SuccessfulDelete", format!("Deleted pod: {}", pod.name()));
+                Ok(())
+            }
+            Err(status) if status.is_not_found() => Err(status),
+            Err(status) => {
+                self.events.warning(owner, "FailedDelete", format!("Error deleting: {status}"));
+                Err(status)
+            }
+        }
+    }
+}
+
+/// A pod from `template`, with a name to be generated after its owner's.
+pub(crate) fn pod_from_template(template: &Value, owner: &Value) -> Value {
+    let mut pod = value!({"apiVersion": "v1", "kind": "Pod", "metadata": {}});
+    for field in ["labels", "annotations", "finalizers"] {
+        if let Some(value) = template.at(&["metadata", field]) {
+            pod.set(&["metadata", field], value.clone());
+        }
+    }
+    pod.set(&["metadata", "namespace"], owner.namespace());
+    pod.set(&["metadata", "generateName"], generate_name(owner.name()));
+    pod.set(&["metadata", "ownerReferences"], vec![controller_ref(owner)]);
+    pod.set(&["spec"], template.get("spec").cloned().unwrap_or_else(Value::object));
+    pod
+}
+
+/// The prefix of pods' names; the dash is left out when the name would become too long for a pod.
+fn generate_name(owner: &str) -> String {
+    if owner.len() < 253 { format!("{owner}-") } else { owner.to_owned() }
+}
+
+/// Refused because the namespace goes away: no reason to complain or try again.
+pub(crate) fn is_namespace_terminating(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// Runs `count` calls in batches of 1, 2, 4, …, and stops after a batch in which one failed, so that a quota or a
+/// broken webhook is not asked a thousand times. Answers how many succeeded and the first error.
+pub(crate) async fn slow_start<F, Fut>(count: usize, call: F) -> (usize, Option<Status>)
+where
+    F: Fn(usize) -> Fut,
+    Fut: Future<Output = Result<(), Status>>,
+{
+    let (mut done, mut batch) = (0, 1);
+    let mut started = 0;
+    while started < count {
+        let size = batch.min(count - started);
+        let outcomes = futures::future::join_all((started..started + size).map(&call)).await;
+        started += size;
+        batch *= 2;
+        let mut first_error = None;
+        for outcome in outcomes {
+            match outcome {
+                Ok(()) => done += 1,
+                Err(status) => {
+                    first_error.get_or_insert(status);
+                }
+            }
+        }
+        if first_error.is_some() {
+            return (done, first_error);
+        }
+    }
+    (done, None)
+}

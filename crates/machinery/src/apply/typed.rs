@@ -1,0 +1,176 @@
+//! The schema form as structured-merge-diff sees it: scalars, lists and maps, each atomic or not.
+
+use super::path::PathElement;
+use crate::schema::{Field, ListType, Presence, Shape, StringFormat, TypeRef};
+use crate::value::{Key, Map, Value};
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ty<'a> {
+    Schema(TypeRef<'a>),
+    /// A custom resource's preserved fields: maps are granular, everything else is a leaf.
+    Deduced,
+    /// A built-in's free-form field: a leaf, whatever it is.
+    Atomic,
+}
+
+/// What a type is for one value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Atom<'a> {
+    Scalar(Scalar),
+    /// Owned as a whole.
+    AtomicList(Ty<'a>),
+    Set(Ty<'a>),
+    ListMap(Ty<'a>, &'a [Key]),
+    Map {
+        ty: Ty<'a>,
+        atomic: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scalar {
+    Numeric,
+    String,
+    Boolean,
+    Untyped,
+}
+
+impl<'a> Ty<'a> {
+    pub(super) fn new(ty: TypeRef<'a>) -> Self {
+        match ty.shape() {
+            // Only custom resources' types carry the schema that they were made from.
+            Shape::Any if ty.ty().source.is_some() => Self::Deduced,
+            Shape::Any => Self::Atomic,
+            _ => Self::Schema(ty),
+        }
+    }
+
+    /// What this type is for `value`, where it depends on that; absent and null values count as maps.
+    pub(super) fn atom(self, value: Option<&Value>) -> Atom<'a> {
+        let ty = match self {
+            Self::Schema(ty) => ty,
+            Self::Deduced | Self::Atomic => {
+                return match value {
+                    Some(Value::Array(_)) => Atom::AtomicList(Self::Atomic),
+                    Some(Value::Object(_) | Value::Null) | None => {
+                        Atom::Map { ty: self, atomic: matches!(self, Self::Atomic) }
+                    }
+                    Some(_) => Atom::Scalar(Scalar::Untyped),
+                };
+            }
+        };
+        match ty.shape() {
+            Shape::Bool => Atom::Scalar(Scalar::Boolean),
+            Shape::Integer { .. } | Shape::Number => Atom::Scalar(Scalar::Numeric),
+            Shape::String(StringFormat::Plain | StringFormat::Bytes | StringFormat::Duration) => {
+                Atom::Scalar(Scalar::String)
+            }
+            Shape::String(StringFormat::Time | StringFormat::MicroTime)
+            | Shape::IntOrString
+            | Shape::Quantity
+            | Shape::Any => Atom::Scalar(Scalar::Untyped),
+            Shape::List { item, list_type } => {
+                let item = Self::new(ty.with(*item));
+                match list_type {
+                    ListType::Atomic => Atom::AtomicList(item),
+                    ListType::Set => Atom::Set(item),
+                    ListType::Map { keys } => Atom::ListMap(item, keys),
+                }
+            }
+            Shape::Map { atomic, .. } => Atom::Map { ty: self, atomic: *atomic },
+            Shape::Struct(fields) => Atom::Map { ty: self, atomic: fields.atomic },
+        }
+    }
+
+    /// The declared field `name`.
+    pub(super) fn declared(self, name: &str) -> Option<&'a Field> {
+        if let Self::Schema(ty) = self { ty.field(name) } else { None }
+    }
+
+    /// The type of what is under the key `name`; None when the schema has no place for it.
+    pub(super) fn child(self, name: &str) -> Option<Self> {
+        match self {
+            Self::Deduced | Self::Atomic => Some(self),
+            Self::Schema(ty) => match ty.shape() {
+                Shape::Struct(fields) => match fields.field(name) {
+                    Some(field) => Some(Self::new(ty.with(field.ty))),
+                    None if fields.preserve_unknown || fields.fields.is_empty() => Some(Self::Deduced),
+                    None => None,
+                },
+                Shape::Map { value, .. } => Some(Self::new(ty.with(*value))),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The path element of a list's element.
+pub(super) fn list_element(atom: Atom<'_>, element: &Value) -> Result<PathElement, String> {
+    match atom {
+        Atom::ListMap(item, keys) => keyed_element(item, keys, element),
+        Atom::Set(_) => match element {
+            Value::Object(_) => {
+                Err("associative list without keys has an element that's a map type".to_owned())
+            }
+            Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
+            Value::Null => {
+                Err("associative list without keys has an element that's an explicit null".to_owned())
+            }
+            scalar => Ok(PathElement::Value(scalar.clone())),
+        },
+        _ => Err("invalid indexing of non-associative list".to_owned()),
+    }
+}
+
+fn keyed_element(item: Ty<'_>, keys: &[Key], element: &Value) -> Result<PathElement, String> {
+    let fields = match element {
+        Value::Object(fields) => fields,
+        Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
+        _ => return Err("associative list with keys may not have non-map elements".to_owned()),
+    };
+    let mut found = Map::new();
+    for key in keys {
+        if let Some(value) = fields.get(key).cloned().or_else(|| default_of(item, key)) {
+            found.insert(key.clone(), value);
+        }
+    }
+    if found.is_empty() {
+        let keys: Vec<String> = keys.iter().map(|key| format!("{:?}", key.as_str())).collect();
+        return Err(format!(
+            "associative list with keys has an element that omits all key fields [{}] (and doesn't have default \
+             values for any key fields)",
+            keys.join(" ")
+        ));
+    }
+    Ok(PathElement::Key(found))
+}
+
+/// A key field's default. Fields that Go always writes default to their zero value, as upstream's OpenAPI says.
+fn default_of(item: Ty<'_>, key: &str) -> Option<Value> {
+    let Ty::Schema(ty) = item else { return None };
+    let field = ty.field(key)?;
+    if let Some(default) = &field.default {
+        return Some(default.clone());
+    }
+    if field.presence != Presence::Always {
+        return None;
+    }
+    match ty.with(field.ty).shape() {
+        Shape::String(_) => Some(Value::from("")),
+        Shape::Integer { .. } | Shape::Number => Some(Value::Int(0)),
+        Shape::Bool => Some(Value::Bool(false)),
+        _ => None,
+    }
+}
+
+/// The value as a list; null and everything else have no elements.
+pub(super) fn elements(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).unwrap_or(&[])
+}
+
+/// The value as a map; null and everything else have no fields.
+pub(super) fn fields(value: Option<&Value>) -> &Map {
+    static NULL: Value = Value::Null;
+    value.unwrap_or(&NULL).object_at(&[])
+}

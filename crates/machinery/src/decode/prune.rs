@@ -1,0 +1,74 @@
+//! Dropping what a custom resource's structural schema does not know.
+
+use crate::schema::{Shape, TypeRef};
+use crate::value::{Map, Value};
+
+/// Drops unknown fields of `value`; answers their paths, sorted, such as `spec.list[0].foo`. Values of another type
+/// than the schema's are left for validation to refuse.
+pub fn prune(value: &mut Value, schema: TypeRef<'_>) -> Vec<String> {
+    let mut paths = Vec::new();
+    prune_at(value, schema, &mut String::new(), &mut paths);
+    paths.sort();
+    paths
+}
+
+fn prune_at(value: &mut Value, schema: TypeRef<'_>, path: &mut String, paths: &mut Vec<String>) {
+    let here = path.len();
+    match (value, schema.shape()) {
+        (Value::Object(map), Shape::Struct(fields)) => {
+            let known = |name: &str| {
+                fields.field(name).is_some()
+                    || (fields.embedded_resource && matches!(name, "apiVersion" | "kind" | "metadata"))
+            };
+            if !fields.preserve_unknown && !map.keys().all(|name| known(name)) {
+                map.retain(|name, _| {
+                    let keep = known(name);
+                    if !keep {
+                        paths.push(joined(path, name));
+                    }
+                    keep
+                });
+            }
+            each(map, |name| fields.field(name).map(|field| schema.with(field.ty)), path, paths);
+        }
+        (Value::Object(map), Shape::Map { value, .. }) => {
+            each(map, |_| Some(schema.with(*value)), path, paths);
+        }
+        (Value::Array(items), Shape::List { item, .. }) => {
+            let item = schema.with(*item);
+            if is_leaf(item) {
+                return;
+            }
+            for (i, value) in items.make_mut().iter_mut().enumerate() {
+                path.push_str(&format!("[{i}]"));
+                prune_at(value, item, path, paths);
+                path.truncate(here);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn each<'s>(
+    map: &mut Map,
+    ty: impl Fn(&str) -> Option<TypeRef<'s>>,
+    path: &mut String,
+    paths: &mut Vec<String>,
+) {
+    let here = path.len();
+    for (name, value) in map.iter_mut() {
+        let Some(ty) = ty(name).filter(|ty| !is_leaf(*ty)) else { continue };
+        *path = joined(path, name);
+        prune_at(value, ty, path, paths);
+        path.truncate(here);
+    }
+}
+
+/// Whether nothing below can be pruned.
+fn is_leaf(ty: TypeRef<'_>) -> bool {
+    !matches!(ty.shape(), Shape::Struct(_) | Shape::Map { .. } | Shape::List { .. })
+}
+
+fn joined(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}

@@ -1,0 +1,79 @@
+//! Documents without a schema.
+
+use ecow::EcoVec;
+
+use super::reader::{JsonReader, Reader, Token};
+use super::{DecodeError, Decoded, FieldValidation, add_strict, finish, go_quote};
+use crate::value::{Map, Value};
+
+pub(super) fn decode(text: &str, validation: FieldValidation) -> Result<Decoded, DecodeError> {
+    let mut reader = JsonReader::new(text);
+    if validation == FieldValidation::Ignore {
+        return Ok(Decoded { value: read(&mut reader), warnings: Vec::new() });
+    }
+    let mut errors = Vec::new();
+    let value = read_strict(&mut reader, &mut String::new(), &mut errors);
+    finish(value, errors, validation)
+}
+
+/// The next value. The last of duplicate fields wins.
+pub(super) fn read<'a>(reader: &mut impl Reader<'a>) -> Value {
+    match reader.token() {
+        Token::Null => Value::Null,
+        Token::Bool(b) => Value::Bool(b),
+        Token::Number(number) => number.value(),
+        Token::String(text) => Value::String(text.into_eco()),
+        Token::Array => {
+            let mut items = EcoVec::new();
+            while reader.element() {
+                items.push(read(reader));
+            }
+            Value::Array(items)
+        }
+        Token::Object => {
+            let mut map = Map::new();
+            while let Some(key) = reader.key() {
+                let value = read(reader);
+                map.insert(key.into_key(), value);
+            }
+            Value::Object(map)
+        }
+    }
+}
+
+/// As [`read`], and notes duplicate fields. `path` is where the value is.
+fn read_strict<'a>(reader: &mut impl Reader<'a>, path: &mut String, errors: &mut Vec<String>) -> Value {
+    let here = path.len();
+    match reader.token() {
+        Token::Null => Value::Null,
+        Token::Bool(b) => Value::Bool(b),
+        Token::Number(number) => number.value(),
+        Token::String(text) => Value::String(text.into_eco()),
+        Token::Array => {
+            let mut items = EcoVec::new();
+            while reader.element() {
+                path.push_str(&format!("[{}]", items.len()));
+                items.push(read_strict(reader, path, errors));
+                path.truncate(here);
+            }
+            Value::Array(items)
+        }
+        Token::Object => {
+            let mut map = Map::new();
+            while let Some(key) = reader.key() {
+                let key = key.into_key();
+                if here > 0 {
+                    path.push('.');
+                }
+                path.push_str(&key);
+                if map.contains_key(&key) {
+                    add_strict(errors, format!("duplicate field {}", go_quote(path)));
+                }
+                let value = read_strict(reader, path, errors);
+                path.truncate(here);
+                map.insert(key, value);
+            }
+            Value::Object(map)
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What can be done at a path, independent of OpenAPI's version.
+
+use crate::names::GroupVersionKind;
+
+/// A resource or custom resource, as far as its operations are concerned.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub group: String,
+    pub version: String,
+    pub plural: String,
+    pub kind: String,
+    pub namespaced: bool,
+    /// OpenAPI names of the kind's and its list's schemas.
+    pub definition: String,
+    pub list_definition: String,
+    pub verbs: Vec<&'static str>,
+    pub subresources: Vec<DescribedSubresource>,
+    /// Custom resources differ in small ways.
+    pub custom: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct DescribedSubresource {
+    pub name: String,
+    pub kind: GroupVersionKind,
+    pub definition: String,
+    pub verbs: Vec<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) id: String,
+    /// `x-kubernetes-action`; "" for none.
+    pub(super) action: &'static str,
+    pub(super) kind: Option<GroupVersionKind>,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) body: Body,
+    pub(super) answers: Vec<Answer>,
+    pub(super) media: Media,
+    pub(super) custom: bool,
+}
+
+/// A path, and its operations. What all of them take is the path's.
+#[derive(Clone, Debug)]
+pub(super) struct PathItem {
+    pub(super) path: String,
+    /// `apps_v1`
+    pub(super) tag: String,
+    pub(super) operations: Vec<Operation>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    None,
+    /// An object of this definition.
+    Object(String),
+    DeleteOptions,
+    Patch,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) code: &'static str,
+    /// Definition; "" for a plain string.
+    pub(super) definition: String,
+}
+
+/// In what forms answers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    /// JSON, YAML, protobuf.
+    Standard,
+    /// And as watch streams.
+    Streams,
+    /// And as plain text.
+    Log,
+    /// Whatever is behind it.
+    Proxied,
+    Json,
+    Jwks,
+}
+
+impl Media {
+    pub(super) fn types(self, custom: bool) -> &'static [&'static str] {
+        match (self, custom) {
+            (Self::Standard | Self::Streams, true) => &["application/json", "application/yaml"],
+            (Self::Standard, false) => {
+                &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
+            }
+            (Self::Streams, false) => &[
+                "application/json",
+                "application/yaml",
+                "application/vnd.kubernetes.protobuf",
+                "application/json;stream=watch",
+                "application/vnd.kubernetes.protobuf;stream=watch",
+            ],
+            (Self::Log, _) => {
+                &["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"]
+            }
+            (Self::Proxied, _) => &["*/*"],
+            (Self::Json, _) => &["application/json"],
+            (Self::Jwks, _) => &["application/jwk-set+json"],
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    /// In the path, else in the query.
+    pub(super) in_path: bool,
+    /// `string`, `integer`, `boolean`.
+    pub(super) ty: &'static str,
+}
+
+const fn query(name: &'static str, ty: &'static str) -> Parameter {
+    Parameter { name, in_path: false, ty }
+}
+
+pub(super) const NAME: Parameter = Parameter { name: "name", in_path: true, ty: "string" };
+pub(super) const NAMESPACE: Parameter = Parameter { name: "namespace", in_path: true, ty: "string" };
+pub(super) const REST_OF_PATH: Parameter = Parameter { name: "path", in_path: true, ty: "string" };
+pub(super) const PRETTY: Parameter = query("pretty", "string");
+pub(super) const RESOURCE_VERSION: Parameter = query("resourceVersion", "string");
+pub(super) const FORCE: Parameter = query("force", "boolean");
+
+pub(super) const WRITE: [Parameter; 3] =
+    [query("dryRun", "string"), query("fieldManager", "string"), query("fieldValidation", "string")];
+
+pub(super) const LIST: [Parameter; 11] = [
+    query("allowWatchBookmarks", "boolean"),
+    query("continue", "string"),
+    query("fieldSelector", "string"),
+    query("labelSelector", "string"),
+    query("limit", "integer"),
+    query("resourceVersion", "string"),
+    query("resourceVersionMatch", "string"),
+    query("sendInitialEvents", "boolean"),
+    query("shardSelector", "string"),
+    query("timeoutSeconds", "integer"),
+    query("watch", "boolean"),
+];
+
+pub(super) const DELETE: [Parameter; 5] = [
+    query("dryRun", "string"),
+    query("gracePeriodSeconds", "integer"),
+    query("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"),
+    query("orphanDependents", "boolean"),
+    query("propagationPolicy", "string"),
+];
+
+/// What `connect` operations and logs take.
+pub(super) fn options(subresource: &str) -> Vec<Parameter> {
+    const STREAMS: [Parameter; 5] = [
+        query("container", "string"),
+        query("stderr", "boolean"),
+        query("stdin", "boolean"),
+        query("stdout", "boolean"),
+        query("tty", "boolean"),
+    ];
+    match subresource {
+        "attach" => STREAMS.to_vec(),
+        "exec" => [&STREAMS[..], &[query("command", "string")]].concat(),
+        "portforward" => vec![query("ports", "integer")],
+        "proxy" => vec![query("path", "string")],
+        "log" => vec![
+            query("container", "string"),
+            query("follow", "boolean"),
+            query("insecureSkipTLSVerifyBackend", "boolean"),
+            query("limitBytes", "integer"),
+            PRETTY,
+            query("previous", "boolean"),
+            query("sinceSeconds", "integer"),
+            query("stream", "string"),
+            query("tailLines", "integer"),
+            query("timestamps", "boolean"),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+impl PathItem {
+    /// The parameters that all operations have, and for each operation the others; sorted.
+    pub(super) fn parameters(&self) -> (Vec<Parameter>, Vec<Vec<Parameter>>) {
+        let sorted = |mut parameters: Vec<Parameter>| {
+            parameters.sort_by_key(|parameter| (parameter.name, !parameter.in_path));
+            parameters
+        };
+        let Some(first) = self.operations.first() else { return Default::default() };
+        let is_common = |parameter: &Parameter| {
+            self.operations.iter().all(|operation| operation.parameters.contains(parameter))
+        };
+        let common = first.parameters.iter().copied().filter(is_common).collect();
+        let own = |operation: &Operation| {
+            sorted(operation.parameters.iter().copied().filter(|parameter| !is_common(parameter)).collect())
+        };
+        (sorted(common), self.operations.iter().map(own).collect())
+    }
+}

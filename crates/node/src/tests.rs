@@ -1,0 +1,165 @@
+//! Kubelets against the fake server, on a clock that is moved by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_client::dialer::{LogOptions, NodeDialer};
+use drydock_client::resources::{EVENTS, LEASES, NODES, PODS};
+use drydock_client::testing::FakeServer;
+use drydock_client::{DeleteOptions, SharedInformers};
+use drydock_machinery::{Object, ObjectMeta, Value, value};
+use drydock_runtime::{Clock, Tasks};
+use futures::StreamExt;
+
+use crate::{NodeAgents, NodeAgentsConfig, NodeSpec};
+
+struct Played {
+    server: FakeServer,
+    agents: Arc<NodeAgents>,
+    tasks: Tasks,
+}
+
+/// A hundred times as fast as real time.
+fn played() -> Played {
+    let clock = Clock::scaled(100.0);
+    let server = FakeServer::new(clock.clone());
+    let tasks = Tasks::new("t", clock);
+    let client = server.client();
+    let agents = NodeAgents::start(NodeAgentsConfig {
+        client_for: Arc::new(move |_| client.clone()),
+        events: server.client(),
+        informers: SharedInformers::new(server.client(), tasks.clone()),
+        tasks: tasks.clone(),
+    });
+    Played { server, agents, tasks }
+}
+
+fn spec() -> NodeSpec {
+    NodeSpec {
+        name: "a".to_owned(),
+        capacity: value!({"cpu": "4", "memory": "8Gi", "pods": "110"}).as_object().unwrap().clone(),
+        addresses: vec![("InternalIP".to_owned(), "10.0.0.9".to_owned())],
+        pod_cidr: Some("10.1.0.0/24".to_owned()),
+        ..NodeSpec::default()
+    }
+}
+
+fn pod(name: &str, extra: Value) -> Value {
+    let mut pod = value!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "d"},
+        "spec": {"nodeName": "a", "restartPolicy": "Always", "containers": [{"name": "c", "image": "nginx:1"}]},
+    });
+    if let Some(fields) = extra.as_object() {
+        for (key, value) in fields.iter() {
+            pod.set(&["spec", key], value.clone());
+        }
+    }
+    pod
+}
+
+fn find(server: &FakeServer, name: &str) -> Option<Arc<Object>> {
+    server.all(&PODS).into_iter().find(|pod| pod.name() == name)
+}
+
+fn is(server: &FakeServer, name: &str, kind: &str) -> bool {
+    find(server, name).is_some_and(|pod| {
+        let conditions = pod.array_at(&["status", "conditions"]).iter();
+        conditions.into_iter().any(|c| c.str_at(&["type"]) == kind && c.str_at(&["status"]) == "True")
+    })
+}
+
+fn phase(server: &FakeServer, name: &str) -> String {
+    find(server, name).map(|pod| pod.str_at(&["status", "phase"]).to_owned()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_node_registers_becomes_ready_and_keeps_its_lease() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    let ready = |s: &FakeServer| {
+        s.all(&NODES).iter().any(|node| {
+            let conditions = node.array_at(&["status", "conditions"]).iter();
+            conditions.into_iter().any(|c| c.str_at(&["type"]) == "Ready" && c.str_at(&["status"]) == "True")
+        })
+    };
+    server.until(ready).await;
+    let renewed = |s: &FakeServer| s.all(&LEASES).first().map(|lease| lease.revision());
+    server.until(|s| renewed(s).is_some()).await;
+    let first = renewed(&server);
+    server.until(|s| renewed(s) != first).await;
+    agents.suspend("a");
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_runs_logs_and_stops() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    let client = server.client();
+    client.create(&PODS, pod("p", value!({}))).await.unwrap();
+    server.until(|s| is(s, "p", "Ready")).await;
+    let running = find(&server, "p").unwrap();
+    assert_eq!(running.str_at(&["status", "podIP"]), "10.1.0.2");
+    assert_eq!(running.str_at(&["status", "hostIP"]), "10.0.0.9");
+    let options = LogOptions { tail_lines: Some(1), ..LogOptions::default() };
+    let mut log = agents.logs(&running, options).await.unwrap();
+    let text = log.next().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&text).ends_with('\n'), "{text:?}");
+    client.delete(&PODS, "d", "p", DeleteOptions::default()).await.unwrap();
+    server.until(|s| find(s, "p").is_none()).await;
+    let reasons: Vec<String> =
+        server.all(&EVENTS).iter().map(|event| event.str_at(&["reason"]).to_owned()).collect();
+    for reason in ["Pulling", "Pulled", "Created", "Started", "Killing"] {
+        assert!(reasons.iter().any(|have| have == reason), "{reason} in {reasons:?}");
+    }
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn init_containers_come_first_and_a_finite_pod_succeeds() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    let extra = value!({
+        "restartPolicy": "Never",
+        "initContainers": [{"name": "i", "image": "busybox:1"}],
+        "containers": [{"name": "c", "image": "busybox:1", "command": ["sh", "-c", "echo hi; sleep 2"]}],
+    });
+    server.client().create(&PODS, pod("p", extra)).await.unwrap();
+    server.until(|s| phase(s, "p") == "Succeeded").await;
+    let done = find(&server, "p").unwrap();
+    let init = &done.array_at(&["status", "initContainerStatuses"])[0];
+    assert_eq!(init.i64_at(&["state", "terminated", "exitCode"]), Some(0));
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_container_that_keeps_failing_backs_off() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    let extra = value!({"containers": [{"name": "c", "image": "busybox:1", "command": ["false"]}]});
+    server.client().create(&PODS, pod("p", extra)).await.unwrap();
+    let waits = |s: &FakeServer| {
+        find(s, "p").is_some_and(|pod| {
+            let status = pod.array_at(&["status", "containerStatuses"]).first().cloned().unwrap_or_default();
+            status.str_at(&["state", "waiting", "reason"]) == "CrashLoopBackOff"
+                && status.i64_at(&["restartCount"]).unwrap_or(0) >= 2
+        })
+    };
+    server.until(waits).await;
+    assert_eq!(phase(&server, "p"), "Running");
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_stopped_node_leaves_its_pods_alone_until_it_is_back() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    server.until(|s| !s.all(&LEASES).is_empty()).await;
+    agents.suspend("a");
+    server.client().create(&PODS, pod("p", value!({}))).await.unwrap();
+    tasks.clock().sleep(Duration::from_secs(20)).await;
+    assert_eq!(phase(&server, "p"), "");
+    agents.resume("a");
+    server.until(|s| is(s, "p", "Ready")).await;
+    tasks.close().await;
+}

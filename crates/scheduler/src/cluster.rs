@@ -1,0 +1,172 @@
+//! What the decision sees of the cluster.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use drydock_machinery::{Key, Map, Object, ObjectMeta};
+
+use crate::node_info::NodeInfo;
+use crate::pod_info::PodInfo;
+
+/// Nodes and the pods on them, assumed ones included. Written by the scheduler's informers and by its own decisions.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// In the order in which nodes came; removal swaps the last one in.
+    nodes: Vec<NodeInfo>,
+    index: HashMap<Key, usize>,
+    /// Which node each pod counts on, by the pod's uid.
+    placed: HashMap<Key, Key>,
+    /// Pods that are on a node which is not known (yet), by node.
+    homeless: HashMap<Key, HashMap<Key, Arc<PodInfo>>>,
+    /// Labels of namespaces, for affinity terms that select by them.
+    namespaces: HashMap<Key, Arc<Object>>,
+    /// Pods that wait for their victims to go, by the node that was made free for them.
+    nominated: HashMap<Key, Vec<Arc<PodInfo>>>,
+    with_affinity: usize,
+    with_anti_affinity: usize,
+}
+
+impl Cluster {
+    /// A copy to try things out in. Only when pods' affinity or spreading may look beyond `node` are others copied.
+    pub(crate) fn trial(&self, node: &NodeInfo, pod: &PodInfo) -> Self {
+        if self.has_affinity() || pod.has_affinity() || !pod.spread.is_empty() {
+            return self.clone();
+        }
+        let name = Key::from(node.name());
+        let placed = node.pods.keys().map(|uid| (uid.clone(), name.clone())).collect();
+        Self { nodes: vec![node.clone()], index: HashMap::from([(name, 0)]), placed, ..Self::default() }
+    }
+
+    /// Keeps room on `node` for a pod that has made some there.
+    pub(crate) fn nominate(&mut self, node: &str, pod: Arc<PodInfo>) {
+        self.forget_nomination(pod.object.uid());
+        self.nominated.entry(node.into()).or_default().push(pod);
+    }
+
+    pub(crate) fn forget_nomination(&mut self, uid: &str) {
+        self.nominated.retain(|_, pods| {
+            pods.retain(|pod| pod.object.uid() != uid);
+            !pods.is_empty()
+        });
+    }
+
+    /// The node with those nominated pods counted that matter as much as `pod` or more; None when there are none.
+    pub(crate) fn with_nominated(&self, node: &NodeInfo, pod: &PodInfo) -> Option<NodeInfo> {
+        if self.nominated.is_empty() {
+            return None;
+        }
+        let uid = pod.object.uid();
+        let matters = |other: &&Arc<PodInfo>| other.priority >= pod.priority && other.object.uid() != uid;
+        let mut pods = self.nominated.get(node.name())?.iter().filter(matters).peekable();
+        pods.peek()?;
+        let mut node = node.clone();
+        for pod in pods {
+            node.add_pod(pod.clone());
+        }
+        Some(node)
+    }
+
+    pub fn nodes(&self) -> &[NodeInfo] {
+        &self.nodes
+    }
+
+    pub fn node(&self, name: &str) -> Option<&NodeInfo> {
+        self.index.get(name).map(|i| &self.nodes[*i])
+    }
+
+    pub fn namespace_labels(&self, namespace: &str) -> Option<&Map> {
+        self.namespaces.get(namespace).map(|namespace| namespace.labels())
+    }
+
+    /// Whether any pod has affinity terms, or required anti-affinity: mostly none has, and then nobody need look.
+    pub fn has_affinity(&self) -> bool {
+        self.with_affinity > 0
+    }
+
+    pub fn has_anti_affinity(&self) -> bool {
+        self.with_anti_affinity > 0
+    }
+
+    pub fn set_namespace(&mut self, namespace: &Arc<Object>) {
+        self.namespaces.insert(namespace.name().into(), namespace.clone());
+    }
+
+    pub fn remove_namespace(&mut self, name: &str) {
+        self.namespaces.remove(name);
+    }
+
+    pub fn set_node(&mut self, node: &Arc<Object>) {
+        let name = Key::from(node.name());
+        if let Some(i) = self.index.get(&name) {
+            self.nodes[*i].set_node(node.clone());
+            return;
+        }
+        self.index.insert(name.clone(), self.nodes.len());
+        self.nodes.push(NodeInfo::new(node.clone()));
+        for (_, pod) in self.homeless.remove(&name).unwrap_or_default() {
+            self.place(&name, pod);
+        }
+    }
+
+    /// The pods on it are kept until they are removed themselves.
+    pub fn remove_node(&mut self, name: &str) {
+        let Some(i) = self.index.remove(name) else { return };
+        let gone = self.nodes.swap_remove(i);
+        if let Some(moved) = self.nodes.get(i) {
+            self.index.insert(moved.name().into(), i);
+        }
+        self.with_affinity -= gone.with_affinity;
+        self.with_anti_affinity -= gone.with_anti_affinity;
+        if !gone.pods.is_empty() {
+            self.homeless.insert(name.into(), gone.pods);
+        }
+    }
+
+    /// Counts the pod on `node`, instead of wherever it was counted before.
+    pub fn add_pod(&mut self, node: &str, pod: Arc<PodInfo>) {
+        self.remove_pod(pod.object.uid());
+        self.placed.insert(pod.object.uid().into(), node.into());
+        self.place(node, pod);
+    }
+
+    fn place(&mut self, node: &str, pod: Arc<PodInfo>) {
+        match self.index.get(node) {
+            Some(i) => {
+                self.with_affinity += usize::from(pod.has_affinity());
+                self.with_anti_affinity += usize::from(!pod.required_anti_affinity.is_empty());
+                self.nodes[*i].add_pod(pod);
+            }
+            None => {
+                let uid = pod.object.uid().into();
+                self.homeless.entry(node.into()).or_default().insert(uid, pod);
+            }
+        }
+    }
+
+    /// True when it was counted somewhere.
+    pub fn remove_pod(&mut self, uid: &str) -> bool {
+        let Some(node) = self.placed.remove(uid) else { return false };
+        match self.index.get(&node) {
+            Some(i) => {
+                if let Some(pod) = self.nodes[*i].remove_pod(uid) {
+                    self.with_affinity -= usize::from(pod.has_affinity());
+                    self.with_anti_affinity -= usize::from(!pod.required_anti_affinity.is_empty());
+                }
+            }
+            None => {
+                if let Some(pods) = self.homeless.get_mut(&node) {
+                    pods.remove(uid);
+                    if pods.is_empty() {
+                        self.homeless.remove(&node);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// The node that the pod counts on.
+    pub fn node_of(&self, uid: &str) -> Option<&Key> {
+        self.placed.get(uid)
+    }
+}

@@ -1,0 +1,131 @@
+//! PodTopologySpread.
+
+use std::collections::HashMap;
+
+use drydock_machinery::{Key, ObjectMeta};
+
+use super::{Plugin, Rejection};
+use crate::cluster::Cluster;
+use crate::node_info::NodeInfo;
+use crate::pod_info::{PodInfo, SpreadConstraint};
+
+const REASON: &str = "node(s) didn't match pod topology spread constraints";
+const REASON_MISSING: &str = "node(s) didn't match pod topology spread constraints (missing required label)";
+
+/// For each hard constraint, how many matching pods each domain has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SpreadState {
+    hard: Vec<HashMap<Key, i64>>,
+    /// The least of each, 0 when there are fewer domains than `minDomains`.
+    minimum: Vec<i64>,
+}
+
+fn hard(pod: &PodInfo) -> impl Iterator<Item = &SpreadConstraint> {
+    pod.spread.iter().filter(|constraint| constraint.hard)
+}
+
+impl SpreadState {
+    pub(super) fn new(cluster: &Cluster, pod: &PodInfo) -> Self {
+        if hard(pod).next().is_none() {
+            return Self::default();
+        }
+        let mut counts: Vec<HashMap<Key, i64>> = hard(pod).map(|_| HashMap::new()).collect();
+        for node in cluster.nodes() {
+            if !hard(pod).all(|constraint| node.node.label(&constraint.topology_key).is_some()) {
+                continue;
+            }
+            for (constraint, counts) in hard(pod).zip(&mut counts) {
+                if eligible(constraint, pod, node) {
+                    let domain = node.node.label(&constraint.topology_key).unwrap_or("");
+                    *counts.entry(domain.into()).or_default() += matching(constraint, pod, node);
+                }
+            }
+        }
+        let minimum = hard(pod)
+            .zip(&counts)
+            .map(|(constraint, counts)| {
+                let enough = counts.len() as i64 >= constraint.min_domains;
+                if enough { counts.values().copied().min().unwrap_or(0) } else { 0 }
+            })
+            .collect();
+        Self { hard: counts, minimum }
+    }
+}
+
+/// Whether the node's pods count at all.
+fn eligible(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) -> bool {
+    let affinity = !constraint.honor_affinity || pod.required_node_affinity.matches(&node.node);
+    let hard_taints = |effect: &str| matches!(effect, "NoSchedule" | "NoExecute");
+    let taints = !constraint.honor_taints
+        || node.taints.iter().filter(|taint| hard_taints(&taint.effect)).all(|taint| pod.tolerates(taint));
+    affinity && taints
+}
+
+/// How many pods on the node count for the constraint.
+fn matching(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    let counts = |other: &&std::sync::Arc<PodInfo>| {
+        other.object.namespace() == pod.object.namespace()
+            && !other.object.is_deleting()
+            && constraint.selector.matches(other.object.labels())
+    };
+    node.pods.values().filter(counts).count() as i64
+}
+
+pub(super) fn filter(state: &SpreadState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    for (i, constraint) in hard(pod).enumerate() {
+        let Some(domain) = node.node.label(&constraint.topology_key) else {
+            return Err(Rejection::unresolvable(Plugin::PodTopologySpread, REASON_MISSING));
+        };
+        let own = i64::from(constraint.selector.matches(pod.object.labels()));
+        let count = state.hard[i].get(domain).copied().unwrap_or(0);
+        if count + own - state.minimum[i] > constraint.max_skew {
+            return Err(Rejection::new(Plugin::PodTopologySpread, REASON));
+        }
+    }
+    Ok(())
+}
+
+/// By the soft constraints; without any, by how many pods of the same controller are there already, which stands in
+/// for upstream's default constraints.
+pub(super) fn scores(
+    _: &SpreadState,
+    cluster: &Cluster,
+    pod: &PodInfo,
+    nodes: &[&NodeInfo],
+) -> Option<Vec<i64>> {
+    let soft: Vec<_> = pod.spread.iter().filter(|constraint| !constraint.hard).collect();
+    if soft.is_empty() {
+        let controller = pod.controller.as_ref().filter(|_| pod.spread.is_empty())?;
+        let count = |node: &&NodeInfo| i64::from(node.by_controller.get(controller).copied().unwrap_or(0));
+        return Some(reversed(nodes.iter().map(count).map(Some).collect()));
+    }
+    let has_keys = |node: &NodeInfo| soft.iter().all(|c| node.node.label(&c.topology_key).is_some());
+    let mut totals: Vec<Option<f64>> = nodes.iter().map(|node| has_keys(node).then_some(0.0)).collect();
+    for constraint in &soft {
+        let mut counts: HashMap<&str, i64> = HashMap::new();
+        for node in cluster.nodes().iter().filter(|node| has_keys(node) && eligible(constraint, pod, node)) {
+            let domain = node.node.label(&constraint.topology_key).unwrap_or("");
+            *counts.entry(domain).or_default() += matching(constraint, pod, node);
+        }
+        let weight = ((counts.len() + 2) as f64).ln();
+        for (node, total) in nodes.iter().zip(&mut totals) {
+            if let (Some(total), Some(domain)) = (total, node.node.label(&constraint.topology_key)) {
+                let count = counts.get(domain).copied().unwrap_or(0);
+                *total += count as f64 * weight + (constraint.max_skew - 1) as f64;
+            }
+        }
+    }
+    Some(reversed(totals.into_iter().map(|total| total.map(|total| total.round() as i64)).collect()))
+}
+
+/// Few pods make a high score; nodes without the labels get none.
+fn reversed(counts: Vec<Option<i64>>) -> Vec<i64> {
+    let known = || counts.iter().flatten().copied();
+    let (min, max) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
+    let score = |count: Option<i64>| match count {
+        None => 0,
+        Some(_) if max == 0 => 100,
+        Some(count) => 100 * (max + min - count) / max,
+    };
+    counts.iter().map(|count| score(*count)).collect()
+}

@@ -1,0 +1,92 @@
+//! The decision.
+
+use drydock_machinery::ObjectMeta;
+
+use crate::cluster::Cluster;
+use crate::fit_error::FitError;
+use crate::node_info::NodeInfo;
+use crate::plugins::{self, CycleState, Plugin, Rejection};
+use crate::pod_info::PodInfo;
+
+/// At least so many feasible nodes are compared, if there are as many.
+const MIN_FEASIBLE: usize = 100;
+
+/// Where a pod goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    pub node: String,
+    /// How many nodes were looked at: where the next search may begin.
+    pub evaluated: usize,
+}
+
+/// Finds a node for `pod`. The search begins at node number `start` (modulo their count), so that successive pods do
+/// not all look at the same ones; it has no other input.
+///
+/// # Errors
+/// What each node has against the pod.
+pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placement, FitError> {
+    let nodes = cluster.nodes();
+    if nodes.is_empty() {
+        return Err(FitError::default());
+    }
+    let state = CycleState::new(cluster, pod);
+    let named = pod.required_node_affinity.node_names();
+    let wanted = feasible_to_find(nodes.len());
+    let mut feasible: Vec<&NodeInfo> = Vec::new();
+    let mut rejections = Vec::new();
+    let mut evaluated = 0;
+    for offset in 0..nodes.len() {
+        let node = &nodes[(start + offset) % nodes.len()];
+        evaluated += 1;
+        let outcome = match &named {
+            Some(names) if !names.contains(&node.name()) => Err(not_named()),
+            _ => filter(cluster, &state, pod, node),
+        };
+        match outcome {
+            Ok(()) => feasible.push(node),
+            Err(rejection) => rejections.push((node.name().to_owned(), rejection)),
+        }
+        if feasible.len() >= wanted {
+            break;
+        }
+    }
+    if feasible.is_empty() {
+        return Err(FitError { nodes: nodes.len(), rejections, ..FitError::default() });
+    }
+    let best = best(cluster, &state, pod, &feasible, start);
+    Ok(Placement { node: feasible[best].name().to_owned(), evaluated })
+}
+
+/// With and without the pods for which room is kept: they may come or not.
+fn filter(cluster: &Cluster, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    if let Some(fuller) = cluster.with_nominated(node, pod) {
+        plugins::filter(state, pod, &fuller)?;
+    }
+    plugins::filter(state, pod, node)
+}
+
+fn not_named() -> Rejection {
+    Rejection {
+        plugin: Plugin::NodeAffinity,
+        reasons: vec!["node(s) didn't satisfy plugin(s) [NodeAffinity]".to_owned()],
+        unresolvable: true,
+    }
+}
+
+/// All of up to a hundred nodes; of more, a twentieth, but a hundred.
+fn feasible_to_find(nodes: usize) -> usize {
+    (nodes / 20).max(MIN_FEASIBLE).min(nodes)
+}
+
+/// The index of the best node; of equals, one that depends on `start`.
+fn best(cluster: &Cluster, state: &CycleState, pod: &PodInfo, feasible: &[&NodeInfo], start: usize) -> usize {
+    if feasible.len() == 1 {
+        return 0;
+    }
+    let scores = plugins::score(cluster, state, pod, feasible);
+    let top = scores.iter().copied().max().unwrap_or(0);
+    let ties: Vec<usize> = (0..scores.len()).filter(|i| scores[*i] == top).collect();
+    let name_hash =
+        pod.object.name().bytes().fold(start, |hash, byte| hash.wrapping_mul(31) + usize::from(byte));
+    ties[name_hash % ties.len()]
+}

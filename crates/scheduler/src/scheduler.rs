@@ -1,0 +1,381 @@
+//! The loop around the decision.
+//!
+//! Informers' handlers keep the cluster and the queue current; one task takes pods from the queue and decides, one
+//! after the other; bindings and notes of failure are written by tasks of their own, so that deciding does not wait.
+//! A pod counts on its node from the decision on. If its binding fails it is taken back and tried again.
+
+use std::sync::Arc;
+
+use drydock_client::events::{EventType, reference};
+use drydock_client::resources::{NAMESPACES, NODES, PODS};
+use drydock_client::{Change, Client, DeleteOptions, EventRecorder, PatchType, SharedInformers};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_runtime::{Clock, Tasks};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::cluster::Cluster;
+use crate::fit_error::FitError;
+use crate::plugins::Plugin;
+use crate::pod_info::PodInfo;
+use crate::preemption::{Preemption, preempt};
+use crate::queue::Queue;
+use crate::schedule::schedule;
+
+/// What the scheduler needs of its tenant.
+#[derive(Clone, Debug)]
+pub struct SchedulerConfig {
+    /// With the identity `system:kube-scheduler`.
+    pub client: Client,
+    pub informers: SharedInformers,
+    pub tasks: Tasks,
+    /// The pods to schedule are those with this `spec.schedulerName`.
+    pub name: String,
+    /// Ends the reporting instance of events, as upstream's host name does.
+    pub host: String,
+}
+
+impl SchedulerConfig {
+    /// The default profile.
+    pub fn new(client: Client, informers: SharedInformers, tasks: Tasks) -> Self {
+        Self { client, informers, tasks, name: "default-scheduler".to_owned(), host: "drydock".to_owned() }
+    }
+}
+
+/// A running scheduler.
+#[derive(Debug)]
+pub struct Scheduler {
+    client: Client,
+    tasks: Tasks,
+    clock: Clock,
+    name: String,
+    events: EventRecorder,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cluster: Cluster,
+    queue: Queue,
+    next_start: usize,
+}
+
+/// What became of one turn.
+enum Turn {
+    Idle,
+    Placed(Arc<PodInfo>, String),
+    Refused(Arc<PodInfo>, FitError, Option<Preemption>),
+}
+
+impl Scheduler {
+    /// Starts it; it ends with the tasks of the config.
+    pub fn start(config: SchedulerConfig) -> Arc<Self> {
+        let instance = format!("{}-{}", config.name, config.host);
+        let events =
+            EventRecorder::with_series(config.client.clone(), config.tasks.clone(), &config.name, &instance);
+        let this = Arc::new(Self {
+            clock: config.tasks.clock().clone(),
+            client: config.client,
+            tasks: config.tasks.clone(),
+            name: config.name,
+            events,
+            state: Mutex::default(),
+            wake: Notify::new(),
+        });
+        let informers = [NAMESPACES, NODES, PODS].map(|resource| config.informers.informer(&resource));
+        let [namespaces, nodes, pods] = &informers;
+        let me = this.clone();
+        namespaces.on_change(move |change| me.namespace_changed(change));
+        let me = this.clone();
+        nodes.on_change(move |change| me.node_changed(change));
+        let me = this.clone();
+        pods.on_change(move |change| me.pod_changed(change));
+        let me = this.clone();
+        config.tasks.spawn("scheduler", async move {
+            for informer in informers {
+                informer.synced().await;
+            }
+            me.run().await;
+        });
+        this
+    }
+
+    fn namespace_changed(&self, change: Change<'_>) {
+        let mut state = self.state.lock();
+        match change {
+            Change::Deleted(namespace) => state.cluster.remove_namespace(namespace.name()),
+            _ => state.cluster.set_namespace(change.object()),
+        }
+    }
+
+    fn node_changed(&self, change: Change<'_>) {
+        let now = self.clock.now();
+        let concerned = match change {
+            Change::Added(_) => !0,
+            Change::Updated { old, new } => concerned_by_node_change(old, new),
+            Change::Deleted(_) => Plugin::PodTopologySpread.bit(),
+        };
+        let mut state = self.state.lock();
+        match change {
+            Change::Deleted(node) => state.cluster.remove_node(node.name()),
+            // Heartbeats change nothing that counts.
+            Change::Updated { .. } if concerned == 0 => return,
+            _ => state.cluster.set_node(change.object()),
+        }
+        state.queue.cluster_changed(concerned, now);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn pod_changed(&self, change: Change<'_>) {
+        let pod = change.object();
+        let now = self.clock.now();
+        let gone = matches!(change, Change::Deleted(_)) || is_finished(pod);
+        let assigned = !pod.str_at(&["spec", "nodeName"]).is_empty();
+        let ours = pod.str_at(&["spec", "schedulerName"]) == self.name;
+        let mut state = self.state.lock();
+        let State { cluster, queue, .. } = &mut *state;
+        if gone {
+            queue.remove(pod.uid());
+            cluster.forget_nomination(pod.uid());
+            if cluster.remove_pod(pod.uid()) {
+                queue.cluster_changed(RELEASED, now);
+            }
+        } else if assigned {
+            queue.remove(pod.uid());
+            cluster.forget_nomination(pod.uid());
+            if change.old().is_some_and(|old| same_placement(old, pod)) {
+                return;
+            }
+            cluster.add_pod(pod.str_at(&["spec", "nodeName"]), Arc::new(PodInfo::new(pod.clone())));
+            queue.cluster_changed(Plugin::InterPodAffinity.bit() | Plugin::PodTopologySpread.bit(), now);
+        } else if pod.is_deleting() {
+            queue.remove(pod.uid());
+            cluster.forget_nomination(pod.uid());
+        } else if ours && cluster.node_of(pod.uid()).is_none() {
+            let changed = change
+                .old()
+                .is_none_or(|old| old.get("spec") != pod.get("spec") || old.labels() != pod.labels());
+            queue.put(Arc::new(PodInfo::new(pod.clone())), changed, now);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut turns = 0u32;
+        loop {
+            let woken = self.wake.notified();
+            match self.turn() {
+                Turn::Idle => {
+                    let due = self.state.lock().queue.next_due();
+                    match due {
+                        None => woken.await,
+                        Some(at) => tokio::select! {
+                            () = woken => {}
+                            () = self.clock.sleep_until(at) => {}
+                        },
+                    }
+                }
+                Turn::Placed(pod, node) => {
+                    let me = self.clone();
+                    self.tasks.spawn("bind", async move { me.bind(pod, node).await });
+                }
+                Turn::Refused(pod, fit, preemption) => {
+                    let me = self.clone();
+                    self.tasks
+                        .spawn("unschedulable", async move { me.note_failure(&pod, &fit, preemption).await });
+                }
+            }
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(16) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Decides about one pod.
+    fn turn(&self) -> Turn {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let Some(pod) = state.queue.pop(now) else { return Turn::Idle };
+        match schedule(&state.cluster, &pod, state.next_start) {
+            Ok(placement) => {
+                state.next_start = state.next_start.wrapping_add(placement.evaluated);
+                state.cluster.add_pod(&placement.node, pod.clone());
+                Turn::Placed(pod, placement.node)
+            }
+            Err(mut fit) => {
+                let preemption = if fit.nodes == 0 {
+                    None
+                } else {
+                    match preempt(&state.cluster, &pod, &fit) {
+                        Ok(preemption) => {
+                            state.cluster.nominate(&preemption.node, pod.clone());
+                            Some(preemption)
+                        }
+                        Err(told) => {
+                            fit.post_filter = told;
+                            None
+                        }
+                    }
+                };
+                // Without nodes only a node can help, and every plugin waits for nodes.
+                let plugins = if fit.nodes == 0 { !0 } else { fit.rejected_by() };
+                state.queue.refused(pod.object.uid(), plugins, now);
+                Turn::Refused(pod, fit, preemption)
+            }
+        }
+    }
+
+    async fn bind(&self, pod: Arc<PodInfo>, node: String) {
+        let object = &pod.object;
+        let (namespace, name) = (object.namespace(), object.name());
+        let binding = value!({
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": name, "namespace": namespace, "uid": object.uid()},
+            "target": {"kind": "Node", "name": node},
+        });
+        match self.client.create_subresource(&PODS, namespace, name, "binding", binding).await {
+            Ok(_) => {
+                let message = format!("Successfully assigned {namespace}/{name} to {node}");
+                self.events.record(&reference(object), EventType::Normal, "Scheduled", "Binding", message);
+            }
+            Err(status) => self.binding_failed(&pod, &status),
+        }
+    }
+
+    fn binding_failed(&self, pod: &PodInfo, status: &Status) {
+        tracing::debug!(pod = pod.object.key(), %status, "binding failed");
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        state.cluster.remove_pod(pod.object.uid());
+        if status.is_not_found() {
+            state.queue.remove(pod.object.uid());
+        } else {
+            state.queue.retry(pod.object.uid(), now);
+        }
+        state.queue.cluster_changed(RELEASED, now);
+        drop(state);
+        self.wake.notify_one();
+        if !status.is_not_found() && !status.is_conflict() {
+            let message = format!("binding rejected: {status}");
+            let about = reference(&pod.object);
+            self.events.record(&about, EventType::Warning, "FailedScheduling", "Scheduling", message);
+        }
+    }
+
+    async fn note_failure(&self, pod: &PodInfo, fit: &FitError, preemption: Option<Preemption>) {
+        let message = fit.to_string();
+        let about = reference(&pod.object);
+        self.events.record(&about, EventType::Warning, "FailedScheduling", "Scheduling", message.clone());
+        if let Some(preemption) = &preemption {
+            self.evict(pod, preemption).await;
+        }
+        let nominated = preemption.map(|preemption| preemption.node);
+        if let Err(status) = self.write_condition(&pod.object, &message, nominated).await {
+            tracing::debug!(pod = pod.object.key(), %status, "condition was not written");
+        }
+    }
+
+    async fn write_condition(
+        &self,
+        pod: &Object,
+        message: &str,
+        nominated: Option<String>,
+    ) -> Result<(), Status> {
+        let conditions = pod.array_at(&["status", "conditions"]).iter();
+        let old = conditions.into_iter().find(|condition| condition.str_at(&["type"]) == "PodScheduled");
+        let same = old.is_some_and(|old| {
+            old.str_at(&["status"]) == "False"
+                && old.str_at(&["reason"]) == "Unschedulable"
+                && old.str_at(&["message"]) == message
+        });
+        if same && nominated.is_none() {
+            return Ok(());
+        }
+        let since = match old.filter(|old| old.str_at(&["status"]) == "False") {
+            Some(old) => old.str_at(&["lastTransitionTime"]).to_owned(),
+            None => self.clock.now_rfc3339(),
+        };
+        let mut patch = value!({"metadata": {"uid": pod.uid()}, "status": {"conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastProbeTime": Value::Null, "lastTransitionTime": since, "observedGeneration": pod.generation(),
+        }]}});
+        if let Some(node) = nominated {
+            patch.set(&["status", "nominatedNodeName"], node);
+        }
+        self.client
+            .patch_status(&PODS, pod.namespace(), pod.name(), PatchType::Strategic, patch)
+            .await
+            .map(drop)
+    }
+
+    /// Tells the victims why, and deletes them.
+    async fn evict(&self, pod: &PodInfo, preemption: &Preemption) {
+        for victim in preemption.victims.iter().filter(|victim| !victim.object.is_deleting()) {
+            let victim = &victim.object;
+            let condition = value!({"status": {"conditions": [{
+                "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+                "message": format!("{}: preempting to accommodate a higher priority pod", self.name),
+                "lastProbeTime": Value::Null, "lastTransitionTime": self.clock.now_rfc3339(),
+                "observedGeneration": victim.generation(),
+            }]}});
+            let (namespace, name) = (victim.namespace(), victim.name());
+            let told =
+                self.client.patch_status(&PODS, namespace, name, PatchType::Strategic, condition).await;
+            let deleted = match told {
+                Ok(_) => self.client.delete(&PODS, namespace, name, DeleteOptions::default()).await,
+                Err(status) => Err(status),
+            };
+            if let Err(status) = deleted {
+                tracing::debug!(victim = victim.key(), %status, "preemption failed");
+                continue;
+            }
+            let message = format!("Preempted by pod {} on node {}", pod.object.uid(), preemption.node);
+            self.events.record(&reference(victim), EventType::Normal, "Preempted", "Preempting", message);
+        }
+    }
+}
+
+/// The plugins for which a pod's leaving can make room.
+const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
+    | 1 << Plugin::NodePorts as u32
+    | 1 << Plugin::PodTopologySpread as u32
+    | 1 << Plugin::InterPodAffinity as u32;
+
+fn is_finished(pod: &Value) -> bool {
+    matches!(pod.str_at(&["status", "phase"]), "Succeeded" | "Failed")
+}
+
+/// Both versions count the same.
+fn same_placement(old: &Object, new: &Object) -> bool {
+    old.get("spec") == new.get("spec")
+        && old.labels() == new.labels()
+        && old.is_deleting() == new.is_deleting()
+        && is_finished(old) == is_finished(new)
+}
+
+/// The plugins that may judge differently after the change; none when nothing that counts has changed.
+fn concerned_by_node_change(old: &Object, new: &Object) -> u32 {
+    let differs = |path: &[&str]| old.at(path) != new.at(path);
+    let mut concerned = 0;
+    if differs(&["status", "allocatable"]) {
+        concerned |= Plugin::NodeResourcesFit.bit();
+    }
+    if differs(&["metadata", "labels"]) {
+        concerned |=
+            Plugin::NodeAffinity.bit() | Plugin::PodTopologySpread.bit() | Plugin::InterPodAffinity.bit();
+    }
+    if differs(&["spec", "taints"]) {
+        concerned |= Plugin::TaintToleration.bit() | Plugin::PodTopologySpread.bit();
+    }
+    if differs(&["spec", "unschedulable"]) {
+        concerned |= Plugin::NodeUnschedulable.bit();
+    }
+    if differs(&["status", "images"]) {
+        concerned |= Plugin::NodeName.bit();
+    }
+    concerned
+}

@@ -1,0 +1,121 @@
+//! What the file keeps, and which files are refused.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use drydock_runtime::fault::{self, Fault};
+use drydock_store::sqlite::{SqliteStore, Writers};
+use drydock_store::{Durability, Payload, Range, Store, StoreError, Txn, Write};
+use futures::StreamExt;
+
+fn put(key: &str, value: &str, durability: Durability) -> Txn {
+    let write =
+        Write::Put { key: key.into(), value: Payload::new(value.as_bytes().to_vec()), expires_at: None };
+    Txn { writes: vec![write], durability, ..Txn::default() }
+}
+
+fn durable(key: &str, value: &str) -> Txn {
+    put(key, value, Durability::Durable)
+}
+
+fn open(path: &Path) -> Result<Arc<SqliteStore>, StoreError> {
+    SqliteStore::open(path, &Writers::new(1)).map(Arc::new)
+}
+
+async fn contents(store: &SqliteStore) -> Vec<(String, String)> {
+    let range = store.range(Range::default()).await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    range.entries.iter().map(|entry| (entry.key.to_string(), text(&entry.value.bytes))).collect()
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path).unwrap();
+    store.commit(durable("a", "1")).await.unwrap();
+    store.commit(put("lease", "x", Durability::Volatile)).await.unwrap();
+    store.commit(durable("a", "2")).await.unwrap();
+    store.commit(put("lease", "y", Durability::Volatile)).await.unwrap();
+    store.close().await.unwrap();
+
+    let store = open(&path).unwrap();
+    assert_eq!(store.revision().await.unwrap(), 4);
+    assert_eq!(contents(&store).await, [("a".into(), "2".into()), ("lease".into(), "y".into())]);
+    assert_eq!(store.commit(durable("b", "3")).await.unwrap(), 5);
+    let watch = store.watch("", 0).await.unwrap();
+    let revisions: Vec<_> = watch.take(5).map(|batch| batch.unwrap().revision).collect().await;
+    assert_eq!(revisions, [1, 2, 3, 4, 5]);
+}
+
+/// A store that is dropped without a close, as by a kill, leaves its connection to a copy of the file.
+#[tokio::test]
+async fn revisions_are_not_given_out_twice_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path).unwrap();
+    store.commit(durable("a", "1")).await.unwrap();
+    let mut last = 0;
+    for i in 0..5000 {
+        last = store.commit(put("lease", &i.to_string(), Durability::Volatile)).await.unwrap();
+    }
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::copy(path.with_extension("db-wal"), copy.with_extension("db-wal")).unwrap();
+    let survivor = open(&copy).unwrap();
+    assert!(survivor.revision().await.unwrap() >= last);
+    assert_eq!(contents(&survivor).await[0], ("a".into(), "1".into()));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("good.db")).unwrap();
+    store.commit(durable("a", "1")).await.unwrap();
+    store.close().await.unwrap();
+    let good = std::fs::read(folder.path().join("good.db")).unwrap();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut file = good.clone();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let cases = [
+        (b"hello, world".to_vec(), "not a SQLite file"),
+        (with(0, b"Xqlite"), "not a SQLite file"),
+        (with(60, &[0, 0, 0, 9]), "newer Drydock (format 9"),
+        (with(68, &[0, 0, 0, 0]), "not a Drydock store"),
+        (with(100, &[0xff; 300]), "damaged"),
+    ];
+    for (bytes, expected) in cases {
+        let path = folder.path().join("bad.db");
+        std::fs::write(&path, &bytes).unwrap();
+        let error = open(&path).unwrap_err();
+        let StoreError::Unusable { why, .. } = &error else { panic!("{error:?}") };
+        assert!(why.contains(expected), "{why} should say {expected}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{expected}: the file was changed");
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path).unwrap();
+    store.commit(durable("a", "1")).await.unwrap();
+    let StoreError::Unusable { why, .. } = open(&path).unwrap_err() else { panic!() };
+    assert_eq!(why, "in use by another process");
+    store.commit(durable("a", "2")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_on_disk_is_rolled_back_and_the_next_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("state.db")).unwrap();
+    store.commit(durable("a", "1")).await.unwrap();
+    fault::arm("store.commit.before", Fault::ErrorOnce);
+    let error = store.commit(durable("a", "2")).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert_eq!(contents(&store).await, [("a".into(), "1".into())]);
+    assert_eq!(store.commit(durable("a", "3")).await.unwrap(), 2);
+    assert_eq!(contents(&store).await, [("a".into(), "3".into())]);
+}

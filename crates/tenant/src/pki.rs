@@ -1,0 +1,55 @@
+//! A cluster's keys: made once, kept in its store.
+
+use std::sync::Arc;
+
+use drydock_auth::pki::{ClusterPki, ClusterPkiPem};
+use drydock_auth::tokens::SigningKey;
+use drydock_store::{Check, Payload, Range, Store, Txn, Write};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+
+use crate::TenantError;
+
+const KEY: &str = "/drydock/pki";
+
+/// The service's address in every cluster: the first of the service range.
+pub(crate) const SERVICE_IP: &str = "10.96.0.1";
+
+pub(crate) async fn load_or_make(store: &dyn Store) -> Result<ClusterPki, TenantError> {
+    let damaged = |why: String| TenantError::Damaged { what: "keys", why };
+    let found = store.range(Range { prefix: KEY.to_owned(), ..Range::default() }).await?;
+    if let Some(entry) = found.entries.first() {
+        let pem: ClusterPkiPem =
+            serde_json::from_slice(&entry.value.bytes).map_err(|error| damaged(error.to_string()))?;
+        return Ok(ClusterPki::from_pem(&pem)?);
+    }
+    // ECDSA: an RSA key would take longer to make than the rest of the cluster.
+    let pki = ClusterPki::generate(SigningKey::generate_ecdsa()?)?;
+    let bytes = serde_json::to_vec(&pki.to_pem()).map_err(|error| damaged(error.to_string()))?;
+    let write = Write::Put { key: KEY.into(), value: Payload::new(bytes), expires_at: None };
+    let checks = vec![Check { key: KEY.into(), mod_revision: 0 }];
+    store.commit(Txn { checks, writes: vec![write], ..Txn::default() }).await?;
+    Ok(pki)
+}
+
+/// TLS of the endpoint: its certificate, and client certificates of the cluster's CA if a client shows one.
+pub(crate) fn server_config(pki: &ClusterPki, names: &[String]) -> Result<Arc<rustls::ServerConfig>, TenantError> {
+    let issued = pki.issue_api_server(SERVICE_IP, names)?;
+    let unusable = |error: &dyn std::fmt::Display| TenantError::Damaged { what: "certificate", why: error.to_string() };
+    let chain = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).map_err(|error| unusable(&error))?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(pki.cluster.certificate_der().to_vec()))?;
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| unusable(&error))?;
+    let mut config = rustls::ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,266 @@
+//! `drydock cluster`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use drydock_runtime::wall;
+use http::{HeaderMap, Method};
+use serde_json::{Map, Value, json};
+
+use super::CliError;
+use super::client::{Client, query, segment};
+use super::duration;
+use super::kubeconfig;
+use super::operation::{self, WaitArgs};
+use super::output::{self, OutputArgs, pairs, text};
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ClusterCommand {
+    /// Create a cluster
+    #[command(after_help = "Example: drydock cluster create web --version 1.36 --nodes 3 --wait")]
+    Create(Box<CreateArgs>),
+    /// List clusters
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those in this state: creating, active, failed or deleting
+        #[arg(long)]
+        state: Option<String>,
+        /// Only those of this provider
+        #[arg(long)]
+        provider: Option<String>,
+        /// Only those in this region
+        #[arg(long)]
+        region: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show a cluster
+    Get {
+        /// Name or uid
+        name: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Delete a cluster with all it has: objects, nodes, machines
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Name or uid
+        name: String,
+        #[command(flatten)]
+        wait: WaitArgs,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Download the kubeconfig of an administrator; on standard output unless told otherwise
+    Kubeconfig {
+        /// Name or uid
+        name: String,
+        /// Merge it into $KUBECONFIG or ~/.kube/config and make it the current context
+        #[arg(long, conflicts_with = "output")]
+        merge: bool,
+        /// Write it to this file, readable by you alone
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// What it proves you with: certificate or token
+        #[arg(long, value_name = "KIND", default_value = "certificate")]
+        credential: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CreateArgs {
+    /// Name: lower case letters, digits and '-'
+    #[arg(required_unless_present = "file")]
+    name: Option<String>,
+    /// Kubernetes version: 1.33 to 1.36 [default: 1.36]
+    #[arg(long)]
+    version: Option<String>,
+    /// Cloud provider of its nodes: mock or aws [default: the service's first]
+    #[arg(long)]
+    provider: Option<String>,
+    /// Region of the provider [default: the provider's]
+    #[arg(long)]
+    region: Option<String>,
+    /// Nodes of its first node pool `default`; 0 makes no node pool [default: 0]
+    #[arg(long, value_name = "N")]
+    nodes: Option<u32>,
+    /// Instance type of those nodes [default: the provider's]
+    #[arg(long, value_name = "TYPE", requires = "nodes")]
+    instance_type: Option<String>,
+    /// Network of pods [default: 10.244.0.0/16]
+    #[arg(long, value_name = "CIDR")]
+    pod_cidr: Option<String>,
+    /// Network of Services [default: 10.96.0.0/12]
+    #[arg(long, value_name = "CIDR")]
+    service_cidr: Option<String>,
+    /// Label of the cluster; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
+    labels: Vec<(String, String)>,
+    /// Read the whole request from this YAML or JSON file; - is standard input
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["name", "version", "provider", "region", "nodes", "pod_cidr", "service_cidr", "labels"]
+    )]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) async fn run(client: &Client, command: ClusterCommand) -> Result<(), CliError> {
+    match command {
+        ClusterCommand::Create(args) => create(client, *args).await,
+        ClusterCommand::List { state, provider, region, output } => {
+            let query = query(&[
+                ("state", state.as_deref()),
+                ("provider", provider.as_deref()),
+                ("region", region.as_deref()),
+            ]);
+            let items = client.list(&format!("/v1/clusters{query}")).await?;
+            let header = ["NAME", "STATE", "VERSION", "PROVIDER", "REGION", "NODES", "ENDPOINT", "AGE", "REASON"];
+            output::show_list(output.output, items, &header, row)
+        }
+        ClusterCommand::Get { name, output } => {
+            let cluster = client.get(&path(&name)).await?;
+            output::show(output.output, &cluster, describe)
+        }
+        ClusterCommand::Delete { name, wait, output } => {
+            let started = client.delete(&path(&name)).await?;
+            if !wait.wait {
+                return output::show(output.output, &started, |operation| announce(operation, "deleted"));
+            }
+            let done = operation::follow(client, &started, wait.timeout).await?;
+            output::show(output.output, &done, |done| format!("{} is deleted\n", operation::target(done)))
+        }
+        ClusterCommand::Kubeconfig { name, merge, output, credential } => {
+            let text = download(client, &name, &credential).await?;
+            match output {
+                Some(file) => kubeconfig::write(&file, &text),
+                None if merge => kubeconfig::merge(&kubeconfig::default_file()?, &text),
+                None => output::print(&text),
+            }
+        }
+    }
+}
+
+async fn create(client: &Client, args: CreateArgs) -> Result<(), CliError> {
+    let started = match &args.file {
+        Some(file) => client.create("/v1/clusters", "application/yaml", read(file)?).await?,
+        None => {
+            let body = request(&args).to_string();
+            client.create("/v1/clusters", "application/json", body.into()).await?
+        }
+    };
+    if !args.wait.wait {
+        return output::show(args.output.output, &started, |operation| announce(operation, "created"));
+    }
+    operation::follow(client, &started, args.wait.timeout).await?;
+    let cluster = client.get(&path(&text(&started, "/clusterUid"))).await?;
+    output::show(args.output.output, &cluster, ready)
+}
+
+/// The line for people about a cluster that is there.
+pub(super) fn ready(cluster: &Value) -> String {
+    format!(
+        "cluster {} is ready: Kubernetes {}, {} nodes, {}\n",
+        text(cluster, "/name"),
+        text(cluster, "/version"),
+        text(cluster, "/nodes/ready"),
+        text(cluster, "/endpoint")
+    )
+}
+
+pub(super) async fn download(client: &Client, name: &str, credential: &str) -> Result<String, CliError> {
+    let path = format!("{}/kubeconfig?credential={}", path(name), segment(credential));
+    let reply = client.send(Method::GET, &path, HeaderMap::new(), None).await?;
+    Ok(String::from_utf8(reply.bytes.to_vec()).context("the kubeconfig is not text")?)
+}
+
+fn request(args: &CreateArgs) -> Value {
+    let mut body = json!({ "name": args.name });
+    for (key, value) in [("version", &args.version), ("provider", &args.provider), ("region", &args.region)] {
+        if let Some(value) = value {
+            body[key] = value.as_str().into();
+        }
+    }
+    for (key, value) in [("podCidr", &args.pod_cidr), ("serviceCidr", &args.service_cidr)] {
+        if let Some(value) = value {
+            body["network"][key] = value.as_str().into();
+        }
+    }
+    if !args.labels.is_empty() {
+        let labels: Map<_, _> = args.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+        body["labels"] = labels.into();
+    }
+    if let Some(nodes) = args.nodes.filter(|nodes| *nodes > 0) {
+        let mut pool = json!({ "name": "default", "nodes": nodes });
+        if let Some(instance_type) = &args.instance_type {
+            pool["instanceType"] = instance_type.as_str().into();
+        }
+        body["nodePools"] = json!([pool]);
+    }
+    body
+}
+
+fn read(file: &std::path::Path) -> Result<Bytes, CliError> {
+    let mut bytes = Vec::new();
+    let outcome = if file.as_os_str() == "-" {
+        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(drop)
+    } else {
+        std::fs::read(file).map(|read| bytes = read)
+    };
+    outcome.with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(bytes.into())
+}
+
+fn path(name: &str) -> String {
+    format!("/v1/clusters/{}", segment(name))
+}
+
+/// The line for people about an operation that has begun.
+pub(super) fn announce(operation: &Value, participle: &str) -> String {
+    let id = text(operation, "/id");
+    format!("{} is being {participle}; `drydock operation wait {id}` waits for it\n", operation::target(operation))
+}
+
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn row(cluster: &Value) -> Vec<String> {
+    vec![
+        text(cluster, "/name"),
+        text(cluster, "/state"),
+        text(cluster, "/version"),
+        text(cluster, "/provider"),
+        text(cluster, "/region"),
+        format!("{}/{}", text(cluster, "/nodes/ready"), text(cluster, "/nodes/wanted")),
+        Some(text(cluster, "/endpoint")).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned()),
+        duration::age(&text(cluster, "/createdAt"), wall::now()),
+        text(cluster, "/reason/message"),
+    ]
+}
+
+fn describe(cluster: &Value) -> String {
+    output::description(&[
+        ("Name", text(cluster, "/name")),
+        ("Uid", text(cluster, "/uid")),
+        ("State", text(cluster, "/state")),
+        ("Reason", text(cluster, "/reason/message")),
+        ("Version", text(cluster, "/version")),
+        ("Provider", text(cluster, "/provider")),
+        ("Region", text(cluster, "/region")),
+        ("Endpoint", text(cluster, "/endpoint")),
+        ("Nodes", format!("{} of {} ready", text(cluster, "/nodes/ready"), text(cluster, "/nodes/wanted"))),
+        ("Pod network", text(cluster, "/network/podCidr")),
+        ("Service network", text(cluster, "/network/serviceCidr")),
+        ("Labels", pairs(cluster, "/labels")),
+        ("Created", text(cluster, "/createdAt")),
+    ])
+}

@@ -1,0 +1,70 @@
+//! The clouds of this build.
+
+use std::sync::Arc;
+
+use drydock_cloud_api::CloudProvider;
+use drydock_provider_mock::{MockCloud, MockConfig};
+use drydock_runtime::Clock;
+
+use crate::config::Config;
+use crate::service::{Provider, Providers};
+
+/// Makes a provider whose waiting is on a cluster's clock.
+pub(super) type ForClock = Arc<dyn Fn(&Clock) -> Arc<dyn CloudProvider> + Send + Sync>;
+
+/// A cloud, described and ready to be used on any clock.
+struct Cloud {
+    provider: Provider,
+    for_clock: ForClock,
+}
+
+/// All clouds, the default first.
+pub(super) struct Clouds(Vec<Cloud>);
+
+impl Clouds {
+    pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self(vec![
+            mock(config)?,
+            #[cfg(feature = "aws")]
+            aws(config),
+        ]))
+    }
+
+    pub(super) fn describe(&self) -> Providers {
+        Providers::new(self.0.iter().map(|cloud| cloud.provider.clone()).collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<ForClock> {
+        self.0.iter().find(|cloud| cloud.provider.name() == name).map(|cloud| cloud.for_clock.clone())
+    }
+}
+
+fn mock(config: &Config) -> anyhow::Result<Cloud> {
+    let cloud = MockCloud::open(&config.data_dir.join("mock-cloud.journal"), MockConfig::default())?;
+    let provider = Provider {
+        cloud: cloud.provider(Clock::scaled(config.speed)),
+        description: "a cloud in memory, for everything that needs no real machines".to_owned(),
+        endpoint: None,
+        default_region: "us-east-1".to_owned(),
+        default_instance_type: "m5.large".to_owned(),
+    };
+    let for_clock: ForClock = Arc::new(move |clock| cloud.provider(clock.clone()));
+    Ok(Cloud { provider, for_clock })
+}
+
+#[cfg(feature = "aws")]
+fn aws(config: &Config) -> Cloud {
+    use drydock_provider_aws::{AwsConfig, AwsProvider};
+
+    let endpoint = config.aws_endpoint.clone();
+    let cloud = AwsProvider::new(AwsConfig { endpoint: endpoint.clone(), ..AwsConfig::default() });
+    let provider = Provider {
+        cloud: Arc::new(cloud.clone()),
+        description: "Amazon EC2, or LocalStack in its place".to_owned(),
+        endpoint,
+        default_region: "us-east-1".to_owned(),
+        default_instance_type: "m5.large".to_owned(),
+    };
+    let for_clock: ForClock = Arc::new(move |_| Arc::new(cloud.clone()));
+    Cloud { provider, for_clock }
+}

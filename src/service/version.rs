@@ -1,0 +1,27 @@
+//! Kubernetes versions that clusters may have.
+
+/// A minor version of Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// `1.36`.
+    pub name: &'static str,
+    pub default: bool,
+}
+
+/// Newest first.
+pub const VERSIONS: [Version; 4] = [
+    Version { name: "1.36", default: true },
+    Version { name: "1.35", default: false },
+    Version { name: "1.34", default: false },
+    Version { name: "1.33", default: false },
+];
+
+pub const DEFAULT_VERSION: &str = VERSIONS[0].name;
+
+pub(super) fn check(version: &str) -> Result<(), String> {
+    let names = VERSIONS.map(|version| version.name);
+    if names.contains(&version) {
+        return Ok(());
+    }
+    Err(format!("{version:?} must be one of {}", names.join(", ")))
+}
