@@ -10,6 +10,7 @@
 //! Deliberately absent: anything about one kind (that is `drydock-kinds`), who callers are and what they may do
 //! (`drydock-auth`), and everything that happens later than the request (controllers).
 
+mod access;
 pub mod admission;
 pub mod cache;
 mod http;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status};
 use http::Method;
@@ -11,6 +12,7 @@ use hyper::body::Incoming;
 use super::handler::Req;
 use super::negotiate::{self, Format, View, Wanted};
 use super::path::ResourcePath;
+use super::query::Query;
 use super::{Answer, body, encode, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
@@ -31,7 +33,7 @@ impl Asked {
 
 pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
     let Some(resource) = find(&request, &path) else { return not_served(&request, &path) };
-    let asked = asked(&request, &path, &resource);
+    let asked = asked(&request.parts.method, &path, &request.query);
     let mut call = call(&request, &path, resource, asked)?;
     authorize(&request, &call, asked)?;
     if asked.verb == Verb::Get && call.request.subresource == "log" {
@@ -78,24 +80,32 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 /// 403 comes before 404: what is not allowed is not told about.
 fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
     let table = request.core.registry.resources.table();
-    let asked = asked_of_method(&request.parts.method, path, false);
-    let attributes = drydock_auth::Attributes {
-        version: &path.version,
-        subresource: &path.subresource,
-        name: &path.name,
-        namespace: &path.namespace,
-        ..drydock_auth::Attributes::resource(&request.user, asked.name(), &path.group, &path.resource)
-    };
-    request.core.authorize(&attributes)?;
+    request.core.authorize(&path_attributes(&request.user, &request.parts.method, path, &request.query))?;
     if !path.group.is_empty() && table.group(&path.group).is_none() {
         return Ok(body::page_not_found());
     }
     Err(no_such_resource())
 }
 
-fn asked(request: &Req, path: &ResourcePath, _resource: &Resource) -> Asked {
-    let watch = path.watch || (path.name.is_empty() && request.query.flag("watch") == Some(true));
-    asked_of_method(&request.parts.method, path, watch)
+/// What a request to a path wants, whether or not there is such a resource.
+pub(crate) fn path_attributes<'a>(
+    user: &'a UserInfo,
+    method: &Method,
+    path: &'a ResourcePath,
+    query: &Query,
+) -> Attributes<'a> {
+    Attributes {
+        version: &path.version,
+        subresource: &path.subresource,
+        name: &path.name,
+        namespace: &path.namespace,
+        ..Attributes::resource(user, asked(method, path, query).name(), &path.group, &path.resource)
+    }
+}
+
+fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
+    let watch = path.watch || (path.name.is_empty() && query.flag("watch") == Some(true));
+    asked_of_method(method, path, watch)
 }
 
 fn asked_of_method(method: &Method, path: &ResourcePath, watch: bool) -> Asked {
