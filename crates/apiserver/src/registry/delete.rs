@@ -19,6 +19,11 @@ impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
         super::options::check(&call.request)?;
+        if call.request.options.propagation_policy.is_none()
+            && call.request.options.orphan_dependents.is_none()
+        {
+            call.warnings.extend(call.resource.strategy.warnings_on_delete());
+        }
         let current = self.current(call).ok_or_else(|| call.not_found())?;
         self.delete_object(call, current).await
     }
@@ -67,7 +72,8 @@ impl Registry {
             self.remove(call, call.key_of(old.name()), old.revision()).await?;
             self.addresses.release_object(&call.resource, old.value());
         }
-        let reply = if returns_object(call) { Reply::Object(self.last_state(call, old)) } else { gone(call, old) };
+        let reply =
+            if returns_object(call) { Reply::Object(self.last_state(call, old)) } else { gone(call, old) };
         Ok(Done::ok(reply))
     }
 

@@ -82,7 +82,8 @@ fn check_fields(resource: &Resource, fields: &FieldSelector) -> Result<(), Statu
             || resource.strategy.selectable_field_names().contains(&name)
             || custom_paths(resource).any(|path| path == name);
         if !known {
-            let text = if resource.custom.is_some() || !resource.strategy.selectable_field_names().is_empty() {
+            let text = if resource.custom.is_some() || !resource.strategy.selectable_field_names().is_empty()
+            {
                 format!("field label not supported: {name}")
             } else {
                 format!(
