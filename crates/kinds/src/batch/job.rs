@@ -24,6 +24,9 @@ pub(super) static KIND: Kind = Kind {
     validate_update: Some(validate_update),
     validate_status,
     warnings: crate::pod::warnings::of_template,
+    warnings_on_delete: || {
+        vec!["child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()]
+    },
     field_names: &["status.successful"],
     field_values: |object| {
         let succeeded = object.i64_at(&["status", "succeeded"]).unwrap_or(0);
