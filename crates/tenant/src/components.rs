@@ -14,6 +14,9 @@ use drydock_scheduler::{Scheduler, SchedulerConfig};
 
 use crate::agents::Agents;
 
+/// The pods' network; each node gets a /24 of it.
+const POD_CIDR: &str = "10.244.0.0/16";
+
 /// What node pools and the cloud controllers work with.
 pub(crate) struct Wanted {
     pub(crate) cluster: ClusterRef,
@@ -60,7 +63,9 @@ fn start_controllers(server: &ApiServer, informers: &SharedInformers, pki: &Clus
     let of = server.clone();
     let client_for = Arc::new(move |name: &str| -> Client { of.client(service_account(name)) });
     let root_ca = pki.cluster.certificate_pem();
-    ControllerManager::start(&ManagerConfig::new(client_for, informers.clone(), tasks.clone(), root_ca));
+    let mut config = ManagerConfig::new(client_for, informers.clone(), tasks.clone(), root_ca);
+    config.cluster_cidr = Some(POD_CIDR.to_owned());
+    ControllerManager::start(&config);
 }
 
 fn start_cloud(

@@ -21,6 +21,8 @@ impl Jobs {
     pub(super) async fn manage(&self, job: &Object, state: &mut State<'_>) -> Result<(), Status> {
         if state.verdict.is_some() || is_suspended(job) {
             let all = std::mem::take(&mut state.active);
+            // Until they are seen to be gone the job has not ended.
+            state.terminating.extend(all.iter().cloned());
             return self.delete_pods(job, state, all).await;
         }
         let wanted = wanted_active(job, state);
