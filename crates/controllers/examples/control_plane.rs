@@ -64,7 +64,7 @@ fn start_components(server: &ApiServer, tasks: &Tasks) {
     let of = server.clone();
     let client_for = Arc::new(move |name: &str| -> Client {
         let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
-        of.client(UserInfo::new(&format!("system:serviceaccount:kube-system:{name}"), &groups))
+        of.client(UserInfo::new(format!("system:serviceaccount:kube-system:{name}"), &groups))
     });
     let config =
         ManagerConfig::new(client_for, informers.clone(), tasks.clone(), "a certificate\n".to_owned());

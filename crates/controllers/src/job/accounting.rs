@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use drydock_client::PatchType;
 use drydock_client::resources::{JOBS, PODS};
+use drydock_client::{CallResult, PatchType};
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 
 use super::indexes;
@@ -12,11 +12,24 @@ use super::{Jobs, TRACKING, is_indexed, is_suspended};
 use crate::util::{conditions, count_at, pod, set_count};
 
 impl Jobs {
-    /// Writes what is known, then lets counted pods go.
-    pub(super) async fn account(&self, job: &Object, state: &State<'_>) -> Result<(), Status> {
+    /// Writes what is known, lets counted pods go, and moves them into the counts.
+    pub(super) async fn account(&self, job: &Arc<Object>, state: &State<'_>) -> Result<(), Status> {
+        let written = self.write_status(job, state).await?;
+        if state.done.is_empty() {
+            return Ok(());
+        }
+        for (pod, _) in &state.done {
+            self.release(pod).await?;
+        }
+        let after = state.after_release(&written);
+        self.write_status(&written, &after).await.map(drop)
+    }
+
+    async fn write_status(&self, job: &Arc<Object>, state: &State<'_>) -> CallResult {
         let (new, events) = self.computed(job, state);
+        let mut written = job.clone();
         if new.get("status") != job.get("status") {
-            self.ctx.client.update_status(&JOBS, new).await?;
+            written = self.ctx.client.update_status(&JOBS, new).await?;
         }
         for (normal, reason, message) in events {
             if normal {
@@ -25,10 +38,7 @@ impl Jobs {
                 self.ctx.events.warning(job, reason, message);
             }
         }
-        for (pod, _) in &state.done {
-            self.release(pod).await?;
-        }
-        Ok(())
+        Ok(written)
     }
 
     pub(super) async fn release_all(&self, pods: &[Arc<Object>]) -> Result<(), Status> {
@@ -61,10 +71,12 @@ impl Jobs {
         new.set(&["status", "ready"], state.ready());
         set_count(&mut new, &["status", "active"], state.active.len() as i64);
         let terminating = state.terminating.len();
-        if is_suspended(job) && terminating == 0 {
-            new.remove(&["status", "terminating"]);
-        } else {
+        // A job that is being suspended does not say, and one that was does not change what it says.
+        if !is_suspended(job) || !conditions::is_true(job, "Suspended") {
             new.set(&["status", "terminating"], terminating);
+        }
+        if is_suspended(job) && terminating > 0 {
+            new.remove(&["status", "terminating"]);
         }
         if is_indexed(job) {
             let text = indexes::text(&state.completed);

@@ -12,6 +12,7 @@ mod state;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_client::resources::{JOBS, PODS};
 use drydock_client::{Change, Controller, Informer, WorkQueue};
@@ -26,6 +27,8 @@ use crate::util::pod_control::PodControl;
 use crate::util::{conditions, split_key};
 
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+/// How long changes of pods are collected.
+const BATCH_PERIOD: Duration = Duration::from_secs(1);
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 struct Jobs {
@@ -98,14 +101,25 @@ impl Jobs {
             Change::Updated { .. } if !pod.is_deleting() => {}
             _ => self.expectations.deleted(&key, pod.uid()),
         }
-        self.queue.add(key);
+        // Pods come and go in groups: looked at together, as upstream does.
+        self.queue.add_after(key, BATCH_PERIOD);
+    }
+
+    /// Pods whose job is gone are not held back.
+    async fn release_orphans(&self, namespace: &str, name: &str) -> Result<(), Status> {
+        let mut pods = self.pods.list_in(namespace);
+        pods.retain(|pod| {
+            pod.finalizers().any(|finalizer| finalizer == TRACKING)
+                && owner::controller_of_kind(pod, "batch", "Job") == Some(name)
+        });
+        self.release_all(&pods).await
     }
 
     async fn sync(&self, key: &Key) -> Result<(), Status> {
         let (namespace, name) = split_key(key);
         let Some(job) = self.jobs.get(namespace, name) else {
             self.expectations.forget(key);
-            return Ok(());
+            return self.release_orphans(namespace, name).await;
         };
         let manager = job.str_at(&["spec", "managedBy"]);
         if !manager.is_empty() && manager != "kubernetes.io/job-controller" {
@@ -157,7 +171,7 @@ impl Jobs {
     /// Comes back when `activeDeadlineSeconds` will be over.
     fn plan_deadline(&self, job: &Object) {
         if let Some(left) = policy::until_deadline(job, self.ctx.clock.now()) {
-            self.queue.add_after(job.key(), left + std::time::Duration::from_millis(10));
+            self.queue.add_after(job.key(), left + Duration::from_millis(10));
         }
     }
 }

@@ -196,10 +196,9 @@ fn free_indexes(job: &Object, state: &State<'_>, count: i64) -> Vec<i64> {
     let replaces_late = job.str_at(&["spec", "podReplacementPolicy"]) == "Failed";
     let leaving: Indexes = state.terminating.iter().filter_map(|pod| indexes::of_pod(pod)).collect();
     let free = |index: &i64| {
-        !taken.contains(index)
-            && !state.completed.contains(index)
-            && !state.failed_indexes.contains(index)
-            && !(replaces_late && leaving.contains(index))
+        let over = state.completed.contains(index) || state.failed_indexes.contains(index);
+        let waits = replaces_late && leaving.contains(index);
+        !taken.contains(index) && !over && !waits
     };
     let count = usize::try_from(count).unwrap_or(0);
     (0..count_at(job, &["spec", "completions"], 0)).filter(free).take(count).collect()

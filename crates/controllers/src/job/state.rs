@@ -201,7 +201,9 @@ impl<'a> State<'a> {
 
     fn count_index_failures(&mut self) {
         let Some(limit) = self.job.i64_at(&["spec", "backoffLimitPerIndex"]) else { return };
-        let failed: Vec<Arc<Object>> = self.fresh(false).cloned().collect();
+        // What is stopped because the job has failed says nothing about its index.
+        let failed: Vec<Arc<Object>> =
+            self.fresh(false).filter(|pod| pod::phase(pod) == "Failed").cloned().collect();
         for pod in failed {
             let before = policy::index_failures(&pod);
             let fail_index = policy::judge_failure(self.job, &pod).0 == Action::FailIndex;
@@ -228,6 +230,25 @@ impl<'a> State<'a> {
             return verdict("FailedIndexes", "Job has failed indexes");
         }
         None
+    }
+
+    /// The same when all that was done is written to `job` and released.
+    pub(super) fn after_release<'b>(&self, job: &'b Object) -> State<'b> {
+        let mut after = State {
+            job,
+            now: self.now,
+            active: self.active.clone(),
+            terminating: self.terminating.clone(),
+            done: Vec::new(),
+            released: Vec::new(),
+            completed: self.completed.clone(),
+            failed_indexes: self.failed_indexes.clone(),
+            verdict: self.verdict.clone(),
+            is_new_verdict: false,
+        };
+        after.released = after.uncounted("succeeded");
+        after.released.extend(after.uncounted("failed"));
+        after
     }
 
     /// `status.uncountedTerminatedPods` from lists of uids.

@@ -66,7 +66,7 @@ fn class(object: &Value) -> &str {
 }
 
 /// The claim that a volume is reserved for or bound to.
-fn reserved_for<'a>(volume: &'a Value) -> Option<&'a Value> {
+fn reserved_for(volume: &Value) -> Option<&Value> {
     volume.at(&["spec", "claimRef"]).filter(|claim| !claim.is_null())
 }
 

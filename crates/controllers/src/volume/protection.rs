@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use drydock_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
-use drydock_client::{Change, Controller, PatchType, WorkQueue};
-use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value, value};
+use drydock_client::{Change, Controller, WorkQueue};
+use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value};
 
 use crate::Context;
 use crate::util::{pod, split_key};
@@ -99,9 +99,13 @@ async fn remove_finalizer(
     if kept.len() == object.finalizers().count() {
         return Ok(());
     }
-    let mut patch = value!({"metadata": {"resourceVersion": object.resource_version()}});
-    patch.set(&["metadata", "finalizers"], if kept.is_empty() { Value::Null } else { Value::from(kept) });
-    match ctx.client.patch(resource, object.namespace(), object.name(), PatchType::Merge, patch).await {
+    let mut new = object.value().clone();
+    if kept.is_empty() {
+        new.remove(&["metadata", "finalizers"]);
+    } else {
+        new.set(&["metadata", "finalizers"], kept);
+    }
+    match ctx.client.update(resource, new).await {
         Err(status) if !status.is_not_found() => Err(status),
         _ => Ok(()),
     }
