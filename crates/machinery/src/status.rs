@@ -437,8 +437,22 @@ fn show(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "null".to_owned(),
         Some(Value::String(s)) => quote(s),
+        Some(value) if literal_text(value).is_some() => literal_text(value).unwrap_or_default().to_owned(),
         Some(other) => String::from_utf8_lossy(&other.to_json()).into_owned(),
     }
+}
+
+/// The only key of what [`literal`] makes; no object of a client's has it alone.
+const LITERAL: &str = "\u{0}literal";
+
+/// A value that a field error shows as this very text: Go structs, whose fields have an order and names of their own.
+pub fn literal(text: impl Into<String>) -> Value {
+    Value::Object([(LITERAL.into(), Value::from(text.into()))].into_iter().collect())
+}
+
+/// The text of a [`literal`].
+pub fn literal_text(value: &Value) -> Option<&str> {
+    value.get(LITERAL)?.as_str()
 }
 
 /// Go's `%q`, near enough: a JSON string.
