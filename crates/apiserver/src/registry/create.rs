@@ -114,6 +114,7 @@ impl Registry {
         let context = self.strategy_context("");
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(resource.strategy.validate_create(&context, object));
+        errors = meta::of_custom(&resource, errors, None);
         errors.append(decode::validate_custom(&resource, object, None, ""));
         invalid(call, object.name(), &errors)?;
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));
@@ -191,7 +192,7 @@ pub(crate) fn invalid(call: &Call, name: &str, errors: &FieldErrors) -> Result<(
     if errors.is_empty() {
         return Ok(());
     }
-    let gvk = &call.resource.gvk;
+    let gvk = &call.resource.storage;
     Err(Status::invalid(&gvk.group, &gvk.kind, name, errors))
 }
 

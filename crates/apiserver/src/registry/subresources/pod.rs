@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drydock_client::Reply;
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 
 use super::super::managed::Tracking;
@@ -22,6 +22,7 @@ impl Registry {
     /// Assigns the pod that the call names to the binding's target.
     pub(crate) async fn bind(&self, call: &mut Call, binding: &Value) -> Result<Done, Status> {
         self.check_binding(call, binding)?;
+        let binding = &self.admit(call, Operation::Create, binding.clone(), None).await?;
         self.admission_validate(call, Operation::Create, binding, None).await?;
         let pods = self.resources.find("", "v1", "pods").ok_or_else(|| Status::internal("no pods"))?;
         let now = rfc3339(self.clock.now());
@@ -42,7 +43,10 @@ impl Registry {
         if binding.name() != call.request.name {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
-        Ok(())
+        match drydock_kinds::validate_binding(binding).aggregate() {
+            None => Ok(()),
+            Some(text) => Err(Status::new(500, Reason::Unknown, text)),
+        }
     }
 }
 
