@@ -192,6 +192,7 @@ pub(crate) fn invalid(call: &Call, name: &str, errors: &FieldErrors) -> Result<(
     if errors.is_empty() {
         return Ok(());
     }
+    // As the stored kind: Events are the core group's in both groups.
     let gvk = &call.resource.storage;
     Err(Status::invalid(&gvk.group, &gvk.kind, name, errors))
 }

@@ -27,7 +27,7 @@ impl Registry {
         let pods = self.resources.find("", "v1", "pods").ok_or_else(|| Status::internal("no pods"))?;
         let now = rfc3339(self.clock.now());
         let wanted = binding.clone();
-        let subresource = std::mem::replace(&mut call.request.subresource, String::new());
+        let subresource = std::mem::replace(&mut call.request.subresource, "binding".to_owned());
         let resource = std::mem::replace(&mut call.resource, pods);
         let make = move |_: &Call, pod: &Arc<Object>| bound(pod, &wanted, &now);
         let updated = self.update_with(call, Tracking::Own, make).await;
@@ -44,8 +44,9 @@ impl Registry {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
         match drydock_kinds::validate_binding(binding).aggregate() {
+            // Upstream lets the bare list of errors through, which no status code is known for.
+            Some(message) => Err(Status::new(500, Reason::Unknown, message)),
             None => Ok(()),
-            Some(text) => Err(Status::new(500, Reason::Unknown, text)),
         }
     }
 }

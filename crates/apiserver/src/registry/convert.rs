@@ -1,35 +1,27 @@
 //! Between the version of a request and the version that is stored.
 //!
-//! Most resources have one served version. Events and autoscalers have two forms, each in its file; custom resources'
-//! versions differ in their schema alone, over which an object that is read is pruned and defaulted.
-
-mod autoscaler;
-mod event;
+//! Built-in kinds' conversions are `drydock-kinds`'. Custom resources' versions differ in their schema alone, over which
+//! an object that is read is pruned and defaulted.
 
 use std::sync::Arc;
 
 use drydock_client::{ObjectList, Reply};
-use drydock_machinery::decode::{self, FieldValidation};
-use drydock_machinery::{Object, ObjectMeta, Value, defaults};
+use drydock_machinery::{Object, ObjectMeta, Value, decode, defaults};
 
 use crate::resources::Resource;
 
 /// From the request's version to the storage version.
-pub(crate) fn to_storage(resource: &Resource, object: Value) -> Value {
+pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
     if resource.is_storage_version() {
         return object;
     }
-    let mut stored = match form(resource) {
-        Form::Same => object,
-        Form::Event => event::to_core(object),
-        Form::Autoscaler => autoscaler::to_v2(object),
-    };
-    stored.set(&["apiVersion"], resource.storage.api_version());
-    stored.set(&["kind"], &*resource.storage.kind);
-    if form(resource) == Form::Same {
-        return stored;
+    if resource.custom.is_some() {
+        object.set(&["apiVersion"], resource.storage.api_version());
+        return object;
     }
-    typed(stored, drydock_machinery::Catalog::builtin().schema(&resource.storage).as_ref())
+    drydock_kinds::convert(&mut object, &resource.storage);
+    resource.strategy.set_defaults(&mut object);
+    object
 }
 
 /// From the storage version to the request's.
@@ -37,49 +29,10 @@ pub(crate) fn from_storage(resource: &Resource, mut object: Value) -> Value {
     if resource.custom.is_some() {
         return custom(resource, object);
     }
-    if resource.is_storage_version() {
-        return object;
+    if !resource.is_storage_version() {
+        drydock_kinds::convert(&mut object, &resource.gvk);
     }
-    object = match form(resource) {
-        Form::Same => object,
-        Form::Event => event::from_core(object),
-        Form::Autoscaler => autoscaler::from_v2(object),
-    };
-    object.set(&["apiVersion"], resource.gvk.api_version());
-    object.set(&["kind"], &*resource.gvk.kind);
-    typed(object, resource.schema.as_ref())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Same,
-    Event,
-    Autoscaler,
-}
-
-fn form(resource: &Resource) -> Form {
-    match &*resource.gvk.kind {
-        "Event" if resource.custom.is_none() => Form::Event,
-        "HorizontalPodAutoscaler" if resource.custom.is_none() => Form::Autoscaler,
-        _ => Form::Same,
-    }
-}
-
-/// Zero values as the target's Go type writes them.
-fn typed(object: Value, schema: Option<&drydock_machinery::Schema>) -> Value {
-    let decoded = schema.map(|schema| decode::value(&object, schema.root(), FieldValidation::Ignore));
-    match decoded {
-        Some(Ok(decoded)) => {
-            let mut value = decoded.value;
-            for field in ["apiVersion", "kind"] {
-                if let Some(text) = object.get(field) {
-                    value.set(&[field], text.clone());
-                }
-            }
-            value
-        }
-        _ => object,
-    }
+    object
 }
 
 fn custom(resource: &Resource, mut object: Value) -> Value {
