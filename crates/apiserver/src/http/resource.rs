@@ -249,7 +249,10 @@ fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
 }
 
 /// What every request to a deprecated resource is told.
-fn deprecation(resource: &Resource) -> Option<&'static str> {
+fn deprecation(resource: &Resource) -> Option<&str> {
+    if let Some(custom) = &resource.custom {
+        return custom.warning.as_deref();
+    }
     match (&*resource.gvr.group, &*resource.gvr.resource) {
         ("", "endpoints") => {
             Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")

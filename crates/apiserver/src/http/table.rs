@@ -1,6 +1,7 @@
 //! `meta.k8s.io Table`: what kubectl shows.
 
 use drydock_client::ObjectList;
+use drydock_machinery::crd::columns::Columns;
 use drydock_machinery::{Status, Value, value};
 use jiff::Timestamp;
 
@@ -89,6 +90,15 @@ fn empty(version: &str) -> Value {
 }
 
 fn columns(resource: &Resource) -> Value {
+    if let Some(custom) = custom_columns(resource) {
+        let name = drydock_kinds::default_columns()[0];
+        let name = value!({
+            "name": name.name, "type": name.column_type, "format": name.format,
+            "description": name.description, "priority": name.priority,
+        });
+        let columns: Vec<Value> = std::iter::once(name).chain(custom.definitions().cloned()).collect();
+        return Value::from(columns);
+    }
     let columns = resource.strategy.columns().iter().map(|column| {
         value!({
             "name": column.name, "type": column.column_type, "format": column.format,
@@ -98,9 +108,21 @@ fn columns(resource: &Resource) -> Value {
     Value::from(columns.collect::<Vec<_>>())
 }
 
+fn custom_columns(resource: &Resource) -> Option<&Columns> {
+    resource.custom.as_ref()?.columns.as_ref()
+}
+
 fn row(resource: &Resource, object: &Value, version: &str, options: &Options) -> Value {
     let mut row = Value::object();
-    row.set(&["cells"], resource.strategy.cells(object, options.now));
+    let cells = match custom_columns(resource) {
+        Some(columns) => columns.cells(object, options.now),
+        None => resource.strategy.cells(object, options.now),
+    };
+    row.set(&["cells"], cells);
+    let conditions = resource.strategy.row_conditions(object);
+    if !conditions.is_empty() {
+        row.set(&["conditions"], conditions);
+    }
     match options.include {
         Include::None => row.set(&["object"], Value::Null),
         Include::Metadata => row.set(&["object"], encode::partial(object, version)),

@@ -9,6 +9,7 @@ use super::managed::{self, Tracking};
 use super::store::WriteError;
 use super::{Call, Done, Registry, convert, decode, meta};
 use crate::admission::{AdmissionRequest, Operation};
+use crate::definitions;
 
 /// How often a generated name that is taken is generated anew.
 const NAME_ATTEMPTS: usize = 8;
@@ -48,7 +49,9 @@ impl Registry {
         if let Some(custom) = &call.resource.custom
             && custom.terminating
         {
-            return Err(call.method_not_supported("create"));
+            let why = "create not allowed while custom resource definition is terminating";
+            let gvr = &call.resource.gvr;
+            return Err(Status::forbidden(&gvr.group, &gvr.resource, object.name(), why));
         }
         let given_revision = object.resource_version().to_owned();
         meta::wipe(&mut object);
@@ -101,6 +104,9 @@ impl Registry {
             object.set(&["metadata", "generation"], 1);
         }
         resource.strategy.prepare_for_create(&self.strategy_context(""), object);
+        if definitions::is_definition(resource) {
+            definitions::prepare_create(object);
+        }
     }
 
     fn validate_create(&self, call: &mut Call, object: &Value) -> Result<(), Status> {
@@ -108,7 +114,7 @@ impl Registry {
         let context = self.strategy_context("");
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(resource.strategy.validate_create(&context, object));
-        errors.append(decode::validate_custom(&resource, object, None));
+        errors.append(decode::validate_custom(&resource, object, None, ""));
         invalid(call, object.name(), &errors)?;
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));
         Ok(())

@@ -10,6 +10,7 @@ use drydock_runtime::clock::rfc3339;
 use super::store::{OPTIMISTIC_LOCK, WriteError};
 use super::{Call, Done, Registry, decode};
 use crate::admission::Operation;
+use crate::definitions;
 
 const ATTEMPTS: usize = 32;
 const FOREGROUND: &str = "foregroundDeletion";
@@ -96,8 +97,11 @@ impl Registry {
         let options = &call.request.options;
         let mut marked = old.value().clone();
         let finalizers = finalizers(call, old);
-        let holds = !finalizers.is_empty();
         set_finalizers(&mut marked, &finalizers);
+        if definitions::is_definition(&call.resource) && !old.is_deleting() {
+            definitions::mark_deleted(&mut marked, &self.clock.now_rfc3339());
+        }
+        let holds = marked.finalizers().next().is_some();
         let namespace = call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty();
         let namespace_holds = namespace && !old.array_at(&["spec", "finalizers"]).is_empty();
         let grace = self.grace(call, old, options);

@@ -11,6 +11,7 @@ use super::managed::{self, Tracking};
 use super::store::{OPTIMISTIC_LOCK, WriteError};
 use super::{Call, Done, Registry, convert, decode, meta, subresources};
 use crate::admission::Operation;
+use crate::definitions;
 
 /// How often a decision is made anew before the client is told of the conflict.
 const ATTEMPTS: usize = 32;
@@ -43,6 +44,15 @@ impl Registry {
             }
             Updated::Absent => Err(call.not_found()),
         }
+    }
+
+    /// Changes an object on the server's own behalf. One that is gone is no error.
+    pub(crate) async fn update_silently(
+        &self,
+        call: &mut Call,
+        mut change: impl FnMut(&Object) -> Value + Send,
+    ) -> Result<(), Status> {
+        self.update_with(call, Tracking::Own, |_, current| Ok(change(current))).await.map(drop)
     }
 
     async fn create_on_update(&self, call: &mut Call, mut object: Value) -> Result<Done, Status> {
@@ -128,9 +138,12 @@ impl Registry {
         let reserved =
             self.addresses.reserve_for_update(&*self.cache, &call.resource, &mut new, old.value())?;
         strategy.prepare_for_update(&context, &mut new, old.value());
+        if definitions::is_definition(&call.resource) {
+            definitions::prepare_update(&mut new);
+        }
         count_generation(call, &mut new, old.value());
         let mut errors = strategy.validate_update(&context, &new, old.value());
-        errors.append(decode::validate_custom(&call.resource, &new, Some(old.value())));
+        errors.append(decode::validate_custom(&call.resource, &new, Some(old.value()), &subresource));
         invalid(call, old.name(), &errors)?;
         call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));
         self.admission_validate(call, Operation::Update, &new, Some(old)).await?;
@@ -203,9 +216,28 @@ fn count_generation(call: &Call, new: &mut Value, old: &Value) {
     if !(strategy.has_generation() || custom) || call.request.subresource == "status" {
         return;
     }
-    if strategy.spec_changed(new, old) {
+    let changed = if custom {
+        custom_changed(new, old, call.resource.subresource("status").is_some())
+    } else {
+        strategy.spec_changed(new, old)
+    };
+    if changed {
         new.set(&["metadata", "generation"], old.generation() + 1);
     }
+}
+
+/// A custom resource's generation counts changes of everything but metadata, and status where that is a subresource.
+fn custom_changed(new: &Value, old: &Value, has_status: bool) -> bool {
+    let strip = |object: &Value| {
+        let mut object = object.clone();
+        object.remove(&["metadata"]);
+        object.remove(&["apiVersion"]);
+        if has_status {
+            object.remove(&["status"]);
+        }
+        object
+    };
+    strip(new) != strip(old)
 }
 
 /// Whether an update that leaves `object` behind is the end of it: it was being deleted and nothing holds it.
