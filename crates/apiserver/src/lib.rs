@@ -10,8 +10,10 @@
 //! Deliberately absent: anything about one kind (that is `drydock-kinds`), who callers are and what they may do
 //! (`drydock-auth`), and everything that happens later than the request (controllers).
 
+mod access;
 pub mod admission;
 pub mod cache;
+mod definitions;
 mod http;
 mod local;
 mod registry;

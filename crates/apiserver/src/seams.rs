@@ -3,8 +3,6 @@
 //! The composition root joins them: `drydock-auth` says who a caller is and what the caller may do, `drydock-node`
 //! reaches kubelets.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use drydock_auth::{Attributes, Decision, UserInfo};
 pub use drydock_client::dialer::{ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
@@ -48,14 +46,15 @@ pub trait Authorizer: Send + Sync + 'static {
 /// Makes service account tokens.
 #[async_trait]
 pub trait TokenIssuer: Send + Sync + 'static {
-    /// Answers `request` (a TokenRequest) with its status filled in. `bound` is the object of `spec.boundObjectRef`.
+    /// Answers `request` (a TokenRequest) with its spec completed and its status filled in. What the token is to be
+    /// bound to is looked up and checked here.
     ///
     /// # Errors
     /// As the client sees it.
     async fn issue(
         &self,
+        reader: &dyn Reader,
         service_account: &Object,
-        bound: Option<Arc<Object>>,
         request: Value,
     ) -> Result<Value, Status>;
 

@@ -35,7 +35,7 @@ impl Authorizer for Open {
 
 #[async_trait]
 impl TokenIssuer for Open {
-    async fn issue(&self, _: &Object, _: Option<Arc<Object>>, mut request: Value) -> Result<Value, Status> {
+    async fn issue(&self, _: &dyn Reader, _: &Object, mut request: Value) -> Result<Value, Status> {
         request.set(&["status", "token"], "token");
         Ok(request)
     }

@@ -1,11 +1,8 @@
-//! The bodies of access reviews: SubjectAccessReview, LocalSubjectAccessReview, SelfSubjectAccessReview,
-//! SelfSubjectRulesReview and SelfSubjectReview.
+//! The bodies of reviews: SubjectAccessReview, LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectReview.
 
 use drydock_machinery::{FieldErrors, FieldPath, Status, Value, value};
 
 use crate::attributes::{Attributes, Decision};
-use crate::authorizer::Authorizer;
-use crate::lookup::Reader;
 use crate::user::UserInfo;
 
 const GROUP: &str = "authorization.k8s.io";
@@ -21,43 +18,22 @@ pub enum AccessReview<'a> {
     Own { user: &'a UserInfo },
 }
 
-impl Authorizer {
-    /// Answers an access review with its status filled in.
-    ///
-    /// # Errors
-    /// 422 when the spec does not say who or what.
-    pub fn access_review(
-        &self,
-        reader: &dyn Reader,
-        kind: AccessReview<'_>,
-        mut review: Value,
-    ) -> Result<Value, Status> {
-        let spec = review.get("spec").cloned().unwrap_or_default();
-        validate(kind, &review, &spec)?;
-        let from_spec = UserInfo::from_value(&spec, "user");
-        let user = if let AccessReview::Own { user } = kind { user } else { &from_spec };
-        let decision = self.authorize(reader, &attributes(user, &spec));
-        review.set(&["status"], status(&decision));
-        Ok(review)
-    }
-
-    /// Answers a SelfSubjectRulesReview with its status filled in.
-    ///
-    /// # Errors
-    /// 400 without a namespace.
-    pub fn rules_review(
-        &self,
-        reader: &dyn Reader,
-        user: &UserInfo,
-        mut review: Value,
-    ) -> Result<Value, Status> {
-        let namespace = review.str_at(&["spec", "namespace"]).to_owned();
-        if namespace.is_empty() {
-            return Err(Status::bad_request("no namespace on request"));
-        }
-        review.set(&["status"], self.rules(reader, user, &namespace));
-        Ok(review)
-    }
+/// Answers an access review with its status filled in.
+///
+/// # Errors
+/// 422 when the spec does not say who or what.
+pub fn access_review(
+    authorize: &dyn Fn(&Attributes<'_>) -> Decision,
+    kind: AccessReview<'_>,
+    mut review: Value,
+) -> Result<Value, Status> {
+    let spec = review.get("spec").cloned().unwrap_or_default();
+    validate(kind, &review, &spec)?;
+    let from_spec = UserInfo::from_value(&spec, "user");
+    let user = if let AccessReview::Own { user } = kind { user } else { &from_spec };
+    let decision = authorize(&attributes(user, &spec));
+    review.set(&["status"], status(&decision));
+    Ok(review)
 }
 
 /// The answer to a SelfSubjectReview at `now` (RFC 3339).
@@ -167,7 +143,8 @@ mod tests {
         }
         let mut review = value!({"kind": "SubjectAccessReview"});
         review.set(&["spec"], spec);
-        let answer = Authorizer::new().access_review(&objects, kind, review);
+        let authorizer = crate::Authorizer::new();
+        let answer = access_review(&|attributes| authorizer.authorize(&objects, attributes), kind, review);
         let answer = answer.map(|review| review.get("status").cloned().unwrap_or_default());
         assert_eq!(answer.map_err(|status| status.message), expected.map_err(str::to_owned));
     }

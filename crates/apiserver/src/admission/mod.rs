@@ -124,6 +124,11 @@ impl AdmissionChain {
         Self { plugins: plugins.into() }
     }
 
+    /// The plugins that are on by default upstream. Those that ask for rights ask `authorizer`.
+    pub fn upstream(authorizer: &Arc<drydock_auth::Authorizer>) -> Self {
+        Self::new(default_plugins(authorizer))
+    }
+
     /// # Errors
     /// The first plugin's refusal.
     pub async fn admit(

@@ -58,12 +58,12 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
         Ok(user) => user,
         Err(status) => return body::status(&status),
     };
-    let user = match super::impersonate::user(&core, user, &parts.headers) {
+    let query = Query::parse(parts.uri.query());
+    let path = path::parse(parts.uri.path());
+    let user = match super::impersonate::user(&core, user, &parts, &path, &query) {
         Ok(user) => user,
         Err(status) => return body::status(&status),
     };
-    let query = Query::parse(parts.uri.query());
-    let path = path::parse(parts.uri.path());
     let request = Req { core, user, parts, query };
     let answer = match path {
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status};
 use http::Method;
@@ -11,6 +12,7 @@ use hyper::body::Incoming;
 use super::handler::Req;
 use super::negotiate::{self, Format, View, Wanted};
 use super::path::ResourcePath;
+use super::query::Query;
 use super::{Answer, body, encode, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
@@ -31,7 +33,7 @@ impl Asked {
 
 pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
     let Some(resource) = find(&request, &path) else { return not_served(&request, &path) };
-    let asked = asked(&request, &path, &resource);
+    let asked = asked(&request.parts.method, &path, &request.query);
     let mut call = call(&request, &path, resource, asked)?;
     authorize(&request, &call, asked)?;
     if asked.verb == Verb::Get && call.request.subresource == "log" {
@@ -51,7 +53,8 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     }
     read_body(&request, &mut call, asked, incoming).await?;
     let done = request.core.registry.call(&mut call).await;
-    let warnings = std::mem::take(&mut call.warnings);
+    let mut warnings = std::mem::take(&mut call.warnings);
+    warnings.extend(deprecation(&call.resource).map(str::to_owned));
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
         Err(status) => body::status(&status),
@@ -77,24 +80,32 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 /// 403 comes before 404: what is not allowed is not told about.
 fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
     let table = request.core.registry.resources.table();
-    let asked = asked_of_method(&request.parts.method, path, false);
-    let attributes = drydock_auth::Attributes {
-        version: &path.version,
-        subresource: &path.subresource,
-        name: &path.name,
-        namespace: &path.namespace,
-        ..drydock_auth::Attributes::resource(&request.user, asked.name(), &path.group, &path.resource)
-    };
-    request.core.authorize(&attributes)?;
+    request.core.authorize(&path_attributes(&request.user, &request.parts.method, path, &request.query))?;
     if !path.group.is_empty() && table.group(&path.group).is_none() {
         return Ok(body::page_not_found());
     }
     Err(no_such_resource())
 }
 
-fn asked(request: &Req, path: &ResourcePath, _resource: &Resource) -> Asked {
-    let watch = path.watch || (path.name.is_empty() && request.query.flag("watch") == Some(true));
-    asked_of_method(&request.parts.method, path, watch)
+/// What a request to a path wants, whether or not there is such a resource.
+pub(crate) fn path_attributes<'a>(
+    user: &'a UserInfo,
+    method: &Method,
+    path: &'a ResourcePath,
+    query: &Query,
+) -> Attributes<'a> {
+    Attributes {
+        version: &path.version,
+        subresource: &path.subresource,
+        name: &path.name,
+        namespace: &path.namespace,
+        ..Attributes::resource(user, asked(method, path, query).name(), &path.group, &path.resource)
+    }
+}
+
+fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
+    let watch = path.watch || (path.name.is_empty() && query.flag("watch") == Some(true));
+    asked_of_method(method, path, watch)
 }
 
 fn asked_of_method(method: &Method, path: &ResourcePath, watch: bool) -> Asked {
@@ -117,6 +128,10 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
     let misplaced = (asked.verb == Verb::Create && !path.name.is_empty() && path.subresource.is_empty())
         || (named_only && path.name.is_empty())
         || (resource.namespaced && path.namespace.is_empty() && !matches!(asked.verb, Verb::List));
+    // There is no such path, while there is one without the name.
+    if resource.namespaced && path.namespace.is_empty() && !path.name.is_empty() {
+        return Err(no_such_resource());
+    }
     if !path.rest.is_empty() && path.subresource != "proxy" {
         return Err(no_such_resource());
     }
@@ -230,6 +245,20 @@ fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
         Format::Json => Body::Json(bytes),
         Format::Yaml => Body::Yaml(bytes),
         Format::Protobuf => Body::Protobuf(bytes),
+    }
+}
+
+/// What every request to a deprecated resource is told.
+fn deprecation(resource: &Resource) -> Option<&str> {
+    if let Some(custom) = &resource.custom {
+        return custom.warning.as_deref();
+    }
+    match (&*resource.gvr.group, &*resource.gvr.resource) {
+        ("", "endpoints") => {
+            Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+        }
+        ("", "componentstatuses") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a request's body to an object: parsed, checked against the schema, with the schema's defaults.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use drydock_client::{Options, Preconditions};
 use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
@@ -8,15 +9,16 @@ use drydock_machinery::{
     FieldErrors, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
-use super::{Body, Call};
-use crate::resources::Resource;
+use super::{Body, Call, convert};
+use crate::definitions;
+use crate::resources::{Custom, Resource};
 
 /// What a body must be.
 struct Expected {
     kind: GroupVersionKind,
-    /// None for custom resources without one, and for kinds that are not in the catalog.
+    /// None for kinds that are not in the catalog.
     schema: Option<Schema>,
-    custom: bool,
+    custom: Option<Arc<Custom>>,
 }
 
 /// The object of a create or update, in the request's version, with defaults.
@@ -29,10 +31,10 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let text = text(&call.body);
     let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, text.as_bytes()))?;
     check_kind(&meta, &expected)?;
-    let decoded = decoded(&call.body, &text, &expected, validation);
-    let decoded =
-        decoded.map_err(|error| transform(&expected, &meta, &error.to_string(), text.as_bytes()))?;
-    call.warnings.extend(decoded.warnings);
+    let refuse = |error: DecodeError| transform(&expected, &meta, &error.to_string(), text.as_bytes());
+    let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
+    settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
+    call.warnings.append(&mut decoded.warnings);
     Ok(settle(call, &expected, decoded.value))
 }
 
@@ -48,12 +50,13 @@ pub(crate) fn patched(
     let expected = Expected {
         kind: resource.gvk.clone(),
         schema: resource.schema.clone(),
-        custom: resource.custom.is_some(),
+        custom: resource.custom.clone(),
     };
     let mut decoded = match &expected.schema {
-        Some(schema) if !expected.custom => decode::value(tree, schema.root(), validation)?,
+        Some(schema) if expected.custom.is_none() => decode::value(tree, schema.root(), validation)?,
         _ => Decoded { value: tree.clone(), warnings: Vec::new() },
     };
+    settle_custom(&expected, &mut decoded, validation)?;
     finish(&expected, &mut decoded.value);
     Ok(decoded)
 }
@@ -74,12 +77,12 @@ fn expected(call: &Call) -> Expected {
         Some(sub) if sub.kind != resource.gvk => Expected {
             kind: sub.kind.clone(),
             schema: drydock_machinery::Catalog::builtin().schema(&sub.kind),
-            custom: false,
+            custom: None,
         },
         _ => Expected {
             kind: resource.gvk.clone(),
             schema: resource.schema.clone(),
-            custom: resource.custom.is_some(),
+            custom: resource.custom.clone(),
         },
     }
 }
@@ -112,7 +115,7 @@ fn decoded(
     expected: &Expected,
     validation: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
-    let typed = expected.schema.as_ref().filter(|_| !expected.custom);
+    let typed = expected.schema.as_ref().filter(|_| expected.custom.is_none());
     match (body, typed) {
         (Body::Value(value), Some(schema)) => decode::value(value, schema.root(), validation),
         (Body::Value(value), None) => Ok(Decoded { value: value.clone(), warnings: Vec::new() }),
@@ -166,19 +169,67 @@ fn finish(expected: &Expected, value: &mut Value) {
     value.set(&["apiVersion"], expected.kind.api_version());
     value.set(&["kind"], &*expected.kind.kind);
     if let Some(schema) = &expected.schema {
-        if expected.custom {
-            decode::prune(value, schema.root());
-        }
         defaults::apply_defaults(value, schema.root());
-        if expected.custom {
+        if expected.custom.is_some() {
             defaults::drop_nulls(value, schema.root());
         }
     }
+    if expected.kind.kind == "CustomResourceDefinition" && expected.custom.is_none() {
+        definitions::apply_defaults(value);
+    }
 }
 
-/// What a custom resource's schema says of an object.
-pub(crate) fn validate_custom(_resource: &Resource, _object: &Value, _old: Option<&Value>) -> FieldErrors {
-    FieldErrors::new()
+/// A custom object's metadata is typed, and fields that its schema does not know are dropped.
+fn settle_custom(
+    expected: &Expected,
+    decoded: &mut Decoded,
+    validation: FieldValidation,
+) -> Result<(), DecodeError> {
+    const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    let (Some(custom), Some(schema)) = (&expected.custom, &expected.schema) else { return Ok(()) };
+    let mut unknown = Vec::new();
+    if let (Some(metadata), Some(typed)) =
+        (decoded.value.get("metadata"), drydock_machinery::Catalog::builtin().definition(META))
+    {
+        let metadata = decode::value(metadata, typed.root(), FieldValidation::Warn)?;
+        unknown.extend(metadata.warnings.iter().map(|text| text.replace("field \"", "field \"metadata.")));
+        decoded.value.set(&["metadata"], metadata.value);
+    }
+    let embedded = custom.compiled.coerce(&mut decoded.value);
+    let embedded = embedded.map_err(|errors| DecodeError::Value(errors.aggregate().unwrap_or_default()))?;
+    let mut fields = embedded;
+    if !custom.preserve_unknown {
+        fields.extend(decode::prune(&mut decoded.value, schema.root()));
+    }
+    unknown.extend(fields.into_iter().map(|field| format!("unknown field {field:?}")));
+    match validation {
+        FieldValidation::Ignore => {}
+        FieldValidation::Warn => decoded.warnings.extend(unknown),
+        FieldValidation::Strict if unknown.is_empty() => {}
+        FieldValidation::Strict => return Err(DecodeError::Strict(unknown)),
+    }
+    Ok(())
+}
+
+/// What a custom resource's schema says of an object, and what there is to say of a definition.
+pub(crate) fn validate_custom(
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+    subresource: &str,
+) -> FieldErrors {
+    if definitions::is_definition(resource) {
+        return definitions::validate(object, old, subresource);
+    }
+    let Some(custom) = &resource.custom else { return FieldErrors::new() };
+    // The schema is the request's version's; so is what it looks at.
+    let shown = convert::from_storage(resource, object.clone());
+    let old = old.map(|old| convert::from_storage(resource, old.clone()));
+    if subresource == "status" {
+        custom.compiled.validate_status(&shown, old.as_ref())
+    } else {
+        custom.compiled.validate(&shown, old.as_ref())
+    }
 }
 
 /// `transformDecodeError` of a body that does not even say what it is.

@@ -3,9 +3,11 @@
 
 use std::sync::OnceLock;
 
-use drydock_machinery::apply::{FieldManager, FieldSet, Versions, revert_timestamps_of_no_change};
+use drydock_machinery::apply::{
+    FieldManager, FieldSet, OneVersion, Versions, revert_timestamps_of_no_change,
+};
 use drydock_machinery::schema::TypeRef;
-use drydock_machinery::{ObjectMeta, Status, Value};
+use drydock_machinery::{GroupVersionKind, ObjectMeta, Status, Value};
 use jiff::Timestamp;
 
 use super::{Call, convert};
@@ -16,8 +18,10 @@ use crate::resources::Resource;
 pub(crate) enum Tracking {
     /// What changed belongs to the request's manager.
     Changes,
-    /// Already done: the object comes from an apply, or is the server's own doing.
+    /// Already done: the object comes from an apply.
     Done,
+    /// The server's own doing (a binding), which is nobody's and needs no validation.
+    Own,
 }
 
 /// A new object's fields belong to its creator.
@@ -61,6 +65,19 @@ pub(crate) fn keep_reset(given: &Value, object: &mut Value) {
     }
 }
 
+/// As [`on_create`], of an object that is not stored and of another kind than the resource's: a review, a TokenRequest.
+pub(crate) fn on_virtual(call: &Call, kind: &GroupVersionKind, object: &mut Value, now: Timestamp) {
+    let Some(schema) = drydock_machinery::Catalog::builtin().schema(kind) else { return };
+    let api_version = kind.api_version();
+    let manager = FieldManager {
+        kind,
+        subresource: &call.request.subresource,
+        versions: &OneVersion { api_version: &api_version, schema: &schema },
+        reset_fields: nothing(),
+    };
+    manager.update(None, object, call.manager(), now);
+}
+
 /// Lays `applied` over `live`; both, and the answer, in the request's version.
 ///
 /// # Errors
@@ -87,15 +104,19 @@ fn field_manager<'a>(call: &'a Call, versions: &'a OfResource<'a>) -> FieldManag
 
 /// What a write through a path cannot change, and so nobody owns by it.
 fn reset_fields(resource: &Resource, subresource: &str) -> &'static FieldSet {
-    static NOTHING: OnceLock<FieldSet> = OnceLock::new();
     static STATUS: OnceLock<FieldSet> = OnceLock::new();
     static SPEC: OnceLock<FieldSet> = OnceLock::new();
     let has_status = resource.subresource("status").is_some();
     match subresource {
         "" if has_status => STATUS.get_or_init(|| FieldSet::of_fields(&[&["status"]])),
         "status" => SPEC.get_or_init(|| FieldSet::of_fields(&[&["spec"]])),
-        _ => NOTHING.get_or_init(FieldSet::default),
+        _ => nothing(),
     }
+}
+
+fn nothing() -> &'static FieldSet {
+    static NOTHING: OnceLock<FieldSet> = OnceLock::new();
+    NOTHING.get_or_init(FieldSet::default)
 }
 
 /// The one version that a request is about; conversions are the registry's.

@@ -167,6 +167,28 @@ impl Registry {
         Err(options::too_large(revision, self.cache.revision()))
     }
 
+    /// A call of the server's own, about one object.
+    pub(crate) fn own_call(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Call> {
+        let resource = self.resources.table().find_any_version(group, resource)?.clone();
+        let request = Request {
+            verb: Verb::Update,
+            resource: resource.gvr.clone(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: String::new(),
+            options: Default::default(),
+            body: None,
+        };
+        Some(Call {
+            user: Arc::new(UserInfo::api_server()),
+            resource,
+            request,
+            body: Body::Value(Value::Null),
+            default_manager: "kube-apiserver".to_owned(),
+            warnings: Vec::new(),
+        })
+    }
+
     pub(crate) fn admission_context(&self) -> AdmissionContext<'_> {
         let client = self.loopback.get().expect("set when the API server was made");
         AdmissionContext { reader: &*self.cache, client, clock: &self.clock }

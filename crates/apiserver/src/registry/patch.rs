@@ -127,11 +127,14 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
         Body::Value(value) => return Ok(value.clone()),
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => String::from_utf8_lossy(bytes),
     };
-    let yaml =
-        machinery::yaml(&text).map_err(|why| Status::bad_request(format!("error decoding YAML: {why}")))?;
+    let yaml = machinery::yaml(&text).map_err(|why| {
+        Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
+    })?;
     match (yaml.duplicates, decode::validation(call)) {
         (Some(why), FieldValidation::Strict) => {
-            return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
+            return Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {why}"
+            )));
         }
         (Some(why), FieldValidation::Warn) => call.warnings.push(why),
         _ => {}

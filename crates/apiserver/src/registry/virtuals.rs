@@ -1,10 +1,12 @@
 //! Resources that are not stored: access reviews, token reviews, bindings.
 
+use drydock_auth::reviews::{self, AccessReview};
 use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Reply, Verb};
-use drydock_machinery::{ObjectMeta, Status, Value, value};
+use drydock_machinery::{ObjectMeta, Status, Value};
+use drydock_runtime::clock::rfc3339;
 
-use super::{Call, Done, Registry, decode, meta};
+use super::{Call, Done, Registry, decode, managed, meta};
 
 impl Registry {
     pub(crate) async fn call_virtual(&self, call: &mut Call) -> Result<Done, Status> {
@@ -13,6 +15,10 @@ impl Registry {
         }
         let mut object = decode::object(call)?;
         meta::match_namespace(call, &mut object)?;
+        let kind = call.resource.gvk.clone();
+        if kind.kind != "SelfSubjectReview" {
+            managed::on_virtual(call, &kind, &mut object, self.clock.now());
+        }
         let review = match &*call.resource.gvr.resource {
             "bindings" => {
                 call.request.name = object.name().to_owned();
@@ -20,20 +26,17 @@ impl Registry {
             }
             "tokenreviews" => self.review_token(object).await?,
             "selfsubjectreviews" => {
-                object.set(&["status", "userInfo"], call.user.to_value());
-                object
+                let now = rfc3339(self.clock.now());
+                reviews::self_subject_review(&call.user, object.api_version(), &now)
             }
-            "subjectaccessreviews" | "localsubjectaccessreviews" => self.review_access(call, object)?,
+            "subjectaccessreviews" => self.review_access(AccessReview::Subject, object)?,
+            "localsubjectaccessreviews" => {
+                self.review_access(AccessReview::Local { namespace: &call.request.namespace }, object)?
+            }
             "selfsubjectaccessreviews" => {
-                let status = self.access(&call.user, object.get("spec").unwrap_or(&Value::Null));
-                object.set(&["status"], status);
-                object
+                self.review_access(AccessReview::Own { user: &call.user }, object)?
             }
-            "selfsubjectrulesreviews" => {
-                let namespace = object.str_at(&["spec", "namespace"]).to_owned();
-                object.set(&["status"], self.authorizer.rules(&*self.cache, &call.user, &namespace));
-                object
-            }
+            "selfsubjectrulesreviews" => self.review_rules(&call.user, object)?,
             _ => return Err(call.method_not_supported("create")),
         };
         Ok(Done::created(Reply::Virtual(review)))
@@ -54,41 +57,18 @@ impl Registry {
         Ok(review)
     }
 
-    fn review_access(&self, call: &Call, mut review: Value) -> Result<Value, Status> {
-        let errors = drydock_machinery::FieldErrors::new();
-        super::create::invalid(call, "", &errors)?;
-        let spec = review.get("spec").cloned().unwrap_or_default();
-        let user = UserInfo::from_value(&spec, "user");
-        review.set(&["status"], self.access(&user, &spec));
-        Ok(review)
+    fn review_access(&self, kind: AccessReview<'_>, review: Value) -> Result<Value, Status> {
+        let authorize = |attributes: &Attributes<'_>| self.authorizer.authorize(&*self.cache, attributes);
+        reviews::access_review(&authorize, kind, review)
     }
 
-    /// The status of an access review whose spec asks about `user`.
-    fn access(&self, user: &UserInfo, spec: &Value) -> Value {
-        let resource = spec.get("resourceAttributes");
-        let path = spec.get("nonResourceAttributes");
-        let attributes = match (resource, path) {
-            (Some(asked), _) => Attributes {
-                version: asked.str_at(&["version"]),
-                subresource: asked.str_at(&["subresource"]),
-                name: asked.str_at(&["name"]),
-                namespace: asked.str_at(&["namespace"]),
-                ..Attributes::resource(
-                    user,
-                    asked.str_at(&["verb"]),
-                    asked.str_at(&["group"]),
-                    asked.str_at(&["resource"]),
-                )
-            },
-            (None, Some(asked)) => Attributes::path(user, asked.str_at(&["verb"]), asked.str_at(&["path"])),
-            (None, None) => return value!({"allowed": false}),
-        };
-        let decision = self.authorizer.authorize(&*self.cache, &attributes);
-        let mut status = value!({"allowed": decision.is_allowed()});
-        if !decision.reason().is_empty() {
-            status.set(&["reason"], decision.reason());
+    fn review_rules(&self, user: &UserInfo, mut review: Value) -> Result<Value, Status> {
+        let namespace = review.str_at(&["spec", "namespace"]).to_owned();
+        if namespace.is_empty() {
+            return Err(Status::bad_request("no namespace on request"));
         }
-        status
+        review.set(&["status"], self.authorizer.rules(&*self.cache, user, &namespace));
+        Ok(review)
     }
 }
 

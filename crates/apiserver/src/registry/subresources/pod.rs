@@ -29,7 +29,7 @@ impl Registry {
         let subresource = std::mem::replace(&mut call.request.subresource, String::new());
         let resource = std::mem::replace(&mut call.resource, pods);
         let make = move |_: &Call, pod: &Arc<Object>| bound(pod, &wanted, &now);
-        let updated = self.update_with(call, Tracking::Done, make).await;
+        let updated = self.update_with(call, Tracking::Own, make).await;
         call.request.subresource = subresource;
         call.resource = resource;
         match updated? {
