@@ -29,6 +29,23 @@ pub(crate) fn pod(object: &mut Value) {
             each_mut(spec, &[containers], host_ports);
         }
     }
+    first_addresses(object);
+}
+
+/// `podIP` is the first of `podIPs`, and `hostIP` of `hostIPs`; where they differ the single one holds.
+fn first_addresses(object: &mut Value) {
+    for (one, all) in [("podIP", "podIPs"), ("hostIP", "hostIPs")] {
+        let single = object.str_at(&["status", one]).to_owned();
+        let first =
+            object.array_at(&["status", all]).first().map_or("", |entry| entry.str_at(&["ip"])).to_owned();
+        if single.is_empty() && !first.is_empty() {
+            object.set(&["status", one], first);
+        } else if !single.is_empty() && single != first {
+            let mut entry = Value::object();
+            entry.set(&["ip"], single);
+            object.set(&["status", all], vec![entry]);
+        }
+    }
 }
 
 /// Requests that are not given are the limits.
@@ -220,21 +237,6 @@ pub(crate) fn claim_spec(spec: &mut Value) {
     default_nil(spec, &["volumeMode"], "Filesystem");
     default_nil(spec, &["resources"], Value::object());
     resources(spec.at_mut(&["resources"]));
-    data_source(spec);
-}
-
-/// `dataSource` and `dataSourceRef` say the same where either may.
-fn data_source(spec: &mut Value) {
-    if has(spec, &["dataSource"]) && !has(spec, &["dataSourceRef"]) {
-        let source = spec.at(&["dataSource"]).cloned();
-        spec.set(&["dataSourceRef"], source);
-    } else if let Some(reference) = spec.at(&["dataSourceRef"]).cloned()
-        && !reference.is_null()
-        && !has(spec, &["dataSource"])
-        && reference.str_at(&["namespace"]).is_empty()
-    {
-        spec.set(&["dataSource"], reference);
-    }
 }
 
 /// A `ResourceRequirements`: amounts are rounded up to thousandths.

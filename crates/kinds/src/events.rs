@@ -32,8 +32,33 @@ static NEW: Kind = Kind {
         strict(errors, object);
     },
     validate_update: Some(update),
-    field_names: FIELDS,
-    field_values,
+    field_names: &[
+        "regarding.kind",
+        "regarding.namespace",
+        "regarding.name",
+        "regarding.uid",
+        "regarding.apiVersion",
+        "regarding.resourceVersion",
+        "regarding.fieldPath",
+        "reason",
+        "reportingController",
+        "type",
+    ],
+    field_values: |object| {
+        let names = NEW.field_names.iter().copied();
+        let renamed = |name: &str| match name {
+            "reportingController" => "reportingComponent".to_owned(),
+            name => name.replace("regarding", "involvedObject"),
+        };
+        let values = field_values(object);
+        names
+            .map(|name| {
+                let old = renamed(name);
+                let found = values.iter().find(|(field, _)| *field == old);
+                (name, found.map_or(Cow::Borrowed(""), |(_, value)| value.clone()))
+            })
+            .collect()
+    },
     cells: table::event,
     ..Kind::new("events.k8s.io", "events")
 };

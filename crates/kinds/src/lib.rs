@@ -12,6 +12,7 @@ mod autoscaling;
 mod batch;
 mod certificates;
 mod check;
+mod convert;
 mod core;
 mod defaults;
 mod discovery;
@@ -40,6 +41,7 @@ use jiff::Timestamp;
 
 pub use authorization::{validate_subject_access_review, validate_token_request};
 pub use autoscaling::validate_scale;
+pub use convert::convert;
 pub use meta::{validate_object_meta, validate_object_meta_update};
 pub use pod::{assign_pod, validate_binding};
 
@@ -92,6 +94,16 @@ pub trait Strategy: Send + Sync {
 
     fn warnings_on_update(&self, context: &Context<'_>, object: &Value, _old: &Value) -> Vec<String> {
         self.warnings_on_create(context, object)
+    }
+
+    /// Said with every write and deletion, whatever comes of it: deprecated kinds.
+    fn warnings_on_write(&self, _context: &Context<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Said with a deletion whose options name no propagation policy.
+    fn warnings_on_delete(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether the kind has a `status` that only its subresource writes.

@@ -31,7 +31,15 @@ pub(crate) const KINDS: &[&Kind] = &[&KIND, &TEMPLATE];
 static KIND: Kind = Kind {
     status: true,
     generation: true,
-    spec_changed: Some(|object, old| !crate::shape::same(object.get("spec"), old.get("spec"))),
+    spec_changed: Some(|object, old| {
+        // Assignment to a node is no change of what is wanted.
+        let assigned = old.str_at(&["spec", "nodeName"]).is_empty();
+        let (mut new, old) = (shown(object, &["spec"]), shown(old, &["spec"]));
+        if assigned {
+            new.remove(&["nodeName"]);
+        }
+        !crate::shape::same(Some(&new), Some(&old))
+    }),
     defaults: defaults::pod,
     prepare_create,
     prepare_update,
@@ -49,6 +57,7 @@ static KIND: Kind = Kind {
 
 static TEMPLATE: Kind = Kind {
     generation: true,
+    put_creates: true,
     defaults: |object| {
         crate::shape::default_nil(object, &["template"], Value::object());
         defaults::pod_template(object, &["template"]);
@@ -224,6 +233,7 @@ fn grace_period(object: &Value, requested: Option<i64>) -> i64 {
     if unscheduled || ended {
         return 0;
     }
+    // The smallest period that a kubelet would keep; none at all only when that was asked for.
     if period < 0 { 1 } else { period }
 }
 

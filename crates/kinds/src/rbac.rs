@@ -62,7 +62,8 @@ enum Scope {
 
 /// Rules are shown even when there are none.
 fn rules_or_null(object: &mut Value) {
-    if object.get("rules").is_none() {
+    if object.get("rules").is_none_or(|rules| *rules != Value::Null && object.array_at(&["rules"]).is_empty())
+    {
         object.set(&["rules"], Value::Null);
     }
 }

@@ -48,7 +48,6 @@ static CLAIM_TEMPLATE: Kind = Kind {
 
 static CLASS: Kind = Kind {
     generation: true,
-    unconditional_update: false,
     validate: |errors, _, object| {
         selectors(errors, &shown(object, &["spec"]), &FieldPath::new("spec").child("selectors"));
     },
@@ -58,7 +57,6 @@ static CLASS: Kind = Kind {
 
 static SLICE: Kind = Kind {
     generation: true,
-    unconditional_update: false,
     validate: |errors, _, object| validate_slice(errors, &shown(object, &["spec"])),
     validate_update: Some(|errors, _, object, old| {
         validate_slice(errors, &shown(object, &["spec"]));

@@ -18,6 +18,9 @@ const SYSTEM: [(&str, i64); 2] =
 
 static PRIORITY_CLASS: Kind = Kind {
     generation: true,
+    // Set once and never counted.
+    spec_changed: Some(|_, _| false),
+    put_creates: true,
     defaults: |object| {
         default_nil(object, &["preemptionPolicy"], "PreemptLowerPriority");
         // Not a pointer in Go, and shown.
@@ -65,6 +68,13 @@ static LEASE: Kind = Kind {
     put_creates: true,
     unconditional_update: false,
     defaults: |object| default_nil(object, &["spec"], Value::object()),
+    // Coordinated leader election is off by default.
+    prepare_create: |_, object| drop_election(object),
+    prepare_update: |_, object, old| {
+        if !has(old, &["spec", "strategy"]) && !has(old, &["spec", "preferredHolder"]) {
+            drop_election(object);
+        }
+    },
     validate: |errors, _, object| {
         let path = FieldPath::new("spec");
         if let Some(seconds) = object.i64_at(&["spec", "leaseDurationSeconds"])
@@ -81,6 +91,12 @@ static LEASE: Kind = Kind {
     cells: table::lease,
     ..Kind::new("coordination.k8s.io", "leases")
 };
+
+fn drop_election(object: &mut Value) {
+    for field in ["strategy", "preferredHolder"] {
+        object.remove(&["spec", field]);
+    }
+}
 
 static LEASE_CANDIDATE: Kind = Kind {
     put_creates: true,

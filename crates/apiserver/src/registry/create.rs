@@ -191,7 +191,8 @@ pub(crate) fn invalid(call: &Call, name: &str, errors: &FieldErrors) -> Result<(
     if errors.is_empty() {
         return Ok(());
     }
-    let gvk = &call.resource.gvk;
+    // As the stored kind: Events are the core group's in both groups.
+    let gvk = &call.resource.storage;
     Err(Status::invalid(&gvk.group, &gvk.kind, name, errors))
 }
 

@@ -20,6 +20,11 @@ impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
         super::options::check(&call.request)?;
+        if call.request.options.propagation_policy.is_none()
+            && call.request.options.orphan_dependents.is_none()
+        {
+            call.warnings.extend(call.resource.strategy.warnings_on_delete());
+        }
         let current = self.current(call).ok_or_else(|| call.not_found())?;
         self.delete_object(call, current).await
     }

@@ -42,6 +42,7 @@ fn set_defaults(object: &mut Value) {
     default_nil(spec, &["revisionHistoryLimit"], 10);
     default_nil(spec, &["template"], Value::object());
     defaults::pod_template(spec, &["template"]);
+    default_nil(object, &["metadata", "annotations", TEMPLATE_GENERATION], "0");
     zero_status(object);
 }
 

@@ -12,15 +12,11 @@ pub(super) static KIND: Kind = Kind {
     status: true,
     generation: true,
     defaults: set_defaults,
+    prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     validate_status: |errors, _, object, _| validate_status(errors, object),
     warnings: crate::pod::warnings::of_template,
-    field_names: &["status.replicas"],
-    field_values: |object| {
-        let replicas = object.i64_at(&["status", "replicas"]).unwrap_or(0);
-        vec![("status.replicas", replicas.to_string().into())]
-    },
     cells: table::replica_set,
     ..Kind::new("apps", "replicasets")
 };

@@ -24,6 +24,9 @@ pub(super) static KIND: Kind = Kind {
     validate_update: Some(validate_update),
     validate_status,
     warnings: crate::pod::warnings::of_template,
+    warnings_on_delete: || {
+        vec!["child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()]
+    },
     field_names: &["status.successful"],
     field_values: |object| {
         let succeeded = object.i64_at(&["status", "succeeded"]).unwrap_or(0);
@@ -94,16 +97,21 @@ fn generate_selector(object: &mut Value) {
 fn validate(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
-    validate_spec(errors, &spec, &path);
-    if !has(&spec, &["selector"]) {
+    generated_selector(errors, object, &spec, &path);
+    validate_whole_spec(errors, &spec, &path);
+}
+
+/// `ValidateJobSpec`.
+fn validate_whole_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    validate_spec(errors, spec, path);
+    if !has(spec, &["selector"]) {
         errors.required(&path.child("selector"), "");
     } else {
-        label_selector(errors, &shown(&spec, &["selector"]), &path.child("selector"));
+        label_selector(errors, &shown(spec, &["selector"]), &path.child("selector"));
     }
-    generated_selector(errors, object, &spec, &path);
     let selector = Selector::from_label_selector(spec.get("selector").filter(|selector| !selector.is_null()));
     if let Ok(selector) = selector {
-        selector_matches_template(errors, &selector, &shown(&spec, &["template"]), &path.child("template"));
+        selector_matches_template(errors, &selector, &shown(spec, &["template"]), &path.child("template"));
     }
 }
 
@@ -122,14 +130,13 @@ fn generated_selector(errors: &mut FieldErrors, object: &Value, spec: &Value, pa
     };
     expect(errors, CONTROLLER_UID, uid);
     expect(errors, JOB_NAME, object.name());
-    let expected = value!({"matchLabels": {CONTROLLER_UID: uid}});
-    let legacy = value!({"matchLabels": {"controller-uid": uid}});
+    let expected = value!({
+        CONTROLLER_UID: uid, JOB_NAME: object.name(), "controller-uid": uid, "job-name": object.name(),
+    });
     let selector = shown(spec, &["selector"]);
-    let selected = selector.object_at(&["matchLabels"]);
-    let matches = [CONTROLLER_UID, "controller-uid"]
-        .iter()
-        .any(|key| selected.get(key).and_then(Value::as_str) == Some(uid));
-    if selector != expected && selector != legacy && !matches {
+    let matches = Selector::from_label_selector(Some(&selector))
+        .is_ok_and(|selector| expected.as_object().is_some_and(|labels| selector.matches(labels)));
+    if !matches {
         errors.invalid(&path.child("selector"), selector, "`selector` not auto-generated");
     }
 }
@@ -326,6 +333,7 @@ fn replacement_policy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) 
 fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     validate(errors, object);
     let path = FieldPath::new("spec");
+    validate_whole_spec(errors, &shown(object, &["spec"]), &path);
     completions(errors, object, old, &path);
     immutable(errors, object, old, &["spec", "selector"], &path.child("selector"));
     template_update(errors, object, old, &path.child("template"));

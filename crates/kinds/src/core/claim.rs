@@ -15,10 +15,16 @@ pub(super) static KIND: Kind = Kind {
         defaults::claim_spec(object.at_mut(&["spec"]));
         default(object, &["status", "phase"], "Pending");
     },
-    prepare_create: |_, object| object.set(&["status", "phase"], "Pending"),
+    prepare_create: |_, object| {
+        object.set(&["status", "phase"], "Pending");
+        let spec = object.at_mut(&["spec"]);
+        drop_unknown_source(spec);
+        data_source_both(spec);
+    },
     prepare_update: |context, object, old| {
         if context.subresource.is_empty() {
             keep(object, old, &["status"]);
+            data_source_both(object.at_mut(&["spec"]));
         }
     },
     validate: |errors, _, object| validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec")),
@@ -32,6 +38,36 @@ pub(super) static KIND: Kind = Kind {
     cells: table::persistent_volume_claim,
     ..Kind::new("", "persistentvolumeclaims")
 };
+
+/// A source that is neither a claim nor a snapshot is dropped, as it always was, unless it is a `dataSourceRef`.
+fn drop_unknown_source(spec: &mut Value) {
+    if has(spec, &["dataSourceRef"]) {
+        return;
+    }
+    if let Some(source) = present(spec, &["dataSource"]) {
+        let known = matches!(
+            (source.str_at(&["apiGroup"]), source.str_at(&["kind"])),
+            ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+        );
+        if !known {
+            spec.remove(&["dataSource"]);
+        }
+    }
+}
+
+/// `dataSource` and `dataSourceRef` say the same where either may.
+fn data_source_both(spec: &mut Value) {
+    if has(spec, &["dataSource"]) && !has(spec, &["dataSourceRef"]) {
+        let source = shown(spec, &["dataSource"]);
+        spec.set(&["dataSourceRef"], source);
+    } else if has(spec, &["dataSourceRef"])
+        && !has(spec, &["dataSource"])
+        && spec.str_at(&["dataSourceRef", "namespace"]).is_empty()
+    {
+        let reference = shown(spec, &["dataSourceRef"]);
+        spec.set(&["dataSource"], reference);
+    }
+}
 
 /// Also of templates of claims.
 pub(crate) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {

@@ -9,13 +9,14 @@ use crate::shape::{default, each_mut};
 use crate::table;
 
 pub(super) static KIND: Kind = Kind {
+    put_creates: true,
     defaults: |object| {
         each_mut(object, &["subsets"], |subset| {
             each_mut(subset, &["ports"], |port| default(port, &["protocol"], "TCP"));
         });
     },
     validate: |errors, _, object| validate(errors, object),
-    warnings: |context, _, _| match context.minor_version {
+    warnings_on_write: |context| match context.minor_version {
         33.. => {
             vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
         }

@@ -11,12 +11,16 @@ use crate::kind::Kind;
 use crate::shape::{default_nil, each_mut};
 
 pub(super) static KIND: Kind = Kind {
+    put_creates: true,
     defaults: set_defaults,
     validate: |errors, _, object| validate(errors, object),
     ..Kind::new("", "limitranges")
 };
 
 fn set_defaults(object: &mut Value) {
+    if object.array_at(&["spec", "limits"]).is_empty() {
+        object.set(&["spec", "limits"], Value::Null);
+    }
     each_mut(object, &["spec", "limits"], |limit| {
         if limit.str_at(&["type"]) != "Container" {
             return;

@@ -120,7 +120,7 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
     validate(errors, object);
     for list in ["capacity", "allocatable"] {
         for (name, amount) in object.object_at(&["status", list]).iter() {
-            let path = FieldPath::new("status").child(list).key(name);
+            let path = FieldPath::new("status").child(list).child(name);
             resource_quantity_value(errors, name, amount, &path);
         }
     }

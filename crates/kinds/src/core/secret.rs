@@ -23,6 +23,13 @@ pub(super) static KIND: Kind = Kind {
     },
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
+    warnings: |_, object, old| {
+        if old.is_some_and(|old| same(old.get("data"), object.get("data"))) {
+            Vec::new()
+        } else {
+            tls(object)
+        }
+    },
     field_names: &["type"],
     field_values: |object| vec![("type", object.str_at(&["type"]).into())],
     cells: table::secret,
@@ -112,6 +119,29 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         "kubernetes.io/tls" => needs(errors, &["tls.crt", "tls.key"]),
         _ => {}
     }
+}
+
+/// What Go's `tls.X509KeyPair` says of the framing of a TLS secret's certificate and key.
+fn tls(object: &Value) -> Vec<String> {
+    if object.str_at(&["type"]) != "kubernetes.io/tls" {
+        return Vec::new();
+    }
+    let text = |key: &str| String::from_utf8_lossy(&decode(object.str_at(&["data", key]))).into_owned();
+    for (key, what, block) in
+        [("tls.crt", "certificate", "-----BEGIN CERTIFICATE-----"), ("tls.key", "key", "PRIVATE KEY-----")]
+    {
+        let text = text(key);
+        if !text.contains("-----BEGIN ") {
+            return vec![format!("tls: failed to find any PEM data in {what} input")];
+        }
+        if !text.contains(block) {
+            return vec![format!(
+                "tls: failed to find \"{}\" PEM block in {what} input",
+                what.to_uppercase()
+            )];
+        }
+    }
+    Vec::new()
 }
 
 fn docker(errors: &mut FieldErrors, data: &Map, key: &str, path: &FieldPath) {

@@ -12,6 +12,7 @@ use crate::{Context, NameRule, table};
 pub(super) static KIND: Kind = Kind {
     name: NameRule::DnsLabel,
     status: true,
+    put_creates: true,
     defaults: set_defaults,
     prepare_create: |_, object| {
         object.set(&["status", "loadBalancer"], Value::object());

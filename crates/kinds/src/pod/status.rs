@@ -5,7 +5,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use jiff::Timestamp;
 
 use crate::Context;
-use crate::check::{IMMUTABLE, net, qualified_name};
+use crate::check::{IMMUTABLE, qualified_name};
 use crate::shape::{has, same, shown};
 
 /// A condition, replaced or added; its transition time is kept when the status stays.
@@ -76,8 +76,6 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {
     conditions(errors, object, &path);
     qos_class(errors, object, old, &path);
     restarts(errors, object, old, &path);
-    addresses(errors, object, "podIPs", &path);
-    addresses(errors, object, "hostIPs", &path);
 }
 
 fn conditions(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
@@ -121,11 +119,5 @@ fn restarts(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldP
                 errors.forbidden(&path, "may not be transitioned to non-terminated state");
             }
         }
-    }
-}
-
-fn addresses(errors: &mut FieldErrors, object: &Value, field: &str, path: &FieldPath) {
-    for (i, address) in object.array_at(&["status", field]).iter().enumerate() {
-        net::ip(errors, address.str_at(&["ip"]), &path.child(field).index(i).child("ip"));
     }
 }

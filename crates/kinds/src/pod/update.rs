@@ -124,7 +124,7 @@ fn removed_gates(errors: &mut FieldErrors, spec: &Value, before: &Value, path: &
                 "only deletion is allowed, but found new scheduling gate '{}'",
                 gate.str_at(&["name"])
             );
-            errors.forbidden(&path.index(i), detail);
+            errors.forbidden(&path.index(i).child("name"), detail);
         }
     }
 }
