@@ -283,10 +283,10 @@ async fn releasing_a_cluster_leaves_nothing_in_the_cloud() {
 async fn hundreds_of_machines_come_and_go() {
     let world = World::new();
     let ccm = world.start_ccm();
-    let mut many = spec(500);
+    let mut many = spec(200);
     many.instance_type = "medium".into();
     let (pools, tasks) = world.start_pools(vec![many]);
-    world.until("all are ready", || is_active(&pools, "workers", 500)).await;
+    world.until("all are ready", || is_active(&pools, "workers", 200)).await;
     pools.delete("workers");
     let deleted = || pools.subscribe().borrow().pools["workers"].state == PoolState::Deleted;
     world.until("none", deleted).await;
