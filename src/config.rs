@@ -188,9 +188,8 @@ fn listen(text: &str) -> Result<SocketAddr> {
 fn token(given: Option<String>, file: Option<&Path>) -> Result<Option<String>> {
     let token = match (given, file) {
         (Some(token), _) => token,
-        (None, Some(path)) => {
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?
-        }
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
         (None, None) => return Ok(None),
     };
     let token = token.trim();
@@ -202,7 +201,9 @@ fn token(given: Option<String>, file: Option<&Path>) -> Result<Option<String>> {
 
 fn ports(address: IpAddr, text: &str) -> Result<PortRange> {
     let message = || format!("{text:?} must be FROM-TO such as 20000-29999, between 1024 and 65535");
-    let range = text.split_once('-').and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
+    let range = text
+        .split_once('-')
+        .and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
     match range {
         Some((from, to)) if from >= 1024 && from <= to => Ok(PortRange { address, from, to }),
         _ => Err(wrong("cluster-ports", message())),

@@ -67,8 +67,7 @@ impl Server {
         let lock = Lock::take(&config.data_dir)?;
         let listener = bind(config.listen).await?;
         let address = listener.local_addr().map_err(|source| listen_error(config.listen, source))?;
-        let database =
-            Database::open(&config.data_dir.join("drydock.db")).await.map_err(StartError::from)?;
+        let database = Database::open(&config.data_dir.join("drydock.db")).await.map_err(StartError::from)?;
         let backends = backends(config, Arc::new(database.clone())).await?;
         let parts = Parts {
             database,

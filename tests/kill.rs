@@ -45,20 +45,25 @@ fn acknowledged_writes_survive_kills_under_load() {
         service.launch();
         let names = common::eventually("the cluster answers", || {
             let output = kubectl.output(&["get", "configmaps", "-o", "jsonpath={.items[*].metadata.name}"]);
-            if output.status.success() { Ok(common::text(&output.stdout)) } else { Err(common::text(&output.stderr)) }
+            if output.status.success() {
+                Ok(common::text(&output.stdout))
+            } else {
+                Err(common::text(&output.stderr))
+            }
         });
         let found: BTreeSet<&str> = names.split(' ').collect();
         let told = told.lock().expect("told");
         let lost: Vec<&String> = told.iter().filter(|name| !found.contains(name.as_str())).collect();
         assert!(lost.is_empty(), "round {round} lost {lost:?}");
-        let revision: u64 = serde_json::from_str::<serde_json::Value>(&kubectl.ok(&["get", "configmaps", "-o", "json"]))
-            .expect("JSON")["items"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|item| item["metadata"]["resourceVersion"].as_str()?.parse().ok())
-            .max()
-            .expect("some config map");
+        let revision: u64 =
+            serde_json::from_str::<serde_json::Value>(&kubectl.ok(&["get", "configmaps", "-o", "json"]))
+                .expect("JSON")["items"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|item| item["metadata"]["resourceVersion"].as_str()?.parse().ok())
+                .max()
+                .expect("some config map");
         assert!(revision >= last_revision, "revisions go up: {last_revision} then {revision}");
         last_revision = revision;
     }

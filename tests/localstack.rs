@@ -50,8 +50,18 @@ const ALIVE: &str = "pending,running,stopping,stopped";
 fn cluster(service: &Service, name: &str, nodes: u32) -> Kubectl {
     let nodes = nodes.to_string();
     service.ok(&[
-        "cluster", "create", name, "--provider", "aws", "--region", "us-east-1", "--nodes", &nodes,
-        "--instance-type", "m5.large", "--wait",
+        "cluster",
+        "create",
+        name,
+        "--provider",
+        "aws",
+        "--region",
+        "us-east-1",
+        "--nodes",
+        &nodes,
+        "--instance-type",
+        "m5.large",
+        "--wait",
     ]);
     service.kubectl(name)
 }
@@ -64,7 +74,11 @@ fn start() -> Service {
 /// The instance ids that Nodes name.
 fn node_instances(kubectl: &Kubectl) -> BTreeSet<String> {
     let ids = kubectl.get(&["nodes"], "{.items[*].spec.providerID}");
-    ids.split(' ').filter_map(|id| id.rsplit('/').next()).filter(|id| !id.is_empty()).map(str::to_owned).collect()
+    ids.split(' ')
+        .filter_map(|id| id.rsplit('/').next())
+        .filter(|id| !id.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn nodes_match_instances(kubectl: &Kubectl, cluster: &str, count: usize) -> BTreeSet<String> {
@@ -72,7 +86,11 @@ fn nodes_match_instances(kubectl: &Kubectl, cluster: &str, count: usize) -> BTre
         let ready = kubectl.get(&["nodes"], "{.items[*].status.conditions[?(@.type=='Ready')].status}");
         let (nodes, alive) = (node_instances(kubectl), instances(cluster, ALIVE));
         let taints = kubectl.get(&["nodes"], "{.items[*].spec.taints[*].key}");
-        if nodes == alive && nodes.len() == count && ready.matches("True").count() == count && taints.is_empty() {
+        if nodes == alive
+            && nodes.len() == count
+            && ready.matches("True").count() == count
+            && taints.is_empty()
+        {
             Ok(nodes)
         } else {
             Err(format!("nodes {nodes:?}, instances {alive:?}, ready {ready:?}, taints {taints:?}"))

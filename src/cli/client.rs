@@ -93,7 +93,12 @@ impl Client {
     }
 
     /// Asks for something to be made, once even if it has to be asked for twice.
-    pub(super) async fn create(&self, path: &str, media: &'static str, body: Bytes) -> Result<Value, CliError> {
+    pub(super) async fn create(
+        &self,
+        path: &str,
+        media: &'static str,
+        body: Bytes,
+    ) -> Result<Value, CliError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static(media));
         if let Ok(key) = uuid::Uuid::new_v4().to_string().parse() {
@@ -101,7 +106,9 @@ impl Client {
         }
         let first = self.send(Method::POST, path, headers.clone(), Some(body.clone())).await;
         match first {
-            Err(CliError::Unreachable { .. }) => self.send(Method::POST, path, headers, Some(body)).await?.json(),
+            Err(CliError::Unreachable { .. }) => {
+                self.send(Method::POST, path, headers, Some(body)).await?.json()
+            }
             other => other?.json(),
         }
     }
@@ -161,7 +168,8 @@ impl Reply {
 }
 
 fn problem(reply: &Reply) -> Problem {
-    let parsed = serde_json::from_slice::<Problem>(&reply.bytes).ok().filter(|problem| !problem.detail.is_empty());
+    let parsed =
+        serde_json::from_slice::<Problem>(&reply.bytes).ok().filter(|problem| !problem.detail.is_empty());
     parsed.unwrap_or_else(|| Problem {
         status: reply.status.as_u16(),
         detail: format!("the service answered {}", reply.status),
@@ -184,9 +192,7 @@ pub(super) fn segment(text: &str) -> String {
 
 /// A query string of what is given.
 pub(super) fn query(pairs: &[(&str, Option<&str>)]) -> String {
-    let given: Vec<_> = pairs
-        .iter()
-        .filter_map(|(name, value)| Some(format!("{name}={}", segment((*value)?))))
-        .collect();
+    let given: Vec<_> =
+        pairs.iter().filter_map(|(name, value)| Some(format!("{name}={}", segment((*value)?)))).collect();
     if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
 }

@@ -122,7 +122,8 @@ pub(super) async fn run(client: &Client, command: ClusterCommand) -> Result<(), 
                 ("region", region.as_deref()),
             ]);
             let items = client.list(&format!("/v1/clusters{query}")).await?;
-            let header = ["NAME", "STATE", "VERSION", "PROVIDER", "REGION", "NODES", "ENDPOINT", "AGE", "REASON"];
+            let header =
+                ["NAME", "STATE", "VERSION", "PROVIDER", "REGION", "NODES", "ENDPOINT", "AGE", "REASON"];
             output::show_list(output.output, items, &header, row)
         }
         ClusterCommand::Get { name, output } => {
@@ -194,7 +195,8 @@ fn request(args: &CreateArgs) -> Value {
         }
     }
     if !args.labels.is_empty() {
-        let labels: Map<_, _> = args.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+        let labels: Map<_, _> =
+            args.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
         body["labels"] = labels.into();
     }
     if let Some(nodes) = args.nodes.filter(|nodes| *nodes > 0) {
@@ -225,7 +227,10 @@ fn path(name: &str) -> String {
 /// The line for people about an operation that has begun.
 pub(super) fn announce(operation: &Value, participle: &str) -> String {
     let id = text(operation, "/id");
-    format!("{} is being {participle}; `drydock operation wait {id}` waits for it\n", operation::target(operation))
+    format!(
+        "{} is being {participle}; `drydock operation wait {id}` waits for it\n",
+        operation::target(operation)
+    )
 }
 
 pub(super) fn key_value(text: &str) -> Result<(String, String), String> {

@@ -37,7 +37,12 @@ mod tests {
         assert_eq!(parse("10m"), Ok(Duration::from_secs(600)));
         assert!(parse("soon").is_err() && parse("-5s").is_err());
         let now: Timestamp = "2026-01-03T00:00:00Z".parse().unwrap();
-        let ages = ["2026-01-02T23:59:57Z", "2026-01-02T23:55:00.5Z", "2026-01-02T20:00:00Z", "2025-12-30T00:00:00Z"];
+        let ages = [
+            "2026-01-02T23:59:57Z",
+            "2026-01-02T23:55:00.5Z",
+            "2026-01-02T20:00:00Z",
+            "2025-12-30T00:00:00Z",
+        ];
         assert_eq!(ages.map(|since| age(since, now)), ["3s", "4m", "4h", "4d"]);
     }
 }

@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    #[error("cannot reach the service at {url}: {reason}\nIs it running? `drydock up` or `drydock serve` starts it; --server or DRYDOCK_SERVER say where it is.")]
+    #[error(
+        "cannot reach the service at {url}: {reason}\nIs it running? `drydock up` or `drydock serve` starts it; --server or DRYDOCK_SERVER say where it is."
+    )]
     Unreachable { url: String, reason: String },
     #[error("{}", .0.tell())]
     Problem(Problem),

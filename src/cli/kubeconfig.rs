@@ -18,7 +18,8 @@ pub(super) fn default_file() -> Result<PathBuf, CliError> {
         return Ok(first);
     }
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    let home = home.ok_or_else(|| CliError::Usage("neither KUBECONFIG nor HOME is set; use --output FILE".into()))?;
+    let home =
+        home.ok_or_else(|| CliError::Usage("neither KUBECONFIG nor HOME is set; use --output FILE".into()))?;
     Ok(PathBuf::from(home).join(".kube/config"))
 }
 
@@ -71,7 +72,8 @@ fn merged(old: &str, new: &str) -> Result<Value> {
 }
 
 fn replace(file: &Path, text: &str) -> Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder =
+        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // Through a link, if kubectl's file is one.
     let target = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());

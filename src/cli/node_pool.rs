@@ -133,7 +133,8 @@ async fn create(client: &Client, args: CreateArgs) -> Result<(), CliError> {
         body["zones"] = args.zones.into();
     }
     if !args.labels.is_empty() {
-        body["labels"] = args.labels.into_iter().map(|(key, value)| (key, value.into())).collect::<Map<_, _>>().into();
+        body["labels"] =
+            args.labels.into_iter().map(|(key, value)| (key, value.into())).collect::<Map<_, _>>().into();
     }
     if !args.taints.is_empty() {
         body["taints"] = args.taints.into();
@@ -204,9 +205,10 @@ fn describe(pool: &Value) -> String {
         let items = pool.pointer(pointer).and_then(Value::as_array);
         items.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
     };
-    let taints = pool["taints"].as_array().into_iter().flatten().map(|taint| {
-        format!("{}={}:{}", text(taint, "/key"), text(taint, "/value"), text(taint, "/effect"))
-    });
+    let taints =
+        pool["taints"].as_array().into_iter().flatten().map(|taint| {
+            format!("{}={}:{}", text(taint, "/key"), text(taint, "/value"), text(taint, "/effect"))
+        });
     output::description(&[
         ("Name", text(pool, "/name")),
         ("Cluster", text(pool, "/cluster")),

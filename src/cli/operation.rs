@@ -99,7 +99,11 @@ pub(super) async fn run(client: &Client, command: OperationCommand) -> Result<()
 }
 
 /// Shows progress until the operation has ended, and answers it.
-pub(super) async fn follow(client: &Client, operation: &Value, timeout: TimeoutArgs) -> Result<Value, CliError> {
+pub(super) async fn follow(
+    client: &Client,
+    operation: &Value,
+    timeout: TimeoutArgs,
+) -> Result<Value, CliError> {
     let id = text(operation, "/id");
     let label = target(operation);
     let watch = Stopwatch::start();
@@ -151,7 +155,8 @@ async fn next(
         match client.send(Method::GET, &path, headers.clone(), None).await {
             Ok(reply) if reply.status == StatusCode::NOT_MODIFIED => return Ok(None),
             Ok(reply) => {
-                let tag = reply.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+                let tag =
+                    reply.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
                 return Ok(Some((reply.json()?, tag)));
             }
             Err(CliError::Unreachable { .. }) if away.elapsed() < ABSENCE.min(left) => {

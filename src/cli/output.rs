@@ -25,13 +25,19 @@ pub(super) enum Format {
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(anyhow::Error::from(error).into()),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::from(error).into())
+        }
         _ => Ok(()),
     }
 }
 
 /// Writes a value for scripts, or what `table` makes of it for people.
-pub(super) fn show(format: Format, value: &Value, table: impl FnOnce(&Value) -> String) -> Result<(), CliError> {
+pub(super) fn show(
+    format: Format,
+    value: &Value,
+    table: impl FnOnce(&Value) -> String,
+) -> Result<(), CliError> {
     let text = match format {
         Format::Table => table(value),
         Format::Json => {
@@ -62,7 +68,14 @@ pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut lines = vec![header.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>()];
     lines.extend(rows);
     let widths: Vec<usize> = (0..header.len())
-        .map(|column| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            lines
+                .iter()
+                .filter_map(|line| line.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut out = String::new();
     for line in lines {
@@ -99,7 +112,10 @@ pub(super) fn text(value: &Value, pointer: &str) -> String {
 /// `key=value` pairs of an object.
 pub(super) fn pairs(value: &Value, pointer: &str) -> String {
     let entries = value.pointer(pointer).and_then(Value::as_object);
-    let pairs = entries.into_iter().flatten().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    let pairs = entries
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
     pairs.collect::<Vec<_>>().join(", ")
 }
 
@@ -109,7 +125,13 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_no_line_ends_in_spaces() {
-        let rows = vec![vec!["dev".into(), "active".into(), String::new()], vec!["ünï".into(), "x".into(), "y".into()]];
-        assert_eq!(table(&["NAME", "STATE", "Z"], rows), "NAME   STATE    Z\ndev    active\nünï    x        y\n");
+        let rows = vec![
+            vec!["dev".into(), "active".into(), String::new()],
+            vec!["ünï".into(), "x".into(), "y".into()],
+        ];
+        assert_eq!(
+            table(&["NAME", "STATE", "Z"], rows),
+            "NAME   STATE    Z\ndev    active\nünï    x        y\n"
+        );
     }
 }

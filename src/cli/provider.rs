@@ -26,7 +26,9 @@ pub(super) async fn run(client: &Client, command: ProviderCommand) -> Result<(),
             if provider["default"] == true { "yes".to_owned() } else { "no".to_owned() },
             text(provider, "/defaultRegion"),
             text(provider, "/defaultInstanceType"),
-            Some(text(provider, "/endpoint")).filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned()),
+            Some(text(provider, "/endpoint"))
+                .filter(|text| !text.is_empty())
+                .unwrap_or_else(|| "-".to_owned()),
             text(provider, "/description"),
         ]
     })

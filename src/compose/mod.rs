@@ -12,7 +12,10 @@ use crate::server::Backends;
 ///
 /// # Errors
 /// When the mock cloud's file cannot be used.
-pub async fn backends(config: &Config, records: Arc<dyn drydock_cloud::PoolRecords>) -> anyhow::Result<Backends> {
+pub async fn backends(
+    config: &Config,
+    records: Arc<dyn drydock_cloud::PoolRecords>,
+) -> anyhow::Result<Backends> {
     let clouds = providers::Clouds::open(config)?;
     let providers = clouds.describe();
     let control_planes = Arc::new(planes::Planes::new(config, clouds, records));

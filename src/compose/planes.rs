@@ -64,7 +64,10 @@ impl Planes {
     fn cloud(&self, cluster: &ClusterRecord) -> Result<super::providers::ForClock, ControlPlaneError> {
         let name = &cluster.scope.provider;
         self.clouds.get(name).ok_or_else(|| {
-            ControlPlaneError::new("ProviderAbsent", format!("this build of drydock has no provider {name:?}"))
+            ControlPlaneError::new(
+                "ProviderAbsent",
+                format!("this build of drydock has no provider {name:?}"),
+            )
         })
     }
 
@@ -75,7 +78,10 @@ impl Planes {
                 std::io::ErrorKind::AddrInUse => "PortTaken",
                 _ => "CannotListen",
             };
-            ControlPlaneError::new(code, format!("the cluster's endpoint cannot listen on {address}: {error}"))
+            ControlPlaneError::new(
+                code,
+                format!("the cluster's endpoint cannot listen on {address}: {error}"),
+            )
         })
     }
 }
@@ -125,7 +131,13 @@ impl Planes {
         for instance in found.iter().filter(|instance| !instance.state.is_ending()) {
             instances.terminate(&cluster, &instance.id).await.map_err(|error| cloud_error(&error))?;
         }
-        let pools: std::collections::BTreeSet<&str> = records.iter().map(|record| record.node_pool.as_str()).collect();
+        if let Some(balancers) = provider.load_balancers() {
+            for balancer in balancers.list(&cluster).await.map_err(|error| cloud_error(&error))? {
+                balancers.delete(&cluster, &balancer.name).await.map_err(|error| cloud_error(&error))?;
+            }
+        }
+        let pools: std::collections::BTreeSet<&str> =
+            records.iter().map(|record| record.node_pool.as_str()).collect();
         for pool in pools {
             instances.release_pool(&cluster, pool).await.map_err(|error| cloud_error(&error))?;
         }
@@ -149,7 +161,8 @@ struct Plane {
 impl Plane {
     fn new(tenant: Tenant) -> Self {
         let (ready, when_ready) = watch::channel(false);
-        let client = tenant.client(UserInfo::new("system:drydock", &["system:masters", "system:authenticated"]));
+        let client =
+            tenant.client(UserInfo::new("system:drydock", &["system:masters", "system:authenticated"]));
         tenant.tasks().spawn("readiness", async move {
             let mut request = Request::new(Verb::List, &resources::SERVICE_ACCOUNTS, "default", "");
             request.options = Options { allow_watch_bookmarks: false, ..Options::default() };
@@ -239,7 +252,9 @@ impl ControlPlane for Plane {
             return Err(ControlPlaneError::new("Closed", "the control plane was closed"));
         };
         match &status.release_reason {
-            Some(reason) if !status.released => Err(ControlPlaneError::new(&reason.code, reason.message.clone())),
+            Some(reason) if !status.released => {
+                Err(ControlPlaneError::new(&reason.code, reason.message.clone()))
+            }
             _ => Ok(()),
         }
     }

@@ -150,10 +150,11 @@ impl Database {
 
     /// By the name within the native account, or by uid.
     pub async fn cluster_find(&self, name_or_uid: &str) -> Result<Option<ClusterRecord>> {
-        let row: Option<Row> = sqlx::query_as(select!("WHERE (c.account = 'default' AND c.name = ?1) OR c.uid = ?1"))
-            .bind(name_or_uid)
-            .fetch_optional(self.reader())
-            .await?;
+        let row: Option<Row> =
+            sqlx::query_as(select!("WHERE (c.account = 'default' AND c.name = ?1) OR c.uid = ?1"))
+                .bind(name_or_uid)
+                .fetch_optional(self.reader())
+                .await?;
         row.map(TryInto::try_into).transpose()
     }
 
@@ -214,13 +215,15 @@ impl Database {
 
 /// Ports that clusters have.
 pub async fn ports_in_txn(txn: &mut Txn) -> Result<Vec<u16>> {
-    let ports: Vec<i64> = sqlx::query_scalar("SELECT port FROM cluster ORDER BY port").fetch_all(&mut **txn).await?;
+    let ports: Vec<i64> =
+        sqlx::query_scalar("SELECT port FROM cluster ORDER BY port").fetch_all(&mut **txn).await?;
     Ok(ports.into_iter().filter_map(|port| u16::try_from(port).ok()).collect())
 }
 
 /// The cluster as it is in the transaction.
 pub async fn get_in_txn(txn: &mut Txn, uid: &str) -> Result<Option<ClusterRecord>> {
-    let row: Option<Row> = sqlx::query_as(select!("WHERE c.uid = ?1")).bind(uid).fetch_optional(&mut **txn).await?;
+    let row: Option<Row> =
+        sqlx::query_as(select!("WHERE c.uid = ?1")).bind(uid).fetch_optional(&mut **txn).await?;
     row.map(TryInto::try_into).transpose()
 }
 

@@ -19,13 +19,15 @@ pub async fn find_in_txn(txn: &mut Txn, key: &str) -> Result<Option<KeyRecord>> 
 }
 
 pub async fn insert_in_txn(txn: &mut Txn, key: &str, record: &KeyRecord) -> Result<()> {
-    sqlx::query("INSERT INTO idempotency_key (key, fingerprint, operation_id, created_at) VALUES (?1, ?2, ?3, ?4)")
-        .bind(key)
-        .bind(&record.fingerprint)
-        .bind(&record.operation_id)
-        .bind(text::now())
-        .execute(&mut **txn)
-        .await?;
+    sqlx::query(
+        "INSERT INTO idempotency_key (key, fingerprint, operation_id, created_at) VALUES (?1, ?2, ?3, ?4)",
+    )
+    .bind(key)
+    .bind(&record.fingerprint)
+    .bind(&record.operation_id)
+    .bind(text::now())
+    .execute(&mut **txn)
+    .await?;
     Ok(())
 }
 
@@ -33,8 +35,10 @@ impl Database {
     /// Forgets keys used before `before`.
     pub async fn idempotency_forget(&self, before: &str) -> Result<u64> {
         let mut txn = self.begin().await?;
-        let done =
-            sqlx::query("DELETE FROM idempotency_key WHERE created_at < ?1").bind(before).execute(&mut *txn).await?;
+        let done = sqlx::query("DELETE FROM idempotency_key WHERE created_at < ?1")
+            .bind(before)
+            .execute(&mut *txn)
+            .await?;
         txn.commit().await?;
         Ok(done.rows_affected())
     }

@@ -117,8 +117,10 @@ impl TryFrom<Row> for OperationRecord {
 
 impl Database {
     pub async fn operation_get(&self, id: &str) -> Result<Option<OperationRecord>> {
-        let row: Option<Row> =
-            sqlx::query_as("SELECT * FROM operation WHERE id = ?1").bind(id).fetch_optional(self.reader()).await?;
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM operation WHERE id = ?1")
+            .bind(id)
+            .fetch_optional(self.reader())
+            .await?;
         row.map(TryInto::try_into).transpose()
     }
 
@@ -154,7 +156,10 @@ impl Database {
     /// Forgets operations that finished before `before`.
     pub async fn operation_forget(&self, before: &str) -> Result<u64> {
         let mut txn = self.begin().await?;
-        let done = sqlx::query("DELETE FROM operation WHERE finished_at < ?1").bind(before).execute(&mut *txn).await?;
+        let done = sqlx::query("DELETE FROM operation WHERE finished_at < ?1")
+            .bind(before)
+            .execute(&mut *txn)
+            .await?;
         txn.commit().await?;
         Ok(done.rows_affected())
     }
@@ -162,11 +167,12 @@ impl Database {
 
 /// Those of the cluster that have not ended, oldest first.
 pub async fn open_in_txn(txn: &mut Txn, cluster_uid: &str) -> Result<Vec<OperationRecord>> {
-    let rows: Vec<Row> =
-        sqlx::query_as("SELECT * FROM operation WHERE cluster_uid = ?1 AND finished_at IS NULL ORDER BY sequence")
-            .bind(cluster_uid)
-            .fetch_all(&mut **txn)
-            .await?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM operation WHERE cluster_uid = ?1 AND finished_at IS NULL ORDER BY sequence",
+    )
+    .bind(cluster_uid)
+    .fetch_all(&mut **txn)
+    .await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -37,10 +37,11 @@ async fn inspect(path: &Path, pool: &SqlitePool) -> Result<()> {
         .await
         .map_err(|error| unreadable(path, &error))?;
     // The migrator's own table may stand alone after a kill in the first moment.
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'")
-        .fetch_one(pool)
-        .await
-        .map_err(|error| unreadable(path, &error))?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'")
+            .fetch_one(pool)
+            .await
+            .map_err(|error| unreadable(path, &error))?;
     if id != APPLICATION_ID && tables > 0 {
         let reason = format!("it is marked {id:#010x}");
         return Err(DatabaseError::Foreign { path: path.to_owned(), reason });
@@ -66,9 +67,7 @@ async fn rehearse(path: &Path, pool: &SqlitePool) -> Result<()> {
         Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
             Err(DatabaseError::Corrupt { path: path.to_owned(), reason: error.to_string() })
         }
-        Err(error) => {
-            Err(DatabaseError::Foreign { path: path.to_owned(), reason: error.to_string() })
-        }
+        Err(error) => Err(DatabaseError::Foreign { path: path.to_owned(), reason: error.to_string() }),
     }
 }
 
@@ -90,15 +89,20 @@ fn unreadable(path: &Path, error: &sqlx::Error) -> DatabaseError {
         Ok(start == MAGIC)
     });
     let reason = match begins {
-        Ok(true) => error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned()),
+        Ok(true) => {
+            error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+        }
         _ => "it does not begin as a SQLite file does".to_owned(),
     };
     DatabaseError::Corrupt { path: path.to_owned(), reason }
 }
 
 fn exists(path: &Path) -> Result<bool> {
-    path.try_exists()
-        .map_err(|source| DatabaseError::File { action: "look for", path: path.to_owned(), source })
+    path.try_exists().map_err(|source| DatabaseError::File {
+        action: "look for",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -118,14 +122,16 @@ impl Copy {
         let folder = beside(path, &format!("-check-{}", std::process::id()));
         let file = folder.join("copy.db");
         let copy = Self { folder, file };
-        let fail = |action, path: &Path, source| DatabaseError::File { action, path: path.to_owned(), source };
+        let fail =
+            |action, path: &Path, source| DatabaseError::File { action, path: path.to_owned(), source };
         let _ = std::fs::remove_dir_all(&copy.folder);
         std::fs::create_dir_all(&copy.folder).map_err(|source| fail("make", &copy.folder, source))?;
         std::fs::copy(path, &copy.file).map_err(|source| fail("read", path, source))?;
         for suffix in ["-wal", "-journal"] {
             let log = beside(path, suffix);
             if exists(&log)? {
-                std::fs::copy(&log, beside(&copy.file, suffix)).map_err(|source| fail("read", &log, source))?;
+                std::fs::copy(&log, beside(&copy.file, suffix))
+                    .map_err(|source| fail("read", &log, source))?;
             }
         }
         Ok(copy)
@@ -204,7 +210,8 @@ mod tests {
 
     #[tokio::test]
     async fn text_in_place_of_a_database_is_refused_and_left_as_it_was() {
-        let said = after(async |path| std::fs::write(path, "not a database at all".repeat(100)).unwrap()).await;
+        let said =
+            after(async |path| std::fs::write(path, "not a database at all".repeat(100)).unwrap()).await;
         assert_eq!(
             said,
             "DIR/drydock.db is damaged: it does not begin as a SQLite file does. It was left as it is; restore it from \

@@ -101,7 +101,12 @@ impl Service {
         let new = operation::new(OperationKind::ClusterCreate, &cluster, None, wanted.saturating_add(1));
         let created = operation::insert_in_txn(&mut txn, &new, idempotency.as_ref()).await?;
         txn.commit().await.map_err(crate::database::DatabaseError::from)?;
-        tracing::info!(cluster = cluster.name, uid = cluster.uid, operation = created.id, "cluster is to be made");
+        tracing::info!(
+            cluster = cluster.name,
+            uid = cluster.uid,
+            operation = created.id,
+            "cluster is to be made"
+        );
         self.oversee(&cluster.uid);
         Ok(created)
     }
@@ -149,7 +154,10 @@ impl Service {
             let field = format!("nodePools[{i}].");
             let pool = node_pool::validate(pool, &cluster, provider, &field, &mut findings).await;
             if pools.iter().any(|other| other.name == pool.name) {
-                findings.add(format!("{field}name"), format!("{:?} is the name of an earlier node pool", pool.name));
+                findings.add(
+                    format!("{field}name"),
+                    format!("{:?} is the name of an earlier node pool", pool.name),
+                );
             }
             pools.push(pool);
         }
@@ -187,7 +195,8 @@ impl Service {
     /// # Errors
     /// When the page token is not one of a list of clusters.
     pub async fn cluster_list(&self, filter: &ClusterFilter, page: &PageRequest) -> Result<Page<Cluster>> {
-        let after = page.token.as_deref().map(|token| token.split_once('/').ok_or_else(bad_token)).transpose()?;
+        let after =
+            page.token.as_deref().map(|token| token.split_once('/').ok_or_else(bad_token)).transpose()?;
         let records = self.inner.database.cluster_list(filter, after, page.fetch()).await?;
         let page = Page::cut(records, page, |record| format!("{}/{}", record.name, record.uid));
         Ok(page.map(|record| self.view(record)))
@@ -263,10 +272,11 @@ impl Service {
         refuse_deleting(&cluster)?;
         let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().ready);
         let Some(plane) = plane else {
-            let reason = cluster.reason.unwrap_or_else(|| {
-                Reason::new("clusterStarting", format!("the control plane of {:?} is starting", cluster.name))
-            });
-            return Err(ServiceError::NotReady { reason, retry_after: Duration::from_secs(1) });
+            let message = match &cluster.reason {
+                Some(reason) => format!("the cluster {:?} does not serve: {}", cluster.name, reason.message),
+                None => format!("the cluster {:?} is starting", cluster.name),
+            };
+            return Err(ServiceError::NotReady { message, retry_after: Duration::from_secs(1) });
         };
         plane.kubeconfig(credential).await.map_err(|error| ServiceError::Conflict(error.reason))
     }

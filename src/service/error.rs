@@ -23,8 +23,9 @@ pub enum ServiceError {
     PreconditionFailed { kind: &'static str, found: i64 },
     #[error("the idempotency key was used for a different request")]
     IdempotencyKeyReused,
-    #[error("{}", .reason.message)]
-    NotReady { reason: Reason, retry_after: Duration },
+    /// The cluster does not serve (yet).
+    #[error("{message}")]
+    NotReady { message: String, retry_after: Duration },
     #[error("no port is free between {from} and {to}")]
     NoPort { from: u16, to: u16 },
     #[error("internal error")]

@@ -178,7 +178,11 @@ impl Service {
 }
 
 /// The pool as it is in the transaction, if it is at the revision.
-async fn current_in_txn(txn: &mut Txn, found: &NodePoolRecord, revision: Option<i64>) -> Result<NodePoolRecord> {
+async fn current_in_txn(
+    txn: &mut Txn,
+    found: &NodePoolRecord,
+    revision: Option<i64>,
+) -> Result<NodePoolRecord> {
     let pool = records::get_in_txn(txn, &found.uid).await?.ok_or_else(|| not_found(&found.name))?;
     if revision.is_some_and(|revision| revision != pool.revision) {
         return Err(ServiceError::PreconditionFailed { kind: "node pool", found: pool.revision });

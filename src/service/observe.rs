@@ -79,8 +79,13 @@ fn cluster_now(cluster: &ClusterRecord, status: &ControlPlaneStatus) -> ClusterC
 }
 
 fn pool_now<'a>(record: &'a NodePoolRecord, status: Option<&PoolStatus>) -> Pool<'a> {
-    let unchanged =
-        Pool { record, state: record.state, reason: record.reason.clone(), observed: record.observed, gone: false };
+    let unchanged = Pool {
+        record,
+        state: record.state,
+        reason: record.reason.clone(),
+        observed: record.observed,
+        gone: false,
+    };
     let Some(status) = status else { return unchanged };
     let observed = status.observed;
     let reason = status.trouble.as_ref().map(|trouble| trouble.reason.clone());
@@ -138,12 +143,16 @@ fn advance(operation: &OperationRecord, ready: bool, pools: &[Pool<'_>]) -> Opti
         .map(|key| pools.iter().find(|pool| pool.record.uid == key.uid && !pool.gone));
     let outcome = match (operation.kind, pool) {
         (OperationKind::ClusterCreate, _) => cluster_create(ready, pools),
-        (OperationKind::NodePoolCreate, Some(Some(pool))) => pool_settles(pool, ready, pool.record.nodes.max(1)),
-        (OperationKind::NodePoolScale, Some(Some(pool))) => pool_settles(pool, ready, operation.progress.total),
+        (OperationKind::NodePoolCreate, Some(Some(pool))) => {
+            pool_settles(pool, ready, pool.record.nodes.max(1))
+        }
+        (OperationKind::NodePoolScale, Some(Some(pool))) => {
+            pool_settles(pool, ready, operation.progress.total)
+        }
         (OperationKind::NodePoolDelete, Some(Some(pool))) => pool_goes(pool, operation.progress.total),
         (OperationKind::NodePoolDelete, Some(None)) => Outcome::Succeeded(operation.progress.total),
         (OperationKind::NodePoolCreate | OperationKind::NodePoolScale, _) => {
-            Outcome::Failed(operation.progress.clone(), Reason::new("superseded", "the node pool is gone"))
+            Outcome::Failed(operation.progress.clone(), Reason::new("Superseded", "the node pool is gone"))
         }
         // Its own path: there is nothing to observe any more.
         (OperationKind::ClusterDelete | OperationKind::NodePoolDelete, _) => return None,
@@ -170,7 +179,9 @@ impl Outcome {
                 let progress = Progress { done: total, total, message: "done".to_owned() };
                 Some(OperationChange::Finish { id, progress, error: None })
             }
-            Self::Failed(progress, error) => Some(OperationChange::Finish { id, progress, error: Some(error) }),
+            Self::Failed(progress, error) => {
+                Some(OperationChange::Finish { id, progress, error: Some(error) })
+            }
         }
     }
 }
@@ -190,13 +201,18 @@ fn cluster_create(ready: bool, pools: &[Pool<'_>]) -> Outcome {
     let trouble = pools.iter().find_map(|pool| Some((pool, pool.reason.as_ref()?)));
     let message = match trouble {
         Some((pool, reason)) => {
-            format!("{there} of {wanted} nodes are ready; node pool {:?}: {}", pool.record.name, reason.message)
+            format!(
+                "{there} of {wanted} nodes are ready; node pool {:?}: {}",
+                pool.record.name, reason.message
+            )
         }
         None => format!("{there} of {wanted} nodes are ready"),
     };
     let progress = Progress { done: there + 1, total, message };
     match trouble {
-        Some((pool, reason)) if pool.state == NodePoolState::Failed => Outcome::Failed(progress, reason.clone()),
+        Some((pool, reason)) if pool.state == NodePoolState::Failed => {
+            Outcome::Failed(progress, reason.clone())
+        }
         _ => Outcome::Running(progress),
     }
 }

@@ -151,7 +151,7 @@ pub(super) async fn insert_in_txn(
 
 /// Ends operations that a later one makes pointless.
 pub(super) async fn supersede_in_txn(txn: &mut Txn, open: &[OperationRecord], why: &str) -> Result<()> {
-    let reason = Reason::new("superseded", why);
+    let reason = Reason::new("Superseded", why);
     for operation in open {
         records::finish_in_txn(txn, &operation.id, &operation.progress, Some(&reason)).await?;
     }

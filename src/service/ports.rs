@@ -42,7 +42,8 @@ mod tests {
     #[test]
     fn a_port_is_free_and_wraps_around_the_range() {
         let range = PortRange { address: IpAddr::from([127, 0, 0, 1]), from: 100, to: 103 };
-        let choose = |taken: &[u16], seed, busy: u16| range.choose_with(taken, seed, |port| port != busy).ok();
+        let choose =
+            |taken: &[u16], seed, busy: u16| range.choose_with(taken, seed, |port| port != busy).ok();
         assert_eq!(choose(&[], 0, 0), Some(100));
         assert_eq!(choose(&[], 6, 0), Some(102));
         assert_eq!(choose(&[102, 103], 2, 0), Some(100));

@@ -75,7 +75,11 @@ impl Provider {
             && region.len() <= 63
             && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !word {
-            return Err(format!("{region:?} must be a region of {}, such as {:?}", self.name(), self.default_region));
+            return Err(format!(
+                "{region:?} must be a region of {}, such as {:?}",
+                self.name(),
+                self.default_region
+            ));
         }
         let Some(zones) = self.cloud.zones() else { return Ok(()) };
         let answer = wall::timeout(PATIENCE, zones.zones(region)).await;
@@ -83,7 +87,9 @@ impl Provider {
             Some(Err(error)) if refuses(error.kind) => {
                 Err(format!("{region:?} is not a region of {}: {}", self.name(), error.message))
             }
-            Some(Ok(zones)) if zones.is_empty() => Err(format!("{region:?} is not a region of {}", self.name())),
+            Some(Ok(zones)) if zones.is_empty() => {
+                Err(format!("{region:?} is not a region of {}", self.name()))
+            }
             _ => Ok(()),
         }
     }

@@ -111,10 +111,15 @@ impl Service {
         let opened = wall::timeout(OPEN_PATIENCE, self.inner.planes.open(cluster)).await;
         let late = || {
             let message = format!("the control plane did not start in {} s", OPEN_PATIENCE.as_secs());
-            Err(ControlPlaneError::new("startTimeout", message))
+            Err(ControlPlaneError::new("StartTimeout", message))
         };
         let plane = opened.unwrap_or_else(late)?;
-        tracing::info!(cluster = cluster.name, uid = cluster.uid, endpoint = plane.endpoint(), "cluster is open");
+        tracing::info!(
+            cluster = cluster.name,
+            uid = cluster.uid,
+            endpoint = plane.endpoint(),
+            "cluster is open"
+        );
         member.set_plane(plane.clone());
         Ok(plane)
     }
@@ -132,7 +137,12 @@ impl Service {
         if cluster.state == ClusterState::Failed && cluster.reason.as_ref() == Some(reason) {
             return Ok(());
         }
-        tracing::error!(cluster = cluster.name, uid = cluster.uid, reason = reason.message, "cluster does not open");
+        tracing::error!(
+            cluster = cluster.name,
+            uid = cluster.uid,
+            reason = reason.message,
+            "cluster does not open"
+        );
         let mut txn = self.inner.database.begin().await?;
         let Some(current) = cluster::get_in_txn(&mut txn, &cluster.uid).await? else { return Ok(()) };
         if current.state == ClusterState::Deleting {
@@ -205,14 +215,20 @@ impl Service {
         match self.open(member, cluster).await {
             Ok(plane) => plane.release().await?,
             // Such a cluster can be deleted, too; `destroy` does what it can without it.
-            Err(error) => tracing::warn!(cluster = cluster.name, error = %error, "cluster is deleted unopened"),
+            Err(error) => {
+                tracing::warn!(cluster = cluster.name, error = %error, "cluster is deleted unopened")
+            }
         }
         self.shut(member).await;
         self.inner.planes.destroy(cluster).await
     }
 
     /// Records how the removal goes on, when that is news.
-    async fn tell_removal(&self, cluster: &ClusterRecord, trouble: Option<&Reason>) -> Result<(), DatabaseError> {
+    async fn tell_removal(
+        &self,
+        cluster: &ClusterRecord,
+        trouble: Option<&Reason>,
+    ) -> Result<(), DatabaseError> {
         let mut txn = self.inner.database.begin().await?;
         let message = trouble.map_or("removing what the cluster has", |reason| &reason.message);
         let open = operation::open_in_txn(&mut txn, &cluster.uid).await?;
@@ -237,7 +253,11 @@ impl OperationChange {
     }
 }
 
-async fn apply_in_txn(txn: &mut crate::database::Txn, uid: &str, changes: &Changes) -> Result<(), DatabaseError> {
+async fn apply_in_txn(
+    txn: &mut crate::database::Txn,
+    uid: &str,
+    changes: &Changes,
+) -> Result<(), DatabaseError> {
     match &changes.cluster {
         Some(change) => cluster::set_state_in_txn(txn, uid, change.state, change.reason.as_ref()).await?,
         None if changes.pools.is_empty() => {}
@@ -253,7 +273,9 @@ async fn apply_in_txn(txn: &mut crate::database::Txn, uid: &str, changes: &Chang
     }
     for change in &changes.operations {
         match change {
-            OperationChange::Progress { id, progress } => operation::progress_in_txn(txn, id, progress).await?,
+            OperationChange::Progress { id, progress } => {
+                operation::progress_in_txn(txn, id, progress).await?
+            }
             OperationChange::Finish { id, progress, error } => {
                 operation::finish_in_txn(txn, id, progress, error.as_ref()).await?;
             }

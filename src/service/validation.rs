@@ -28,7 +28,8 @@ impl Findings {
 
 /// The native API's names: RFC 1123 labels. They do not look like uids, which may stand in their place.
 pub fn name(value: &str) -> Result<(), String> {
-    const RULE: &str = "must be 1 to 63 lower case letters, digits or '-', and begin and end with a letter or digit";
+    const RULE: &str =
+        "must be 1 to 63 lower case letters, digits or '-', and begin and end with a letter or digit";
     if !is_dns_label(value) {
         return Err(format!("{value:?} {RULE}"));
     }
@@ -130,7 +131,9 @@ fn label_key(key: &str) -> Result<(), String> {
     if prefix_ok && !name.is_empty() && is_label_word(name) {
         return Ok(());
     }
-    Err(format!("{key:?} must be a label key: [DOMAIN/]NAME with 63 letters, digits, '-', '_' or '.' at most"))
+    Err(format!(
+        "{key:?} must be a label key: [DOMAIN/]NAME with 63 letters, digits, '-', '_' or '.' at most"
+    ))
 }
 
 fn label_value(value: &str) -> Result<(), String> {
@@ -169,7 +172,11 @@ mod tests {
         let check = |pods: &str, services: &str| {
             let mut findings = Findings::default();
             networks(&mut findings, pods, services);
-            findings.0.into_iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>()
+            findings
+                .0
+                .into_iter()
+                .map(|error| format!("{}: {}", error.field, error.message))
+                .collect::<Vec<_>>()
         };
         assert_eq!(check("10.244.0.0/16", "10.96.0.0/12"), [""; 0]);
         assert_eq!(
@@ -202,9 +209,14 @@ mod tests {
         for key in bad {
             assert!(label_key(key).is_err(), "{key}");
         }
-        let taint = |key: &str, effect: &str| Taint { key: key.into(), value: "v".into(), effect: effect.into() };
+        let taint =
+            |key: &str, effect: &str| Taint { key: key.into(), value: "v".into(), effect: effect.into() };
         let mut findings = Findings::default();
-        taints(&mut findings, "taints", &[taint("a", "NoSchedule"), taint("a", "NoSchedule"), taint("b", "Never")]);
+        taints(
+            &mut findings,
+            "taints",
+            &[taint("a", "NoSchedule"), taint("a", "NoSchedule"), taint("b", "Never")],
+        );
         let fields: Vec<_> = findings.0.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["taints[1]", "taints[2].effect"]);
     }

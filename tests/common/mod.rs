@@ -98,7 +98,13 @@ impl Service {
     /// The CLI, which must succeed; its standard output.
     pub fn ok(&self, args: &[&str]) -> String {
         let output = self.drydock(args);
-        assert!(output.status.success(), "drydock {}:\n{}\n{}", args.join(" "), text(&output.stderr), self.log());
+        assert!(
+            output.status.success(),
+            "drydock {}:\n{}\n{}",
+            args.join(" "),
+            text(&output.stderr),
+            self.log()
+        );
         text(&output.stdout)
     }
 
@@ -155,7 +161,12 @@ impl Kubectl {
     /// Must fail; its standard error.
     pub fn fails(&self, args: &[&str]) -> String {
         let output = self.output(args);
-        assert!(!output.status.success(), "kubectl {} should fail:\n{}", args.join(" "), text(&output.stdout));
+        assert!(
+            !output.status.success(),
+            "kubectl {} should fail:\n{}",
+            args.join(" "),
+            text(&output.stdout)
+        );
         text(&output.stderr)
     }
 
@@ -194,7 +205,9 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -
     loop {
         match check() {
             Ok(value) => return value,
-            Err(last) if watch.elapsed() > Duration::from_secs(60) => panic!("not in a minute: {what}; last: {last}"),
+            Err(last) if watch.elapsed() > Duration::from_secs(60) => {
+                panic!("not in a minute: {what}; last: {last}")
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }

@@ -13,6 +13,7 @@
 mod access;
 pub mod admission;
 pub mod cache;
+mod definitions;
 mod http;
 mod local;
 mod registry;

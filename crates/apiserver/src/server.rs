@@ -102,6 +102,7 @@ impl ApiServer {
         // A weak reference: the registry is not kept alive by its own client.
         let loopback = Local::loopback(&server.core, UserInfo::api_server());
         let _ = server.core.registry.loopback.set(Client::new(Arc::new(loopback)));
+        crate::definitions::start(&server.core, &server.core.tasks).await;
         Ok(server)
     }
 
@@ -121,8 +122,19 @@ impl ApiServer {
     }
 
     /// From now on `/readyz` says so. Called once what every cluster has was bootstrapped.
+    ///
+    /// The history of a new cluster begins here: what was written before had no readers.
     pub fn set_ready(&self) {
-        self.core.ready.send_replace(true);
+        if self.core.ready.send_replace(true) || !self.core.registry.cache.was_empty() {
+            return;
+        }
+        let revision = self.core.registry.cache.forget_history();
+        let store = self.core.registry.cache.store().clone();
+        self.core.tasks.spawn("compaction", async move {
+            if let Err(error) = store.compact(revision).await {
+                tracing::warn!(%error, "the store's history could not be compacted");
+            }
+        });
     }
 
     pub fn is_ready(&self) -> bool {

@@ -16,6 +16,7 @@ mod ops;
 pub mod queue;
 mod reflector;
 pub mod resources;
+pub mod scheduling;
 pub mod testing;
 
 use std::sync::Arc;

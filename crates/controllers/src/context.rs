@@ -5,7 +5,10 @@ use std::sync::Arc;
 use drydock_client::{Client, EventRecorder, SharedInformers};
 use drydock_runtime::{Clock, Tasks};
 
-use crate::{deployment, endpoints, garbage_collector, namespace, replicaset, root_ca, service_account};
+use crate::{
+    cluster_role_aggregation, daemon_set, deployment, disruption, endpoints, garbage_collector, namespace,
+    node, replicaset, root_ca, service_account, stateful_set,
+};
 
 /// What the controller manager needs of its tenant.
 #[derive(Clone)]
@@ -17,6 +20,8 @@ pub struct ManagerConfig {
     pub tasks: Tasks,
     /// PEM of the cluster's CA, published to every namespace.
     pub root_ca: String,
+    /// The pods' network, of which each node gets a /24: `10.244.0.0/16`. None when the cloud routes pods by itself.
+    pub cluster_cidr: Option<String>,
     /// Controllers that do not run, by name as in `kube-controller-manager --controllers=-name`.
     pub disabled: Vec<String>,
 }
@@ -89,6 +94,32 @@ const CONTROLLERS: &[Entry] = &[
         "endpoint-slice-mirroring-controller",
         |_, ctx| endpoints::start_mirroring(ctx),
     ),
+    ("daemonset-controller", "daemon-set-controller", "daemonset-controller", |_, ctx| {
+        daemon_set::start(ctx)
+    }),
+    ("statefulset-controller", "statefulset-controller", "statefulset-controller", |_, ctx| {
+        stateful_set::start(ctx);
+    }),
+    ("disruption-controller", "disruption-controller", "controllermanager", |_, ctx| disruption::start(ctx)),
+    (
+        "clusterrole-aggregation-controller",
+        "clusterrole-aggregation-controller",
+        "clusterrole-aggregation-controller",
+        |_, ctx| cluster_role_aggregation::start(ctx),
+    ),
+    ("node-lifecycle-controller", "node-controller", "node-controller", |_, ctx| node::start_lifecycle(ctx)),
+    ("taint-eviction-controller", "node-controller", "taint-eviction-controller", |_, ctx| {
+        node::start_taint_eviction(ctx);
+    }),
+    ("pod-garbage-collector-controller", "pod-garbage-collector", "pod-garbage-collector", |_, ctx| {
+        node::start_pod_gc(ctx);
+    }),
+    ("node-ipam-controller", "node-controller", "cidrAllocator", |config, ctx| {
+        if let Some(cidr) = &config.cluster_cidr {
+            node::start_ipam(ctx, cidr);
+        }
+    }),
+    ("ttl-controller", "ttl-controller", "ttl-controller", |_, ctx| node::start_ttl(ctx)),
 ];
 
 /// Starts controllers; they end with the tasks of the config.

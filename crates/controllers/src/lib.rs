@@ -7,14 +7,19 @@
 //!
 //! Deliberately absent: cloud controllers (`drydock-cloud`), anything that talks to the store, leader election.
 
+mod cluster_role_aggregation;
 mod context;
+mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod garbage_collector;
 mod namespace;
+mod node;
 mod replicaset;
 mod root_ca;
 mod service_account;
+mod stateful_set;
 mod util;
 
 pub use context::{Context, ControllerManager, ManagerConfig};

@@ -5,10 +5,45 @@
 //!
 //! Deliberately absent: what needs other objects (admission, allocation of addresses); that is in the API server.
 
+mod admissionregistration;
+mod apps;
+mod authorization;
+mod autoscaling;
+mod batch;
+mod certificates;
+mod check;
+mod convert;
+mod core;
+mod defaults;
+mod discovery;
+mod events;
+mod extensions;
+mod flowcontrol;
+mod go_form;
+mod kind;
+mod meta;
+mod networking;
+mod pod;
+mod policy;
+mod rbac;
+mod resource;
+mod scheduling;
+mod shape;
+mod storage;
+mod table;
+
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use drydock_machinery::{FieldErrors, Value};
 use jiff::Timestamp;
+
+pub use authorization::{validate_subject_access_review, validate_token_request};
+pub use autoscaling::validate_scale;
+pub use convert::convert;
+pub use meta::{validate_object_meta, validate_object_meta_update};
+pub use pod::{assign_pod, validate_binding};
 
 /// What a strategy may know of the request besides the objects.
 #[derive(Clone, Debug)]
@@ -33,8 +68,12 @@ pub trait Strategy: Send + Sync {
     /// create for kinds with [`Strategy::has_generation`].
     fn prepare_for_create(&self, _context: &Context<'_>, _object: &mut Value) {}
 
-    fn validate_create(&self, _context: &Context<'_>, _object: &Value) -> FieldErrors {
-        FieldErrors::new()
+    /// Everything wrong with a new object, its metadata included. The registry adds nothing but its own checks of
+    /// namespaces.
+    fn validate_create(&self, _context: &Context<'_>, object: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate_object_meta(&mut errors, object, self.name_rule());
+        errors
     }
 
     /// Warning headers, without code and agent.
@@ -46,12 +85,25 @@ pub trait Strategy: Send + Sync {
     /// done the usual part of that already when [`Strategy::has_status`]).
     fn prepare_for_update(&self, _context: &Context<'_>, _object: &mut Value, _old: &Value) {}
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, _old: &Value) -> FieldErrors {
-        self.validate_create(context, object)
+    /// Everything wrong with a changed object, its metadata included: upstream's `rest.ValidateUpdate`.
+    fn validate_update(&self, _context: &Context<'_>, object: &Value, old: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate_object_meta_update(&mut errors, object, old);
+        errors
     }
 
     fn warnings_on_update(&self, context: &Context<'_>, object: &Value, _old: &Value) -> Vec<String> {
         self.warnings_on_create(context, object)
+    }
+
+    /// Said with every write and deletion, whatever comes of it: deprecated kinds.
+    fn warnings_on_write(&self, _context: &Context<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Said with a deletion whose options name no propagation policy.
+    fn warnings_on_delete(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether the kind has a `status` that only its subresource writes.
@@ -113,13 +165,17 @@ pub trait Strategy: Send + Sync {
 
     /// Table columns after upstream's printers; by default Name and Created At.
     fn columns(&self) -> &'static [Column] {
-        DEFAULT_COLUMNS
+        default_columns()
     }
 
     /// The cells of one row, one per column.
     fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
-        use drydock_machinery::ObjectMeta as _;
-        vec![object.name().into(), object.creation_timestamp().into()]
+        table::default_cells(object)
+    }
+
+    /// The `conditions` of one row: whether a pod or job has completed.
+    fn row_conditions(&self, _object: &Value) -> Vec<Value> {
+        Vec::new()
     }
 }
 
@@ -159,10 +215,9 @@ pub enum Propagation {
 }
 
 /// Columns of a kind that has no printer of its own.
-pub const DEFAULT_COLUMNS: &[Column] = &[
-    Column { name: "Name", column_type: "string", format: "name", description: "", priority: 0 },
-    Column { name: "Created At", column_type: "date", format: "", description: "", priority: 0 },
-];
+pub fn default_columns() -> &'static [Column] {
+    table::columns("", "limitranges")
+}
 
 /// A kind with nothing of its own.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +226,32 @@ pub struct Plain;
 impl Strategy for Plain {}
 
 /// The strategy of a built-in resource. Resources without one of their own, and custom resources, are [`Plain`].
-pub fn strategy(_group: &str, _resource: &str) -> &'static dyn Strategy {
-    &Plain
+pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
+    static BY_RESOURCE: LazyLock<HashMap<(&str, &str), &'static kind::Kind>> = LazyLock::new(|| {
+        let groups = [
+            admissionregistration::KINDS,
+            apps::KINDS,
+            authorization::KINDS,
+            autoscaling::KINDS,
+            batch::KINDS,
+            certificates::KINDS,
+            core::KINDS,
+            discovery::KINDS,
+            events::KINDS,
+            extensions::KINDS,
+            flowcontrol::KINDS,
+            networking::KINDS,
+            pod::KINDS,
+            policy::KINDS,
+            rbac::KINDS,
+            resource::KINDS,
+            scheduling::KINDS,
+            storage::KINDS,
+        ];
+        groups.into_iter().flatten().map(|kind| ((kind.group, kind.resource), *kind)).collect()
+    });
+    match BY_RESOURCE.get(&(group, resource)) {
+        Some(kind) => *kind,
+        None => &Plain,
+    }
 }

@@ -18,8 +18,10 @@ pub mod __private {
 
 pub mod apply;
 pub mod catalog;
+pub mod crd;
 pub mod decode;
 pub mod defaults;
+pub mod jsonpath;
 pub mod names;
 pub mod names_validation;
 pub mod object;

@@ -354,6 +354,8 @@ pub enum FieldErrorKind {
     TooMany,
     TooFew,
     TypeInvalid,
+    /// As [`FieldErrorKind::Invalid`], but the detail begins with the value as Go shows it.
+    InvalidShown,
     Internal,
 }
 
@@ -363,7 +365,7 @@ impl FieldErrorKind {
             Self::NotFound => "Not found",
             Self::Required => "Required value",
             Self::Duplicate => "Duplicate value",
-            Self::Invalid | Self::TypeInvalid => "Invalid value",
+            Self::Invalid | Self::TypeInvalid | Self::InvalidShown => "Invalid value",
             Self::NotSupported => "Unsupported value",
             Self::Forbidden => "Forbidden",
             Self::TooLong => "Too long",
@@ -379,7 +381,7 @@ impl FieldErrorKind {
             Self::NotFound => "FieldValueNotFound",
             Self::Required => "FieldValueRequired",
             Self::Duplicate => "FieldValueDuplicate",
-            Self::Invalid => "FieldValueInvalid",
+            Self::Invalid | Self::InvalidShown => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Forbidden => "FieldValueForbidden",
             Self::TooLong => "FieldValueTooLong",
@@ -409,6 +411,7 @@ impl FieldError {
             FieldErrorKind::Required
             | FieldErrorKind::Forbidden
             | FieldErrorKind::TooLong
+            | FieldErrorKind::InvalidShown
             | FieldErrorKind::Internal => {}
             _ => {
                 out.push_str(": ");
@@ -434,8 +437,22 @@ fn show(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "null".to_owned(),
         Some(Value::String(s)) => quote(s),
+        Some(value) if literal_text(value).is_some() => literal_text(value).unwrap_or_default().to_owned(),
         Some(other) => String::from_utf8_lossy(&other.to_json()).into_owned(),
     }
+}
+
+/// The only key of what [`literal`] makes; no object of a client's has it alone.
+const LITERAL: &str = "\u{0}literal";
+
+/// A value that a field error shows as this very text: Go structs, whose fields have an order and names of their own.
+pub fn literal(text: impl Into<String>) -> Value {
+    Value::Object([(LITERAL.into(), Value::from(text.into()))].into_iter().collect())
+}
+
+/// The text of a [`literal`].
+pub fn literal_text(value: &Value) -> Option<&str> {
+    value.get(LITERAL)?.as_str()
 }
 
 /// Go's `%q`, near enough: a JSON string.
@@ -470,6 +487,11 @@ impl FieldErrors {
         self.0.push(error);
     }
 
+    /// Sorts by what the errors say.
+    pub fn sort(&mut self) {
+        self.0.sort_by_cached_key(ToString::to_string);
+    }
+
     pub fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
     }
@@ -490,6 +512,11 @@ impl FieldErrors {
 
     pub fn invalid(&mut self, field: &FieldPath, value: impl Into<Value>, detail: impl Into<String>) {
         self.add(FieldErrorKind::Invalid, field, Some(value.into()), detail);
+    }
+
+    /// An invalid value of which only Go's rendering is at hand: a struct with its own names and order of fields.
+    pub fn invalid_shown(&mut self, field: &FieldPath, shown: impl fmt::Display, detail: impl fmt::Display) {
+        self.add(FieldErrorKind::InvalidShown, field, None, format!("{shown}: {detail}"));
     }
 
     pub fn type_invalid(&mut self, field: &FieldPath, value: impl Into<Value>, detail: impl Into<String>) {
@@ -521,7 +548,8 @@ impl FieldErrors {
 
     /// More than `max` bytes.
     pub fn too_long(&mut self, field: &FieldPath, max: usize) {
-        self.add(FieldErrorKind::TooLong, field, None, format!("may not be more than {max} bytes"));
+        let bytes = if max == 1 { "byte" } else { "bytes" };
+        self.add(FieldErrorKind::TooLong, field, None, format!("may not be more than {max} {bytes}"));
     }
 
     pub fn too_many(&mut self, field: &FieldPath, actual: usize, max: usize) {

@@ -106,7 +106,6 @@ fn field(types: &mut Vec<Type>, name: &str, source: &Value) -> Field {
             retain_keys: strategy.contains("retainKeys"),
             merge_key: source.get("x-kubernetes-patch-merge-key").and_then(Value::as_str).map(Into::into),
         },
-        presence: crate::schema::Presence::AsGiven,
         ..Field::default()
     }
 }

@@ -14,6 +14,9 @@ use drydock_scheduler::{Scheduler, SchedulerConfig};
 
 use crate::agents::Agents;
 
+/// The pods' network; each node gets a /24 of it.
+const POD_CIDR: &str = "10.244.0.0/16";
+
 /// What node pools and the cloud controllers work with.
 pub(crate) struct Wanted {
     pub(crate) cluster: ClusterRef,
@@ -64,6 +67,7 @@ fn start_controllers(server: &ApiServer, informers: &SharedInformers, pki: &Clus
         informers: informers.clone(),
         tasks: tasks.clone(),
         root_ca: pki.cluster.certificate_pem(),
+        cluster_cidr: Some(POD_CIDR.to_owned()),
         disabled: Vec::new(),
     });
 }

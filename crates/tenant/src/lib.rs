@@ -9,7 +9,6 @@
 //!
 //! Deliberately absent: what clusters there are and what is wanted of them; that is the service.
 
-mod access;
 mod agents;
 mod bootstrap;
 mod components;
@@ -128,16 +127,17 @@ impl Tenant {
             },
             vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
         ));
-        let access = Arc::new(access::Access::new(tokens));
+        let authenticator = Arc::new(drydock_auth::Authenticator::new(tokens));
+        let authorizer = Arc::new(drydock_auth::Authorizer::new());
         let agents = agents::Agents::new(tasks);
         let server = ApiServer::start(drydock_apiserver::Config {
             store: store.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),
-            authenticator: access.clone(),
-            authorizer: access.clone(),
-            tokens: access.clone(),
-            admission: AdmissionChain::upstream(access.authorizer()),
+            authenticator: authenticator.clone(),
+            tokens: authenticator,
+            admission: AdmissionChain::upstream(&authorizer),
+            authorizer,
             nodes: Some(agents.clone()),
             version: config.version.clone(),
             address: config.address.clone(),

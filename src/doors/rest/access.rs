@@ -48,7 +48,8 @@ pub(super) async fn demand_token(State(app): State<App>, request: Request, next:
     if given == Some(wanted) {
         return next.run(request).await;
     }
-    let detail = if given.is_some() { "the API token is not the right one" } else { "an API token is required" };
+    let detail =
+        if given.is_some() { "the API token is not the right one" } else { "an API token is required" };
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).into_response()
 }
 
@@ -84,10 +85,19 @@ mod tests {
 
     #[test]
     fn only_names_of_loopback_are_loopback() {
-        for good in ["localhost", "localhost:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:80", "[::1]", "a.localhost."] {
+        for good in
+            ["localhost", "localhost:8080", "127.0.0.1:1", "127.9.9.9", "[::1]:80", "[::1]", "a.localhost."]
+        {
             assert!(is_loopback(host_of(good)), "{good}");
         }
-        for bad in ["evil.example", "localhost.evil.example:80", "10.0.0.1", "[2001:db8::1]:80", "", "127.0.0.1.nip.io"] {
+        for bad in [
+            "evil.example",
+            "localhost.evil.example:80",
+            "10.0.0.1",
+            "[2001:db8::1]:80",
+            "",
+            "127.0.0.1.nip.io",
+        ] {
             assert!(!is_loopback(host_of(bad)), "{bad}");
         }
     }

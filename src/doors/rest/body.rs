@@ -212,7 +212,9 @@ impl Fields {
         for (i, item) in self.list(name, findings).into_iter().enumerate() {
             match item {
                 Value::String(text) => out.push(text),
-                other => self.wrong(&format!("{name}[{i}]"), "a string", &other, findings).unwrap_or_default(),
+                other => {
+                    self.wrong(&format!("{name}[{i}]"), "a string", &other, findings).unwrap_or_default()
+                }
             }
         }
         out
@@ -245,7 +247,9 @@ impl Fields {
                 Value::Null => {
                     out.insert(key, None);
                 }
-                other => self.wrong(&format!("{name}[{key:?}]"), "a string", &other, findings).unwrap_or_default(),
+                other => {
+                    self.wrong(&format!("{name}[{key:?}]"), "a string", &other, findings).unwrap_or_default()
+                }
             }
         }
         out
@@ -275,7 +279,9 @@ impl Fields {
             let path = format!("{}{name}[{i}].", self.path);
             match item {
                 Value::Object(fields) => out.push(Self { path, ..Self::new(what, fields) }),
-                other => self.wrong(&format!("{name}[{i}]"), "an object", &other, findings).unwrap_or_default(),
+                other => {
+                    self.wrong(&format!("{name}[{i}]"), "an object", &other, findings).unwrap_or_default()
+                }
             }
         }
         out

@@ -9,7 +9,8 @@ use super::problem::Problem;
 
 /// A representation with its tag; 304 without it when the client has that already.
 pub(super) fn tagged(headers: &HeaderMap, revision: i64, body: &impl Serialize) -> Response {
-    let tag = HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+    let tag = HeaderValue::from_str(&format!("\"{revision}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     let has = seen(headers) == Some(revision);
     let mut response =
         if has { StatusCode::NOT_MODIFIED.into_response() } else { Json(body).into_response() };

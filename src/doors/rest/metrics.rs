@@ -123,7 +123,11 @@ async fn records(app: &App) -> Result<Registry, ServiceError> {
     if let Some(bytes) = resident_memory() {
         let gauge = Gauge::<i64>::default();
         gauge.set(bytes);
-        registry.register("process_resident_memory_bytes", "Memory of the service, all clusters included", gauge);
+        registry.register(
+            "process_resident_memory_bytes",
+            "Memory of the service, all clusters included",
+            gauge,
+        );
     }
     Ok(registry)
 }

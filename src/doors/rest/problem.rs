@@ -56,7 +56,8 @@ impl Problem {
             [one] => format!("{}: {}", one.field, one.message),
             many => format!("{} fields are invalid", many.len()),
         };
-        let errors = errors.into_iter().map(|error| Field { field: error.field, message: error.message }).collect();
+        let errors =
+            errors.into_iter().map(|error| Field { field: error.field, message: error.message }).collect();
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
     }
 
@@ -65,7 +66,11 @@ impl Problem {
     }
 
     pub(super) fn no_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "noSuchPath", "there is nothing at this path; /openapi.json describes the API")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "noSuchPath",
+            "there is nothing at this path; /openapi.json describes the API",
+        )
     }
 
     pub(super) fn wrong_method() -> Self {
@@ -95,8 +100,8 @@ impl From<ServiceError> for Problem {
             ServiceError::IdempotencyKeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotencyKeyReused", detail)
             }
-            ServiceError::NotReady { reason, retry_after } => {
-                Self::new(StatusCode::CONFLICT, &reason.code, detail).retry_after(retry_after.as_secs().max(1))
+            ServiceError::NotReady { retry_after, .. } => {
+                Self::new(StatusCode::CONFLICT, "notReady", detail).retry_after(retry_after.as_secs().max(1))
             }
             ServiceError::NoPort { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "noPort", detail),
             ServiceError::Internal(error) => {

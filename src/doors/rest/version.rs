@@ -24,6 +24,7 @@ struct View {
 async fn list(State(app): State<App>, query: Query) -> Result<Response, Problem> {
     query.finish()?;
     let versions = app.service.versions();
-    let views = versions.iter().map(|version| View { version: version.name, default: version.default }).collect();
+    let views =
+        versions.iter().map(|version| View { version: version.name, default: version.default }).collect();
     Ok(Json(List::whole(views)).into_response())
 }

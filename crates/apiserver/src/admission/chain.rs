@@ -20,10 +20,11 @@ use super::resource_quota::ResourceQuota;
 use super::runtime_class::RuntimeClass;
 use super::service_account::ServiceAccount;
 use super::volume_resize::PersistentVolumeClaimResize;
+use super::webhooks::{MutatingAdmissionWebhook, ValidatingAdmissionWebhook};
 
 /// The plugins that are on by default. Those that ask for rights ask `authorizer`, which is the API server's own.
 ///
-/// Webhooks and policies with expressions go before the last plugin, the quota, which counts what will be stored.
+/// The last is the quota, which counts what will be stored. Policies with expressions go beside the webhooks.
 pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlugin>> {
     vec![
         Arc::new(NamespaceLifecycle),
@@ -42,7 +43,9 @@ pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlu
         Arc::new(CertificateSigning::new(authorizer.clone())),
         Arc::new(CertificateSubjectRestriction),
         Arc::new(DefaultIngressClass),
+        Arc::new(MutatingAdmissionWebhook),
         Arc::new(RbacEscalation::new(authorizer.clone())),
+        Arc::new(ValidatingAdmissionWebhook),
         Arc::new(ResourceQuota::default()),
     ]
 }

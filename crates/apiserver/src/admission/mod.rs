@@ -23,6 +23,7 @@ mod resources;
 mod runtime_class;
 mod service_account;
 mod volume_resize;
+mod webhooks;
 
 use std::sync::Arc;
 

@@ -157,6 +157,23 @@ impl Cache {
         }
     }
 
+    /// Whether there was nothing in the store when the cache started.
+    pub fn was_empty(&self) -> bool {
+        self.loaded.load(Ordering::Acquire) == 0
+    }
+
+    /// Forgets the events so far: watches from before now answer that their revision expired, unless the store keeps
+    /// it. Answers the revision.
+    pub fn forget_history(&self) -> Revision {
+        let resources = self.resources.write();
+        let revision = self.revision();
+        self.loaded.store(revision, Ordering::Release);
+        for cache in resources.values() {
+            cache.forget_history(revision);
+        }
+        revision
+    }
+
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -216,6 +233,10 @@ impl crate::admission::Reader for Cache {
         let cache = self.by_prefix(&key_prefix(group, resource));
         let range = namespace_prefix(cache.prefix(), namespace);
         cache.snapshot().under(&range).map(|(_, object)| object.clone()).collect()
+    }
+
+    fn version(&self, group: &str, resource: &str) -> u64 {
+        self.by_prefix(&key_prefix(group, resource)).revision()
     }
 }
 

@@ -102,6 +102,18 @@ impl ResourceCache {
         self.next_event.send_replace(next);
     }
 
+    pub(crate) fn forget_history(&self, revision: Revision) {
+        let mut state = self.state.write();
+        state.first_event += state.events.len() as u64;
+        state.events.clear();
+        state.complete_since = state.complete_since.max(revision);
+    }
+
+    /// The revision of the latest event.
+    pub fn revision(&self) -> Revision {
+        self.state.read().revision
+    }
+
     pub fn prefix(&self) -> &str {
         &self.prefix
     }

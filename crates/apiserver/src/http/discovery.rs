@@ -58,16 +58,14 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
     Ok(encode::value_answer(request, 200, &value, wanted.format).await)
 }
 
-/// `v2` or `v2beta1`, when the aggregated form is what the client likes best.
+/// `v2`, when the aggregated form is what the client likes best.
 fn aggregated_version(accept: Option<&str>) -> Option<&'static str> {
     for clause in accept?.split(',') {
         let has = |part: &str| clause.split(';').any(|own| own.trim() == part);
         let first = clause.split(';').next().unwrap_or("").trim();
         if has("as=APIGroupDiscoveryList") && has("g=apidiscovery.k8s.io") && first == "application/json" {
-            match () {
-                () if has("v=v2") => return Some("v2"),
-                () if has("v=v2beta1") => return Some("v2beta1"),
-                () => {}
+            if has("v=v2") {
+                return Some("v2");
             }
         } else if !has("as=APIGroupDiscoveryList") && matches!(first, "application/json" | "*/*") {
             return None;
@@ -207,17 +205,21 @@ fn aggregated_group(group: &GroupInfo) -> Value {
     if !group.name.is_empty() {
         metadata.set(&["name"], group.name.as_str());
     }
-    metadata.set(&["creationTimestamp"], Value::Null);
     Value::object().with("metadata", metadata).with("versions", versions)
 }
 
 fn aggregated_resource(resource: &Arc<Resource>) -> Value {
-    let kind = |gvk: &drydock_machinery::GroupVersionKind| value!({"group": &*gvk.group, "version": &*gvk.version, "kind": &*gvk.kind});
+    // Group and version are left out where they are those of the resource.
+    let own = value!({"group": "", "version": "", "kind": &*resource.gvk.kind});
+    let kind = |gvk: &drydock_machinery::GroupVersionKind, foreign: bool| {
+        let (group, version) = if foreign { (&*gvk.group, &*gvk.version) } else { ("", "") };
+        value!({"group": group, "version": version, "kind": &*gvk.kind})
+    };
     let mut entry = value!({
         "resource": &*resource.gvr.resource, "singularResource": resource.singular, "verbs": resource.verbs,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
     });
-    entry.set(&["responseKind"], kind(&resource.gvk));
+    entry.set(&["responseKind"], own);
     if !resource.short_names.is_empty() {
         entry.set(&["shortNames"], resource.short_names.clone());
     }
@@ -229,7 +231,8 @@ fn aggregated_resource(resource: &Arc<Resource>) -> Value {
             .subresources
             .iter()
             .map(|sub| {
-                value!({"subresource": sub.name, "verbs": sub.verbs}).with("responseKind", kind(&sub.kind))
+                value!({"subresource": sub.name, "verbs": sub.verbs})
+                    .with("responseKind", kind(&sub.kind, sub.foreign))
             })
             .collect();
         entry.set(&["subresources"], subresources);

@@ -1,9 +1,10 @@
 //! Documents that are made once per set of resources: aggregated discovery, OpenAPI.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use drydock_machinery::openapi::Document;
 use parking_lot::Mutex;
 
 /// An aggregated discovery document.
@@ -17,7 +18,11 @@ pub(crate) struct Aggregated {
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
     aggregated: Mutex<Generation<(bool, &'static str), Aggregated>>,
+    custom_openapi: Mutex<Arc<CustomDocuments>>,
 }
+
+/// OpenAPI v3 documents of custom resources, by path.
+pub(crate) type CustomDocuments = BTreeMap<String, Arc<Document>>;
 
 /// Documents of one generation of the resource table.
 #[derive(Debug)]
@@ -33,6 +38,15 @@ impl<K, V> Default for Generation<K, V> {
 }
 
 impl Documents {
+    /// The OpenAPI documents of the custom resources served now.
+    pub(crate) fn custom_openapi(&self) -> Arc<CustomDocuments> {
+        self.custom_openapi.lock().clone()
+    }
+
+    pub(crate) fn set_custom_openapi(&self, documents: CustomDocuments) {
+        *self.custom_openapi.lock() = Arc::new(documents);
+    }
+
     /// The document of this generation, made by `make` if there is none yet.
     pub(crate) fn aggregated(
         &self,

@@ -11,7 +11,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 
 use super::handler::Req;
 use super::negotiate::{Format, View, Wanted};
-use super::{Answer, body, list_body, table};
+use super::{Answer, body, list_body, protobuf, table};
 use crate::registry::Done;
 use crate::resources::Resource;
 
@@ -27,11 +27,17 @@ pub(crate) async fn done(
     done: Done,
 ) -> Result<Answer, Status> {
     let Done { reply, code } = done;
+    if wanted.format == Format::Protobuf
+        && wanted.view == View::Whole
+        && let Some(bytes) = as_protobuf(resource, &reply)
+    {
+        return Ok(finish(request, body::whole(code, protobuf::CONTENT_TYPE, bytes), code).await);
+    }
     let value = match (reply, wanted.view) {
-        (Reply::Object(object), View::Whole) if wanted.format == Format::Json && !request.is_pretty() => {
+        (Reply::Object(object), View::Whole) if wanted.format != Format::Yaml && !request.is_pretty() => {
             return Ok(finish(request, body::whole(code, body::JSON, object_bytes(&object)), code).await);
         }
-        (Reply::List(list), View::Whole) if wanted.format == Format::Json && !request.is_pretty() => {
+        (Reply::List(list), View::Whole) if wanted.format != Format::Yaml && !request.is_pretty() => {
             return Ok(list_body::answer(request, resource, list).await);
         }
         (Reply::Object(object), view) => one(request, resource, object.value(), view)?,
@@ -47,10 +53,20 @@ pub(crate) async fn done(
     Ok(value_answer(request, code, &value, wanted.format).await)
 }
 
+fn as_protobuf(resource: &Resource, reply: &Reply) -> Option<Bytes> {
+    match reply {
+        Reply::Object(object) => protobuf::object(object.value()),
+        Reply::Virtual(value) => protobuf::object(value),
+        Reply::List(list) => protobuf::list(resource, list),
+    }
+}
+
 /// A value in the format asked for, indented if a person looks.
 pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format: Format) -> Answer {
     let answer = match format {
-        Format::Json => body::whole(code, body::JSON, json_bytes(value, request.is_pretty())),
+        Format::Json | Format::Protobuf => {
+            body::whole(code, body::JSON, json_bytes(value, request.is_pretty()))
+        }
         Format::Yaml => {
             body::whole(code, "application/yaml", serde_saphyr::to_string(value).unwrap_or_default())
         }

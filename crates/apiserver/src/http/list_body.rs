@@ -16,7 +16,12 @@ pub(crate) async fn answer(request: &Req, resource: &Resource, list: ObjectList)
     let mut out = Vec::with_capacity(8 * 1024);
     encode::open_object(&resource.list_kind, &resource.gvr.api_version(), &mut out);
     out.extend_from_slice(b",\"metadata\":");
-    metadata_of(&list).write_json(&mut out);
+    let mut metadata = metadata_of(&list);
+    if named && list.continue_token.is_empty() {
+        // Lists without a Go type write it always.
+        metadata.set(&["continue"], "");
+    }
+    metadata.write_json(&mut out);
     out.extend_from_slice(b",\"items\":[");
     let mut items = list.items.into_iter();
     let mut first = true;

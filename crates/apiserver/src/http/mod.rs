@@ -17,6 +17,7 @@ mod negotiate;
 mod openapi;
 mod path;
 mod pod_streams;
+mod protobuf;
 mod query;
 mod raw;
 mod resource;

@@ -9,6 +9,7 @@ use drydock_machinery::status::Reason;
 pub(crate) enum Format {
     Json,
     Yaml,
+    Protobuf,
 }
 
 /// What an answer shows of an object.
@@ -34,6 +35,19 @@ struct Clause<'a> {
     media_type: &'a str,
     params: Vec<(&'a str, &'a str)>,
     quality: f32,
+}
+
+/// As [`accept`], for what has no protobuf: custom resources and most views.
+///
+/// # Errors
+/// 406 when nothing that is accepted can be made.
+pub(crate) fn accept_text(header: Option<&str>) -> Result<Wanted, Status> {
+    let header = header.unwrap_or("");
+    if !header.contains("protobuf") {
+        return accept(Some(header));
+    }
+    let rest: Vec<&str> = header.split(',').filter(|clause| !clause.contains("protobuf")).collect();
+    if rest.is_empty() { Err(not_acceptable()) } else { accept(Some(&rest.join(","))) }
 }
 
 /// # Errors
@@ -77,8 +91,8 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
 
 fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
     let format = match clause.media_type {
-        // Protobuf is answered with JSON, which every client that asks for protobuf reads as well.
-        "application/json" | "*/*" | "application/vnd.kubernetes.protobuf" => Format::Json,
+        "application/json" | "*/*" => Format::Json,
+        "application/vnd.kubernetes.protobuf" => Format::Protobuf,
         "application/yaml" => Format::Yaml,
         _ => return None,
     };
@@ -106,6 +120,7 @@ pub(crate) fn content_type(header: Option<&str>) -> Result<Format, Status> {
     match media_type(header) {
         "" | "application/json" => Ok(Format::Json),
         "application/yaml" => Ok(Format::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Format::Protobuf),
         _ => {
             let text = format!(
                 "the body of the request was in an unknown format - accepted media types include: {}",

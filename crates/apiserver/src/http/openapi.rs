@@ -1,10 +1,74 @@
-//! OpenAPI documents.
+//! OpenAPI documents. The built-in ones are shared by all tenants; custom resources' are the tenant's.
 
+use bytes::Bytes;
 use drydock_machinery::Status;
+use drydock_machinery::openapi::{self, Document};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION,
+};
 
 use super::handler::Req;
-use super::{Answer, body};
+use super::negotiate::Format;
+use super::{Answer, body, encode};
 
-pub(crate) async fn serve(_request: &Req, _parts: &[&str]) -> Result<Answer, Status> {
-    Ok(body::page_not_found())
+pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Status> {
+    match parts {
+        ["v2"] => v2(request).await,
+        ["v3"] => {
+            let custom = request.core.documents.custom_openapi();
+            let entries = custom.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
+            Ok(encode::value_answer(request, 200, &openapi::index(entries), Format::Json).await)
+        }
+        ["v3", rest @ ..] => v3(request, &rest.join("/")).await,
+        _ => Ok(body::page_not_found()),
+    }
+}
+
+async fn v2(request: &Req) -> Result<Answer, Status> {
+    let accept = request.header(ACCEPT).unwrap_or("");
+    let only_protobuf = accept.contains("com.github.proto-openapi.spec.v2") && !accept.contains("json");
+    if only_protobuf {
+        return Ok(body::text(406, "406 Not Acceptable: the document is to be had as JSON"));
+    }
+    Ok(document(request, &openapi::v2_document()).await)
+}
+
+async fn v3(request: &Req, path: &str) -> Result<Answer, Status> {
+    let custom = request.core.documents.custom_openapi();
+    let found = custom.get(path).cloned().or_else(|| openapi::v3_document(path));
+    let Some(found) = found else { return Ok(body::page_not_found()) };
+    match request.query.get("hash") {
+        Some(hash) if hash != found.hash => {
+            let mut answer = body::whole(301, body::JSON, Bytes::new());
+            let location = format!("/openapi/v3/{path}?hash={}", found.hash);
+            if let Ok(location) = HeaderValue::from_str(&location) {
+                answer.headers_mut().insert(LOCATION, location);
+            }
+            Ok(answer)
+        }
+        asked => {
+            let mut answer = document(request, &found).await;
+            if asked.is_some() {
+                let headers = answer.headers_mut();
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+                // A year from when the document was made; clients only look whether it is past.
+                headers.insert(EXPIRES, HeaderValue::from_static("Fri, 31 Dec 2027 00:00:00 GMT"));
+            }
+            Ok(answer)
+        }
+    }
+}
+
+async fn document(request: &Req, document: &Document) -> Answer {
+    let etag = format!("\"{}\"", document.hash);
+    if request.header(IF_NONE_MATCH) == Some(etag.as_str()) {
+        let mut answer = body::whole(304, body::JSON, Bytes::new());
+        answer.headers_mut().remove(CONTENT_TYPE);
+        return answer;
+    }
+    let mut answer = body::whole(200, body::JSON, document.json.clone());
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        answer.headers_mut().insert(ETAG, etag);
+    }
+    encode::finish(request, answer, 200).await
 }

@@ -41,14 +41,20 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
         return super::pod_streams::log(&request, &call).await;
     }
     check_served(&call.resource, &call.request, asked.name())?;
-    let wanted = negotiate::accept(request.header(ACCEPT))?;
+    let accept = request.header(ACCEPT);
+    let wanted = if call.resource.custom.is_some() {
+        negotiate::accept_text(accept)?
+    } else {
+        negotiate::accept(accept)?
+    };
     check_view(&wanted, &call, asked)?;
     if asked.watch {
         return watch(&request, call, wanted).await;
     }
     read_body(&request, &mut call, asked, incoming).await?;
     let done = request.core.registry.call(&mut call).await;
-    let warnings = std::mem::take(&mut call.warnings);
+    let mut warnings = std::mem::take(&mut call.warnings);
+    warnings.extend(deprecation(&call.resource).map(str::to_owned));
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
         Err(status) => body::status(&status),
@@ -122,6 +128,10 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
     let misplaced = (asked.verb == Verb::Create && !path.name.is_empty() && path.subresource.is_empty())
         || (named_only && path.name.is_empty())
         || (resource.namespaced && path.namespace.is_empty() && !matches!(asked.verb, Verb::List));
+    // There is no such path, while there is one without the name.
+    if resource.namespaced && path.namespace.is_empty() && !path.name.is_empty() {
+        return Err(no_such_resource());
+    }
     if !path.rest.is_empty() && path.subresource != "proxy" {
         return Err(no_such_resource());
     }
@@ -234,6 +244,21 @@ fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
     match format {
         Format::Json => Body::Json(bytes),
         Format::Yaml => Body::Yaml(bytes),
+        Format::Protobuf => Body::Protobuf(bytes),
+    }
+}
+
+/// What every request to a deprecated resource is told.
+fn deprecation(resource: &Resource) -> Option<&str> {
+    if let Some(custom) = &resource.custom {
+        return custom.warning.as_deref();
+    }
+    match (&*resource.gvr.group, &*resource.gvr.resource) {
+        ("", "endpoints") => {
+            Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+        }
+        ("", "componentstatuses") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
     }
 }
 

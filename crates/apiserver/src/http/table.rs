@@ -1,6 +1,7 @@
 //! `meta.k8s.io Table`: what kubectl shows.
 
 use drydock_client::ObjectList;
+use drydock_machinery::crd::columns::Columns;
 use drydock_machinery::{Status, Value, value};
 use jiff::Timestamp;
 
@@ -31,7 +32,9 @@ impl Options {
             "None" => Include::None,
             "Object" => Include::Object,
             other => {
-                let text = format!("unrecognized includeObject value: {other:?}");
+                let text = format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+                );
                 return Err(Status::bad_request(text));
             }
         };
@@ -51,6 +54,7 @@ pub(crate) fn of_list(
     let mut table = empty(version);
     table.set(&["metadata"], list_body::metadata_of(list));
     table.set(&["columnDefinitions"], columns(resource));
+    let rows = if rows.is_empty() { Value::Null } else { Value::from(rows) };
     table.set(&["rows"], rows);
     Ok(table)
 }
@@ -86,6 +90,15 @@ fn empty(version: &str) -> Value {
 }
 
 fn columns(resource: &Resource) -> Value {
+    if let Some(custom) = custom_columns(resource) {
+        let name = drydock_kinds::default_columns()[0];
+        let name = value!({
+            "name": name.name, "type": name.column_type, "format": name.format,
+            "description": name.description, "priority": name.priority,
+        });
+        let columns: Vec<Value> = std::iter::once(name).chain(custom.definitions().cloned()).collect();
+        return Value::from(columns);
+    }
     let columns = resource.strategy.columns().iter().map(|column| {
         value!({
             "name": column.name, "type": column.column_type, "format": column.format,
@@ -95,9 +108,21 @@ fn columns(resource: &Resource) -> Value {
     Value::from(columns.collect::<Vec<_>>())
 }
 
+fn custom_columns(resource: &Resource) -> Option<&Columns> {
+    resource.custom.as_ref()?.columns.as_ref()
+}
+
 fn row(resource: &Resource, object: &Value, version: &str, options: &Options) -> Value {
     let mut row = Value::object();
-    row.set(&["cells"], resource.strategy.cells(object, options.now));
+    let cells = match custom_columns(resource) {
+        Some(columns) => columns.cells(object, options.now),
+        None => resource.strategy.cells(object, options.now),
+    };
+    row.set(&["cells"], cells);
+    let conditions = resource.strategy.row_conditions(object);
+    if !conditions.is_empty() {
+        row.set(&["conditions"], conditions);
+    }
     match options.include {
         Include::None => row.set(&["object"], Value::Null),
         Include::Metadata => row.set(&["object"], encode::partial(object, version)),

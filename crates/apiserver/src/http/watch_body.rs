@@ -8,16 +8,19 @@ use drydock_machinery::{Object, Status, Value, value};
 use futures::stream;
 
 use super::handler::Req;
-use super::negotiate::{View, Wanted};
-use super::{Answer, body, encode, table};
+use super::negotiate::{Format, View, Wanted};
+use super::{Answer, body, encode, protobuf, table};
 use crate::cache::{ChangeKind, Step, Watcher};
 use crate::registry::{Call, convert};
 use crate::resources::Resource;
+
+const PROTOBUF_STREAM: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 
 /// How events are written for one watcher.
 struct Encoder {
     resource: Arc<Resource>,
     view: View,
+    protobuf: bool,
     table: table::Options,
     /// A table's columns are sent once.
     columns_sent: bool,
@@ -32,13 +35,15 @@ pub(crate) fn answer(
     wanted: Wanted,
 ) -> Result<Answer, Status> {
     let table = table::Options::of(request)?;
+    let protobuf = wanted.format == Format::Protobuf && wanted.view == View::Whole;
+    let content_type = if protobuf { PROTOBUF_STREAM } else { body::JSON };
     let mut encoder =
-        Encoder { resource: call.resource.clone(), view: wanted.view, table, columns_sent: false };
+        Encoder { resource: call.resource.clone(), view: wanted.view, protobuf, table, columns_sent: false };
     let watcher = match watcher {
         Ok(watcher) => watcher,
         Err(status) if status.code == 410 => {
             let event = encoder.encode(Step::Error(status));
-            return Ok(body::streamed(body::JSON, stream::once(async move { event })));
+            return Ok(body::streamed(content_type, stream::once(async move { event })));
         }
         Err(status) => return Err(status),
     };
@@ -47,7 +52,7 @@ pub(crate) fn answer(
         let bytes = encoder.encode(step);
         Some((bytes, (watcher, encoder)))
     });
-    Ok(body::streamed(body::JSON, events))
+    Ok(body::streamed(content_type, events))
 }
 
 impl Encoder {
@@ -61,9 +66,9 @@ impl Encoder {
             }
             Step::Bookmark { revision, initial_events_end } => {
                 let bookmark = self.bookmark(revision, initial_events_end);
-                event("BOOKMARK", &mut out, |out| bookmark.write_json(out));
+                self.event("BOOKMARK", &mut out, &bookmark);
             }
-            Step::Error(status) => event("ERROR", &mut out, |out| status.to_value().write_json(out)),
+            Step::Error(status) => self.event("ERROR", &mut out, &status.to_value()),
         }
         Bytes::from(out)
     }
@@ -75,6 +80,7 @@ impl Encoder {
             ChangeKind::Deleted => "DELETED",
         };
         match self.view {
+            View::Whole if self.protobuf => self.event(kind, out, object.value()),
             View::Whole => event(kind, out, |out| object.write_json(out)),
             View::Metadata(version) | View::MetadataList(version) => {
                 let partial = encode::partial(object.value(), version);
@@ -85,6 +91,13 @@ impl Encoder {
                 let table = table::event(&self.resource, object.value(), version, &self.table, columns);
                 event(kind, out, |out| table.write_json(out));
             }
+        }
+    }
+
+    fn event(&self, kind: &str, out: &mut Vec<u8>, value: &Value) {
+        match protobuf::event(kind, value).filter(|_| self.protobuf) {
+            Some(frame) => out.extend_from_slice(&frame),
+            None => event(kind, out, |out| value.write_json(out)),
         }
     }
 

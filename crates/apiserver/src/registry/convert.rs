@@ -12,18 +12,15 @@ use crate::resources::Resource;
 /// From the request's version to the storage version.
 pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
     if !resource.is_storage_version() {
-        object.set(&["apiVersion"], resource.storage.api_version());
-        object.set(&["kind"], &*resource.storage.kind);
+        drydock_kinds::convert(&mut object, &resource.storage);
+        resource.strategy.set_defaults(&mut object);
     }
     object
 }
 
 /// From the storage version to the request's.
 pub(crate) fn from_storage(resource: &Resource, mut object: Value) -> Value {
-    if object.api_version() != resource.gvk.api_version() || object.kind() != resource.gvk.kind {
-        object.set(&["apiVersion"], resource.gvk.api_version());
-        object.set(&["kind"], &*resource.gvk.kind);
-    }
+    drydock_kinds::convert(&mut object, &resource.gvk);
     object
 }
 

@@ -9,6 +9,7 @@ use super::managed::{self, Tracking};
 use super::store::WriteError;
 use super::{Call, Done, Registry, convert, decode, meta};
 use crate::admission::{AdmissionRequest, Operation};
+use crate::definitions;
 
 /// How often a generated name that is taken is generated anew.
 const NAME_ATTEMPTS: usize = 8;
@@ -48,20 +49,25 @@ impl Registry {
         if let Some(custom) = &call.resource.custom
             && custom.terminating
         {
-            return Err(call.method_not_supported("create"));
+            let why = "create not allowed while custom resource definition is terminating";
+            let gvr = &call.resource.gvr;
+            return Err(Status::forbidden(&gvr.group, &gvr.resource, object.name(), why));
         }
         let given_revision = object.resource_version().to_owned();
+        meta::wipe(&mut object);
         if tracking == Tracking::Changes {
             managed::on_create(call, &mut object, self.clock.now());
         }
         let mut object = self.admit(call, Operation::Create, object, None).await?;
         meta::dedup_owners(&mut object);
         meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));
+        name_requester(call, &mut object);
         let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
         self.prepare_for_create(call, &mut object);
         self.validate_create(call, &object)?;
         self.admission_validate(call, Operation::Create, &object, None).await?;
-        if !matches!(given_revision.as_str(), "" | "0") {
+        // What is no number is no revision.
+        if given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
             let text = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::Unknown, text));
         }
@@ -76,13 +82,13 @@ impl Registry {
             object.remove(&["metadata", "resourceVersion"]);
             let taken = self.cache.by_prefix(&call.resource.prefix).get(&key);
             return match taken {
-                Some(existing) => Err(already_exists(call, &existing)),
+                Some(existing) => Err(already_exists(call, &object, &existing)),
                 None => Ok(Done::created(Reply::Virtual(object))),
             };
         }
-        match self.put(call, key, 0, object).await {
+        match self.put(call, key, 0, object.clone()).await {
             Ok(created) => Ok(Done::created(Reply::Object(created))),
-            Err(WriteError::Lost(Some(existing))) => Err(already_exists(call, &existing)),
+            Err(WriteError::Lost(Some(existing))) => Err(already_exists(call, &object, &existing)),
             Err(WriteError::Lost(None)) => Err(Status::internal("the store lost track of a key")),
             Err(WriteError::Failed(status)) => Err(status),
         }
@@ -98,6 +104,9 @@ impl Registry {
             object.set(&["metadata", "generation"], 1);
         }
         resource.strategy.prepare_for_create(&self.strategy_context(""), object);
+        if definitions::is_definition(resource) {
+            definitions::prepare_create(object);
+        }
     }
 
     fn validate_create(&self, call: &mut Call, object: &Value) -> Result<(), Status> {
@@ -105,7 +114,7 @@ impl Registry {
         let context = self.strategy_context("");
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(resource.strategy.validate_create(&context, object));
-        errors.append(decode::validate_custom(&resource, object, None));
+        errors.append(decode::validate_custom(&resource, object, None, ""));
         invalid(call, object.name(), &errors)?;
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));
         Ok(())
@@ -182,13 +191,31 @@ pub(crate) fn invalid(call: &Call, name: &str, errors: &FieldErrors) -> Result<(
     if errors.is_empty() {
         return Ok(());
     }
-    let gvk = &call.resource.gvk;
+    // As the stored kind: Events are the core group's in both groups.
+    let gvk = &call.resource.storage;
     Err(Status::invalid(&gvk.group, &gvk.kind, name, errors))
 }
 
-fn already_exists(call: &Call, existing: &Object) -> Status {
+/// A certificate signing request says who made it, whatever it says itself.
+fn name_requester(call: &Call, object: &mut Value) {
+    if call.resource.gvr.resource != "certificatesigningrequests" {
+        return;
+    }
+    let user = call.user.to_value();
+    for field in ["username", "uid", "groups", "extra"] {
+        super::subresources::put(object, &["spec", field], user.get(field).cloned());
+    }
+}
+
+fn already_exists(call: &Call, object: &Value, existing: &Object) -> Status {
     let gvr = &call.resource.gvr;
     let mut status = Status::already_exists(&gvr.group, &gvr.resource, existing.name());
+    if !object.str_at(&["metadata", "generateName"]).is_empty() {
+        status.message.push_str(", the server was not able to generate a unique name for the object");
+        if let Some(details) = &mut status.details {
+            details.retry_after_seconds = 1;
+        }
+    }
     if existing.is_deleting() {
         status.message = format!("object is being deleted: {}", status.message);
     }

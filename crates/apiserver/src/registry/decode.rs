@@ -1,20 +1,24 @@
 //! From a request's body to an object: parsed, checked against the schema, with the schema's defaults.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use drydock_client::{Options, Preconditions};
 use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
-use drydock_machinery::{FieldErrors, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults};
+use drydock_machinery::{
+    FieldErrors, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
+};
 
-use super::{Body, Call};
-use crate::resources::Resource;
+use super::{Body, Call, convert};
+use crate::definitions;
+use crate::resources::{Custom, Resource};
 
 /// What a body must be.
 struct Expected {
     kind: GroupVersionKind,
-    /// None for custom resources without one, and for kinds that are not in the catalog.
+    /// None for kinds that are not in the catalog.
     schema: Option<Schema>,
-    custom: bool,
+    custom: Option<Arc<Custom>>,
 }
 
 /// The object of a create or update, in the request's version, with defaults.
@@ -27,10 +31,10 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let text = text(&call.body);
     let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, text.as_bytes()))?;
     check_kind(&meta, &expected)?;
-    let decoded = decoded(&call.body, &text, &expected, validation);
-    let decoded =
-        decoded.map_err(|error| transform(&expected, &meta, &error.to_string(), text.as_bytes()))?;
-    call.warnings.extend(decoded.warnings);
+    let refuse = |error: DecodeError| transform(&expected, &meta, &error.to_string(), text.as_bytes());
+    let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
+    settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
+    call.warnings.append(&mut decoded.warnings);
     Ok(settle(call, &expected, decoded.value))
 }
 
@@ -46,12 +50,13 @@ pub(crate) fn patched(
     let expected = Expected {
         kind: resource.gvk.clone(),
         schema: resource.schema.clone(),
-        custom: resource.custom.is_some(),
+        custom: resource.custom.clone(),
     };
     let mut decoded = match &expected.schema {
-        Some(schema) if !expected.custom => decode::value(tree, schema.root(), validation)?,
+        Some(schema) if expected.custom.is_none() => decode::value(tree, schema.root(), validation)?,
         _ => Decoded { value: tree.clone(), warnings: Vec::new() },
     };
+    settle_custom(&expected, &mut decoded, validation)?;
     finish(&expected, &mut decoded.value);
     Ok(decoded)
 }
@@ -72,19 +77,19 @@ fn expected(call: &Call) -> Expected {
         Some(sub) if sub.kind != resource.gvk => Expected {
             kind: sub.kind.clone(),
             schema: drydock_machinery::Catalog::builtin().schema(&sub.kind),
-            custom: false,
+            custom: None,
         },
         _ => Expected {
             kind: resource.gvk.clone(),
             schema: resource.schema.clone(),
-            custom: resource.custom.is_some(),
+            custom: resource.custom.clone(),
         },
     }
 }
 
 fn text(body: &Body) -> Cow<'_, str> {
     match body {
-        Body::Value(_) => Cow::Borrowed(""),
+        Body::Value(_) | Body::Protobuf(_) => Cow::Borrowed(""),
         Body::Json(bytes) | Body::Yaml(bytes) => String::from_utf8_lossy(bytes),
     }
 }
@@ -100,6 +105,7 @@ fn type_meta(body: &Body, text: &str) -> Result<TypeMeta, String> {
             let yaml = decode::yaml(text).map_err(|why| format!("error converting YAML to JSON: {why}"))?;
             Ok(yaml.type_meta())
         }
+        Body::Protobuf(bytes) => Ok(protobuf::open(bytes).map_err(|why| why.to_string())?.type_meta),
     }
 }
 
@@ -109,13 +115,15 @@ fn decoded(
     expected: &Expected,
     validation: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
-    let typed = expected.schema.as_ref().filter(|_| !expected.custom);
+    let typed = expected.schema.as_ref().filter(|_| expected.custom.is_none());
     match (body, typed) {
         (Body::Value(value), Some(schema)) => decode::value(value, schema.root(), validation),
         (Body::Value(value), None) => Ok(Decoded { value: value.clone(), warnings: Vec::new() }),
         (Body::Json(_), Some(schema)) => decode::json(text, schema.root(), validation),
         (Body::Json(_), None) => decode::untyped(text, validation),
         (Body::Yaml(_), typed) => yaml(text, typed, validation),
+        (Body::Protobuf(bytes), Some(schema)) => from_protobuf(bytes, schema),
+        (Body::Protobuf(_), None) => Err(DecodeError::Value("custom resources have no protobuf".to_owned())),
     }
 }
 
@@ -140,6 +148,12 @@ fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Resu
     }
 }
 
+fn from_protobuf(bytes: &[u8], schema: &Schema) -> Result<Decoded, DecodeError> {
+    let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, schema.root());
+    let value = read().map_err(|why: protobuf::ProtobufError| DecodeError::Value(why.to_string()))?;
+    Ok(Decoded { value, warnings: Vec::new() })
+}
+
 fn settle(call: &Call, expected: &Expected, mut value: Value) -> Value {
     finish(expected, &mut value);
     if expected.kind == call.resource.gvk && call.resource.is_storage_version() {
@@ -155,19 +169,67 @@ fn finish(expected: &Expected, value: &mut Value) {
     value.set(&["apiVersion"], expected.kind.api_version());
     value.set(&["kind"], &*expected.kind.kind);
     if let Some(schema) = &expected.schema {
-        if expected.custom {
-            decode::prune(value, schema.root());
-        }
         defaults::apply_defaults(value, schema.root());
-        if expected.custom {
+        if expected.custom.is_some() {
             defaults::drop_nulls(value, schema.root());
         }
     }
+    if expected.kind.kind == "CustomResourceDefinition" && expected.custom.is_none() {
+        definitions::apply_defaults(value);
+    }
 }
 
-/// What a custom resource's schema says of an object.
-pub(crate) fn validate_custom(_resource: &Resource, _object: &Value, _old: Option<&Value>) -> FieldErrors {
-    FieldErrors::new()
+/// A custom object's metadata is typed, and fields that its schema does not know are dropped.
+fn settle_custom(
+    expected: &Expected,
+    decoded: &mut Decoded,
+    validation: FieldValidation,
+) -> Result<(), DecodeError> {
+    const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    let (Some(custom), Some(schema)) = (&expected.custom, &expected.schema) else { return Ok(()) };
+    let mut unknown = Vec::new();
+    if let (Some(metadata), Some(typed)) =
+        (decoded.value.get("metadata"), drydock_machinery::Catalog::builtin().definition(META))
+    {
+        let metadata = decode::value(metadata, typed.root(), FieldValidation::Warn)?;
+        unknown.extend(metadata.warnings.iter().map(|text| text.replace("field \"", "field \"metadata.")));
+        decoded.value.set(&["metadata"], metadata.value);
+    }
+    let embedded = custom.compiled.coerce(&mut decoded.value);
+    let embedded = embedded.map_err(|errors| DecodeError::Value(errors.aggregate().unwrap_or_default()))?;
+    let mut fields = embedded;
+    if !custom.preserve_unknown {
+        fields.extend(decode::prune(&mut decoded.value, schema.root()));
+    }
+    unknown.extend(fields.into_iter().map(|field| format!("unknown field {field:?}")));
+    match validation {
+        FieldValidation::Ignore => {}
+        FieldValidation::Warn => decoded.warnings.extend(unknown),
+        FieldValidation::Strict if unknown.is_empty() => {}
+        FieldValidation::Strict => return Err(DecodeError::Strict(unknown)),
+    }
+    Ok(())
+}
+
+/// What a custom resource's schema says of an object, and what there is to say of a definition.
+pub(crate) fn validate_custom(
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+    subresource: &str,
+) -> FieldErrors {
+    if definitions::is_definition(resource) {
+        return definitions::validate(object, old, subresource);
+    }
+    let Some(custom) = &resource.custom else { return FieldErrors::new() };
+    // The schema is the request's version's; so is what it looks at.
+    let shown = convert::from_storage(resource, object.clone());
+    let old = old.map(|old| convert::from_storage(resource, old.clone()));
+    if subresource == "status" {
+        custom.compiled.validate_status(&shown, old.as_ref())
+    } else {
+        custom.compiled.validate(&shown, old.as_ref())
+    }
 }
 
 /// `transformDecodeError` of a body that does not even say what it is.
@@ -260,6 +322,7 @@ pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
     }
     let value = match &call.body {
         Body::Value(value) => value.clone(),
+        Body::Protobuf(bytes) => delete_options_message(bytes)?,
         Body::Json(bytes) => json(bytes).map_err(|why| {
             Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
         })?,
@@ -279,6 +342,17 @@ pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
     }
     read_delete_options(&value, &mut call.request.options);
     Ok(())
+}
+
+fn delete_options_message(bytes: &[u8]) -> Result<Value, Status> {
+    const KIND: GroupVersionKind = GroupVersionKind::new("", "v1", "DeleteOptions");
+    let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
+    let schema = drydock_machinery::Catalog::builtin().schema(&KIND);
+    let schema = schema.ok_or_else(|| Status::internal("no schema of DeleteOptions"))?;
+    let opened = protobuf::open(bytes).map_err(|why| bad(&why))?;
+    let mut value = protobuf::decode_message(opened.raw, schema.root()).map_err(|why| bad(&why))?;
+    value.set(&["kind"], opened.type_meta.kind);
+    Ok(value)
 }
 
 fn read_delete_options(value: &Value, options: &mut Options) {

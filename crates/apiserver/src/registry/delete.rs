@@ -10,6 +10,7 @@ use drydock_runtime::clock::rfc3339;
 use super::store::{OPTIMISTIC_LOCK, WriteError};
 use super::{Call, Done, Registry, decode};
 use crate::admission::Operation;
+use crate::definitions;
 
 const ATTEMPTS: usize = 32;
 const FOREGROUND: &str = "foregroundDeletion";
@@ -19,6 +20,11 @@ impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
         super::options::check(&call.request)?;
+        if call.request.options.propagation_policy.is_none()
+            && call.request.options.orphan_dependents.is_none()
+        {
+            call.warnings.extend(call.resource.strategy.warnings_on_delete());
+        }
         let current = self.current(call).ok_or_else(|| call.not_found())?;
         self.delete_object(call, current).await
     }
@@ -67,8 +73,23 @@ impl Registry {
             self.remove(call, call.key_of(old.name()), old.revision()).await?;
             self.addresses.release_object(&call.resource, old.value());
         }
-        let reply = if returns_object(call) { Reply::Object(old.clone()) } else { gone(call, old) };
+        let reply =
+            if returns_object(call) { Reply::Object(self.last_state(call, old)) } else { gone(call, old) };
         Ok(Done::ok(reply))
+    }
+
+    /// What the answer shows of an object that is gone. One that could have had a grace period had none.
+    fn last_state(&self, call: &Call, old: &Arc<Object>) -> Arc<Object> {
+        let requested = call.request.options.grace_period_seconds;
+        if call.resource.strategy.grace_period_seconds(old.value(), requested).is_none() {
+            return old.clone();
+        }
+        let mut last = old.value().clone();
+        if !old.is_deleting() {
+            last.set(&["metadata", "deletionTimestamp"], rfc3339(self.clock.now()));
+        }
+        last.set(&["metadata", "deletionGracePeriodSeconds"], 0);
+        Arc::new(Object::new(last, old.revision()))
     }
 
     /// The object marked as being deleted; None when it goes at once.
@@ -76,8 +97,11 @@ impl Registry {
         let options = &call.request.options;
         let mut marked = old.value().clone();
         let finalizers = finalizers(call, old);
-        let holds = !finalizers.is_empty();
         set_finalizers(&mut marked, &finalizers);
+        if definitions::is_definition(&call.resource) && !old.is_deleting() {
+            definitions::mark_deleted(&mut marked, &self.clock.now_rfc3339());
+        }
+        let holds = marked.finalizers().next().is_some();
         let namespace = call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty();
         let namespace_holds = namespace && !old.array_at(&["spec", "finalizers"]).is_empty();
         let grace = self.grace(call, old, options);

@@ -15,8 +15,8 @@ impl Registry {
     pub(crate) async fn list(&self, call: &Call) -> Result<ObjectList, Status> {
         let request = &call.request;
         let selection = Selection::new(&call.resource, request)?;
-        let position = paging::position(&request.options)?;
         options::check_list(&request.options, false)?;
+        let position = paging::position(&request.options)?;
         let snapshot = self.snapshot_for(call, &position).await?;
         Ok(self.page(call, &selection, &snapshot, &position))
     }

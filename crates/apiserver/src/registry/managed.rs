@@ -3,9 +3,11 @@
 
 use std::sync::OnceLock;
 
-use drydock_machinery::apply::{FieldManager, FieldSet, Versions, revert_timestamps_of_no_change};
+use drydock_machinery::apply::{
+    FieldManager, FieldSet, OneVersion, Versions, revert_timestamps_of_no_change,
+};
 use drydock_machinery::schema::TypeRef;
-use drydock_machinery::{ObjectMeta, Status, Value};
+use drydock_machinery::{GroupVersionKind, ObjectMeta, Status, Value};
 use jiff::Timestamp;
 
 use super::{Call, convert};
@@ -16,8 +18,10 @@ use crate::resources::Resource;
 pub(crate) enum Tracking {
     /// What changed belongs to the request's manager.
     Changes,
-    /// Already done: the object comes from an apply, or is the server's own doing.
+    /// Already done: the object comes from an apply.
     Done,
+    /// The server's own doing (a binding), which is nobody's and needs no validation.
+    Own,
 }
 
 /// A new object's fields belong to its creator.
@@ -51,6 +55,29 @@ fn track(call: &Call, old: Option<&Value>, object: &mut Value, now: Timestamp) {
     }
 }
 
+/// An empty list of managed fields asks for them to be forgotten, which decoding would lose.
+pub(crate) fn keep_reset(given: &Value, object: &mut Value) {
+    const PATH: [&str; 2] = ["metadata", "managedFields"];
+    let Some(Value::Array(entries)) = given.at(&PATH) else { return };
+    let empty = |entry: &Value| entry.as_object().is_some_and(drydock_machinery::Map::is_empty);
+    if entries.is_empty() || (entries.len() == 1 && empty(&entries[0])) {
+        object.set(&PATH, Value::Array(Default::default()));
+    }
+}
+
+/// As [`on_create`], of an object that is not stored and of another kind than the resource's: a review, a TokenRequest.
+pub(crate) fn on_virtual(call: &Call, kind: &GroupVersionKind, object: &mut Value, now: Timestamp) {
+    let Some(schema) = drydock_machinery::Catalog::builtin().schema(kind) else { return };
+    let api_version = kind.api_version();
+    let manager = FieldManager {
+        kind,
+        subresource: &call.request.subresource,
+        versions: &OneVersion { api_version: &api_version, schema: &schema },
+        reset_fields: nothing(),
+    };
+    manager.update(None, object, call.manager(), now);
+}
+
 /// Lays `applied` over `live`; both, and the answer, in the request's version.
 ///
 /// # Errors
@@ -77,15 +104,19 @@ fn field_manager<'a>(call: &'a Call, versions: &'a OfResource<'a>) -> FieldManag
 
 /// What a write through a path cannot change, and so nobody owns by it.
 fn reset_fields(resource: &Resource, subresource: &str) -> &'static FieldSet {
-    static NOTHING: OnceLock<FieldSet> = OnceLock::new();
     static STATUS: OnceLock<FieldSet> = OnceLock::new();
     static SPEC: OnceLock<FieldSet> = OnceLock::new();
     let has_status = resource.subresource("status").is_some();
     match subresource {
         "" if has_status => STATUS.get_or_init(|| FieldSet::of_fields(&[&["status"]])),
         "status" => SPEC.get_or_init(|| FieldSet::of_fields(&[&["spec"]])),
-        _ => NOTHING.get_or_init(FieldSet::default),
+        _ => nothing(),
     }
+}
+
+fn nothing() -> &'static FieldSet {
+    static NOTHING: OnceLock<FieldSet> = OnceLock::new();
+    NOTHING.get_or_init(FieldSet::default)
 }
 
 /// The one version that a request is about; conversions are the registry's.

@@ -32,14 +32,18 @@ pub(crate) fn match_namespace(call: &Call, object: &mut Value) -> Result<(), Sta
     ))
 }
 
+/// Clears what a client may not say of a new object.
+pub(crate) fn wipe(object: &mut Value) {
+    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid", "selfLink"] {
+        object.remove(&["metadata", field]);
+    }
+}
+
 /// Fills in what a new object gets from the server, and a name if it has only generateName.
 pub(crate) fn fill_for_create(object: &mut Value, now: &str) {
     let metadata = object.at_mut(&["metadata"]);
     if !matches!(metadata, Value::Object(_)) {
         *metadata = Value::object();
-    }
-    for gone in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
-        metadata.remove(&[gone]);
     }
     metadata.set(&["creationTimestamp"], now);
     metadata.set(&["uid"], uuid::Uuid::new_v4().to_string());

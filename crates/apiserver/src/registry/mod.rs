@@ -79,13 +79,15 @@ pub(crate) enum Body {
     Value(Value),
     Json(Bytes),
     Yaml(Bytes),
+    /// In its envelope.
+    Protobuf(Bytes),
 }
 
 impl Body {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Value(value) => value.is_null(),
-            Self::Json(bytes) | Self::Yaml(bytes) => bytes.is_empty(),
+            Self::Json(bytes) | Self::Yaml(bytes) | Self::Protobuf(bytes) => bytes.is_empty(),
         }
     }
 }
@@ -124,6 +126,10 @@ impl Registry {
     }
 
     async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
+        if !matches!(call.request.verb, Verb::Get | Verb::List) {
+            let context = self.strategy_context("");
+            call.warnings.extend(call.resource.strategy.warnings_on_write(&context));
+        }
         match call.request.verb {
             Verb::Get => Ok(Done::ok(Reply::Object(self.get(call).await?))),
             Verb::List => Ok(Done::ok(Reply::List(self.list(call).await?))),
@@ -165,6 +171,28 @@ impl Registry {
         Err(options::too_large(revision, self.cache.revision()))
     }
 
+    /// A call of the server's own, about one object.
+    pub(crate) fn own_call(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Call> {
+        let resource = self.resources.table().find_any_version(group, resource)?.clone();
+        let request = Request {
+            verb: Verb::Update,
+            resource: resource.gvr.clone(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: String::new(),
+            options: Default::default(),
+            body: None,
+        };
+        Some(Call {
+            user: Arc::new(UserInfo::api_server()),
+            resource,
+            request,
+            body: Body::Value(Value::Null),
+            default_manager: "kube-apiserver".to_owned(),
+            warnings: Vec::new(),
+        })
+    }
+
     pub(crate) fn admission_context(&self) -> AdmissionContext<'_> {
         let client = self.loopback.get().expect("set when the API server was made");
         AdmissionContext { reader: &*self.cache, client, clock: &self.clock }
@@ -178,6 +206,16 @@ impl Registry {
 impl Call {
     pub(crate) fn key(&self) -> String {
         object_key(&self.resource.prefix, &self.request.namespace, &self.request.name)
+    }
+
+    /// The key as upstream would have it, for messages that show one.
+    pub(crate) fn shown_key(&self) -> String {
+        let resource = &self.resource.gvr.resource;
+        let group = match &self.resource.custom {
+            Some(_) => format!("{}/", self.resource.gvr.group),
+            None => String::new(),
+        };
+        object_key(&format!("/registry/{group}{resource}/"), &self.request.namespace, &self.request.name)
     }
 
     pub(crate) fn key_of(&self, name: &str) -> Arc<str> {

@@ -44,7 +44,11 @@ fn check_write(options: &Options, errors: &mut FieldErrors) {
     }
     for (i, c) in manager.char_indices() {
         if c.is_control() {
-            errors.invalid(&path, manager.as_str(), format!("invalid character {c:?} (at position {i})"));
+            errors.invalid(
+                &path,
+                manager.as_str(),
+                format!("invalid character U+{:04X} (at position {i})", u32::from(c)),
+            );
         }
     }
 }
@@ -67,7 +71,7 @@ fn check_dry_run(options: &Options, errors: &mut FieldErrors) {
 }
 
 fn check_field_validation(options: &Options, errors: &mut FieldErrors) {
-    let modes = ["", "Ignore", "Warn", "Strict"];
+    let modes = ["", "Ignore", "Strict", "Warn"];
     if !modes.contains(&options.field_validation.as_str()) {
         let path = FieldPath::new("fieldValidation");
         errors.not_supported(&path, options.field_validation.as_str(), &modes);

@@ -2,9 +2,14 @@
 //! `start` is the first key not yet listed, relative to the resource.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use drydock_client::Options;
 use drydock_machinery::{Status, Value, value};
+
+/// As lenient as Go's.
+const URL_SAFE_NO_PAD: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Where a list goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -28,7 +28,9 @@ impl Registry {
             let decoded = decode::patched(&resource, &tree, validation)
                 .map_err(|error| does_not_fit(kind, &tree, &patch, &error))?;
             warnings = decoded.warnings;
-            finished(call, &resource, decoded.value)
+            let mut object = finished(call, &resource, decoded.value)?;
+            managed::keep_reset(&tree, &mut object);
+            Ok(object)
         };
         let updated = self.update_with(call, Tracking::Changes, make).await;
         call.warnings.append(&mut warnings);
@@ -59,8 +61,9 @@ impl Registry {
         if !call.request.subresource.is_empty() {
             return Err(call.not_found());
         }
-        let (object, found) = applied_over(call, &resource, None, &applied, validation, now)?;
+        let (mut object, found) = applied_over(call, &resource, None, &applied, validation, now)?;
         call.warnings.extend(found);
+        object.remove(&["metadata", "resourceVersion"]);
         if !object.uid().is_empty() {
             let gvr = &resource.gvr;
             let why = format!(
@@ -112,7 +115,7 @@ fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value
 pub(crate) fn read(call: &Call) -> Result<Value, Status> {
     match &call.body {
         Body::Value(value) => Ok(value.clone()),
-        Body::Json(bytes) | Body::Yaml(bytes) => {
+        Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => {
             decode::json(bytes).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
         }
     }
@@ -122,13 +125,16 @@ pub(crate) fn read(call: &Call) -> Result<Value, Status> {
 pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
     let text: Cow<'_, str> = match &call.body {
         Body::Value(value) => return Ok(value.clone()),
-        Body::Json(bytes) | Body::Yaml(bytes) => String::from_utf8_lossy(bytes),
+        Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => String::from_utf8_lossy(bytes),
     };
-    let yaml =
-        machinery::yaml(&text).map_err(|why| Status::bad_request(format!("error decoding YAML: {why}")))?;
+    let yaml = machinery::yaml(&text).map_err(|why| {
+        Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
+    })?;
     match (yaml.duplicates, decode::validation(call)) {
         (Some(why), FieldValidation::Strict) => {
-            return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
+            return Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {why}"
+            )));
         }
         (Some(why), FieldValidation::Warn) => call.warnings.push(why),
         _ => {}
@@ -146,7 +152,16 @@ pub(crate) fn patched(
     match (kind, schema) {
         (PatchType::Json, _) => Ok(json_patch(current, patch)?),
         (PatchType::Strategic, Some(schema)) => Ok(strategic_merge_patch(current, patch, schema.root())?),
-        _ => Ok(merge_patch(current, patch)),
+        _ => {
+            if !matches!(patch, Value::Object(_) | Value::Null) {
+                let why = format!(
+                    "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+                    kind_of(patch)
+                );
+                return Err(Status::bad_request(format!("error decoding patch: {why}")));
+            }
+            Ok(merge_patch(current, patch))
+        }
     }
 }
 
@@ -157,4 +172,16 @@ fn does_not_fit(kind: PatchType, tree: &Value, patch: &Value, error: &DecodeErro
     let mut errors = FieldErrors::new();
     errors.invalid(&FieldPath::new("patch"), shown, error.to_string());
     Status::invalid("", "", "", &errors)
+}
+
+/// What Go's JSON decoder calls a value.
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Int(_) | Value::Float(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }

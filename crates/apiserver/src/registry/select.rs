@@ -82,7 +82,15 @@ fn check_fields(resource: &Resource, fields: &FieldSelector) -> Result<(), Statu
             || resource.strategy.selectable_field_names().contains(&name)
             || custom_paths(resource).any(|path| path == name);
         if !known {
-            return Err(Status::bad_request(format!("field label not supported: {name}")));
+            let text = if resource.custom.is_some() || !resource.strategy.selectable_field_names().is_empty()
+            {
+                format!("field label not supported: {name}")
+            } else {
+                format!(
+                    "{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
+            };
+            return Err(Status::bad_request(text));
         }
     }
     Ok(())

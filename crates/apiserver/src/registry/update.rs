@@ -11,6 +11,7 @@ use super::managed::{self, Tracking};
 use super::store::{OPTIMISTIC_LOCK, WriteError};
 use super::{Call, Done, Registry, convert, decode, meta, subresources};
 use crate::admission::Operation;
+use crate::definitions;
 
 /// How often a decision is made anew before the client is told of the conflict.
 const ATTEMPTS: usize = 32;
@@ -45,11 +46,17 @@ impl Registry {
         }
     }
 
-    async fn create_on_update(&self, call: &mut Call, object: Value) -> Result<Done, Status> {
-        let revision = object.resource_version();
-        if !matches!(revision, "" | "0") {
-            return Err(call.conflict(OPTIMISTIC_LOCK));
-        }
+    /// Changes an object on the server's own behalf. One that is gone is no error.
+    pub(crate) async fn update_silently(
+        &self,
+        call: &mut Call,
+        mut change: impl FnMut(&Object) -> Value + Send,
+    ) -> Result<(), Status> {
+        self.update_with(call, Tracking::Own, |_, current| Ok(change(current))).await.map(drop)
+    }
+
+    async fn create_on_update(&self, call: &mut Call, mut object: Value) -> Result<Done, Status> {
+        object.remove(&["metadata", "resourceVersion"]);
         if !object.uid().is_empty() {
             return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
         }
@@ -117,6 +124,9 @@ impl Registry {
         if tracking == Tracking::Changes {
             managed::on_update(call, old.value(), &mut new, self.clock.now());
         }
+        if tracking == Tracking::Own {
+            return Ok((new, self.addresses.nothing()));
+        }
         let mut new = self.admit(call, Operation::Update, new, Some(old)).await?;
         self.check_revision(call, &mut new, old)?;
         meta::dedup_owners(&mut new);
@@ -128,9 +138,12 @@ impl Registry {
         let reserved =
             self.addresses.reserve_for_update(&*self.cache, &call.resource, &mut new, old.value())?;
         strategy.prepare_for_update(&context, &mut new, old.value());
+        if definitions::is_definition(&call.resource) {
+            definitions::prepare_update(&mut new);
+        }
         count_generation(call, &mut new, old.value());
         let mut errors = strategy.validate_update(&context, &new, old.value());
-        errors.append(decode::validate_custom(&call.resource, &new, Some(old.value())));
+        errors.append(decode::validate_custom(&call.resource, &new, Some(old.value()), &subresource));
         invalid(call, old.name(), &errors)?;
         call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));
         self.admission_validate(call, Operation::Update, &new, Some(old)).await?;
@@ -157,7 +170,8 @@ impl Registry {
                 let mut errors = FieldErrors::new();
                 let path = FieldPath::new("metadata").child("resourceVersion");
                 errors.invalid(&path, 0, "must be specified for an update");
-                invalid(call, old.name(), &errors)?;
+                let gvr = &call.resource.gvr;
+                return Err(Status::invalid(&gvr.group, &gvr.resource, old.name(), &errors));
             }
             new.set(&["metadata", "resourceVersion"], old.resource_version());
         }
@@ -186,7 +200,7 @@ fn check_uid(call: &Call, current: &Object, uid: &str) -> Result<(), Status> {
     }
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {}",
-        call.key(),
+        call.shown_key(),
         precondition_failed("UID", uid, current.uid())
     );
     Err(call.conflict(&why))
@@ -202,9 +216,28 @@ fn count_generation(call: &Call, new: &mut Value, old: &Value) {
     if !(strategy.has_generation() || custom) || call.request.subresource == "status" {
         return;
     }
-    if strategy.spec_changed(new, old) {
+    let changed = if custom {
+        custom_changed(new, old, call.resource.subresource("status").is_some())
+    } else {
+        strategy.spec_changed(new, old)
+    };
+    if changed {
         new.set(&["metadata", "generation"], old.generation() + 1);
     }
+}
+
+/// A custom resource's generation counts changes of everything but metadata, and status where that is a subresource.
+fn custom_changed(new: &Value, old: &Value, has_status: bool) -> bool {
+    let strip = |object: &Value| {
+        let mut object = object.clone();
+        object.remove(&["metadata"]);
+        object.remove(&["apiVersion"]);
+        if has_status {
+            object.remove(&["status"]);
+        }
+        object
+    };
+    strip(new) != strip(old)
 }
 
 /// Whether an update that leaves `object` behind is the end of it: it was being deleted and nothing holds it.

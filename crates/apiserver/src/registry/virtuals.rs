@@ -6,7 +6,7 @@ use drydock_client::{Reply, Verb};
 use drydock_machinery::{ObjectMeta, Status, Value};
 use drydock_runtime::clock::rfc3339;
 
-use super::{Call, Done, Registry, decode, meta};
+use super::{Call, Done, Registry, decode, managed, meta};
 
 impl Registry {
     pub(crate) async fn call_virtual(&self, call: &mut Call) -> Result<Done, Status> {
@@ -15,6 +15,10 @@ impl Registry {
         }
         let mut object = decode::object(call)?;
         meta::match_namespace(call, &mut object)?;
+        let kind = call.resource.gvk.clone();
+        if kind.kind != "SelfSubjectReview" {
+            managed::on_virtual(call, &kind, &mut object, self.clock.now());
+        }
         let review = match &*call.resource.gvr.resource {
             "bindings" => {
                 call.request.name = object.name().to_owned();

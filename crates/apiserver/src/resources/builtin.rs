@@ -54,7 +54,8 @@ fn resource(catalog: &Catalog, group: &Group, version: &GroupVersion, known: &ca
             ..GroupVersionKind::new(storage_group, storage_version, "")
         },
         schema: catalog.schema(&known.kind),
-        strategy: drydock_kinds::strategy(storage_group, known.name),
+        // By the group of the request: Events have stricter rules in their own.
+        strategy: drydock_kinds::strategy(version.group, known.name),
         storage_version_hash: known.storage_version_hash.to_owned(),
         custom: None,
     }

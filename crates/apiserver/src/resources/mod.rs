@@ -11,6 +11,8 @@ mod table;
 use std::sync::Arc;
 
 use drydock_kinds::Strategy;
+use drydock_machinery::crd::CustomResource;
+use drydock_machinery::crd::columns::Columns;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Schema, Value};
 
 pub use builtin::builtin;
@@ -56,8 +58,13 @@ pub struct Subresource {
 pub struct Custom {
     /// The version's entry of `spec.versions`.
     pub version: Value,
-    /// The definition's `spec.conversion`; None when there is nothing to call.
-    pub conversion: Option<Value>,
+    pub compiled: CustomResource,
+    /// None when a column's path does not parse.
+    pub columns: Option<Columns>,
+    /// What users of a deprecated version are told.
+    pub warning: Option<String>,
+    /// `spec.preserveUnknownFields`, of old definitions.
+    pub preserve_unknown: bool,
     pub definition_uid: String,
     /// Being deleted: creates are refused.
     pub terminating: bool,

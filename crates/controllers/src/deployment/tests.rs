@@ -37,6 +37,7 @@ async fn cluster() -> (FakeServer, Tasks) {
         client_for: Arc::new(move |_| client.clone()),
         informers: SharedInformers::new(server.client(), tasks.clone()),
         root_ca: "pem".to_owned(),
+        cluster_cidr: None,
         disabled: Vec::new(),
         tasks: tasks.clone(),
     });

@@ -3,6 +3,7 @@
 pub(crate) mod conditions;
 pub(crate) mod expectations;
 pub(crate) mod hash;
+pub(crate) mod history;
 pub(crate) mod intstr;
 pub(crate) mod owner;
 pub(crate) mod pod;

@@ -85,7 +85,7 @@ impl Allocators {
         self.release_difference(resource, old, None);
     }
 
-    fn nothing(&self) -> Reserved {
+    pub(crate) fn nothing(&self) -> Reserved {
         Reserved { pool: self.pool.clone(), addresses: Vec::new(), ports: Vec::new() }
     }
 

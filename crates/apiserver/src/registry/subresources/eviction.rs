@@ -79,7 +79,7 @@ impl Registry {
         let mut update = self.sub_call(call, resource, request);
         let (pod_name, now) = (pod.name().to_owned(), self.clock.now_rfc3339());
         let make = move |_: &Call, budget: &Arc<Object>| disrupted(budget, &pod_name, &now);
-        match self.update_with(&mut update, Tracking::Done, make).await? {
+        match self.update_with(&mut update, Tracking::Own, make).await? {
             Updated::Done(_) | Updated::Absent => Ok(()),
         }
     }

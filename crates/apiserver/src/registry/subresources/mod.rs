@@ -51,6 +51,8 @@ pub(crate) fn narrow(resource: &Resource, subresource: &str, new: &mut Value, ol
             put(new, &["spec", "ephemeralContainers"], containers);
         }
         "resize" => pod::narrow_resize(new, old),
+        // The registry itself has made the new pod.
+        "binding" => {}
         _ => keep_all_but(resource, new, old, &[]),
     }
 }

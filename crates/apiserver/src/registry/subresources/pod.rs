@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drydock_client::Reply;
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 
 use super::super::managed::Tracking;
@@ -26,10 +26,10 @@ impl Registry {
         let pods = self.resources.find("", "v1", "pods").ok_or_else(|| Status::internal("no pods"))?;
         let now = rfc3339(self.clock.now());
         let wanted = binding.clone();
-        let subresource = std::mem::replace(&mut call.request.subresource, String::new());
+        let subresource = std::mem::replace(&mut call.request.subresource, "binding".to_owned());
         let resource = std::mem::replace(&mut call.resource, pods);
         let make = move |_: &Call, pod: &Arc<Object>| bound(pod, &wanted, &now);
-        let updated = self.update_with(call, Tracking::Done, make).await;
+        let updated = self.update_with(call, Tracking::Own, make).await;
         call.request.subresource = subresource;
         call.resource = resource;
         match updated? {
@@ -42,7 +42,11 @@ impl Registry {
         if binding.name() != call.request.name {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
-        Ok(())
+        match drydock_kinds::validate_binding(binding).aggregate() {
+            // Upstream lets the bare list of errors through, which no status code is known for.
+            Some(message) => Err(Status::new(500, Reason::Unknown, message)),
+            None => Ok(()),
+        }
     }
 }
 

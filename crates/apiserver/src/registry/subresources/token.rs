@@ -3,7 +3,7 @@
 use drydock_client::Reply;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Status};
 
-use super::super::{Call, Done, Registry, decode, meta};
+use super::super::{Call, Done, Registry, decode, managed, meta};
 
 impl Registry {
     pub(crate) async fn create_token(&self, call: &mut Call) -> Result<Done, Status> {
@@ -16,6 +16,9 @@ impl Registry {
             errors.invalid(&path, request.name(), "must match the service account name");
             return Err(Status::invalid("authentication.k8s.io", "TokenRequest", request.name(), &errors));
         }
+        let kind = request.gvk();
+        managed::on_virtual(call, &kind, &mut request, self.clock.now());
+        meta::fill_for_create(&mut request, &self.clock.now_rfc3339());
         request.set(&["metadata", "name"], account.name());
         request.set(&["metadata", "namespace"], account.namespace());
         let answer = self.tokens.issue(&*self.cache, &account, request).await?;

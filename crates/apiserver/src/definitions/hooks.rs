@@ -1,0 +1,90 @@
+//! What the registry does differently with a definition: defaults, status, validation, deletion.
+
+use drydock_machinery::crd::definition;
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value, value};
+
+use super::{FINALIZER, GROUP, PLURAL};
+use crate::resources::Resource;
+
+pub(crate) fn is_definition(resource: &Resource) -> bool {
+    resource.gvr.resource == PLURAL && resource.gvr.group == GROUP
+}
+
+pub(crate) fn apply_defaults(object: &mut Value) {
+    let had_status = object.get("status").cloned();
+    definition::apply_defaults(object);
+    // Stored versions are the server's to fill in, at the right moment.
+    match had_status {
+        Some(status) => object.set(&["status"], status),
+        None => {
+            object.remove(&["status"]);
+        }
+    }
+}
+
+/// A new definition has nothing accepted and stores its storage version.
+pub(crate) fn prepare_create(object: &mut Value) {
+    let storage = storage_version(object);
+    object.set(
+        &["status"],
+        value!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [storage]}),
+    );
+}
+
+/// A version that becomes the storage version is a stored one from now on.
+pub(crate) fn prepare_update(object: &mut Value) {
+    let storage = storage_version(object);
+    let stored = object.array_at(&["status", "storedVersions"]);
+    if storage.is_empty() || stored.iter().any(|version| version.as_str() == Some(&storage)) {
+        return;
+    }
+    let mut stored = stored.to_vec();
+    stored.push(storage.into());
+    object.set(&["status", "storedVersions"], stored);
+}
+
+fn storage_version(object: &Value) -> String {
+    let versions = object.array_at(&["spec", "versions"]).iter();
+    let storage =
+        versions.filter(|version| version.bool_at(&["storage"])).map(|version| version.str_at(&["name"]));
+    storage.last().unwrap_or("").to_owned()
+}
+
+/// What is wrong with a definition, besides what its strategy finds.
+pub(crate) fn validate(object: &Value, old: Option<&Value>, subresource: &str) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    if subresource == "status" {
+        definition::validate_status(&mut errors, object);
+        return errors;
+    }
+    if old.is_none() {
+        let path = FieldPath::new("metadata").child("name");
+        let name = object.name();
+        // That it is no subdomain at all was said already.
+        for text in definition::name_errors(object, name)
+            .into_iter()
+            .filter(|text| text.contains("spec.names.plural"))
+        {
+            errors.invalid(&path, name, text);
+        }
+    }
+    errors.append(definition::validate(object, old));
+    errors
+}
+
+/// What a first DELETE adds to a definition.
+pub(crate) fn mark_deleted(object: &mut Value, now: &str) {
+    let mut finalizers: Vec<String> = object.finalizers().map(str::to_owned).collect();
+    if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        finalizers.push(FINALIZER.to_owned());
+        object.set(&["metadata", "finalizers"], finalizers);
+    }
+    super::names::set_condition(
+        object.at_mut(&["status", "conditions"]),
+        value!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+            "lastTransitionTime": now,
+        }),
+    );
+}

@@ -1,0 +1,203 @@
+//! CustomResourceDefinitions: from a definition to served resources.
+//!
+//! One task follows the definitions. For each it decides which names are accepted, whether the definition is
+//! established, and which resources are served; and of one that is being deleted it removes the objects, then the
+//! finalizer. It is the only writer of the tenant's custom resources ([`Resources::set_custom`]).
+//!
+//! [`hooks`] is what the registry does differently with a definition.
+//!
+//! Deliberately absent: conversion by webhook, and CEL.
+
+mod compile;
+mod hooks;
+mod names;
+mod openapi;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use drydock_machinery::{Object, ObjectMeta, Status, Value};
+use drydock_runtime::Tasks;
+
+use crate::cache::{ResourceCache, key_prefix};
+use crate::registry::Registry;
+use crate::resources::Resource;
+use crate::server::Core;
+
+pub(crate) use hooks::{
+    apply_defaults, is_definition, mark_deleted, prepare_create, prepare_update, validate,
+};
+
+/// Keeps a definition until its objects are gone.
+pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+pub(crate) const GROUP: &str = "apiextensions.k8s.io";
+pub(crate) const PLURAL: &str = "customresourcedefinitions";
+
+/// How often is looked whether the objects of a definition that is being deleted are gone.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// What was made of a definition, kept while the definition is the same.
+struct Compiled {
+    revision: u64,
+    resources: Vec<Arc<Resource>>,
+}
+
+struct Registrar {
+    core: Weak<Core>,
+    compiled: HashMap<String, Compiled>,
+}
+
+/// Serves the definitions that there are, then follows them in a task.
+pub(crate) async fn start(core: &Arc<Core>, tasks: &Tasks) {
+    let cache = core.registry.cache.by_prefix(&key_prefix(GROUP, PLURAL));
+    let mut changed = cache.subscribe();
+    let mut registrar = Registrar { core: Arc::downgrade(core), compiled: HashMap::new() };
+    registrar.publish(core, &cache);
+    let clock = tasks.clock().clone();
+    tasks.spawn("custom-resource-definitions", async move {
+        loop {
+            changed.borrow_and_update();
+            let Some(core) = registrar.core.upgrade() else { return };
+            let pending = registrar.sync(&core, &cache).await;
+            drop(core);
+            if pending {
+                tokio::select! {
+                    _ = changed.changed() => {}
+                    () = clock.sleep(RETRY) => {}
+                }
+            } else if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+impl Registrar {
+    /// Brings everything in line with the definitions; answers whether something is to be looked at again.
+    async fn sync(&mut self, core: &Core, cache: &ResourceCache) -> bool {
+        let definitions = definitions(cache);
+        for definition in &definitions {
+            if let Some(status) = names::decide(definition, &definitions, &core.registry.clock.now_rfc3339())
+                && let Err(error) = self.write_status(core, definition, status).await
+            {
+                tracing::debug!(%error, name = definition.name(), "the definition's status was not written");
+            }
+        }
+        self.publish(core, cache);
+        let mut pending = false;
+        for definition in definitions.iter().filter(|definition| definition.is_deleting()) {
+            match self.finalize(core, definition).await {
+                Ok(done) => pending |= !done,
+                Err(error) => {
+                    tracing::warn!(%error, name = definition.name(), "the definition was not finalized");
+                    pending = true;
+                }
+            }
+        }
+        pending
+    }
+
+    async fn write_status(&self, core: &Core, definition: &Object, status: Value) -> Result<(), Status> {
+        core.registry
+            .update_own(GROUP, PLURAL, definition.name(), move |current| {
+                let mut new = current.value().clone();
+                new.set(&["status"], status.clone());
+                new
+            })
+            .await
+    }
+
+    /// Serves the established definitions' versions.
+    fn publish(&mut self, core: &Core, cache: &ResourceCache) {
+        let definitions = definitions(cache);
+        self.compiled.retain(|name, _| definitions.iter().any(|definition| definition.name() == name));
+        let mut changed = false;
+        for definition in &definitions {
+            let known = self.compiled.get(definition.name());
+            if known.is_none_or(|known| known.revision != definition.revision()) {
+                let resources = compile::resources(definition);
+                let compiled = Compiled { revision: definition.revision(), resources };
+                self.compiled.insert(definition.name().to_owned(), compiled);
+                changed = true;
+            }
+        }
+        let served: Vec<Arc<Resource>> = definitions
+            .iter()
+            .filter_map(|definition| self.compiled.get(definition.name()))
+            .flat_map(|compiled| compiled.resources.clone())
+            .collect();
+        let before = core.registry.resources.table();
+        let count = before.iter().filter(|resource| resource.custom.is_some()).count();
+        if changed || count != served.len() {
+            core.documents.set_custom_openapi(openapi::documents(&served));
+            core.registry.resources.set_custom(served);
+        }
+    }
+
+    /// Deletes the objects of a definition that is being deleted; true once none is left and the finalizer is gone.
+    async fn finalize(&self, core: &Core, definition: &Object) -> Result<bool, Status> {
+        if !definition.finalizers().any(|finalizer| finalizer == FINALIZER) {
+            return Ok(true);
+        }
+        let group = definition.str_at(&["spec", "group"]);
+        let plural = definition.str_at(&["status", "acceptedNames", "plural"]);
+        let left = core.registry.delete_all(group, plural).await?;
+        if left > 0 {
+            return Ok(false);
+        }
+        core.registry
+            .update_own(GROUP, PLURAL, definition.name(), |current| {
+                let kept: Vec<String> =
+                    current.finalizers().filter(|name| *name != FINALIZER).map(str::to_owned).collect();
+                let mut new = current.value().clone();
+                if kept.is_empty() {
+                    new.remove(&["metadata", "finalizers"]);
+                } else {
+                    new.set(&["metadata", "finalizers"], kept);
+                }
+                new
+            })
+            .await?;
+        Ok(true)
+    }
+}
+
+/// All definitions, oldest first: who was first has a name.
+fn definitions(cache: &ResourceCache) -> Vec<Arc<Object>> {
+    let mut all: Vec<Arc<Object>> =
+        cache.snapshot().objects.iter().map(|(_, object)| object.clone()).collect();
+    all.sort_by(|a, b| (a.creation_timestamp(), a.name()).cmp(&(b.creation_timestamp(), b.name())));
+    all
+}
+
+impl Registry {
+    /// Changes a stored object on the server's own behalf. One that is gone is no error.
+    async fn update_own(
+        &self,
+        group: &'static str,
+        plural: &'static str,
+        name: &str,
+        mut change: impl FnMut(&Object) -> Value + Send,
+    ) -> Result<(), Status> {
+        let Some(mut call) = self.own_call(group, plural, "", name) else { return Ok(()) };
+        self.update_silently(&mut call, |current| change(current)).await
+    }
+
+    /// Deletes all objects of a custom resource; answers how many are still there.
+    async fn delete_all(&self, group: &str, plural: &str) -> Result<usize, Status> {
+        let cache = self.cache.by_prefix(&key_prefix(group, plural));
+        let objects: Vec<Arc<Object>> =
+            cache.snapshot().objects.iter().map(|(_, object)| object.clone()).collect();
+        for object in objects.iter().filter(|object| !object.is_deleting()) {
+            let call = self.own_call(group, plural, object.namespace(), object.name());
+            if let Some(mut call) = call {
+                match self.delete_object(&mut call, object.clone()).await {
+                    Err(status) if !status.is_not_found() => return Err(status),
+                    _ => {}
+                }
+            }
+        }
+        Ok(cache.len())
+    }
+}

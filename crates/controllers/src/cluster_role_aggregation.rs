@@ -1,0 +1,72 @@
+//! Cluster roles with an aggregation rule hold the rules of all cluster roles that it selects.
+
+use std::sync::Arc;
+
+use drydock_client::resources::CLUSTER_ROLES;
+use drydock_client::{Controller, Informer, WorkQueue};
+use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
+
+use crate::Context;
+
+const MANAGER: &str = "clusterrole-aggregation-controller";
+
+pub(crate) fn start(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let roles = ctx.informers.informer(&CLUSTER_ROLES);
+    // Any role may be selected by any aggregating one, so they are kept by name.
+    roles.add_index("aggregating", |role| if is_aggregating(role) { vec!["yes".into()] } else { Vec::new() });
+    let (to, all) = (queue.clone(), roles.clone());
+    roles.on_change(move |change| {
+        if is_aggregating(change.object()) {
+            to.add_object(change.object());
+        }
+        let rules_changed = change.old().is_none_or(|old| {
+            old.get("rules") != change.object().get("rules") || old.labels() != change.object().labels()
+        });
+        if rules_changed && !change.object().labels().is_empty() {
+            for role in all.by_index("aggregating", "yes") {
+                to.add_object(&role);
+            }
+        }
+    });
+    let tasks = ctx.tasks.clone();
+    Controller::new("clusterrole-aggregation", queue).needs([roles.clone()]).start(&tasks, move |key| {
+        let (ctx, roles) = (ctx.clone(), roles.clone());
+        async move { sync(&ctx, &roles, &key).await }
+    });
+}
+
+fn is_aggregating(role: &Value) -> bool {
+    !role.array_at(&["aggregationRule", "clusterRoleSelectors"]).is_empty()
+}
+
+async fn sync(ctx: &Context, roles: &Informer, name: &Key) -> Result<(), Status> {
+    let Some(role) = roles.get_key(name).filter(|role| is_aggregating(role)) else { return Ok(()) };
+    let rules = aggregated(&role, &roles.list());
+    if role.array_at(&["rules"]) == rules {
+        return Ok(());
+    }
+    let mut applied = value!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": role.name()},
+    });
+    applied.set(&["rules"], rules);
+    ctx.client.apply(&CLUSTER_ROLES, MANAGER, applied).await.map(drop)
+}
+
+/// The rules of all selected roles, selector by selector, by name, each once.
+fn aggregated(role: &Object, all: &[Arc<Object>]) -> Vec<Value> {
+    let mut rules: Vec<Value> = Vec::new();
+    for selector in role.array_at(&["aggregationRule", "clusterRoleSelectors"]) {
+        let selector = crate::util::selector(Some(selector));
+        for other in
+            all.iter().filter(|other| other.name() != role.name() && selector.matches(other.labels()))
+        {
+            for rule in other.array_at(&["rules"]) {
+                if !rules.contains(rule) {
+                    rules.push(rule.clone());
+                }
+            }
+        }
+    }
+    rules
+}

@@ -1,0 +1,275 @@
+//! Daemon sets: one pod on every node that fits.
+
+mod place;
+mod roll;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
+use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
+
+use crate::Context;
+use crate::util::expectations::Expectations;
+use crate::util::history::{self, Style};
+use crate::util::owner::{self, Claimer};
+use crate::util::pod_control::{PodControl, is_namespace_terminating, slow_start};
+use crate::util::{count_at, pod, split_key};
+
+const HASH_LABEL: &str = "controller-revision-hash";
+const STYLE: Style = Style { hash_label: HASH_LABEL, copies_annotations: true };
+const BURST: usize = 250;
+
+struct DaemonSets {
+    ctx: Context,
+    queue: Arc<WorkQueue>,
+    sets: Arc<Informer>,
+    pods: Arc<Informer>,
+    nodes: Arc<Informer>,
+    revisions: Arc<Informer>,
+    expectations: Expectations,
+    control: PodControl,
+}
+
+/// The set's pods by the node that they are on or meant for.
+type ByNode = BTreeMap<String, Vec<Arc<Object>>>;
+
+pub(crate) fn start(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let informer = |resource| ctx.informers.informer(resource);
+    let this = Arc::new(DaemonSets {
+        sets: informer(&DAEMON_SETS),
+        pods: informer(&PODS),
+        nodes: informer(&NODES),
+        revisions: informer(&CONTROLLER_REVISIONS),
+        expectations: Expectations::new(ctx.clock.clone()),
+        control: PodControl { client: ctx.client.clone(), events: ctx.events.clone() },
+        queue: queue.clone(),
+        ctx,
+    });
+    owner::index_by_controller(&this.pods);
+    owner::index_by_controller(&this.revisions);
+    let me = this.clone();
+    this.sets.on_change(move |change| {
+        if let Change::Deleted(set) = change {
+            me.expectations.forget(&set.key());
+        }
+        me.queue.add_object(change.object());
+    });
+    let me = this.clone();
+    this.pods.on_change(move |change| me.pod_changed(change));
+    let me = this.clone();
+    this.nodes.on_change(move |change| me.node_changed(change));
+    let needs = [this.sets.clone(), this.pods.clone(), this.nodes.clone(), this.revisions.clone()];
+    let tasks = this.ctx.tasks.clone();
+    Controller::new("daemonset", queue).workers(2).needs(needs).start(&tasks, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await }
+    });
+}
+
+impl DaemonSets {
+    fn pod_changed(&self, change: Change<'_>) {
+        let pod = change.object();
+        for version in change.old().into_iter().chain([pod]) {
+            let Some(name) = owner::controller_of_kind(version, "apps", "DaemonSet") else { continue };
+            let key = format!("{}/{name}", pod.namespace());
+            match change {
+                Change::Added(_) if !pod.is_deleting() => self.expectations.created(&key),
+                Change::Updated { .. } if !pod.is_deleting() => {}
+                _ => self.expectations.deleted(&key, pod.uid()),
+            }
+            self.queue.add(key);
+        }
+        if pod.controller_ref().is_none() && !matches!(change, Change::Deleted(_)) {
+            for set in self.sets.list_in(pod.namespace()) {
+                if crate::util::selector(set.at(&["spec", "selector"])).matches(pod.labels()) {
+                    self.queue.add_object(&set);
+                }
+            }
+        }
+    }
+
+    /// Only what decides where pods run matters, not heartbeats.
+    fn node_changed(&self, change: Change<'_>) {
+        let node = change.object();
+        let unchanged = change.old().is_some_and(|old| {
+            old.labels() == node.labels()
+                && old.at(&["spec", "taints"]) == node.at(&["spec", "taints"])
+                && old.at(&["spec", "unschedulable"]) == node.at(&["spec", "unschedulable"])
+        });
+        if !unchanged {
+            for set in self.sets.list() {
+                self.queue.add_object(&set);
+            }
+        }
+    }
+
+    async fn sync(&self, key: &Key) -> Result<(), Status> {
+        let (namespace, name) = split_key(key);
+        let Some(set) = self.sets.get(namespace, name) else {
+            self.expectations.forget(key);
+            return Ok(());
+        };
+        let selector = crate::util::selector(set.at(&["spec", "selector"]));
+        if selector.is_everything() {
+            let message = "This daemon set is selecting all pods. A non-empty selector is required.";
+            self.ctx.events.warning(&set, "SelectingAll", message);
+            return Ok(());
+        }
+        if set.is_deleting() {
+            return Ok(());
+        }
+        let mut revisions = owner::controlled(&self.revisions, &set);
+        revisions.sort_by_key(|revision| history::number(revision));
+        let (current, collisions) = history::current(&self.ctx.client, &set, &revisions, STYLE).await?;
+        let hash = current.label(HASH_LABEL).unwrap_or("").to_owned();
+
+        let claimer = Claimer {
+            client: &self.ctx.client,
+            owner: &set,
+            owner_resource: &DAEMON_SETS,
+            resource: &PODS,
+            selector: &selector,
+        };
+        let pods = claimer.claim(owner::candidates(&self.pods, &set), |_| true).await?;
+        let by_node = by_node(&pods);
+        let mut outcome = Ok(());
+        if self.expectations.satisfied(key) {
+            outcome = self.manage(&set, &by_node, &hash).await;
+            // Whoever creates pods now sees to updating them next time.
+            if outcome.is_ok() && self.expectations.satisfied(key) {
+                outcome = self.roll(&set, &by_node, &hash).await;
+            }
+        }
+        let live: Vec<String> = pods
+            .iter()
+            .map(|pod| format!("{name}-{}", pod.label(HASH_LABEL).unwrap_or("")))
+            .chain([current.name().to_owned()])
+            .collect();
+        history::truncate(&self.ctx.client, &set, &revisions, &live).await?;
+        status::write(self, &set, &by_node, &hash, collisions).await?;
+        let min_ready = count_at(&set, &["spec", "minReadySeconds"], 0);
+        if min_ready > 0 {
+            let all = pods.iter().map(|pod| pod.value());
+            if let Some(wait) = pod::next_available(all, min_ready, self.ctx.clock.now()) {
+                self.queue.add_after(key.clone(), wait);
+            }
+        }
+        outcome
+    }
+
+    /// Creates what is missing and deletes what should not be.
+    async fn manage(&self, set: &Object, by_node: &ByNode, hash: &str) -> Result<(), Status> {
+        let mut missing = Vec::new();
+        let mut surplus: Vec<Arc<Object>> = Vec::new();
+        for node in self.nodes.list() {
+            let pods = by_node.get(node.name()).map_or(&[][..], Vec::as_slice);
+            let fit = place::fit(set, &node);
+            if !fit.should_continue {
+                surplus.extend(pods.iter().filter(|pod| !pod.is_deleting()).cloned());
+                continue;
+            }
+            if fit.should_run && pods.is_empty() {
+                missing.push(node.name().to_owned());
+                continue;
+            }
+            surplus.extend(self.surplus_on(set, &node, pods, hash));
+        }
+        // Pods meant for nodes that are gone and that were never placed there.
+        for (node, pods) in by_node.iter().filter(|(node, _)| self.nodes.get_key(node).is_none()) {
+            let unplaced = pods.iter().filter(|pod| pod::node_name(pod).is_empty() && !pod.is_deleting());
+            surplus.extend(unplaced.cloned());
+            tracing::trace!(node, "node is gone");
+        }
+        missing.truncate(BURST);
+        surplus.truncate(BURST);
+        self.delete_pods(set, &surplus).await?;
+        self.create_pods(set, missing, hash).await
+    }
+
+    /// Of several pods on a node the oldest stays (two while one surges over another); failed ones go.
+    fn surplus_on(&self, set: &Object, node: &Object, pods: &[Arc<Object>], hash: &str) -> Vec<Arc<Object>> {
+        let mut surplus = Vec::new();
+        let mut alive: Vec<_> = Vec::new();
+        for pod in pods.iter().filter(|pod| !pod.is_deleting()) {
+            match pod::phase(pod) {
+                "Failed" | "Succeeded" => {
+                    let (reason, what) = if pod::phase(pod) == "Failed" {
+                        ("FailedDaemonPod", "failed")
+                    } else {
+                        ("SucceededDaemonPod", "succeeded")
+                    };
+                    let (key, node) = (pod.key(), node.name());
+                    let tail = if what == "failed" { "will try to kill it" } else { "will try to delete it" };
+                    let message = format!("Found {what} daemon pod {key} on node {node}, {tail}");
+                    self.ctx.events.warning(set, reason, message);
+                    surplus.push(pod.clone());
+                }
+                _ => alive.push(pod.clone()),
+            }
+        }
+        alive.sort_by_key(|pod| (pod::node_name(pod).is_empty(), pod.creation_timestamp().to_owned()));
+        if roll::max_surge(set, 1) > 0 {
+            surplus.extend(roll::surplus_with_surge(self, set, &alive, hash));
+        } else {
+            surplus.extend(alive.into_iter().skip(1));
+        }
+        surplus
+    }
+
+    async fn create_pods(&self, set: &Object, nodes: Vec<String>, hash: &str) -> Result<(), Status> {
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let key = set.key();
+        self.expectations.expect_creations(&key, nodes.len() as i64);
+        let create = |i: usize| {
+            let pod = place::new_pod(set, &nodes[i], hash);
+            async move {
+                match self.control.create(set, pod).await {
+                    Err(status) if is_namespace_terminating(&status) => Ok(()),
+                    outcome => outcome.map(drop),
+                }
+            }
+        };
+        let (done, error) = slow_start(nodes.len(), create).await;
+        for _ in done..nodes.len() {
+            self.expectations.created(&key);
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    async fn delete_pods(&self, set: &Object, pods: &[Arc<Object>]) -> Result<(), Status> {
+        let key = set.key();
+        self.expectations.expect_deletions(&key, pods.iter().map(|pod| Key::from(pod.uid())));
+        for pod in pods {
+            let outcome = self.control.delete(set, pod).await;
+            if let Err(status) = outcome {
+                self.expectations.deleted(&key, pod.uid());
+                if !status.is_not_found() {
+                    self.queue.add_after(key.clone(), Duration::from_secs(1));
+                    return Err(status);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn by_node(pods: &[Arc<Object>]) -> ByNode {
+    let mut by_node = ByNode::new();
+    for pod in pods {
+        if let Some(node) = place::node_of(pod) {
+            by_node.entry(node.to_owned()).or_default().push(pod.clone());
+        }
+    }
+    by_node
+}
+
+fn is_updated(pod: &Value, hash: &str) -> bool {
+    pod.label(HASH_LABEL) == Some(hash)
+}

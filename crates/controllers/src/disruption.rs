@@ -1,0 +1,216 @@
+//! Pod disruption budgets: how many of their pods may be evicted now.
+//!
+//! The eviction subresource takes from `status.disruptionsAllowed`; this controller counts it anew whenever pods change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_client::resources::{
+    DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
+};
+use drydock_client::{Controller, Informer, WorkQueue};
+use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value};
+
+use crate::Context;
+use crate::util::intstr::{Round, scaled};
+use crate::util::{between, conditions, count_at, owner, pod, split_key};
+
+/// An eviction that did not lead to a deletion is forgotten after this long.
+const DISRUPTED_TIMEOUT: Duration = Duration::from_secs(120);
+
+struct Disruption {
+    ctx: Context,
+    queue: Arc<WorkQueue>,
+    budgets: Arc<Informer>,
+    pods: Arc<Informer>,
+}
+
+pub(crate) fn start(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let (budgets, pods) = (ctx.informers.informer(&POD_DISRUPTION_BUDGETS), ctx.informers.informer(&PODS));
+    let this =
+        Arc::new(Disruption { queue: queue.clone(), budgets: budgets.clone(), pods: pods.clone(), ctx });
+    let to = queue.clone();
+    budgets.on_change(move |change| to.add_object(change.object()));
+    let me = this.clone();
+    pods.on_change(move |change| {
+        let pod = change.object();
+        for budget in me.budgets.list_in(pod.namespace()) {
+            let selector = crate::util::selector(budget.at(&["spec", "selector"]));
+            if selector.matches(pod.labels())
+                || change.old().is_some_and(|old| selector.matches(old.labels()))
+            {
+                me.queue.add_object(&budget);
+            }
+        }
+    });
+    let mut needs = vec![budgets, pods];
+    for resource in [&DEPLOYMENTS, &REPLICA_SETS, &REPLICATION_CONTROLLERS, &STATEFUL_SETS] {
+        let informer = this.ctx.informers.informer(resource);
+        let me = this.clone();
+        // Scaling changes what the budgets of its namespace expect.
+        informer.on_change(move |change| {
+            let (old, new) = (change.old(), change.object());
+            if old.is_none_or(|old| old.at(&["spec", "replicas"]) != new.at(&["spec", "replicas"])) {
+                for budget in me.budgets.list_in(new.namespace()) {
+                    me.queue.add_object(&budget);
+                }
+            }
+        });
+        needs.push(informer);
+    }
+    let tasks = this.ctx.tasks.clone();
+    Controller::new("disruption", queue).needs(needs).start(&tasks, move |key| {
+        let this = this.clone();
+        async move { this.sync(&key).await }
+    });
+}
+
+impl Disruption {
+    async fn sync(&self, key: &Key) -> Result<(), Status> {
+        let (namespace, name) = split_key(key);
+        let Some(budget) = self.budgets.get(namespace, name) else { return Ok(()) };
+        let selector = crate::util::selector(budget.at(&["spec", "selector"]));
+        let mut pods = self.pods.list_in(namespace);
+        pods.retain(|pod| selector.matches(pod.labels()) && !pod::is_finished(pod));
+        if pods.is_empty() {
+            self.ctx.events.normal(&budget, "NoPods", "No matching pods found");
+        }
+        match self.expected(&budget, &pods) {
+            Ok((expected, desired)) => self.write(&budget, &pods, expected, desired).await,
+            Err(error) => {
+                let message = format!("Failed to calculate the number of expected pods: {error}");
+                self.ctx.events.warning(&budget, "CalculateExpectedPodCountFailed", message.clone());
+                self.fail_safe(&budget, &error).await
+            }
+        }
+    }
+
+    /// How many pods there should be, and how many of them must be healthy.
+    fn expected(&self, budget: &Object, pods: &[Arc<Object>]) -> Result<(i64, i64), String> {
+        let count = pods.len() as i64;
+        let maximum = budget.at(&["spec", "maxUnavailable"]).filter(|value| !value.is_null());
+        if let Some(maximum) = maximum {
+            let expected = self.expected_scale(pods)?;
+            let unavailable = scaled(Some(maximum), expected, Round::Up).ok_or("invalid maxUnavailable")?;
+            return Ok((expected, (expected - unavailable).max(0)));
+        }
+        match budget.at(&["spec", "minAvailable"]) {
+            Some(Value::Int(minimum)) => Ok((count, *minimum)),
+            Some(minimum) => {
+                let expected = self.expected_scale(pods)?;
+                let desired = scaled(Some(minimum), expected, Round::Up).ok_or("invalid minAvailable")?;
+                Ok((expected, desired))
+            }
+            None => Ok((count, 0)),
+        }
+    }
+
+    /// The sum of the scales of the pods' controllers.
+    fn expected_scale(&self, pods: &[Arc<Object>]) -> Result<i64, String> {
+        let mut scales: std::collections::BTreeMap<String, i64> = Default::default();
+        for pod in pods {
+            let owner = pod
+                .controller_ref()
+                .ok_or_else(|| format!("found no controller ref for pod {:?}", pod.name()))?;
+            let (uid, scale) = self
+                .scale_of(pod.namespace(), owner)
+                .ok_or_else(|| format!("found no controllers for pod {:?}", pod.name()))?;
+            scales.insert(uid, scale);
+        }
+        Ok(scales.values().sum())
+    }
+
+    fn scale_of(&self, namespace: &str, reference: &Value) -> Option<(String, i64)> {
+        let resource = match reference.str_at(&["kind"]) {
+            "ReplicaSet" => &REPLICA_SETS,
+            "ReplicationController" => &REPLICATION_CONTROLLERS,
+            "StatefulSet" => &STATEFUL_SETS,
+            _ => return None,
+        };
+        let found = self.ctx.informers.informer(resource).get(namespace, reference.str_at(&["name"]))?;
+        if found.uid() != reference.str_at(&["uid"]) {
+            return None;
+        }
+        if let Some(name) = owner::controller_of_kind(&found, "apps", "Deployment") {
+            let deployment = self.ctx.informers.informer(&DEPLOYMENTS).get(namespace, name)?;
+            return Some((deployment.uid().to_owned(), count_at(&deployment, &["spec", "replicas"], 1)));
+        }
+        Some((found.uid().to_owned(), count_at(&found, &["spec", "replicas"], 1)))
+    }
+
+    async fn write(
+        &self,
+        budget: &Object,
+        pods: &[Arc<Object>],
+        expected: i64,
+        desired: i64,
+    ) -> Result<(), Status> {
+        let now = self.ctx.clock.now();
+        let (disrupted, recheck) = self.disrupted(budget, pods);
+        let healthy = |pod: &&Arc<Object>| {
+            !pod.is_deleting() && !disrupted.contains_key(pod.name()) && pod::is_ready(pod)
+        };
+        let healthy = pods.iter().filter(healthy).count() as i64;
+        let allowed = if expected <= 0 { 0 } else { (healthy - desired).max(0) };
+        let mut new = budget.value().clone();
+        new.set(&["status", "currentHealthy"], healthy);
+        new.set(&["status", "desiredHealthy"], desired);
+        new.set(&["status", "expectedPods"], expected);
+        new.set(&["status", "disruptionsAllowed"], allowed);
+        new.set(&["status", "observedGeneration"], budget.generation());
+        if disrupted.is_empty() {
+            new.remove(&["status", "disruptedPods"]);
+        } else {
+            new.set(&["status", "disruptedPods"], disrupted);
+        }
+        let (status, reason) =
+            if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+        self.set_condition(&mut new, budget, status, reason, "");
+        if let Some(at) = recheck {
+            self.queue.add_after(budget.key(), between(now, at));
+        }
+        if new.get("status") == budget.get("status") {
+            return Ok(());
+        }
+        self.ctx.client.update_status(&POD_DISRUPTION_BUDGETS, new).await.map(drop)
+    }
+
+    fn set_condition(&self, new: &mut Value, budget: &Object, status: &str, reason: &str, message: &str) {
+        let now = self.ctx.clock.now_rfc3339();
+        let mut condition = conditions::new("DisruptionAllowed", status, reason, "", &now);
+        condition.set(&["message"], message);
+        condition.set(&["observedGeneration"], budget.generation());
+        conditions::set_in_place(new, condition);
+    }
+
+    /// Evicted pods whose deletion has not been seen yet, and when the first of them is to be forgotten.
+    fn disrupted(&self, budget: &Object, pods: &[Arc<Object>]) -> (Map, Option<jiff::Timestamp>) {
+        let now = self.ctx.clock.now();
+        let mut recheck = None;
+        let mut kept = Map::new();
+        for (name, time) in budget.object_at(&["status", "disruptedPods"]).iter() {
+            let pending = pods.iter().any(|pod| pod.name() == name.as_str() && !pod.is_deleting());
+            let until = time
+                .as_str()
+                .and_then(|time| time.parse::<jiff::Timestamp>().ok())
+                .and_then(|since| since.saturating_add(DISRUPTED_TIMEOUT).ok());
+            if let Some(until) = until.filter(|until| pending && *until > now) {
+                kept.insert(name.clone(), time.clone());
+                recheck = Some(recheck.map_or(until, |at: jiff::Timestamp| at.min(until)));
+            }
+        }
+        (kept, recheck)
+    }
+
+    /// When nothing can be counted, nothing may be disrupted.
+    async fn fail_safe(&self, budget: &Object, error: &str) -> Result<(), Status> {
+        let mut new = budget.value().clone();
+        new.set(&["status", "disruptionsAllowed"], 0);
+        self.set_condition(&mut new, budget, "False", "SyncFailed", error);
+        if new.get("status") == budget.get("status") {
+            return Ok(());
+        }
+        self.ctx.client.update_status(&POD_DISRUPTION_BUDGETS, new).await.map(drop)
+    }
+}

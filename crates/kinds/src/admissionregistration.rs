@@ -1,0 +1,140 @@
+//! admissionregistration.k8s.io. CEL expressions are compiled, and their errors reported, by the API server's admission.
+
+mod policy;
+mod webhook;
+
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use crate::kind::Kind;
+use crate::shape::{default_nil, each_mut};
+
+const GROUP: &str = "admissionregistration.k8s.io";
+
+pub(crate) const KINDS: &[&Kind] = &[
+    &webhook::VALIDATING,
+    &webhook::MUTATING,
+    &policy::VALIDATING,
+    &policy::VALIDATING_BINDING,
+    &policy::MUTATING,
+    &policy::MUTATING_BINDING,
+];
+
+const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
+
+/// Rules cover every scope by default.
+fn rule_defaults(holder: &mut Value, field: &str) {
+    each_mut(holder, &[field], |rule| default_nil(rule, &["scope"], "*"));
+}
+
+/// `validateRuleWithOperations`.
+fn rule_with_operations(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
+    let operations = rule.array_at(&["operations"]);
+    if operations.is_empty() {
+        errors.required(&path.child("operations"), "");
+    }
+    let is = |operation: &Value, text: &str| operation.as_str() == Some(text);
+    if operations.len() > 1 && operations.iter().any(|operation| is(operation, "*")) {
+        let shown = Value::Array(operations.iter().cloned().collect());
+        let detail = "if '*' is present, must not specify other operations";
+        errors.invalid(&path.child("operations"), shown, detail);
+    }
+    for (i, operation) in operations.iter().filter_map(Value::as_str).enumerate() {
+        if !OPERATIONS.contains(&operation) {
+            errors.not_supported(&path.child("operations").index(i), operation, &OPERATIONS);
+        }
+    }
+    validate_rule(errors, rule, path);
+}
+
+fn validate_rule(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
+    for (field, what) in [("apiGroups", "groups"), ("apiVersions", "versions")] {
+        let all: Vec<&str> = rule.array_at(&[field]).iter().filter_map(Value::as_str).collect();
+        if all.is_empty() {
+            errors.required(&path.child(field), "");
+        }
+        if all.len() > 1 && all.contains(&"*") {
+            let detail = format!("if '*' is present, must not specify other API {what}");
+            errors.invalid(&path.child(field), crate::shape::shown(rule, &[field]), detail);
+        }
+        for (i, text) in all.iter().enumerate() {
+            if field == "apiVersions" && text.is_empty() {
+                errors.required(&path.child(field).index(i), "");
+            }
+        }
+    }
+    resources(errors, rule, &path.child("resources"));
+    if let Some(scope) = rule.get("scope").and_then(Value::as_str)
+        && !SCOPES.contains(&scope)
+    {
+        errors.not_supported(&path.child("scope"), scope, &SCOPES);
+    }
+}
+
+fn resources(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
+    let all: Vec<&str> = rule.array_at(&["resources"]).iter().filter_map(Value::as_str).collect();
+    if all.is_empty() {
+        errors.required(path, "");
+    }
+    for (i, resource) in all.iter().enumerate() {
+        if resource.is_empty() {
+            errors.required(&path.index(i), "");
+        }
+        if let Some((name, sub)) = resource.split_once('/') {
+            if name == "*"
+                && sub != "*"
+                && all.contains(&format!("*/{sub}").as_str())
+                && all[..i].contains(resource)
+            {
+                errors.invalid(&path.index(i), *resource, "duplicate subresource");
+            }
+            if sub != "*" && name != "*" && all.contains(&format!("{name}/*").as_str()) {
+                let detail = format!("if '{name}/*' is present, must not specify {resource}");
+                errors.invalid(&path.index(i), *resource, detail);
+            }
+        }
+    }
+    if all.contains(&"*/*") && all.len() > 1 {
+        let shown = crate::shape::shown(rule, &["resources"]);
+        errors.invalid(path, shown, "if '*/*' is present, must not specify other resources");
+    }
+    if all.contains(&"*") && all.iter().any(|resource| !resource.contains('/') && *resource != "*") {
+        let shown = crate::shape::shown(rule, &["resources"]);
+        let detail = "if '*' is present, must not specify other resources without subresources";
+        errors.invalid(path, shown, detail);
+    }
+}
+
+/// `failurePolicy`, `matchPolicy`: a text of a few, if it is given.
+fn policy_of(errors: &mut FieldErrors, holder: &Value, field: &str, supported: &[&str], path: &FieldPath) {
+    if let Some(policy) = holder.get(field).and_then(Value::as_str)
+        && !supported.contains(&policy)
+    {
+        errors.not_supported(&path.child(field), policy, supported);
+    }
+}
+
+/// Names and expressions of `matchConditions`.
+fn match_conditions(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
+    let conditions = holder.array_at(&["matchConditions"]);
+    let path = path.child("matchConditions");
+    if conditions.len() > 64 {
+        errors.too_many(&path, conditions.len(), 64);
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (i, condition) in conditions.iter().enumerate() {
+        let path = path.index(i);
+        if condition.str_at(&["expression"]).trim().is_empty() {
+            errors.required(&path.child("expression"), "");
+        }
+        let name = condition.str_at(&["name"]);
+        if name.is_empty() {
+            errors.required(&path.child("name"), "");
+        } else {
+            crate::check::qualified_name(errors, name, &path.child("name"));
+            if !seen.insert(name) {
+                errors.duplicate(&path.child("name"), name);
+            }
+        }
+    }
+}

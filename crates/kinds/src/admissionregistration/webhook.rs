@@ -1,0 +1,164 @@
+//! Webhook configurations.
+
+use std::collections::HashSet;
+
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
+use crate::check::{label_selector, port_number};
+use crate::kind::Kind;
+use crate::shape::{default_nil, each_mut, has, present, shown, with_mut};
+use crate::table;
+
+pub(super) static VALIDATING: Kind = Kind {
+    generation: true,
+    defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
+    validate: |errors, _, object| validate(errors, object),
+    cells: table::webhook_configuration,
+    ..Kind::new(GROUP, "validatingwebhookconfigurations")
+};
+
+pub(super) static MUTATING: Kind = Kind {
+    generation: true,
+    defaults: |object| {
+        each_mut(object, &["webhooks"], |webhook| {
+            webhook_defaults(webhook);
+            default_nil(webhook, &["reinvocationPolicy"], "Never");
+        });
+    },
+    validate: |errors, _, object| {
+        validate(errors, object);
+        for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
+            let path = FieldPath::new("webhooks").index(i);
+            policy_of(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], &path);
+        }
+    },
+    cells: table::webhook_configuration,
+    ..Kind::new(GROUP, "mutatingwebhookconfigurations")
+};
+
+fn webhook_defaults(webhook: &mut Value) {
+    default_nil(webhook, &["failurePolicy"], "Fail");
+    default_nil(webhook, &["matchPolicy"], "Equivalent");
+    default_nil(webhook, &["namespaceSelector"], Value::object());
+    default_nil(webhook, &["objectSelector"], Value::object());
+    default_nil(webhook, &["timeoutSeconds"], 10);
+    with_mut(webhook, &["clientConfig", "service"], |service| default_nil(service, &["port"], 443));
+    rule_defaults(webhook, "rules");
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    let mut seen = HashSet::new();
+    for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
+        let path = FieldPath::new("webhooks").index(i);
+        let name = webhook.str_at(&["name"]);
+        if !name.is_empty() && !seen.insert(name) {
+            errors.duplicate(&path.child("name"), name);
+        }
+        validate_webhook(errors, webhook, &path);
+    }
+    for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
+        review_versions(errors, webhook, &FieldPath::new("webhooks").index(i));
+    }
+}
+
+fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, path: &FieldPath) {
+    let name = webhook.str_at(&["name"]);
+    names::validate_fully_qualified_name(errors, &path.child("name"), name);
+    for (i, rule) in webhook.array_at(&["rules"]).iter().enumerate() {
+        rule_with_operations(errors, rule, &path.child("rules").index(i));
+    }
+    policy_of(errors, webhook, "failurePolicy", &["Fail", "Ignore"], path);
+    policy_of(errors, webhook, "matchPolicy", &["Equivalent", "Exact"], path);
+    match webhook.get("sideEffects").and_then(Value::as_str) {
+        None => errors.required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun"),
+        Some(effects) if !["None", "NoneOnDryRun"].contains(&effects) => {
+            errors.not_supported(&path.child("sideEffects"), effects, &["None", "NoneOnDryRun"]);
+        }
+        Some(_) => {}
+    }
+    if let Some(seconds) = webhook.i64_at(&["timeoutSeconds"])
+        && !(1..=30).contains(&seconds)
+    {
+        let detail = "the timeout value must be between 1 and 30 seconds";
+        errors.invalid(&path.child("timeoutSeconds"), seconds, detail);
+    }
+    for field in ["namespaceSelector", "objectSelector"] {
+        if let Some(selector) = present(webhook, &[field]) {
+            label_selector(errors, selector, &path.child(field));
+        }
+    }
+    client_config(errors, &shown(webhook, &["clientConfig"]), &path.child("clientConfig"));
+    match_conditions(errors, webhook, path);
+}
+
+fn client_config(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {
+    match (present(config, &["url"]).and_then(Value::as_str), present(config, &["service"])) {
+        (Some(url), None) => validate_url(errors, url, &path.child("url")),
+        (None, Some(service)) => {
+            let path = path.child("service");
+            for field in ["name", "namespace"] {
+                if service.str_at(&[field]).is_empty() {
+                    errors.required(&path.child(field), format!("service {field} is required"));
+                }
+            }
+            let at = service.str_at(&["path"]);
+            if has(service, &["path"]) && !at.starts_with('/') {
+                errors.invalid(&path.child("path"), at, "must start with a '/'");
+            }
+            if let Some(port) = service.i64_at(&["port"]) {
+                port_number(errors, port, &path.child("port"));
+            }
+        }
+        _ => errors.required(path, "exactly one of url or service is required"),
+    }
+}
+
+/// `ValidateWebhookURL`.
+fn validate_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {
+    const FORM: &str = "; desired format: https://host[/path]";
+    let Some((scheme, rest)) = url.split_once("://") else {
+        errors.invalid(path, url, format!("'https' is the only allowed URL scheme{FORM}"));
+        return;
+    };
+    if scheme != "https" {
+        errors.invalid(path, scheme, format!("'https' is the only allowed URL scheme{FORM}"));
+    }
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split('/').next().unwrap_or("");
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if host.is_empty() {
+        errors.invalid(path, host, format!("host must be specified{FORM}"));
+    }
+    if !user.is_empty() {
+        errors.invalid(path, user, "user information is not permitted in the URL");
+    }
+    if !fragment.is_empty() {
+        errors.invalid(path, fragment, "fragments are not permitted in the URL");
+    }
+    if !query.is_empty() {
+        errors.invalid(path, query, "query parameters are not permitted in the URL");
+    }
+}
+
+fn review_versions(errors: &mut FieldErrors, webhook: &Value, path: &FieldPath) {
+    let versions: Vec<&str> =
+        webhook.array_at(&["admissionReviewVersions"]).iter().filter_map(Value::as_str).collect();
+    let path = path.child("admissionReviewVersions");
+    if versions.is_empty() {
+        errors.required(&path, "must specify one of v1, v1beta1");
+        return;
+    }
+    for (i, version) in versions.iter().enumerate() {
+        if versions[..i].contains(version) {
+            errors.invalid(&path.index(i), *version, "duplicate version");
+        }
+        names::invalid_each(errors, &path.index(i), *version, names::is_dns1035_label(version));
+    }
+    if !versions.iter().any(|version| ["v1", "v1beta1"].contains(version)) {
+        let shown = shown(webhook, &["admissionReviewVersions"]);
+        errors.invalid(&path, shown, "must include at least one of v1, v1beta1");
+    }
+}

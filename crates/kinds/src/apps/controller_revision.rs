@@ -1,0 +1,27 @@
+//! ControllerRevision: data that never changes.
+
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use crate::check::{at_least_zero, immutable};
+use crate::kind::Kind;
+use crate::shape::is_nil;
+use crate::{Context, table};
+
+pub(super) static KIND: Kind = Kind {
+    validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(validate_update),
+    cells: table::controller_revision,
+    ..Kind::new("apps", "controllerrevisions")
+};
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    if is_nil(object.get("data")) {
+        errors.required(&FieldPath::new("data"), "data is mandatory");
+    }
+    at_least_zero(errors, object.i64_at(&["revision"]).unwrap_or(0), &FieldPath::new("revision"));
+}
+
+fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    validate(errors, object);
+    immutable(errors, object, old, &["data"], &FieldPath::new("data"));
+}

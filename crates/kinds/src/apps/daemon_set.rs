@@ -1,0 +1,165 @@
+//! DaemonSet.
+
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
+
+use super::deployment::amount;
+use super::{selector, selector_matches_template};
+use crate::check::{
+    at_least_zero_at, immutable, label_selector, not_more_than_100_percent, positive_int_or_percent,
+};
+use crate::kind::Kind;
+use crate::pod::template;
+use crate::shape::{default, default_nil, has, same, shown};
+use crate::{Context, defaults, go_form, table};
+
+/// Kept in an annotation since apps/v1 has no field for it.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+pub(super) static KIND: Kind = Kind {
+    status: true,
+    generation: true,
+    defaults: set_defaults,
+    prepare_create: |_, object| {
+        object.set(&["metadata", "annotations", TEMPLATE_GENERATION], "1");
+        zero_status(object);
+    },
+    prepare_update: count_template_generation,
+    validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(validate_update),
+    validate_status,
+    warnings: crate::pod::warnings::of_template,
+    cells: table::daemon_set,
+    ..Kind::new("apps", "daemonsets")
+};
+
+fn set_defaults(object: &mut Value) {
+    let spec = object.at_mut(&["spec"]);
+    default(spec, &["updateStrategy", "type"], "RollingUpdate");
+    if spec.str_at(&["updateStrategy", "type"]) == "RollingUpdate" {
+        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxUnavailable"], 1);
+        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxSurge"], 0);
+    }
+    default_nil(spec, &["revisionHistoryLimit"], 10);
+    default_nil(spec, &["template"], Value::object());
+    defaults::pod_template(spec, &["template"]);
+    default_nil(object, &["metadata", "annotations", TEMPLATE_GENERATION], "0");
+    zero_status(object);
+}
+
+fn zero_status(object: &mut Value) {
+    for field in ["currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"] {
+        default_nil(object, &["status", field], 0);
+    }
+}
+
+fn template_generation(object: &Value) -> i64 {
+    object.annotation(TEMPLATE_GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn count_template_generation(context: &Context<'_>, object: &mut Value, old: &Value) {
+    if !context.subresource.is_empty() {
+        return;
+    }
+    let template = &["spec", "template"];
+    let before = template_generation(old);
+    let generation = if same(object.at(template), old.at(template)) { before } else { before + 1 };
+    object.set(&["metadata", "annotations", TEMPLATE_GENERATION], generation.to_string());
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec");
+    let Some(spec) = object.get("spec") else { return };
+    label_selector(errors, &shown(spec, &["selector"]), &path.child("selector"));
+    let pods = shown(spec, &["template"]);
+    if let Some(selector) = selector(spec) {
+        selector_matches_template(errors, &selector, &pods, &path.child("template"));
+    }
+    if has(spec, &["selector"])
+        && crate::shape::is_zero(spec.at(&["selector", "matchLabels"]))
+        && crate::shape::is_zero(spec.at(&["selector", "matchExpressions"]))
+    {
+        let detail = "empty selector is invalid for daemonset";
+        errors.invalid(&path.child("selector"), shown(spec, &["selector"]), detail);
+    }
+    let template_path = path.child("template");
+    template::validate(errors, &pods, &template_path);
+    let policy = pods.str_at(&["spec", "restartPolicy"]);
+    if policy != "Always" {
+        errors.not_supported(&template_path.child("spec").child("restartPolicy"), policy, &["Always"]);
+    }
+    if pods.i64_at(&["spec", "activeDeadlineSeconds"]).is_some() {
+        errors.forbidden(
+            &template_path.child("spec").child("activeDeadlineSeconds"),
+            "activeDeadlineSeconds in DaemonSet is not Supported",
+        );
+    }
+    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    validate_strategy(errors, spec, &path.child("updateStrategy"));
+    at_least_zero_at(errors, spec, &["revisionHistoryLimit"], &path.child("revisionHistoryLimit"));
+}
+
+fn validate_strategy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    match spec.str_at(&["updateStrategy", "type"]) {
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let rolling = shown(spec, &["updateStrategy", "rollingUpdate"]);
+            if rolling.is_null() {
+                errors.required(&path.child("rollingUpdate"), "");
+                return;
+            }
+            validate_rolling_update(errors, &rolling, &path.child("rollingUpdate"));
+        }
+        other => errors.not_supported(
+            path,
+            go_form::struct_of(&[("Type", value!(other)), ("RollingUpdate", Value::Null)]),
+            &["RollingUpdate", "OnDelete"],
+        ),
+    }
+}
+
+fn validate_rolling_update(errors: &mut FieldErrors, rolling: &Value, path: &FieldPath) {
+    let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
+    let unavailable_path = path.child("maxUnavailable");
+    let surge_path = path.child("maxSurge");
+    positive_int_or_percent(errors, unavailable, &unavailable_path);
+    positive_int_or_percent(errors, surge, &surge_path);
+    not_more_than_100_percent(errors, unavailable, &unavailable_path);
+    not_more_than_100_percent(errors, surge, &surge_path);
+    match (amount(unavailable) > 0, amount(surge) > 0) {
+        (true, true) => errors.invalid(
+            &surge_path,
+            surge.cloned().unwrap_or_default(),
+            "may not be set when maxUnavailable is non-zero",
+        ),
+        (false, false) => errors.required(&unavailable_path, "cannot be 0 when maxSurge is 0"),
+        _ => {}
+    }
+}
+
+fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    immutable(errors, object, old, &["spec", "selector"], &FieldPath::new("spec").child("selector"));
+    validate(errors, object);
+}
+
+fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    let path = FieldPath::new("status");
+    let status = object.get("status").unwrap_or(&Value::Null);
+    for field in [
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+    ] {
+        at_least_zero_at(errors, status, &[field], &path.child(field));
+    }
+    if let Some(count) = status.i64_at(&["collisionCount"]) {
+        at_least_zero_at(errors, status, &["collisionCount"], &path.child("collisionCount"));
+        if count < old.i64_at(&["status", "collisionCount"]).unwrap_or(0) {
+            errors.invalid(&path.child("collisionCount"), count, "cannot be decremented");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Deployment: `pkg/apis/apps/validation` and `pkg/registry/apps/deployment`.
+
+use drydock_machinery::{FieldErrors, FieldPath, Value, value};
+
+use super::{replicated_template, required_selector, selector};
+use crate::check::{IntOrPercent, percent_of};
+use crate::check::{
+    at_least_zero_at, immutable, int_or_percent, not_more_than_100_percent, positive_int_or_percent,
+};
+use crate::kind::Kind;
+use crate::shape::{default, default_nil, has};
+use crate::{Context, defaults, go_form, table};
+
+pub(super) static KIND: Kind = Kind {
+    status: true,
+    generation: true,
+    defaults: set_defaults,
+    validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(validate_update),
+    validate_status,
+    warnings: crate::pod::warnings::of_template,
+    cells: table::deployment,
+    ..Kind::new("apps", "deployments")
+};
+
+fn set_defaults(object: &mut Value) {
+    let spec = object.at_mut(&["spec"]);
+    default_nil(spec, &["replicas"], 1);
+    default_nil(spec, &["revisionHistoryLimit"], 10);
+    default_nil(spec, &["progressDeadlineSeconds"], 600);
+    default(spec, &["strategy", "type"], "RollingUpdate");
+    if spec.str_at(&["strategy", "type"]) == "RollingUpdate" {
+        default_nil(spec, &["strategy", "rollingUpdate", "maxUnavailable"], "25%");
+        default_nil(spec, &["strategy", "rollingUpdate", "maxSurge"], "25%");
+    }
+    default_nil(spec, &["template"], Value::object());
+    defaults::pod_template(spec, &["template"]);
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec");
+    let Some(spec) = object.get("spec") else { return };
+    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
+    required_selector(errors, spec, &path.child("selector"), "deployment");
+    match selector(spec) {
+        Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
+        None => errors.invalid(
+            &path.child("selector"),
+            crate::shape::shown(spec, &["selector"]),
+            "invalid label selector",
+        ),
+    }
+    validate_strategy(errors, spec, &path.child("strategy"));
+    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    at_least_zero_at(errors, spec, &["revisionHistoryLimit"], &path.child("revisionHistoryLimit"));
+    if let Some(seconds) = spec.i64_at(&["progressDeadlineSeconds"]) {
+        let path = path.child("progressDeadlineSeconds");
+        at_least_zero_at(errors, spec, &["progressDeadlineSeconds"], &path);
+        if seconds <= spec.i64_at(&["minReadySeconds"]).unwrap_or(0) {
+            errors.invalid(&path, seconds, "must be greater than minReadySeconds");
+        }
+    }
+}
+
+fn validate_strategy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    match spec.str_at(&["strategy", "type"]) {
+        "Recreate" => {
+            if has(spec, &["strategy", "rollingUpdate"]) {
+                errors.forbidden(
+                    &path.child("rollingUpdate"),
+                    "may not be specified when strategy `type` is 'Recreate'",
+                );
+            }
+        }
+        "RollingUpdate" => {
+            if !has(spec, &["strategy", "rollingUpdate"]) {
+                errors.required(&path.child("rollingUpdate"), "this should be defaulted and never be nil");
+                return;
+            }
+            let rolling = spec.at(&["strategy", "rollingUpdate"]).unwrap_or(&Value::Null);
+            validate_rolling_update(errors, rolling, &path.child("rollingUpdate"));
+        }
+        other => errors.not_supported(
+            path,
+            go_form::struct_of(&[("Type", value!(other)), ("RollingUpdate", rolling_update_shown(spec))]),
+            &["Recreate", "RollingUpdate"],
+        ),
+    }
+}
+
+fn rolling_update_shown(spec: &Value) -> Value {
+    let rolling = &["strategy", "rollingUpdate"];
+    if !has(spec, rolling) {
+        return Value::Null;
+    }
+    let part = |field| spec.at(&[rolling[0], rolling[1], field]).cloned().unwrap_or_else(|| 0.into());
+    go_form::struct_of(&[("MaxUnavailable", part("maxUnavailable")), ("MaxSurge", part("maxSurge"))])
+}
+
+fn validate_rolling_update(errors: &mut FieldErrors, rolling: &Value, path: &FieldPath) {
+    let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
+    positive_int_or_percent(errors, unavailable, &path.child("maxUnavailable"));
+    positive_int_or_percent(errors, surge, &path.child("maxSurge"));
+    if amount(unavailable) == 0 && amount(surge) == 0 {
+        errors.invalid(
+            &path.child("maxUnavailable"),
+            unavailable.cloned().unwrap_or_else(|| 0.into()),
+            "may not be 0 when `maxSurge` is 0",
+        );
+    }
+    not_more_than_100_percent(errors, unavailable, &path.child("maxUnavailable"));
+}
+
+/// `getIntOrPercentValue`: a percentage's number, or the number; 0 for anything else.
+pub(super) fn amount(value: Option<&Value>) -> i64 {
+    percent_of(value).unwrap_or(match int_or_percent(value) {
+        Some(IntOrPercent::Int(number)) => number,
+        _ => 0,
+    })
+}
+
+fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    validate(errors, object);
+    immutable(errors, object, old, &["spec", "selector"], &FieldPath::new("spec").child("selector"));
+}
+
+fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    let path = FieldPath::new("status");
+    let status = object.get("status").unwrap_or(&Value::Null);
+    for field in [
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
+    ] {
+        at_least_zero_at(errors, status, &[field], &path.child(field));
+    }
+    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
+    let too_many = "cannot be greater than status.replicas";
+    if count("updatedReplicas") > count("replicas") {
+        errors.invalid(&path.child("updatedReplicas"), count("updatedReplicas"), too_many);
+    }
+    if count("readyReplicas") > count("replicas") {
+        errors.invalid(&path.child("readyReplicas"), count("readyReplicas"), too_many);
+    }
+    if count("availableReplicas") > count("replicas") {
+        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), too_many);
+    }
+    if count("availableReplicas") > count("readyReplicas") {
+        let detail = "cannot be greater than readyReplicas";
+        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), detail);
+    }
+    if let (Some(new), Some(old)) =
+        (status.i64_at(&["collisionCount"]), old.i64_at(&["status", "collisionCount"]))
+        && new < old
+    {
+        errors.invalid(&path.child("collisionCount"), new, "cannot be decremented");
+    }
+}

@@ -1,0 +1,74 @@
+//! ReplicaSet.
+
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use super::{replicated_template, required_selector, selector};
+use crate::check::{at_least_zero_at, immutable};
+use crate::kind::Kind;
+use crate::shape::default_nil;
+use crate::{Context, defaults, table};
+
+pub(super) static KIND: Kind = Kind {
+    status: true,
+    generation: true,
+    defaults: set_defaults,
+    prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
+    validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(validate_update),
+    validate_status: |errors, _, object, _| validate_status(errors, object),
+    warnings: crate::pod::warnings::of_template,
+    cells: table::replica_set,
+    ..Kind::new("apps", "replicasets")
+};
+
+fn set_defaults(object: &mut Value) {
+    let spec = object.at_mut(&["spec"]);
+    default_nil(spec, &["replicas"], 1);
+    default_nil(spec, &["template"], Value::object());
+    defaults::pod_template(spec, &["template"]);
+    default_nil(object, &["status", "replicas"], 0);
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec");
+    let Some(spec) = object.get("spec") else { return };
+    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
+    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    required_selector(errors, spec, &path.child("selector"), "deployment");
+    if let Some(selector) = selector(spec) {
+        replicated_template(errors, spec, &selector, &path.child("template"));
+    }
+}
+
+fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    validate(errors, object);
+    immutable(errors, object, old, &["spec", "selector"], &FieldPath::new("spec").child("selector"));
+}
+
+fn validate_status(errors: &mut FieldErrors, object: &Value) {
+    replica_status(
+        errors,
+        object,
+        &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
+    );
+}
+
+/// Counts of replicas that are none too many: of replica sets and replication controllers.
+pub(crate) fn replica_status(errors: &mut FieldErrors, object: &Value, fields: &[&str]) {
+    let path = FieldPath::new("status");
+    let status = object.get("status").unwrap_or(&Value::Null);
+    for field in fields {
+        at_least_zero_at(errors, status, &[field], &path.child(field));
+    }
+    at_least_zero_at(errors, status, &["observedGeneration"], &path.child("observedGeneration"));
+    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
+    for field in &fields[1..] {
+        if count(field) > count("replicas") {
+            errors.invalid(&path.child(field), count(field), "cannot be greater than status.replicas");
+        }
+    }
+    if count("availableReplicas") > count("readyReplicas") {
+        let detail = "cannot be greater than readyReplicas";
+        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), detail);
+    }
+}

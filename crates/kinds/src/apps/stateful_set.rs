@@ -1,0 +1,204 @@
+//! StatefulSet.
+
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use super::{selector, selector_matches_template};
+use crate::check::{IntOrPercent, int_or_percent, percent_of};
+use crate::check::{
+    at_least_zero, at_least_zero_at, label_selector, not_more_than_100_percent, positive_int_or_percent,
+};
+use crate::kind::Kind;
+use crate::pod::template;
+use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same, shown};
+use crate::{Context, defaults, go_form, table};
+
+const MAY_CHANGE: [&str; 7] = [
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+];
+
+pub(super) static KIND: Kind = Kind {
+    status: true,
+    generation: true,
+    defaults: set_defaults,
+    prepare_create: |_, object| zero_status(object),
+    validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(validate_update),
+    validate_status,
+    warnings: crate::pod::warnings::of_template,
+    cells: table::stateful_set,
+    ..Kind::new("apps", "statefulsets")
+};
+
+fn set_defaults(object: &mut Value) {
+    let spec = object.at_mut(&["spec"]);
+    default(spec, &["podManagementPolicy"], "OrderedReady");
+    default(spec, &["updateStrategy", "type"], "RollingUpdate");
+    if spec.str_at(&["updateStrategy", "type"]) == "RollingUpdate" {
+        default_nil(spec, &["updateStrategy", "rollingUpdate", "partition"], 0);
+    }
+    default(spec, &["persistentVolumeClaimRetentionPolicy", "whenDeleted"], "Retain");
+    default(spec, &["persistentVolumeClaimRetentionPolicy", "whenScaled"], "Retain");
+    default_nil(spec, &["replicas"], 1);
+    default_nil(spec, &["revisionHistoryLimit"], 10);
+    default_nil(spec, &["template"], Value::object());
+    defaults::pod_template(spec, &["template"]);
+    each_mut(spec, &["volumeClaimTemplates"], |claim| {
+        default(claim, &["apiVersion"], "v1");
+        default(claim, &["kind"], "PersistentVolumeClaim");
+        defaults::claim_spec(claim.at_mut(&["spec"]));
+        default(claim, &["status", "phase"], "Pending");
+    });
+    zero_status(object);
+}
+
+fn zero_status(object: &mut Value) {
+    default_nil(object, &["status", "replicas"], 0);
+    default_nil(object, &["status", "availableReplicas"], 0);
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec");
+    let Some(spec) = object.get("spec") else { return };
+    match spec.str_at(&["podManagementPolicy"]) {
+        "" => errors.required(&path.child("podManagementPolicy"), ""),
+        "OrderedReady" | "Parallel" => {}
+        other => {
+            let detail = "must be 'OrderedReady' or 'Parallel'";
+            errors.invalid(&path.child("podManagementPolicy"), other, detail);
+        }
+    }
+    validate_strategy(errors, spec, &path.child("updateStrategy"));
+    for field in ["whenDeleted", "whenScaled"] {
+        let policy = spec.str_at(&["persistentVolumeClaimRetentionPolicy", field]);
+        if !["Retain", "Delete"].contains(&policy) {
+            let path = path.child("persistentVolumeClaimRetentionPolicy").child(field);
+            errors.not_supported(&path, policy, &["Delete", "Retain"]);
+        }
+    }
+    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
+    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    if has(spec, &["ordinals"]) {
+        let start = spec.i64_at(&["ordinals", "start"]).unwrap_or(0);
+        at_least_zero(errors, start, &path.child("ordinals").child("start"));
+    }
+    match spec.get("selector").filter(|selector| !selector.is_null()) {
+        None => errors.required(&path.child("selector"), ""),
+        Some(selector) => {
+            label_selector(errors, selector, &path.child("selector"));
+            if is_zero(selector.get("matchLabels")) && is_zero(selector.get("matchExpressions")) {
+                let detail = "empty selector is invalid for statefulset";
+                errors.invalid(&path.child("selector"), selector.clone(), detail);
+            }
+        }
+    }
+    let pods = shown(spec, &["template"]);
+    let template_path = path.child("template");
+    if let Some(selector) = selector(spec) {
+        selector_matches_template(errors, &selector, &pods, &template_path);
+        template::validate(errors, &pods, &template_path);
+    }
+    let policy = pods.str_at(&["spec", "restartPolicy"]);
+    if policy != "Always" {
+        errors.not_supported(&template_path.child("spec").child("restartPolicy"), policy, &["Always"]);
+    }
+    if has(&pods, &["spec", "activeDeadlineSeconds"]) {
+        errors.forbidden(
+            &template_path.child("spec").child("activeDeadlineSeconds"),
+            "activeDeadlineSeconds in StatefulSet is not Supported",
+        );
+    }
+}
+
+fn validate_strategy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let strategy = shown(spec, &["updateStrategy"]);
+    match strategy.str_at(&["type"]) {
+        "" => errors.required(path, ""),
+        "OnDelete" => {
+            if has(&strategy, &["rollingUpdate"]) {
+                let detail = "only allowed for updateStrategy 'RollingUpdate'";
+                errors.invalid(&path.child("rollingUpdate"), go_rolling(&strategy), detail);
+            }
+        }
+        "RollingUpdate" => {
+            let rolling = path.child("rollingUpdate");
+            at_least_zero_at(errors, &strategy, &["rollingUpdate", "partition"], &rolling.child("partition"));
+            if let Some(unavailable) = strategy.at(&["rollingUpdate", "maxUnavailable"]) {
+                let path = rolling.child("maxUnavailable");
+                positive_int_or_percent(errors, Some(unavailable), &path);
+                let zero = int_or_percent(Some(unavailable)) == Some(IntOrPercent::Int(0))
+                    || percent_of(Some(unavailable)) == Some(0);
+                if zero {
+                    errors.invalid(&path, unavailable.clone(), "cannot be 0");
+                }
+                not_more_than_100_percent(errors, Some(unavailable), &path);
+            }
+        }
+        other => {
+            let shown =
+                go_form::struct_of(&[("Type", other.into()), ("RollingUpdate", go_rolling(&strategy))]);
+            errors.invalid(path, shown, "must be 'RollingUpdate' or 'OnDelete'");
+        }
+    }
+}
+
+fn go_rolling(strategy: &Value) -> Value {
+    if !has(strategy, &["rollingUpdate"]) {
+        return Value::Null;
+    }
+    go_form::struct_of(&[
+        ("Partition", strategy.i64_at(&["rollingUpdate", "partition"]).unwrap_or(0).into()),
+        ("MaxUnavailable", shown(strategy, &["rollingUpdate", "maxUnavailable"])),
+    ])
+}
+
+fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    validate(errors, object);
+    let mut rest = shown(object, &["spec"]);
+    let before = shown(old, &["spec"]);
+    for field in MAY_CHANGE {
+        keep(&mut rest, &before, &[field]);
+    }
+    if !same(Some(&rest), Some(&before)) {
+        errors.forbidden(
+            &FieldPath::new("spec"),
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
+        );
+    }
+}
+
+fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    let path = FieldPath::new("status");
+    let status = object.get("status").unwrap_or(&Value::Null);
+    for field in [
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+    ] {
+        at_least_zero_at(errors, status, &[field], &path.child(field));
+    }
+    if let Some(count) = status.i64_at(&["collisionCount"]) {
+        at_least_zero_at(errors, status, &["collisionCount"], &path.child("collisionCount"));
+        if count < old.i64_at(&["status", "collisionCount"]).unwrap_or(0) {
+            errors.invalid(&path.child("collisionCount"), count, "cannot be decremented");
+        }
+    }
+    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
+    for field in ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
+        if count(field) > count("replicas") {
+            errors.invalid(&path.child(field), count(field), "cannot be greater than status.replicas");
+        }
+    }
+    if count("availableReplicas") > count("readyReplicas") {
+        let detail = "cannot be greater than status.readyReplicas";
+        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), detail);
+    }
+}

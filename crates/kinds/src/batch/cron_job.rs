@@ -1,0 +1,107 @@
+//! CronJob.
+
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+
+use super::schedule;
+use crate::check::{at_least_zero_at, one_of};
+use crate::kind::Kind;
+use crate::pod::warnings;
+use crate::shape::{default, default_nil, has, present, same, shown};
+use crate::{Context, table};
+
+pub(super) static KIND: Kind = Kind {
+    status: true,
+    generation: true,
+    defaults: set_defaults,
+    validate: |errors, _, object| validate(errors, object, None),
+    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    warnings: of_cron_job,
+    cells: table::cron_job,
+    ..Kind::new("batch", "cronjobs")
+};
+
+fn set_defaults(object: &mut Value) {
+    let spec = object.at_mut(&["spec"]);
+    default(spec, &["concurrencyPolicy"], "Allow");
+    default_nil(spec, &["suspend"], false);
+    default_nil(spec, &["successfulJobsHistoryLimit"], 3);
+    default_nil(spec, &["failedJobsHistoryLimit"], 1);
+    default_nil(spec, &["jobTemplate", "metadata"], Value::object());
+    let job = spec.at_mut(&["jobTemplate", "spec"]);
+    if !matches!(job, Value::Object(_)) {
+        *job = Value::object();
+    }
+    super::job::template_defaults(job);
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+    let path = FieldPath::new("spec");
+    let spec = shown(object, &["spec"]);
+    let text = spec.str_at(&["schedule"]);
+    let changed = old.is_none_or(|old| old.str_at(&["spec", "schedule"]) != text);
+    if text.is_empty() {
+        errors.required(&path.child("schedule"), "");
+    } else if changed {
+        if let Err(why) = schedule::parse(text) {
+            errors.invalid(&path.child("schedule"), text, why);
+        }
+        if text.contains("TZ") {
+            let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+            errors.invalid(&path.child("schedule"), text, detail);
+        }
+    }
+    at_least_zero_at(errors, &spec, &["startingDeadlineSeconds"], &path.child("startingDeadlineSeconds"));
+    let zone_changed = old.is_none_or(|old| !same(old.at(&["spec", "timeZone"]), spec.get("timeZone")));
+    if zone_changed {
+        time_zone(errors, &spec, &path.child("timeZone"));
+    }
+    let policies = ["Allow", "Forbid", "Replace"];
+    one_of(errors, spec.str_at(&["concurrencyPolicy"]), &policies, &path.child("concurrencyPolicy"));
+    let job = shown(&spec, &["jobTemplate"]);
+    super::job::validate_spec(errors, &shown(&job, &["spec"]), &path.child("jobTemplate").child("spec"));
+    if job.bool_at(&["spec", "manualSelector"]) {
+        let path = path.child("jobTemplate").child("spec").child("manualSelector");
+        errors.not_supported(&path, true, &["nil", "false"]);
+    }
+    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+        at_least_zero_at(errors, &spec, &[field], &path.child(field));
+    }
+    // Jobs are named after the cron job, with eleven letters more.
+    if object.name().len() > 52 && old.is_none() {
+        let detail = "must be no more than 52 characters";
+        errors.invalid(&FieldPath::new("metadata").child("name"), object.name(), detail);
+    }
+}
+
+fn time_zone(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let Some(zone) = present(spec, &["timeZone"]).and_then(Value::as_str) else { return };
+    if zone.is_empty() {
+        errors.invalid(path, zone, "timeZone must be nil or non-empty string");
+    } else if zone.eq_ignore_ascii_case("local") {
+        errors.invalid(
+            path,
+            zone,
+            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+        );
+    } else if zone != "UTC" && jiff::tz::TimeZone::get(zone).is_err() {
+        errors.invalid(path, zone, format!("unknown time zone {zone}"));
+    }
+}
+
+fn of_cron_job(context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
+    let at = &["spec", "jobTemplate", "spec", "template"];
+    if !context.subresource.is_empty() || old.is_some_and(|old| same(old.at(at), object.at(at))) {
+        return Vec::new();
+    }
+    let mut out = Vec::new();
+    let wrong = drydock_machinery::names_validation::is_dns1123_label(object.name());
+    if !wrong.is_empty() && old.is_none() && !has(object, &["metadata", "generateName"]) {
+        out.push(format!(
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
+            wrong.join(" ")
+        ));
+    }
+    let path = FieldPath::new("spec").child("jobTemplate").child("spec").child("template");
+    out.extend(warnings::template(&shown(object, at), &path));
+    out
+}

@@ -1,0 +1,85 @@
+//! Pieces of validation that many kinds share. Texts are upstream's.
+
+mod json;
+pub(crate) mod net;
+mod number;
+mod quantity;
+
+use drydock_machinery::names_validation as names;
+use drydock_machinery::status::{FieldError, FieldErrorKind};
+use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
+
+pub(crate) use drydock_machinery::selector::validate_label_selector as label_selector;
+
+pub(crate) use self::json::json_object;
+pub(crate) use self::number::{
+    IntOrPercent, at_least_zero, at_least_zero_at, in_range, int_or_percent, not_more_than_100_percent,
+    percent_of, port_number, positive_int_or_percent,
+};
+pub(crate) use self::quantity::{
+    is_extended_resource, is_fully_qualified, is_huge_page, is_integer_resource, is_native_resource,
+    is_standard_container_resource, non_negative_quantity, resource_quantity_value,
+};
+use crate::shape::{same, shown};
+
+pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+pub(crate) const POSITIVE: &str = "must be greater than zero";
+pub(crate) const IMMUTABLE: &str = "field is immutable";
+
+/// `ValidateImmutableField` for the field at `at`.
+pub(crate) fn immutable(
+    errors: &mut FieldErrors,
+    object: &Value,
+    old: &Value,
+    at: &[&str],
+    path: &FieldPath,
+) {
+    if !same(object.at(at), old.at(at)) {
+        errors.invalid(path, shown(object, at), IMMUTABLE);
+    }
+}
+
+/// An enumerated text: required, and one of `supported`.
+pub(crate) fn one_of(errors: &mut FieldErrors, text: &str, supported: &[&str], path: &FieldPath) {
+    if text.is_empty() {
+        errors.required(path, "");
+    } else if !supported.contains(&text) {
+        errors.not_supported(path, text, supported);
+    }
+}
+
+/// An enumerated text that may be left out.
+pub(crate) fn one_of_or_empty(errors: &mut FieldErrors, text: &str, supported: &[&str], path: &FieldPath) {
+    if !text.is_empty() && !supported.contains(&text) {
+        errors.not_supported(path, text, supported);
+    }
+}
+
+pub(crate) fn dns_label(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
+    names::invalid_each(errors, path, text, names::is_dns1123_label(text));
+}
+
+pub(crate) fn dns_subdomain(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
+    names::invalid_each(errors, path, text, names::is_dns1123_subdomain(text));
+}
+
+pub(crate) fn qualified_name(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
+    names::invalid_each(errors, path, text, names::is_qualified_name(text));
+}
+
+/// A duplicate that says more than its value.
+pub(crate) fn duplicate_because(errors: &mut FieldErrors, path: &FieldPath, value: Value, detail: &str) {
+    let kind = FieldErrorKind::Duplicate;
+    errors.push(FieldError { kind, field: path.to_string(), value: Some(value), detail: detail.to_owned() });
+}
+
+/// Labels as an error shows them: null when there are none.
+pub(crate) fn labels_shown(labels: &Map) -> Value {
+    if labels.is_empty() { Value::Null } else { labels.clone().into() }
+}
+
+/// A path segment, as names of other objects in URLs.
+pub(crate) fn path_segment(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
+    let wrong = names::name_is_path_segment(text, names::NamePart::Whole);
+    names::invalid_each(errors, path, text, wrong);
+}

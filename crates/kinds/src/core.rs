@@ -1,0 +1,34 @@
+//! The core group, but for pods and events.
+
+pub(crate) mod claim;
+mod config_map;
+mod endpoints;
+mod limit_range;
+mod namespace;
+mod node;
+mod replication_controller;
+mod resource_quota;
+mod secret;
+mod service;
+mod service_account;
+pub(crate) mod volume;
+
+use crate::kind::Kind;
+
+pub(crate) use self::secret::decode as decode_base64;
+pub(crate) use self::service::load_balancer;
+
+pub(crate) const KINDS: &[&Kind] = &[
+    &claim::KIND,
+    &config_map::KIND,
+    &endpoints::KIND,
+    &limit_range::KIND,
+    &namespace::KIND,
+    &node::KIND,
+    &replication_controller::KIND,
+    &resource_quota::KIND,
+    &secret::KIND,
+    &service::KIND,
+    &service_account::KIND,
+    &volume::KIND,
+];

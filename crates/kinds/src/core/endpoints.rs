@@ -1,0 +1,75 @@
+//! Endpoints.
+
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use crate::check::{dns_label, net, one_of, port_number};
+use crate::kind::Kind;
+use crate::shape::{default, each_mut};
+use crate::table;
+
+pub(super) static KIND: Kind = Kind {
+    put_creates: true,
+    defaults: |object| {
+        each_mut(object, &["subsets"], |subset| {
+            each_mut(subset, &["ports"], |port| default(port, &["protocol"], "TCP"));
+        });
+    },
+    validate: |errors, _, object| validate(errors, object),
+    warnings_on_write: |context| match context.minor_version {
+        33.. => {
+            vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
+        }
+        _ => Vec::new(),
+    },
+    cells: table::endpoints,
+    ..Kind::new("", "endpoints")
+};
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    for (i, subset) in object.array_at(&["subsets"]).iter().enumerate() {
+        let path = FieldPath::new("subsets").index(i);
+        let (ready, not_ready) = (subset.array_at(&["addresses"]), subset.array_at(&["notReadyAddresses"]));
+        if ready.is_empty() && not_ready.is_empty() {
+            errors.required(&path, "must specify `addresses` or `notReadyAddresses`");
+        }
+        for (field, addresses) in [("addresses", ready), ("notReadyAddresses", not_ready)] {
+            for (j, address) in addresses.iter().enumerate() {
+                validate_address(errors, address, &path.child(field).index(j));
+            }
+        }
+        let ports = subset.array_at(&["ports"]);
+        for (j, port) in ports.iter().enumerate() {
+            validate_port(errors, port, ports.len() > 1, &path.child("ports").index(j));
+        }
+    }
+}
+
+fn validate_address(errors: &mut FieldErrors, address: &Value, path: &FieldPath) {
+    let ip = address.str_at(&["ip"]);
+    net::ip(errors, ip, &path.child("ip"));
+    let hostname = address.str_at(&["hostname"]);
+    if !hostname.is_empty() {
+        dns_label(errors, hostname, &path.child("hostname"));
+    }
+    let node = address.str_at(&["nodeName"]);
+    if !node.is_empty() {
+        names::invalid_each(errors, &path.child("nodeName"), node, names::is_dns1123_subdomain(node));
+    }
+    net::non_special_ip(errors, ip, &path.child("ip"));
+}
+
+fn validate_port(errors: &mut FieldErrors, port: &Value, needs_name: bool, path: &FieldPath) {
+    let name = port.str_at(&["name"]);
+    if !name.is_empty() {
+        dns_label(errors, name, &path.child("name"));
+    } else if needs_name {
+        errors.required(&path.child("name"), "");
+    }
+    port_number(errors, port.i64_at(&["port"]).unwrap_or(0), &path.child("port"));
+    one_of(errors, port.str_at(&["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"));
+    let protocol = port.str_at(&["appProtocol"]);
+    if !protocol.is_empty() {
+        names::invalid_each(errors, &path.child("appProtocol"), protocol, names::is_qualified_name(protocol));
+    }
+}

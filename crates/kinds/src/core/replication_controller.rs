@@ -1,0 +1,74 @@
+//! ReplicationController.
+
+use drydock_machinery::selector::Selector;
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use crate::apps::selector_matches_template;
+use crate::check::at_least_zero_at;
+use crate::kind::Kind;
+use crate::pod::template;
+use crate::shape::{default_nil, is_zero, present};
+use crate::{defaults, table};
+
+pub(super) static KIND: Kind = Kind {
+    status: true,
+    generation: true,
+    propagation: crate::Propagation::Orphan,
+    defaults: set_defaults,
+    prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
+    validate: |errors, _, object| validate(errors, object),
+    validate_status: |errors, _, object, _| {
+        let fields = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+        crate::apps::replica_status(errors, object, &fields);
+    },
+    warnings: crate::pod::warnings::of_template,
+    field_names: &["status.replicas"],
+    field_values: |object| {
+        let replicas = object.i64_at(&["status", "replicas"]).unwrap_or(0);
+        vec![("status.replicas", replicas.to_string().into())]
+    },
+    cells: table::replication_controller,
+    ..Kind::new("", "replicationcontrollers")
+};
+
+fn set_defaults(object: &mut Value) {
+    let labels = object.object_at(&["spec", "template", "metadata", "labels"]).clone();
+    if !labels.is_empty() {
+        if is_zero(object.at(&["spec", "selector"])) {
+            object.set(&["spec", "selector"], labels.clone());
+        }
+        if is_zero(object.at(&["metadata", "labels"])) {
+            object.set(&["metadata", "labels"], labels);
+        }
+    }
+    let spec = object.at_mut(&["spec"]);
+    default_nil(spec, &["replicas"], 1);
+    defaults::pod_template(spec, &["template"]);
+    default_nil(object, &["status", "replicas"], 0);
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec");
+    let Some(spec) = object.get("spec") else { return };
+    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    let labels = spec.object_at(&["selector"]);
+    if labels.is_empty() {
+        errors.required(&path.child("selector"), "");
+    }
+    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
+    let path = path.child("template");
+    let Some(pods) = present(spec, &["template"]) else {
+        errors.required(&path, "");
+        return;
+    };
+    selector_matches_template(errors, &Selector::from_set(labels), pods, &path);
+    template::validate(errors, pods, &path);
+    let policy = pods.str_at(&["spec", "restartPolicy"]);
+    if policy != "Always" {
+        errors.not_supported(&path.child("spec").child("restartPolicy"), policy, &["Always"]);
+    }
+    if pods.i64_at(&["spec", "activeDeadlineSeconds"]).is_some() {
+        let detail = "activeDeadlineSeconds in ReplicationController is not Supported";
+        errors.forbidden(&path.child("spec").child("activeDeadlineSeconds"), detail);
+    }
+}

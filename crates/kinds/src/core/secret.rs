@@ -1,0 +1,183 @@
+//! Secret: its type says which keys it must have.
+
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
+
+use crate::check::immutable;
+use crate::kind::Kind;
+use crate::shape::{default, same};
+use crate::{Context, table};
+
+const MAX_SIZE: usize = 1024 * 1024;
+const SERVICE_ACCOUNT: &str = "kubernetes.io/service-account.name";
+const SET: &str = "field is immutable when `immutable` is set";
+const REDACTED: &str = "<secret contents redacted>";
+
+pub(super) static KIND: Kind = Kind {
+    defaults: set_defaults,
+    prepare_update: |_, object, old| {
+        // A patch that clears the type keeps it.
+        if object.str_at(&["type"]).is_empty() {
+            object.set(&["type"], old.str_at(&["type"]).to_owned());
+        }
+    },
+    validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(validate_update),
+    warnings: |_, object, old| {
+        if old.is_some_and(|old| same(old.get("data"), object.get("data"))) {
+            Vec::new()
+        } else {
+            tls(object)
+        }
+    },
+    field_names: &["type"],
+    field_values: |object| vec![("type", object.str_at(&["type"]).into())],
+    cells: table::secret,
+    ..Kind::new("", "secrets")
+};
+
+/// `stringData` is written into `data` and never stored.
+fn set_defaults(object: &mut Value) {
+    default(object, &["type"], "Opaque");
+    if let Some(Value::Object(texts)) = object.remove(&["stringData"]) {
+        for (key, text) in texts.iter() {
+            object.set(&["data", key], encode(text.as_str().unwrap_or("").as_bytes()));
+        }
+    }
+}
+
+/// Standard base64 with padding.
+fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word =
+            chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * i)) as usize & 63];
+            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+/// What base64 says, as far as it is base64.
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let digits: Vec<u8> = text.bytes().filter_map(digit).collect();
+    let mut out = Vec::with_capacity(digits.len() / 4 * 3);
+    for chunk in digits.chunks(4) {
+        let word =
+            chunk.iter().fold(0u32, |word, digit| word << 6 | u32::from(*digit)) << (6 * (4 - chunk.len()));
+        out.extend_from_slice(&word.to_be_bytes()[1..chunk.len().max(1)]);
+    }
+    out
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    let data = object.object_at(&["data"]);
+    let path = FieldPath::new("data");
+    let mut size = 0;
+    for (key, value) in data.iter() {
+        names::invalid_each(errors, &path.key(key), key.as_str(), names::is_config_map_key(key));
+        size += value.as_str().map_or(0, |text| text.len() / 4 * 3);
+    }
+    if size > MAX_SIZE {
+        errors.too_long(&path, MAX_SIZE);
+    }
+    let needs = |errors: &mut FieldErrors, keys: &[&str]| {
+        for key in keys.iter().filter(|key| !data.contains_key(key)) {
+            errors.required(&path.key(key), "");
+        }
+    };
+    match object.str_at(&["type"]) {
+        "kubernetes.io/service-account-token" => {
+            if object.annotation(SERVICE_ACCOUNT).unwrap_or("").is_empty() {
+                let path = FieldPath::new("metadata").child("annotations").key(SERVICE_ACCOUNT);
+                errors.required(&path, "");
+            }
+        }
+        "kubernetes.io/dockercfg" => docker(errors, data, ".dockercfg", &path),
+        "kubernetes.io/dockerconfigjson" => docker(errors, data, ".dockerconfigjson", &path),
+        "kubernetes.io/basic-auth" => {
+            if !data.contains_key("username") && !data.contains_key("password") {
+                needs(errors, &["username", "password"]);
+            }
+        }
+        "kubernetes.io/ssh-auth" => {
+            if data.get("ssh-privatekey").and_then(Value::as_str).unwrap_or("").is_empty() {
+                errors.required(&path.key("ssh-privatekey"), "");
+            }
+        }
+        "kubernetes.io/tls" => needs(errors, &["tls.crt", "tls.key"]),
+        _ => {}
+    }
+}
+
+/// What Go's `tls.X509KeyPair` says of the framing of a TLS secret's certificate and key.
+fn tls(object: &Value) -> Vec<String> {
+    if object.str_at(&["type"]) != "kubernetes.io/tls" {
+        return Vec::new();
+    }
+    let text = |key: &str| String::from_utf8_lossy(&decode(object.str_at(&["data", key]))).into_owned();
+    for (key, what, block) in
+        [("tls.crt", "certificate", "-----BEGIN CERTIFICATE-----"), ("tls.key", "key", "PRIVATE KEY-----")]
+    {
+        let text = text(key);
+        if !text.contains("-----BEGIN ") {
+            return vec![format!("tls: failed to find any PEM data in {what} input")];
+        }
+        if !text.contains(block) {
+            return vec![format!(
+                "tls: failed to find \"{}\" PEM block in {what} input",
+                what.to_uppercase()
+            )];
+        }
+    }
+    Vec::new()
+}
+
+fn docker(errors: &mut FieldErrors, data: &Map, key: &str, path: &FieldPath) {
+    let Some(text) = data.get(key).and_then(Value::as_str) else {
+        errors.required(&path.key(key), "");
+        return;
+    };
+    if let Err(why) = crate::check::json_object(&decode(text)) {
+        errors.invalid(&path.key(key), REDACTED, why);
+    }
+}
+
+fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    immutable(errors, object, old, &["type"], &FieldPath::new("type"));
+    if old.bool_at(&["immutable"]) {
+        if !object.bool_at(&["immutable"]) {
+            errors.forbidden(&FieldPath::new("immutable"), SET);
+        }
+        if !same(object.get("data"), old.get("data")) {
+            errors.forbidden(&FieldPath::new("data"), SET);
+        }
+    }
+    validate(errors, object);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, encode};
+
+    #[test]
+    fn base64_there_and_back() {
+        for (text, encoded) in
+            [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("abcd", "YWJjZA==")]
+        {
+            assert_eq!(encode(text.as_bytes()), encoded);
+            assert_eq!(decode(encoded), text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Service: all but the allocation of addresses and node ports, which needs to know of other services.
+
+mod validate;
+
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use crate::check::net;
+use crate::kind::Kind;
+use crate::shape::{default, default_nil, each_mut, has, is_zero, keep};
+use crate::{Context, NameRule, table};
+
+pub(super) static KIND: Kind = Kind {
+    name: NameRule::DnsLabel,
+    status: true,
+    put_creates: true,
+    defaults: set_defaults,
+    prepare_create: |_, object| {
+        object.set(&["status", "loadBalancer"], Value::object());
+        drop_wrong_fields(object);
+    },
+    prepare_update,
+    validate: |errors, _, object| validate::service(errors, object),
+    validate_update: Some(validate::update),
+    validate_status,
+    warnings,
+    field_names: &["spec.clusterIP", "spec.type"],
+    field_values: |object| {
+        vec![
+            ("spec.clusterIP", object.str_at(&["spec", "clusterIP"]).into()),
+            ("spec.type", object.str_at(&["spec", "type"]).into()),
+        ]
+    },
+    cells: table::service,
+    ..Kind::new("", "services")
+};
+
+fn set_defaults(object: &mut Value) {
+    default_nil(object, &["status", "loadBalancer"], Value::object());
+    let spec = object.at_mut(&["spec"]);
+    default(spec, &["sessionAffinity"], "None");
+    if spec.str_at(&["sessionAffinity"]) == "None" {
+        spec.remove(&["sessionAffinityConfig"]);
+    }
+    if spec.str_at(&["sessionAffinity"]) == "ClientIP" {
+        default_nil(spec, &["sessionAffinityConfig", "clientIP", "timeoutSeconds"], 10_800);
+    }
+    default(spec, &["type"], "ClusterIP");
+    each_mut(spec, &["ports"], |port| {
+        default(port, &["protocol"], "TCP");
+        if is_zero(port.get("targetPort")) {
+            let number = port.i64_at(&["port"]).unwrap_or(0);
+            port.set(&["targetPort"], number);
+        }
+    });
+    let kind = spec.str_at(&["type"]).to_owned();
+    let external = !spec.array_at(&["externalIPs"]).is_empty();
+    if kind == "NodePort" || kind == "LoadBalancer" || kind == "ClusterIP" && external {
+        default(spec, &["externalTrafficPolicy"], "Cluster");
+    }
+    if kind != "ExternalName" {
+        default_nil(spec, &["internalTrafficPolicy"], "Cluster");
+    }
+    if kind == "LoadBalancer" {
+        default_nil(spec, &["allocateLoadBalancerNodePorts"], true);
+        each_mut(object, &["status", "loadBalancer", "ingress"], |ingress| {
+            if !ingress.str_at(&["ip"]).is_empty() {
+                default_nil(ingress, &["ipMode"], "VIP");
+            }
+        });
+    }
+}
+
+fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
+    if !context.subresource.is_empty() {
+        return;
+    }
+    keep(object, old, &["status"]);
+    patch_allocated(object, old);
+    drop_type_dependent(object, old);
+    drop_wrong_fields(object);
+}
+
+fn kind_of(object: &Value) -> &str {
+    object.str_at(&["spec", "type"])
+}
+
+fn needs_ip(object: &Value) -> bool {
+    ["ClusterIP", "NodePort", "LoadBalancer"].contains(&kind_of(object))
+}
+
+fn needs_node_port(object: &Value) -> bool {
+    kind_of(object) == "NodePort"
+        || kind_of(object) == "LoadBalancer"
+            && object.at(&["spec", "allocateLoadBalancerNodePorts"]).and_then(Value::as_bool) != Some(false)
+}
+
+fn needs_health_port(object: &Value) -> bool {
+    kind_of(object) == "LoadBalancer" && object.str_at(&["spec", "externalTrafficPolicy"]) == "Local"
+}
+
+/// Whoever updates without naming what the server has allocated keeps it: `patchAllocatedValues`.
+fn patch_allocated(object: &mut Value, old: &Value) {
+    if needs_ip(old) && needs_ip(object) {
+        let cluster_ip = &["spec", "clusterIP"];
+        if is_zero(object.at(cluster_ip)) && !is_zero(old.at(cluster_ip)) {
+            keep(object, old, cluster_ip);
+        }
+        let cluster_ips = &["spec", "clusterIPs"];
+        let same_first = object.at(cluster_ip) == old.at(cluster_ip);
+        if is_zero(object.at(cluster_ips)) && same_first && !is_zero(old.at(cluster_ips)) {
+            keep(object, old, cluster_ips);
+        }
+    }
+    if needs_node_port(old) && needs_node_port(object) {
+        let ports = old.array_at(&["spec", "ports"]).to_vec();
+        let taken: Vec<i64> = object
+            .array_at(&["spec", "ports"])
+            .iter()
+            .filter_map(|port| port.i64_at(&["nodePort"]))
+            .collect();
+        each_mut(object, &["spec", "ports"], |port| {
+            let key = |port: &Value| (port.str_at(&["protocol"]).to_owned(), port.i64_at(&["port"]));
+            if is_zero(port.get("nodePort"))
+                && let Some(before) = ports.iter().find(|before| key(before) == key(port))
+                && let Some(number) = before.i64_at(&["nodePort"])
+                && !taken.contains(&number)
+            {
+                port.set(&["nodePort"], number);
+            }
+        });
+    }
+    let health = &["spec", "healthCheckNodePort"];
+    if needs_health_port(old) && needs_health_port(object) && is_zero(object.at(health)) {
+        keep(object, old, health);
+    }
+}
+
+/// Fields that mean nothing after a change of type, if the user left them as they were: `dropTypeDependentFields`.
+fn drop_type_dependent(object: &mut Value, old: &Value) {
+    let unchanged = |object: &Value, path: &[&str]| object.at(path) == old.at(path);
+    if needs_ip(old) && !needs_ip(object) {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if unchanged(object, &["spec", field]) {
+                object.remove(&["spec", field]);
+            }
+        }
+        object.remove(&["spec", "internalTrafficPolicy"]);
+    }
+    if needs_node_port(old) && !needs_node_port(object) {
+        let before = old.array_at(&["spec", "ports"]).to_vec();
+        each_mut(object, &["spec", "ports"], |port| {
+            let kept = before.iter().any(|old| old.get("nodePort") == port.get("nodePort"));
+            if kept {
+                port.remove(&["nodePort"]);
+            }
+        });
+    }
+    if needs_health_port(old)
+        && !needs_health_port(object)
+        && unchanged(object, &["spec", "healthCheckNodePort"])
+    {
+        object.remove(&["spec", "healthCheckNodePort"]);
+    }
+    if kind_of(old) == "LoadBalancer" && kind_of(object) != "LoadBalancer" {
+        for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
+            if unchanged(object, &["spec", field]) {
+                object.remove(&["spec", field]);
+            }
+        }
+    }
+    let external = |object: &Value| {
+        ["NodePort", "LoadBalancer"].contains(&kind_of(object))
+            || kind_of(object) == "ClusterIP" && !object.array_at(&["spec", "externalIPs"]).is_empty()
+    };
+    if external(old) && !external(object) {
+        object.remove(&["spec", "externalTrafficPolicy"]);
+    }
+    if kind_of(object) != "LoadBalancer" && kind_of(old) == "LoadBalancer" {
+        object.set(&["status", "loadBalancer"], Value::object());
+    }
+}
+
+/// `clusterIP` and `clusterIPs` say the same, whichever was given: `normalizeClusterIPs` of a new service.
+fn drop_wrong_fields(object: &mut Value) {
+    let (one, all) = (&["spec", "clusterIP"], &["spec", "clusterIPs"]);
+    let first = object.str_at(one).to_owned();
+    if !first.is_empty() && object.array_at(all).is_empty() {
+        object.set(all, vec![Value::from(first)]);
+    }
+}
+
+fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, _: &Value) {
+    let path = FieldPath::new("status").child("loadBalancer").child("ingress");
+    load_balancer(errors, object, &path);
+    let ingress = object.array_at(&["status", "loadBalancer", "ingress"]);
+    if !ingress.is_empty() && kind_of(object) != "LoadBalancer" {
+        errors.forbidden(&path, "may only be used when `spec.type` is \"LoadBalancer\"");
+    }
+}
+
+/// `ValidateLoadBalancerStatus`: of services and ingresses.
+pub(crate) fn load_balancer(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
+    for (i, ingress) in object.array_at(&["status", "loadBalancer", "ingress"]).iter().enumerate() {
+        let path = path.index(i);
+        let ip = ingress.str_at(&["ip"]);
+        if !ip.is_empty() {
+            net::ip(errors, ip, &path.child("ip"));
+        }
+        if has(ingress, &["ipMode"]) {
+            let mode = ingress.str_at(&["ipMode"]);
+            if ip.is_empty() {
+                errors.forbidden(&path.child("ipMode"), "may not be specified when `ip` is not set");
+            } else if !["Proxy", "VIP"].contains(&mode) {
+                errors.not_supported(&path.child("ipMode"), mode, &["Proxy", "VIP"]);
+            }
+        }
+        let hostname = ingress.str_at(&["hostname"]);
+        if !hostname.is_empty() {
+            crate::check::dns_subdomain(errors, hostname, &path.child("hostname"));
+            if net::parse_ip(hostname).is_some() {
+                errors.invalid(&path.child("hostname"), hostname, "must be a DNS name, not an IP address");
+            }
+        }
+    }
+}
+
+fn warnings(_: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+    let mut out = Vec::new();
+    if object.str_at(&["spec", "clusterIP"]) == "None" {
+        for (field, shown) in [("loadBalancerIP", "spec.loadBalancerIP"), ("externalIPs", "spec.externalIPs")]
+        {
+            if !is_zero(object.at(&["spec", field])) {
+                out.push(format!("{shown} is ignored for headless services"));
+            }
+        }
+        if object.str_at(&["spec", "sessionAffinity"]) == "ClientIP" {
+            out.push("spec.SessionAffinity is ignored for headless services".to_owned());
+        }
+    }
+    out
+}

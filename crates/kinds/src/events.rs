@@ -1,0 +1,235 @@
+//! Event, in its core/v1 and events.k8s.io/v1 forms: one kind in the store with two sets of field names and rules.
+
+use std::borrow::Cow;
+
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+
+use crate::check::{IMMUTABLE, qualified_name};
+use crate::kind::Kind;
+use crate::shape::{default_nil, has, is_zero, same, shown};
+use crate::{Context, NameRule, table};
+
+pub(crate) const KINDS: &[&Kind] = &[&CORE, &NEW];
+
+static CORE: Kind = Kind {
+    name: NameRule::Any,
+    put_creates: true,
+    defaults: set_defaults,
+    validate: |errors, _, object| legacy(errors, object),
+    validate_update: Some(|errors, _, object, _| legacy(errors, object)),
+    field_names: FIELDS,
+    field_values,
+    cells: table::event,
+    ..Kind::new("", "events")
+};
+
+static NEW: Kind = Kind {
+    name: NameRule::DnsSubdomain,
+    put_creates: true,
+    defaults: set_defaults,
+    validate: |errors, _, object| {
+        legacy(errors, object);
+        strict(errors, object);
+    },
+    validate_update: Some(update),
+    field_names: &[
+        "regarding.kind",
+        "regarding.namespace",
+        "regarding.name",
+        "regarding.uid",
+        "regarding.apiVersion",
+        "regarding.resourceVersion",
+        "regarding.fieldPath",
+        "reason",
+        "reportingController",
+        "type",
+    ],
+    field_values: |object| {
+        let names = NEW.field_names.iter().copied();
+        let renamed = |name: &str| match name {
+            "reportingController" => "reportingComponent".to_owned(),
+            name => name.replace("regarding", "involvedObject"),
+        };
+        let values = field_values(object);
+        names
+            .map(|name| {
+                let old = renamed(name);
+                let found = values.iter().find(|(field, _)| *field == old);
+                (name, found.map_or(Cow::Borrowed(""), |(_, value)| value.clone()))
+            })
+            .collect()
+    },
+    cells: table::event,
+    ..Kind::new("events.k8s.io", "events")
+};
+
+const FIELDS: &[&str] = &[
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
+
+/// Whether the object has the field names of events.k8s.io.
+fn is_new(object: &Value) -> bool {
+    object.api_version().starts_with("events.k8s.io/")
+}
+
+fn about(object: &Value) -> &'static str {
+    if is_new(object) { "regarding" } else { "involvedObject" }
+}
+
+fn set_defaults(object: &mut Value) {
+    let null = |object: &mut Value, field: &str| {
+        if object.get(field).is_none() {
+            object.set(&[field], Value::Null);
+        }
+    };
+    null(object, "eventTime");
+    if is_new(object) {
+        null(object, "deprecatedFirstTimestamp");
+        null(object, "deprecatedLastTimestamp");
+        default_nil(object, &["deprecatedSource"], Value::object());
+        default_nil(object, &["regarding"], Value::object());
+    } else {
+        null(object, "firstTimestamp");
+        null(object, "lastTimestamp");
+        default_nil(object, &["source"], Value::object());
+        default_nil(object, &["involvedObject"], Value::object());
+        default_nil(object, &["reportingComponent"], "");
+        default_nil(object, &["reportingInstance"], "");
+    }
+}
+
+fn field_values(object: &Value) -> Vec<(&'static str, Cow<'_, str>)> {
+    let about = about(object);
+    let of = |field: &str| Cow::from(object.str_at(&[about, field]));
+    let controller = if is_new(object) {
+        object.str_at(&["reportingController"])
+    } else {
+        object.str_at(&["reportingComponent"])
+    };
+    let source = if is_new(object) { "deprecatedSource" } else { "source" };
+    let component = object.str_at(&[source, "component"]);
+    vec![
+        ("involvedObject.kind", of("kind")),
+        ("involvedObject.namespace", of("namespace")),
+        ("involvedObject.name", of("name")),
+        ("involvedObject.uid", of("uid")),
+        ("involvedObject.apiVersion", of("apiVersion")),
+        ("involvedObject.resourceVersion", of("resourceVersion")),
+        ("involvedObject.fieldPath", of("fieldPath")),
+        ("reason", object.str_at(&["reason"]).into()),
+        ("reportingComponent", controller.into()),
+        ("source", if component.is_empty() { controller } else { component }.into()),
+        ("type", object.str_at(&["type"]).into()),
+    ]
+}
+
+/// `legacyValidateEvent`: an event stands in the namespace of its object, or in default without one.
+fn legacy(errors: &mut FieldErrors, object: &Value) {
+    let namespace = object.str_at(&[about(object), "namespace"]);
+    let path = FieldPath::new("involvedObject").child("namespace");
+    let own = object.namespace();
+    if namespace.is_empty() {
+        let cluster_scoped = own == "default" || own == "kube-system";
+        if !cluster_scoped {
+            errors.invalid(&path, namespace, "does not match event.namespace");
+        }
+    } else if namespace != own {
+        errors.invalid(&path, namespace, "does not match event.namespace");
+    }
+}
+
+/// The field of an event whose two forms have different names.
+fn field<'a>(object: &'a Value, old: &str, new: &str) -> Option<&'a Value> {
+    object.get(if is_new(object) { new } else { old }).filter(|value| !value.is_null())
+}
+
+/// `ValidateEventCreate` for events.k8s.io/v1.
+fn strict(errors: &mut FieldErrors, object: &Value) {
+    let text = |old: &str, new: &str| field(object, old, new).and_then(Value::as_str).unwrap_or("");
+    if text("eventTime", "eventTime").is_empty() {
+        errors.required(&FieldPath::new("eventTime"), "");
+    } else {
+        required_fields(errors, object);
+    }
+    let event_type = text("type", "type");
+    if !["Normal", "Warning"].contains(&event_type) {
+        errors.invalid(&FieldPath::new("type"), "", format!("has invalid value: {event_type}"));
+    }
+    for (old, new) in
+        [("firstTimestamp", "deprecatedFirstTimestamp"), ("lastTimestamp", "deprecatedLastTimestamp")]
+    {
+        if field(object, old, new).is_some() {
+            errors.invalid(&FieldPath::new(old), "", "needs to be unset");
+        }
+    }
+    if !is_zero(field(object, "count", "deprecatedCount")) {
+        errors.invalid(&FieldPath::new("count"), "", "needs to be unset");
+    }
+    if !is_zero(field(object, "source", "deprecatedSource")) {
+        errors.invalid(&FieldPath::new("source"), "", "needs to be unset");
+    }
+}
+
+fn required_fields(errors: &mut FieldErrors, object: &Value) {
+    let text = |old: &str, new: &str| field(object, old, new).and_then(Value::as_str).unwrap_or("");
+    let controller = text("reportingComponent", "reportingController");
+    if controller.is_empty() {
+        errors.required(&FieldPath::new("reportingController"), "");
+    }
+    qualified_name(errors, controller, &FieldPath::new("reportingController"));
+    for (field, most) in [("reportingInstance", 128), ("action", 128), ("reason", 128)] {
+        let value = text(field, field);
+        let path = FieldPath::new(field);
+        if value.is_empty() {
+            errors.required(&path, "");
+        }
+        if value.len() > most {
+            errors.invalid(&path, "", format!("can have at most {most} characters"));
+        }
+    }
+    if text("message", "note").len() > 1024 {
+        errors.invalid(&FieldPath::new("message"), "", "can have at most 1024 characters");
+    }
+}
+
+/// Only the series of a new event may change.
+fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    let fields = [
+        ("involvedObject", "regarding"),
+        ("reason", "reason"),
+        ("message", "note"),
+        ("source", "deprecatedSource"),
+        ("firstTimestamp", "deprecatedFirstTimestamp"),
+        ("lastTimestamp", "deprecatedLastTimestamp"),
+        ("count", "deprecatedCount"),
+        ("type", "type"),
+        ("eventTime", "eventTime"),
+        ("action", "action"),
+        ("related", "related"),
+        ("reportingComponent", "reportingController"),
+        ("reportingInstance", "reportingInstance"),
+    ];
+    for (core, new) in fields {
+        if !same(field(object, core, new), field(old, core, new)) {
+            let name = if core == "reportingComponent" { "reportingController" } else { core };
+            let here = if is_new(object) { new } else { core };
+            // Twice, as upstream has it.
+            for _ in 0..if core == "reason" { 2 } else { 1 } {
+                errors.invalid(&FieldPath::new(name), shown(object, &[here]), IMMUTABLE);
+            }
+        }
+    }
+    if has(object, &["series"]) && !has(object, &["series", "lastObservedTime"]) {
+        errors.required(&FieldPath::new("series").child("lastObservedTime"), "");
+    }
+}

@@ -1,0 +1,192 @@
+//! Values as Go would print upstream's internal structs: field order and names differ from JSON's, and nil shows.
+//!
+//! Error messages that echo a struct, or the difference between two, are made of this. The layouts below cover the
+//! structs that messages echo; what has none is shown with its JSON names capitalised.
+
+mod diff;
+mod layout;
+
+use drydock_machinery::Value;
+use drydock_machinery::status::{literal, literal_text};
+
+pub(crate) use self::diff::unified;
+use self::layout::{Field, Type, layout};
+
+/// A struct of these fields, for an error's value.
+pub(crate) fn struct_of(fields: &[(&str, Value)]) -> Value {
+    let parts: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name:?}:{}", compact(value))).collect();
+    literal(format!("{{{}}}", parts.join(",")))
+}
+
+fn compact(value: &Value) -> String {
+    match literal_text(value) {
+        Some(text) => text.to_owned(),
+        None => String::from_utf8_lossy(&value.to_json()).into_owned(),
+    }
+}
+
+/// A value of one of the known structs, for an error's value.
+pub(crate) fn of(type_name: &str, value: &Value) -> Value {
+    let mut out = String::new();
+    Writer { out: &mut out, indent: None }.named(type_name, value, 0);
+    literal(out)
+}
+
+/// What changed between two values of a known struct: `diff.Diff`.
+pub(crate) fn difference(type_name: &str, old: &Value, new: &Value) -> String {
+    let pretty = |value: &Value| {
+        let mut out = String::new();
+        Writer { out: &mut out, indent: Some(" ") }.named(type_name, value, 0);
+        out
+    };
+    unified(&pretty(old), &pretty(new))
+}
+
+struct Writer<'a> {
+    out: &'a mut String,
+    /// None: on one line.
+    indent: Option<&'static str>,
+}
+
+impl Writer<'_> {
+    fn named(&mut self, type_name: &str, value: &Value, depth: usize) {
+        match layout(type_name) {
+            Some(fields) => self.fields(fields, value, depth),
+            None => self.unknown(value, depth),
+        }
+    }
+
+    fn newline(&mut self, depth: usize) {
+        if let Some(indent) = self.indent {
+            self.out.push('\n');
+            for _ in 0..depth {
+                self.out.push_str(indent);
+            }
+        }
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.out.push(bracket);
+    }
+
+    fn entry(&mut self, first: bool, key: Option<&str>, depth: usize) {
+        if !first {
+            self.out.push(',');
+        }
+        self.newline(depth);
+        if let Some(key) = key {
+            self.scalar(&Value::from(key));
+            self.out.push(':');
+            if self.indent.is_some() {
+                self.out.push(' ');
+            }
+        }
+    }
+
+    fn close(&mut self, empty: bool, bracket: char, depth: usize) {
+        if !empty {
+            self.newline(depth);
+        }
+        self.out.push(bracket);
+    }
+
+    fn fields(&mut self, fields: &[Field], value: &Value, depth: usize) {
+        self.open('{');
+        for (i, field) in fields.iter().enumerate() {
+            self.entry(i == 0, Some(field.name), depth + 1);
+            let here = match field.json {
+                "" => Some(value),
+                json => value.get(json).filter(|value| !value.is_null()),
+            };
+            self.typed(&field.ty, here, depth + 1);
+        }
+        self.close(fields.is_empty(), '}', depth);
+    }
+
+    fn typed(&mut self, ty: &Type, value: Option<&Value>, depth: usize) {
+        match (ty, value) {
+            (Type::Text, None) => self.out.push_str("\"\""),
+            (Type::Number, None) => self.out.push('0'),
+            (Type::Bool, None) => self.out.push_str("false"),
+            (Type::Struct(name), value) => self.named(name, value.unwrap_or(&Value::Null), depth),
+            (Type::Pointer(name), Some(value)) => self.named(name, value, depth),
+            (Type::List(name), Some(Value::Array(items))) if !items.is_empty() => {
+                self.open('[');
+                for (i, item) in items.iter().enumerate() {
+                    self.entry(i == 0, None, depth + 1);
+                    match *name {
+                        "" => self.plain(item, depth + 1),
+                        name => self.named(name, item, depth + 1),
+                    }
+                }
+                self.close(false, ']', depth);
+            }
+            (Type::Any, Some(value)) => self.plain(value, depth),
+            (Type::Text | Type::Number | Type::Bool, Some(value)) => self.scalar(value),
+            _ => self.out.push_str("null"),
+        }
+    }
+
+    /// JSON as it is: maps, quantities, label selectors.
+    fn plain(&mut self, value: &Value, depth: usize) {
+        self.tree(value, depth, |key| key.to_owned());
+    }
+
+    fn unknown(&mut self, value: &Value, depth: usize) {
+        self.tree(value, depth, |key| {
+            let mut letters = key.chars();
+            letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+        });
+    }
+
+    fn tree(&mut self, value: &Value, depth: usize, rename: fn(&str) -> String) {
+        match value {
+            Value::Object(map) => {
+                self.open('{');
+                for (i, (key, value)) in map.iter().enumerate() {
+                    self.entry(i == 0, Some(&rename(key)), depth + 1);
+                    self.tree(value, depth + 1, rename);
+                }
+                self.close(map.is_empty(), '}', depth);
+            }
+            Value::Array(items) => {
+                self.open('[');
+                for (i, item) in items.iter().enumerate() {
+                    self.entry(i == 0, None, depth + 1);
+                    self.tree(item, depth + 1, rename);
+                }
+                self.close(items.is_empty(), ']', depth);
+            }
+            scalar => self.scalar(scalar),
+        }
+    }
+
+    fn scalar(&mut self, value: &Value) {
+        self.out.push_str(&String::from_utf8_lossy(&value.to_json()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::value;
+
+    use super::*;
+
+    #[test]
+    fn a_claims_change_reads_as_upstreams() {
+        let old = value!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": "x", "volumeMode": "Filesystem"});
+        let mut new = old.clone();
+        new.set(&["resources", "requests", "storage"], "2Gi");
+        let expected = "@@ -6,7 +6,7 @@\n  \"Resources\": {\n   \"Limits\": null,\n   \"Requests\": {\n-   \"storage\": \"1Gi\"\n+   \"storage\": \"2Gi\"\n   }\n  },\n  \"VolumeName\": \"\",\n";
+        assert_eq!(difference("PersistentVolumeClaimSpec", &old, &new), expected);
+    }
+
+    #[test]
+    fn a_taint_shows_every_field() {
+        let taint = of("Taint", &value!({"key": "k", "value": "b", "effect": "NoSchedule"}));
+        let expected = r#"{"Key":"k","Value":"b","Effect":"NoSchedule","TimeAdded":null}"#;
+        assert_eq!(literal_text(&taint), Some(expected));
+    }
+}

@@ -1,0 +1,137 @@
+//! Field order of internal structs, as `pkg/apis/core/types.go` declares them.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// A field: its Go name, its JSON name ("" for the fields of the same object), and how it prints.
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) json: &'static str,
+    pub(super) ty: Type,
+}
+
+pub(super) enum Type {
+    Text,
+    Number,
+    Bool,
+    /// A struct in place: shown even when all of it is zero.
+    Struct(&'static str),
+    Pointer(&'static str),
+    /// Of structs, or of plain values when "".
+    List(&'static str),
+    /// Pointers to scalars, maps, quantities: null or as in JSON.
+    Any,
+}
+
+/// One struct a line: `Name: Field json type …`. Types are `s`, `i`, `b`, `?`, `Name`, `*Name`, `[]Name`; a JSON name
+/// of `=` is the Go name with its first letter small.
+const LAYOUTS: &str = "
+Taint: Key = s, Value = s, Effect = s, TimeAdded = ?
+ServicePort: Name = s, Protocol = s, AppProtocol = ?, Port = i, TargetPort = ?, NodePort = i
+RoleRef: APIGroup apiGroup s, Kind = s, Name = s
+ResourceRequirements: Limits = ?, Requests = ?, Claims = []ResourceClaim
+ResourceClaim: Name = s, Request = s
+VolumeResourceRequirements: Limits = ?, Requests = ?
+PersistentVolumeClaimSpec: AccessModes = [], Selector = ?, Resources = VolumeResourceRequirements, VolumeName = s, StorageClassName = ?, VolumeMode = ?, DataSource = *TypedLocalObjectReference, DataSourceRef = *TypedObjectReference, VolumeAttributesClassName = ?
+TypedLocalObjectReference: APIGroup apiGroup ?, Kind = s, Name = s
+TypedObjectReference: APIGroup apiGroup ?, Kind = s, Name = s, Namespace = ?
+PodDisruptionBudgetSpec: MinAvailable = ?, Selector = ?, MaxUnavailable = ?, UnhealthyPodEvictionPolicy = ?
+PodSpec: Volumes = []Volume, InitContainers = []Container, Containers = []Container, EphemeralContainers = []EphemeralContainer, RestartPolicy = s, TerminationGracePeriodSeconds = ?, ActiveDeadlineSeconds = ?, DNSPolicy dnsPolicy s, NodeSelector = ?, ServiceAccountName = s, AutomountServiceAccountToken = ?, NodeName = s, SecurityContext . PodSecurity, ImagePullSecrets = []LocalObjectReference, Hostname = s, Subdomain = s, SetHostnameAsFQDN setHostnameAsFQDN ?, Affinity = *Affinity, SchedulerName = s, Tolerations = []Toleration, HostAliases = []HostAlias, PriorityClassName = s, Priority = ?, PreemptionPolicy = ?, DNSConfig dnsConfig *PodDNSConfig, ReadinessGates = []PodReadinessGate, RuntimeClassName = ?, Overhead = ?, EnableServiceLinks = ?, TopologySpreadConstraints = []TopologySpreadConstraint, OS os *PodOS, SchedulingGates = []PodSchedulingGate, ResourceClaims = []PodResourceClaim, Resources = *ResourceRequirements, HostnameOverride = ?
+PodSecurity: HostNetwork hostNetwork b, HostPID hostPID b, HostIPC hostIPC b, ShareProcessNamespace = ?, HostUsers = ?
+LocalObjectReference: Name = s
+PodOS: Name = s
+PodReadinessGate: ConditionType = s
+PodSchedulingGate: Name = s
+PodResourceClaim: Name = s, ResourceClaimName = ?, ResourceClaimTemplateName = ?
+HostAlias: IP ip s, Hostnames = []
+Toleration: Key = s, Operator = s, Value = s, Effect = s, TolerationSeconds = ?
+PodDNSConfig: Nameservers = [], Searches = [], Options = []PodDNSConfigOption
+PodDNSConfigOption: Name = s, Value = ?
+TopologySpreadConstraint: MaxSkew = i, TopologyKey = s, WhenUnsatisfiable = s, LabelSelector = ?, MinDomains = ?, NodeAffinityPolicy = ?, NodeTaintsPolicy = ?, MatchLabelKeys = []
+Affinity: NodeAffinity = *NodeAffinity, PodAffinity = *PodAffinity, PodAntiAffinity = *PodAffinity
+NodeAffinity: RequiredDuringSchedulingIgnoredDuringExecution = *NodeSelector, PreferredDuringSchedulingIgnoredDuringExecution = []PreferredSchedulingTerm
+NodeSelector: NodeSelectorTerms = []NodeSelectorTerm
+NodeSelectorTerm: MatchExpressions = []NodeSelectorRequirement, MatchFields = []NodeSelectorRequirement
+NodeSelectorRequirement: Key = s, Operator = s, Values = []
+PreferredSchedulingTerm: Weight = i, Preference = NodeSelectorTerm
+PodAffinity: RequiredDuringSchedulingIgnoredDuringExecution = []PodAffinityTerm, PreferredDuringSchedulingIgnoredDuringExecution = []WeightedPodAffinityTerm
+WeightedPodAffinityTerm: Weight = i, PodAffinityTerm = PodAffinityTerm
+PodAffinityTerm: LabelSelector = ?, Namespaces = [], TopologyKey = s, NamespaceSelector = ?, MatchLabelKeys = [], MismatchLabelKeys = []
+Container: Name = s, Image = s, Command = [], Args = [], WorkingDir = s, Ports = []ContainerPort, EnvFrom = []EnvFromSource, Env = []EnvVar, Resources = ResourceRequirements, ResizePolicy = []ContainerResizePolicy, RestartPolicy = ?, RestartPolicyRules = []ContainerRestartRule, VolumeMounts = []VolumeMount, VolumeDevices = []VolumeDevice, LivenessProbe = *Probe, ReadinessProbe = *Probe, StartupProbe = *Probe, Lifecycle = *Lifecycle, TerminationMessagePath = s, TerminationMessagePolicy = s, ImagePullPolicy = s, SecurityContext = *SecurityContext, Stdin = b, StdinOnce = b, TTY tty b
+EphemeralContainer: Name = s, Image = s, Command = [], Args = [], WorkingDir = s, Ports = []ContainerPort, EnvFrom = []EnvFromSource, Env = []EnvVar, Resources = ResourceRequirements, ResizePolicy = []ContainerResizePolicy, RestartPolicy = ?, RestartPolicyRules = []ContainerRestartRule, VolumeMounts = []VolumeMount, VolumeDevices = []VolumeDevice, LivenessProbe = *Probe, ReadinessProbe = *Probe, StartupProbe = *Probe, Lifecycle = *Lifecycle, TerminationMessagePath = s, TerminationMessagePolicy = s, ImagePullPolicy = s, SecurityContext = *SecurityContext, Stdin = b, StdinOnce = b, TTY tty b, TargetContainerName = s
+ContainerPort: Name = s, HostPort = i, ContainerPort = i, Protocol = s, HostIP hostIP s
+ContainerResizePolicy: ResourceName = s, RestartPolicy = s
+EnvFromSource: Prefix = s, ConfigMapRef = *OptionalReference, SecretRef = *OptionalReference
+OptionalReference: Name = s, Optional = ?
+EnvVar: Name = s, Value = s, ValueFrom = *EnvVarSource
+EnvVarSource: FieldRef = *ObjectFieldSelector, ResourceFieldRef = *ResourceFieldSelector, ConfigMapKeyRef = *KeySelector, SecretKeyRef = *KeySelector, FileKeyRef = *FileKeySelector
+ObjectFieldSelector: APIVersion apiVersion s, FieldPath = s
+ResourceFieldSelector: ContainerName = s, Resource = s, Divisor = ?
+KeySelector: Name = s, Key = s, Optional = ?
+FileKeySelector: VolumeName = s, Path = s, Key = s, Optional = ?
+VolumeMount: Name = s, ReadOnly = b, RecursiveReadOnly = ?, MountPath = s, SubPath = s, MountPropagation = ?, SubPathExpr = s
+VolumeDevice: Name = s, DevicePath = s
+Probe: Exec = *ExecAction, HTTPGet httpGet *HTTPGetAction, TCPSocket tcpSocket *TCPSocketAction, GRPC grpc *GRPCAction, InitialDelaySeconds = i, TimeoutSeconds = i, PeriodSeconds = i, SuccessThreshold = i, FailureThreshold = i, TerminationGracePeriodSeconds = ?
+ExecAction: Command = []
+HTTPGetAction: Path = s, Port = ?, Host = s, Scheme = s, HTTPHeaders httpHeaders []HTTPHeader
+HTTPHeader: Name = s, Value = s
+TCPSocketAction: Port = ?, Host = s
+GRPCAction: Port = i, Service = ?
+Lifecycle: PostStart = *LifecycleHandler, PreStop = *LifecycleHandler, StopSignal = ?
+LifecycleHandler: Exec = *ExecAction, HTTPGet httpGet *HTTPGetAction, TCPSocket tcpSocket *TCPSocketAction, Sleep = *SleepAction
+SleepAction: Seconds = i
+SecurityContext: Capabilities = *Capabilities, Privileged = ?, SELinuxOptions seLinuxOptions ?, WindowsOptions = ?, RunAsUser = ?, RunAsGroup = ?, RunAsNonRoot = ?, ReadOnlyRootFilesystem = ?, AllowPrivilegeEscalation = ?, ProcMount = ?, SeccompProfile = *SeccompProfile, AppArmorProfile = *SeccompProfile
+Capabilities: Add = [], Drop = []
+SeccompProfile: Type = s, LocalhostProfile = ?
+Volume: Name = s, HostPath = *HostPath, EmptyDir = *EmptyDir, GCEPersistentDisk gcePersistentDisk ?, AWSElasticBlockStore awsElasticBlockStore ?, GitRepo = ?, Secret = *SecretVolume, NFS nfs *NFS, ISCSI iscsi ?, Glusterfs = ?, PersistentVolumeClaim = *ClaimVolume, RBD rbd ?, Quobyte = ?, FlexVolume = ?, Cinder = ?, CephFS cephfs ?, Flocker = ?, DownwardAPI downwardAPI ?, FC fc ?, AzureFile = ?, ConfigMap = *ConfigMapVolume, VsphereVolume = ?, AzureDisk = ?, PhotonPersistentDisk = ?, Projected = ?, PortworxVolume = ?, ScaleIO scaleIO ?, StorageOS storageos ?, CSI csi ?, Ephemeral = ?, Image = ?
+HostPath: Path = s, Type = ?
+EmptyDir: Medium = s, SizeLimit = ?
+SecretVolume: SecretName = s, Items = []KeyToPath, DefaultMode = ?, Optional = ?
+ConfigMapVolume: Name = s, Items = []KeyToPath, DefaultMode = ?, Optional = ?
+KeyToPath: Key = s, Path = s, Mode = ?
+NFS: Server = s, Path = s, ReadOnly = b
+ClaimVolume: ClaimName = s, ReadOnly = b
+";
+
+pub(super) fn layout(name: &str) -> Option<&'static [Field]> {
+    static PARSED: LazyLock<HashMap<&str, Vec<Field>>> = LazyLock::new(|| {
+        LAYOUTS
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, fields)| (name, fields.split(", ").filter_map(field).collect()))
+            .collect()
+    });
+    PARSED.get(name).map(Vec::as_slice)
+}
+
+fn field(text: &'static str) -> Option<Field> {
+    let mut words = text.split(' ');
+    let (name, json, ty) = (words.next()?, words.next()?, words.next()?);
+    let json = match json {
+        "=" => small(name),
+        "." => "",
+        json => json,
+    };
+    Some(Field { name, json, ty: parse_type(ty) })
+}
+
+/// Called once for each field of the table above.
+fn small(name: &'static str) -> &'static str {
+    let mut out = name.to_owned();
+    out[..1].make_ascii_lowercase();
+    out.leak()
+}
+
+fn parse_type(text: &'static str) -> Type {
+    match text {
+        "s" => Type::Text,
+        "i" => Type::Number,
+        "b" => Type::Bool,
+        "?" => Type::Any,
+        _ => match (text.strip_prefix("[]"), text.strip_prefix('*')) {
+            (Some(item), _) => Type::List(item),
+            (None, Some(to)) => Type::Pointer(to),
+            (None, None) => Type::Struct(text),
+        },
+    }
+}

@@ -1,0 +1,203 @@
+//! A [`Strategy`] put together from plain functions: what most kinds differ in is small.
+
+use std::borrow::Cow;
+
+use drydock_machinery::{FieldErrors, Value};
+use jiff::Timestamp;
+
+use crate::{
+    Column, Context, NameRule, Propagation, Strategy, table, validate_object_meta,
+    validate_object_meta_update,
+};
+
+/// Finds what is wrong with a new object, besides its metadata.
+pub(crate) type Validate = fn(&mut FieldErrors, &Context<'_>, &Value);
+
+/// Finds what is wrong with a changed object, besides its metadata.
+pub(crate) type ValidateUpdate = fn(&mut FieldErrors, &Context<'_>, &Value, &Value);
+
+/// Values of field selectors.
+pub(crate) type FieldValues = for<'a> fn(&'a Value) -> Vec<(&'static str, Cow<'a, str>)>;
+
+/// A built-in kind. Write `Kind { ..Kind::new(group, resource) }`.
+pub(crate) struct Kind {
+    pub(crate) group: &'static str,
+    pub(crate) resource: &'static str,
+    pub(crate) name: NameRule,
+    pub(crate) status: bool,
+    pub(crate) generation: bool,
+    pub(crate) spec_changed: Option<fn(&Value, &Value) -> bool>,
+    pub(crate) put_creates: bool,
+    pub(crate) unconditional_update: bool,
+    pub(crate) propagation: Propagation,
+    pub(crate) defaults: fn(&mut Value),
+    pub(crate) prepare_create: fn(&Context<'_>, &mut Value),
+    pub(crate) prepare_update: fn(&Context<'_>, &mut Value, &Value),
+    pub(crate) validate: Validate,
+    /// None: [`Kind::validate`] again.
+    pub(crate) validate_update: Option<ValidateUpdate>,
+    /// For every subresource.
+    pub(crate) validate_status: ValidateUpdate,
+    /// The old object is given on update.
+    pub(crate) warnings: fn(&Context<'_>, &Value, Option<&Value>) -> Vec<String>,
+    pub(crate) warnings_on_write: fn(&Context<'_>) -> Vec<String>,
+    pub(crate) warnings_on_delete: fn() -> Vec<String>,
+    pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
+    pub(crate) field_names: &'static [&'static str],
+    pub(crate) field_values: FieldValues,
+    pub(crate) cells: fn(&Value, Timestamp) -> Vec<Value>,
+    pub(crate) row_conditions: fn(&Value) -> Vec<Value>,
+}
+
+impl Kind {
+    pub(crate) const fn new(group: &'static str, resource: &'static str) -> Self {
+        Self {
+            group,
+            resource,
+            name: NameRule::DnsSubdomain,
+            status: false,
+            generation: false,
+            spec_changed: None,
+            put_creates: false,
+            unconditional_update: true,
+            propagation: Propagation::Background,
+            defaults: |_| {},
+            prepare_create: |_, _| {},
+            prepare_update: |_, _, _| {},
+            validate: |_, _, _| {},
+            validate_update: None,
+            validate_status: |_, _, _, _| {},
+            warnings: |_, _, _| Vec::new(),
+            warnings_on_write: |_| Vec::new(),
+            warnings_on_delete: Vec::new,
+            grace: |_, _| None,
+            field_names: &[],
+            field_values: |_| Vec::new(),
+            cells: |object, _| table::default_cells(object),
+            row_conditions: |_| Vec::new(),
+        }
+    }
+}
+
+impl Strategy for Kind {
+    fn set_defaults(&self, object: &mut Value) {
+        (self.defaults)(object);
+    }
+
+    fn prepare_for_create(&self, context: &Context<'_>, object: &mut Value) {
+        if self.status && object.get("status").is_some_and(|status| *status != Value::object()) {
+            object.set(&["status"], Value::object());
+        }
+        (self.prepare_create)(context, object);
+    }
+
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate_object_meta(&mut errors, object, self.name);
+        (self.validate)(&mut errors, context, object);
+        errors
+    }
+
+    fn warnings_on_create(&self, context: &Context<'_>, object: &Value) -> Vec<String> {
+        (self.warnings)(context, object, None)
+    }
+
+    fn prepare_for_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
+        (self.prepare_update)(context, object, old);
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        // Once for all kinds, and once by the kind's own validation: clients see both among the causes.
+        validate_object_meta_update(&mut errors, object, old);
+        validate_object_meta_update(&mut errors, object, old);
+        if context.subresource.is_empty() {
+            match self.validate_update {
+                Some(validate) => validate(&mut errors, context, object, old),
+                None => (self.validate)(&mut errors, context, object),
+            }
+        } else {
+            (self.validate_status)(&mut errors, context, object, old);
+        }
+        errors
+    }
+
+    fn warnings_on_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
+        (self.warnings)(context, object, Some(old))
+    }
+
+    fn warnings_on_write(&self, context: &Context<'_>) -> Vec<String> {
+        (self.warnings_on_write)(context)
+    }
+
+    fn warnings_on_delete(&self) -> Vec<String> {
+        (self.warnings_on_delete)()
+    }
+
+    fn has_status(&self) -> bool {
+        self.status
+    }
+
+    fn has_generation(&self) -> bool {
+        self.generation
+    }
+
+    fn spec_changed(&self, object: &Value, old: &Value) -> bool {
+        match self.spec_changed {
+            Some(changed) => changed(object, old),
+            None => {
+                let (Some(new), Some(old)) = (object.as_object(), old.as_object()) else { return true };
+                let fields = new.keys().chain(old.keys());
+                fields
+                    .filter(|key| !["metadata", "status", "apiVersion", "kind"].contains(&key.as_str()))
+                    .any(|key| !crate::shape::same(new.get(key), old.get(key)))
+            }
+        }
+    }
+
+    fn allow_create_on_update(&self) -> bool {
+        self.put_creates
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        self.unconditional_update
+    }
+
+    fn name_rule(&self) -> NameRule {
+        self.name
+    }
+
+    fn grace_period_seconds(&self, object: &Value, requested: Option<i64>) -> Option<i64> {
+        (self.grace)(object, requested)
+    }
+
+    fn default_propagation(&self) -> Propagation {
+        self.propagation
+    }
+
+    fn selectable_fields<'a>(&self, object: &'a Value) -> Vec<(&'static str, Cow<'a, str>)> {
+        (self.field_values)(object)
+    }
+
+    fn selectable_field_names(&self) -> &'static [&'static str] {
+        self.field_names
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        table::columns(self.group, self.resource)
+    }
+
+    fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        (self.cells)(object, now)
+    }
+
+    fn row_conditions(&self, object: &Value) -> Vec<Value> {
+        (self.row_conditions)(object)
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.group, self.resource)
+    }
+}

@@ -1,0 +1,149 @@
+//! `metadata`: apimachinery's `ValidateObjectMeta`, with core's further check of finalizer names.
+
+use drydock_machinery::names_validation::{self as names, NamePart};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value};
+
+use crate::NameRule;
+use crate::shape::{same, shown};
+
+const IMMUTABLE: &str = "field is immutable";
+
+/// What `rule` finds wrong with a name.
+pub(crate) fn name_errors(rule: NameRule, name: &str, part: NamePart) -> Vec<String> {
+    match rule {
+        NameRule::DnsSubdomain => names::name_is_dns_subdomain(name, part),
+        NameRule::DnsLabel => names::name_is_dns_label(name, part),
+        NameRule::Dns1035Label => names::name_is_dns1035_label(name, part),
+        NameRule::PathSegment => names::name_is_path_segment(name, part),
+        NameRule::Any => Vec::new(),
+    }
+}
+
+/// A new object's metadata, after generateName has been used.
+pub fn validate_object_meta(errors: &mut FieldErrors, object: &Value, rule: NameRule) {
+    validate_at(errors, object, &["metadata"], rule, &FieldPath::new("metadata"));
+}
+
+fn validate_at(errors: &mut FieldErrors, object: &Value, at: &[&str], rule: NameRule, path: &FieldPath) {
+    let meta = shown(object, at);
+    let generate = meta.str_at(&["generateName"]);
+    if !generate.is_empty() {
+        let wrong = name_errors(rule, generate, NamePart::Prefix);
+        names::invalid_each(errors, &path.child("generateName"), generate, wrong);
+    }
+    let name = meta.str_at(&["name"]);
+    if name.is_empty() {
+        errors.required(&path.child("name"), "name or generateName is required");
+    } else {
+        names::invalid_each(errors, &path.child("name"), name, name_errors(rule, name, NamePart::Whole));
+    }
+    validate_common(errors, &meta, path);
+    validate_finalizers(errors, &meta, &path.child("finalizers"));
+}
+
+fn validate_common(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
+    let generation = meta.i64_at(&["generation"]).unwrap_or(0);
+    if generation < 0 {
+        errors.invalid(&path.child("generation"), generation, crate::check::NOT_NEGATIVE);
+    }
+    names::validate_labels(errors, meta.object_at(&["labels"]), &path.child("labels"));
+    names::validate_annotations(errors, meta.object_at(&["annotations"]), &path.child("annotations"));
+    validate_owners(errors, meta.array_at(&["ownerReferences"]), &path.child("ownerReferences"));
+}
+
+fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath) {
+    let mut first_controller: Option<String> = None;
+    for owner in owners {
+        let api_version = owner.str_at(&["apiVersion"]);
+        let kind = owner.str_at(&["kind"]);
+        if api_version.rsplit('/').next().unwrap_or("").is_empty() {
+            errors.invalid(&path.child("apiVersion"), api_version, "version must not be empty");
+        }
+        for field in ["kind", "name", "uid"] {
+            if owner.str_at(&[field]).is_empty() {
+                errors.invalid(&path.child(field), "", "must not be empty");
+            }
+        }
+        if api_version == "v1" && kind == "Event" {
+            errors.invalid(path, owner.clone(), "/v1, Kind=Event is disallowed from being an owner");
+        }
+        if owner.bool_at(&["controller"]) {
+            let current = format!("{kind}/{}", owner.str_at(&["name"]));
+            match &first_controller {
+                Some(first) => errors.invalid(
+                    path,
+                    Value::Array(owners.iter().cloned().collect()),
+                    format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {current}"
+                    ),
+                ),
+                None => first_controller = Some(current),
+            }
+        }
+    }
+}
+
+fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
+    let finalizers = meta.array_at(&["finalizers"]);
+    for finalizer in finalizers.iter().filter_map(Value::as_str) {
+        names::invalid_each(errors, path, finalizer, names::is_qualified_name(finalizer));
+    }
+    let has = |name: &str| finalizers.iter().any(|finalizer| finalizer.as_str() == Some(name));
+    if has("orphan") && has("foregroundDeletion") {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.invalid(path, shown(meta, &["finalizers"]), detail);
+    }
+    for (i, finalizer) in finalizers.iter().filter_map(Value::as_str).enumerate() {
+        validate_kube_finalizer(errors, finalizer, &path.index(i));
+    }
+}
+
+/// `validateKubeFinalizerName`: a name without a domain must be one of the standard ones.
+pub(crate) fn validate_kube_finalizer(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    if !name.contains('/') && !["kubernetes", "orphan", "foregroundDeletion"].contains(&name) {
+        errors.invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified");
+    }
+}
+
+/// What may not change in an object's metadata: `ValidateObjectMetaUpdate`.
+pub fn validate_object_meta_update(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    let path = FieldPath::new("metadata");
+    if old.is_deleting() {
+        validate_no_new_finalizers(errors, object, old, &path.child("finalizers"));
+    }
+    if object.resource_version().is_empty() {
+        errors.invalid(&path.child("resourceVersion"), "", "must be specified for an update");
+    }
+    if object.generation() < old.generation() {
+        errors.invalid(&path.child("generation"), object.generation(), "must not be decremented");
+    }
+    for field in
+        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
+        let at = ["metadata", field];
+        if !same(object.at(&at), old.at(&at)) {
+            errors.invalid(&path.child(field), shown(object, &at), IMMUTABLE);
+        }
+    }
+    validate_common(errors, &shown(object, &["metadata"]), &path);
+    for (i, finalizer) in object.finalizers().enumerate() {
+        validate_kube_finalizer(errors, finalizer, &path.child("finalizers").index(i));
+    }
+}
+
+fn validate_no_new_finalizers(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {
+    let mut extra: Vec<&str> =
+        object.finalizers().filter(|new| !old.finalizers().any(|old| old == *new)).collect();
+    extra.sort_unstable();
+    if extra.is_empty() {
+        return;
+    }
+    let quoted: Vec<String> = extra.iter().map(|name| format!("{name:?}")).collect();
+    errors.forbidden(
+        path,
+        format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            quoted.join(", ")
+        ),
+    );
+}

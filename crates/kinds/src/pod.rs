@@ -1,0 +1,288 @@
+//! Pods, and the specs of pods in everything that makes them.
+//!
+//! Order and texts are those of `pkg/apis/core/validation`; `pkg/registry/core/pod` for the rest.
+
+mod containers;
+mod env;
+mod probes;
+mod qos;
+mod resources;
+pub(crate) mod scheduling;
+mod security;
+pub(crate) mod spec;
+mod status;
+pub(crate) mod template;
+mod update;
+pub(crate) mod volumes;
+pub(crate) mod warnings;
+
+use std::borrow::Cow;
+
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Status, Value};
+use jiff::Timestamp;
+
+use crate::check::dns_subdomain;
+use crate::kind::Kind;
+use crate::shape::{is_zero, shown};
+use crate::{Context, defaults, table};
+
+pub(crate) const KINDS: &[&Kind] = &[&KIND, &TEMPLATE];
+
+static KIND: Kind = Kind {
+    status: true,
+    generation: true,
+    spec_changed: Some(|object, old| {
+        // Assignment to a node is no change of what is wanted.
+        let assigned = old.str_at(&["spec", "nodeName"]).is_empty();
+        let (mut new, old) = (shown(object, &["spec"]), shown(old, &["spec"]));
+        if assigned {
+            new.remove(&["nodeName"]);
+        }
+        !crate::shape::same(Some(&new), Some(&old))
+    }),
+    defaults: defaults::pod,
+    prepare_create,
+    prepare_update,
+    validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(|errors, _, object, old| update::validate(errors, object, old)),
+    validate_status: validate_subresource,
+    warnings: warnings::of_pod,
+    grace: |object, requested| Some(grace_period(object, requested)),
+    field_names: FIELDS,
+    field_values,
+    cells: table::pod,
+    row_conditions: table::pod_conditions,
+    ..Kind::new("", "pods")
+};
+
+static TEMPLATE: Kind = Kind {
+    generation: true,
+    put_creates: true,
+    defaults: |object| {
+        crate::shape::default_nil(object, &["template"], Value::object());
+        defaults::pod_template(object, &["template"]);
+    },
+    validate: |errors, _, object| {
+        template::validate(errors, &shown(object, &["template"]), &FieldPath::new("template"));
+    },
+    cells: table::pod_template,
+    ..Kind::new("", "podtemplates")
+};
+
+const FIELDS: &[&str] = &[
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "spec.hostNetwork",
+    "status.phase",
+    "status.podIP",
+    "status.podIPs",
+    "status.nominatedNodeName",
+];
+
+fn field_values(object: &Value) -> Vec<(&'static str, Cow<'_, str>)> {
+    let ip = object.array_at(&["status", "podIPs"]).first().map_or("", |ip| ip.str_at(&["ip"]));
+    let host_network = object.bool_at(&["spec", "hostNetwork"]);
+    vec![
+        ("spec.nodeName", object.str_at(&["spec", "nodeName"]).into()),
+        ("spec.restartPolicy", object.str_at(&["spec", "restartPolicy"]).into()),
+        ("spec.schedulerName", object.str_at(&["spec", "schedulerName"]).into()),
+        ("spec.serviceAccountName", object.str_at(&["spec", "serviceAccountName"]).into()),
+        ("spec.hostNetwork", if host_network { "true" } else { "false" }.into()),
+        ("status.phase", object.str_at(&["status", "phase"]).into()),
+        ("status.podIP", ip.into()),
+        ("status.podIPs", ip.into()),
+        ("status.nominatedNodeName", object.str_at(&["status", "nominatedNodeName"]).into()),
+    ]
+}
+
+fn prepare_create(context: &Context<'_>, object: &mut Value) {
+    let mut status = Value::object();
+    status.set(&["phase"], "Pending");
+    status.set(&["qosClass"], qos::class(object));
+    object.set(&["status"], status);
+    if object.i64_at(&["spec", "terminationGracePeriodSeconds"]).is_some_and(|seconds| seconds < 0) {
+        object.set(&["spec", "terminationGracePeriodSeconds"], 1);
+    }
+    merge_label_keys(object);
+    if !object.array_at(&["spec", "schedulingGates"]).is_empty() {
+        status::gated(context, object);
+    }
+}
+
+/// `matchLabelKeys` take the pod's own labels into the terms' selectors when the pod is made.
+fn merge_label_keys(object: &mut Value) {
+    let labels = object.labels().clone();
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let at = ["spec", "affinity", kind];
+        if object.at(&at).is_none_or(Value::is_null) {
+            continue;
+        }
+        let affinity = object.at_mut(&at);
+        crate::shape::each_mut(affinity, &["requiredDuringSchedulingIgnoredDuringExecution"], |term| {
+            merge_term(term, &labels);
+        });
+        crate::shape::each_mut(affinity, &["preferredDuringSchedulingIgnoredDuringExecution"], |term| {
+            if !is_zero(term.get("podAffinityTerm")) {
+                merge_term(term.at_mut(&["podAffinityTerm"]), &labels);
+            }
+        });
+    }
+    crate::shape::each_mut(object, &["spec", "topologySpreadConstraints"], |term| merge_term(term, &labels));
+}
+
+fn merge_term(term: &mut Value, labels: &drydock_machinery::Map) {
+    if is_zero(term.get("labelSelector")) {
+        return;
+    }
+    for (field, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
+        let keys: Vec<String> =
+            term.array_at(&[field]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        for key in keys {
+            let Some(value) = labels.get(&key) else { continue };
+            let mut requirement = Value::object();
+            requirement.set(&["key"], key);
+            requirement.set(&["operator"], operator);
+            requirement.set(&["values"], Value::from(vec![value.clone()]));
+            let expressions = term.at_mut(&["labelSelector", "matchExpressions"]);
+            if !matches!(expressions, Value::Array(_)) {
+                *expressions = Value::Array(Default::default());
+            }
+            if let Some(expressions) = expressions.as_array_mut()
+                && !expressions.contains(&requirement)
+            {
+                expressions.push(requirement);
+            }
+        }
+    }
+}
+
+fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
+    match context.subresource {
+        "status" => status::prepare(object, old),
+        "ephemeralcontainers" => {
+            let containers = shown(object, &["spec", "ephemeralContainers"]);
+            let mut kept = old.clone();
+            if !is_zero(Some(&containers)) {
+                kept.set(&["spec", "ephemeralContainers"], containers);
+            }
+            kept.set(&["metadata"], shown(object, &["metadata"]));
+            *object = kept;
+            defaults::pod(object);
+        }
+        "resize" => prepare_resize(object, old),
+        _ => {}
+    }
+}
+
+/// Only resources and resize policies may come in through `resize`.
+fn prepare_resize(object: &mut Value, old: &Value) {
+    let mut kept = old.clone();
+    for list in ["containers", "initContainers"] {
+        let new: Vec<Value> = object.array_at(&["spec", list]).to_vec();
+        crate::shape::each_mut(&mut kept, &["spec", list], |container| {
+            let same = |other: &&Value| other.str_at(&["name"]) == container.str_at(&["name"]);
+            if let Some(new) = new.iter().find(same) {
+                for field in ["resources", "resizePolicy"] {
+                    crate::shape::keep(container, new, &[field]);
+                }
+            }
+        });
+    }
+    kept.set(&["metadata"], shown(object, &["metadata"]));
+    *object = kept;
+}
+
+fn validate_subresource(errors: &mut FieldErrors, context: &Context<'_>, object: &Value, old: &Value) {
+    match context.subresource {
+        "status" => status::validate(errors, object, old),
+        "ephemeralcontainers" => update::validate_ephemeral(errors, object, old),
+        "resize" => update::validate_resize(errors, object, old),
+        _ => {}
+    }
+}
+
+/// `ValidatePodCreate`, after metadata.
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    validate_metadata_and_spec(errors, object);
+    let path = FieldPath::new("spec");
+    if !object.array_at(&["spec", "ephemeralContainers"]).is_empty() {
+        errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
+    }
+    let gated = !object.array_at(&["spec", "schedulingGates"]).is_empty();
+    if gated && !object.str_at(&["spec", "nodeName"]).is_empty() {
+        errors
+            .forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+    }
+}
+
+fn validate_metadata_and_spec(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec");
+    let spec = shown(object, &["spec"]);
+    spec::validate(errors, &spec, &path, spec::Within::Pod);
+    spec::validate_only_pod(errors, &spec, &path);
+}
+
+/// How long a pod may take to end: at once when no kubelet knows of it.
+fn grace_period(object: &Value, requested: Option<i64>) -> i64 {
+    let own = object.i64_at(&["spec", "terminationGracePeriodSeconds"]).unwrap_or(0);
+    let period = requested.unwrap_or(own);
+    let unscheduled = object.str_at(&["spec", "nodeName"]).is_empty();
+    let ended = matches!(object.str_at(&["status", "phase"]), "Succeeded" | "Failed");
+    if unscheduled || ended {
+        return 0;
+    }
+    // The smallest period that a kubelet would keep; none at all only when that was asked for.
+    if period < 0 { 1 } else { period }
+}
+
+/// A `Binding` posted to a pod: `ValidatePodBinding`.
+pub fn validate_binding(binding: &Value) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    let path = FieldPath::new("target");
+    let kind = binding.str_at(&["target", "kind"]);
+    if !["", "Node"].contains(&kind) {
+        errors.not_supported(&path.child("kind"), kind, &["Node", "<empty>"]);
+    }
+    let name = binding.str_at(&["target", "name"]);
+    if name.is_empty() {
+        errors.required(&path.child("name"), "");
+    } else {
+        dns_subdomain(&mut errors, name, &path.child("name"));
+    }
+    errors
+}
+
+/// Puts a pod on a node: what `POST pods/NAME/binding` does. Annotations and labels of the binding go to the pod.
+///
+/// # Errors
+/// A conflict when the pod is deleted, already assigned or gated.
+pub fn assign_pod(pod: &mut Value, binding: &Value, now: Timestamp) -> Result<(), Status> {
+    let name = pod.name().to_owned();
+    let conflict = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
+    let uid = binding.uid();
+    if !uid.is_empty() && uid != pod.uid() {
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", pod.uid());
+        return conflict(why);
+    }
+    if pod.is_deleting() {
+        return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
+    }
+    let node = pod.str_at(&["spec", "nodeName"]);
+    if !node.is_empty() {
+        return conflict(format!("pod {name} is already assigned to node {node:?}"));
+    }
+    if !pod.array_at(&["spec", "schedulingGates"]).is_empty() {
+        return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
+    }
+    pod.set(&["spec", "nodeName"], binding.str_at(&["target", "name"]).to_owned());
+    for field in ["annotations", "labels"] {
+        for (key, value) in binding.object_at(&["metadata", field]).iter() {
+            pod.set(&["metadata", field, key], value.clone());
+        }
+    }
+    status::set_condition(pod, "PodScheduled", "True", None, now);
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Containers: regular, init and ephemeral.
+
+use std::collections::HashSet;
+
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use super::env::env;
+use super::probes::{PROBE_FIELDS, lifecycle, probes};
+use super::resources::container_resources;
+use super::security::container_security;
+use super::volumes::{Volumes, mounts};
+use crate::check::{dns_label, one_of, port_number};
+use crate::shape::{has, present};
+
+/// What containers of a pod are checked against.
+pub(super) struct Surroundings<'a> {
+    pub(super) volumes: Volumes<'a>,
+    pub(super) claims: HashSet<&'a str>,
+    pub(super) grace: Option<i64>,
+    pub(super) spec: &'a Value,
+}
+
+impl Surroundings<'_> {
+    fn common(&self, errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
+        let name = container.str_at(&["name"]);
+        if name.is_empty() {
+            errors.required(&path.child("name"), "");
+        } else {
+            dns_label(errors, name, &path.child("name"));
+        }
+        if container.str_at(&["image"]).is_empty() {
+            errors.required(&path.child("image"), "");
+        }
+        one_of(
+            errors,
+            container.str_at(&["terminationMessagePolicy"]),
+            &["File", "FallbackToLogsOnError"],
+            &path.child("terminationMessagePolicy"),
+        );
+        ports(errors, container, &path.child("ports"));
+        env(errors, container, path);
+        mounts(errors, container, &self.volumes, path);
+        one_of(
+            errors,
+            container.str_at(&["imagePullPolicy"]),
+            &["Always", "IfNotPresent", "Never"],
+            &path.child("imagePullPolicy"),
+        );
+        container_resources(errors, container, &self.claims, path);
+        container_security(errors, container, self.spec, path);
+    }
+
+    pub(super) fn containers(&self, errors: &mut FieldErrors, path: &FieldPath) {
+        let containers = self.spec.array_at(&["containers"]);
+        if containers.is_empty() {
+            errors.required(path, "");
+            return;
+        }
+        let mut seen = HashSet::new();
+        for (i, container) in containers.iter().enumerate() {
+            let path = path.index(i);
+            self.common(errors, container, &path);
+            let name = container.str_at(&["name"]);
+            if !seen.insert(name) {
+                errors.duplicate(&path.child("name"), name);
+            }
+            lifecycle(errors, container, self.grace, &path);
+            probes(errors, container, self.grace, &path);
+            restart_rules(errors, container, &path);
+        }
+        host_port_conflicts(errors, containers, path);
+    }
+
+    pub(super) fn init_containers(&self, errors: &mut FieldErrors, path: &FieldPath) {
+        let mut seen: HashSet<&str> = names_of(self.spec.array_at(&["containers"])).collect();
+        for (i, container) in self.spec.array_at(&["initContainers"]).iter().enumerate() {
+            let path = path.index(i);
+            self.common(errors, container, &path);
+            let policy = container.str_at(&["restartPolicy"]);
+            let name = container.str_at(&["name"]);
+            if !name.is_empty() && !seen.insert(name) {
+                errors.duplicate(&path.child("name"), name);
+            }
+            restart_rules(errors, container, &path);
+            host_port_conflicts(errors, std::slice::from_ref(container), &path);
+            if policy == "Always" {
+                lifecycle(errors, container, self.grace, &path);
+                probes(errors, container, self.grace, &path);
+                continue;
+            }
+            for field in PROBE_FIELDS.iter().filter(|field| has(container, &[field])) {
+                let detail = "may not be set for init containers without restartPolicy=Always";
+                errors.forbidden(&path.child(field), detail);
+            }
+        }
+    }
+
+    pub(super) fn ephemeral_containers(&self, errors: &mut FieldErrors, path: &FieldPath) {
+        let others = ["containers", "initContainers"].map(|field| self.spec.array_at(&[field]));
+        let known: HashSet<&str> = others.into_iter().flat_map(names_of).collect();
+        let mut seen = known.clone();
+        for (i, container) in self.spec.array_at(&["ephemeralContainers"]).iter().enumerate() {
+            let path = path.index(i);
+            self.common(errors, container, &path);
+            let name = container.str_at(&["name"]);
+            if !seen.insert(name) {
+                errors.duplicate(&path.child("name"), name);
+            }
+            let target = container.str_at(&["targetContainerName"]);
+            if !target.is_empty() && !known.contains(target) {
+                errors.not_found(&path.child("targetContainerName"), target);
+            }
+            for field in ["ports"].iter().chain(&PROBE_FIELDS).chain(&["resizePolicy", "restartPolicy"]) {
+                if !crate::shape::is_zero(container.get(field)) {
+                    errors.forbidden(&path.child(field), "cannot be set for an Ephemeral Container");
+                }
+            }
+            let resources = present(container, &["resources"]).and_then(Value::as_object);
+            if resources.is_some_and(|resources| !resources.is_empty()) {
+                errors.forbidden(&path.child("resources"), "cannot be set for an Ephemeral Container");
+            }
+            for (j, mount) in container.array_at(&["volumeMounts"]).iter().enumerate() {
+                for field in ["subPath", "subPathExpr"] {
+                    if !mount.str_at(&[field]).is_empty() {
+                        let path = path.child("volumeMounts").index(j).child(field);
+                        errors.forbidden(&path, "cannot be set for an Ephemeral Container");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn names_of(containers: &[Value]) -> impl Iterator<Item = &str> {
+    containers.iter().map(|container| container.str_at(&["name"]))
+}
+
+fn restart_rules(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
+    let policy = container.str_at(&["restartPolicy"]);
+    if has(container, &["restartPolicy"]) && !["Always", "Never", "OnFailure"].contains(&policy) {
+        errors.not_supported(&path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]);
+    }
+    let rules = container.array_at(&["restartPolicyRules"]);
+    if !rules.is_empty() && !has(container, &["restartPolicy"]) {
+        errors
+            .required(&path.child("restartPolicy"), "must specify restartPolicy when restart rules are used");
+    }
+}
+
+fn ports(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
+    let mut seen = HashSet::new();
+    for (i, port) in container.array_at(&["ports"]).iter().enumerate() {
+        let path = path.index(i);
+        let name = port.str_at(&["name"]);
+        if !name.is_empty() {
+            let wrong = names::is_valid_port_name(name);
+            if wrong.is_empty() {
+                if !seen.insert(name) {
+                    errors.duplicate(&path.child("name"), name);
+                }
+            } else {
+                names::invalid_each(errors, &path.child("name"), name, wrong);
+            }
+        }
+        match port.i64_at(&["containerPort"]).unwrap_or(0) {
+            0 => errors.required(&path.child("containerPort"), ""),
+            number => port_number(errors, number, &path.child("containerPort")),
+        }
+        match port.i64_at(&["hostPort"]).unwrap_or(0) {
+            0 => {}
+            number => port_number(errors, number, &path.child("hostPort")),
+        }
+        one_of(errors, port.str_at(&["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"));
+    }
+}
+
+/// No two ports of a pod may want the same port of the host.
+fn host_port_conflicts(errors: &mut FieldErrors, containers: &[Value], path: &FieldPath) {
+    let mut seen = HashSet::new();
+    for (i, container) in containers.iter().enumerate() {
+        for (j, port) in container.array_at(&["ports"]).iter().enumerate() {
+            let number = port.i64_at(&["hostPort"]).unwrap_or(0);
+            if number == 0 {
+                continue;
+            }
+            let key = format!("{}/{}/{number}", port.str_at(&["protocol"]), port.str_at(&["hostIP"]));
+            if seen.contains(&key) {
+                errors.duplicate(&path.index(i).child("ports").index(j).child("hostPort"), key.as_str());
+            }
+            seen.insert(key);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! rbac.authorization.k8s.io.
+
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use crate::check::{dns_subdomain, label_selector, path_segment};
+use crate::kind::Kind;
+use crate::shape::{default, each_mut, has, is_zero, present, same, shown};
+use crate::{Context, NameRule, go_form, table};
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+
+pub(crate) const KINDS: &[&Kind] = &[&ROLE, &CLUSTER_ROLE, &ROLE_BINDING, &CLUSTER_ROLE_BINDING];
+
+static ROLE: Kind = Kind {
+    name: NameRule::PathSegment,
+    put_creates: true,
+    defaults: rules_or_null,
+    validate: |errors, _, object| rules(errors, object, Scope::Namespace),
+    ..Kind::new(GROUP, "roles")
+};
+
+static CLUSTER_ROLE: Kind = Kind {
+    name: NameRule::PathSegment,
+    put_creates: true,
+    defaults: rules_or_null,
+    validate: |errors, _, object| {
+        rules(errors, object, Scope::Cluster);
+        aggregation(errors, object);
+    },
+    ..Kind::new(GROUP, "clusterroles")
+};
+
+static ROLE_BINDING: Kind = Kind {
+    name: NameRule::PathSegment,
+    put_creates: true,
+    defaults: binding_defaults,
+    validate: |errors, _, object| binding(errors, object, Scope::Namespace),
+    validate_update: Some(|errors, context, object, old| {
+        binding_update(errors, context, object, old, Scope::Namespace)
+    }),
+    cells: table::role_binding,
+    ..Kind::new(GROUP, "rolebindings")
+};
+
+static CLUSTER_ROLE_BINDING: Kind = Kind {
+    name: NameRule::PathSegment,
+    put_creates: true,
+    defaults: binding_defaults,
+    validate: |errors, _, object| binding(errors, object, Scope::Cluster),
+    validate_update: Some(|errors, context, object, old| {
+        binding_update(errors, context, object, old, Scope::Cluster)
+    }),
+    cells: table::role_binding,
+    ..Kind::new(GROUP, "clusterrolebindings")
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Namespace,
+    Cluster,
+}
+
+/// Rules are shown even when there are none.
+fn rules_or_null(object: &mut Value) {
+    if object.get("rules").is_none_or(|rules| *rules != Value::Null && object.array_at(&["rules"]).is_empty())
+    {
+        object.set(&["rules"], Value::Null);
+    }
+}
+
+fn binding_defaults(object: &mut Value) {
+    default(object, &["roleRef", "apiGroup"], GROUP);
+    each_mut(object, &["subjects"], |subject| {
+        if ["User", "Group"].contains(&subject.str_at(&["kind"])) {
+            default(subject, &["apiGroup"], GROUP);
+        }
+    });
+}
+
+fn rules(errors: &mut FieldErrors, object: &Value, scope: Scope) {
+    for (i, rule) in object.array_at(&["rules"]).iter().enumerate() {
+        policy_rule(errors, rule, scope, &FieldPath::new("rules").index(i));
+    }
+}
+
+fn policy_rule(errors: &mut FieldErrors, rule: &Value, scope: Scope, path: &FieldPath) {
+    let list = |field: &str| rule.array_at(&[field]);
+    if list("verbs").is_empty() {
+        errors.required(&path.child("verbs"), "verbs must contain at least one value");
+    }
+    if !list("nonResourceURLs").is_empty() {
+        let urls = shown(rule, &["nonResourceURLs"]);
+        if scope == Scope::Namespace {
+            let detail = "namespaced rules cannot apply to non-resource URLs";
+            errors.invalid(&path.child("nonResourceURLs"), urls.clone(), detail);
+        }
+        if !list("apiGroups").is_empty() || !list("resources").is_empty() || !list("resourceNames").is_empty()
+        {
+            let detail = "rules cannot apply to both regular resources and non-resource URLs";
+            errors.invalid(&path.child("nonResourceURLs"), urls, detail);
+        }
+        return;
+    }
+    if list("apiGroups").is_empty() {
+        errors.required(&path.child("apiGroups"), "resource rules must supply at least one api group");
+    }
+    if list("resources").is_empty() {
+        errors.required(&path.child("resources"), "resource rules must supply at least one resource");
+    }
+}
+
+fn aggregation(errors: &mut FieldErrors, object: &Value) {
+    let Some(rule) = present(object, &["aggregationRule"]) else { return };
+    let path = FieldPath::new("aggregationRule").child("clusterRoleSelectors");
+    let selectors = rule.array_at(&["clusterRoleSelectors"]);
+    if selectors.is_empty() {
+        errors.required(&path, "at least one clusterRoleSelector required if aggregationRule is non-nil");
+    }
+    for (i, selector) in selectors.iter().enumerate() {
+        let path = path.index(i);
+        label_selector(errors, selector, &path);
+        if is_zero(selector.get("matchLabels")) && is_zero(selector.get("matchExpressions")) {
+            errors.invalid(&path, selector.clone(), "empty selector is invalid");
+        }
+    }
+}
+
+fn binding(errors: &mut FieldErrors, object: &Value, scope: Scope) {
+    let path = FieldPath::new("roleRef");
+    let role = |field: &str| object.str_at(&["roleRef", field]);
+    if role("apiGroup") != GROUP {
+        errors.not_supported(&path.child("apiGroup"), role("apiGroup"), &[GROUP]);
+    }
+    let kinds: &[&str] = if scope == Scope::Namespace { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    if !kinds.contains(&role("kind")) {
+        errors.not_supported(&path.child("kind"), role("kind"), kinds);
+    }
+    if role("name").is_empty() {
+        errors.required(&path.child("name"), "");
+    } else {
+        path_segment(errors, role("name"), &path.child("name"));
+    }
+    for (i, subject) in object.array_at(&["subjects"]).iter().enumerate() {
+        validate_subject(errors, subject, scope, &FieldPath::new("subjects").index(i));
+    }
+}
+
+fn validate_subject(errors: &mut FieldErrors, subject: &Value, scope: Scope, path: &FieldPath) {
+    let text = |field: &str| subject.str_at(&[field]);
+    if text("name").is_empty() {
+        errors.required(&path.child("name"), "");
+    }
+    let group = |errors: &mut FieldErrors, expected: &str| {
+        if text("apiGroup") != expected {
+            errors.not_supported(&path.child("apiGroup"), text("apiGroup"), &[expected]);
+        }
+    };
+    match text("kind") {
+        "ServiceAccount" => {
+            if !text("name").is_empty() {
+                dns_subdomain(errors, text("name"), &path.child("name"));
+            }
+            group(errors, "");
+            if scope == Scope::Cluster && text("namespace").is_empty() {
+                errors.required(&path.child("namespace"), "");
+            }
+        }
+        "User" | "Group" => group(errors, GROUP),
+        other => errors.not_supported(&path.child("kind"), other, &["ServiceAccount", "User", "Group"]),
+    }
+}
+
+fn binding_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value, scope: Scope) {
+    binding(errors, object, scope);
+    if !same(object.get("roleRef"), old.get("roleRef")) || !has(object, &["roleRef"]) {
+        let shown = go_form::of("RoleRef", &shown(object, &["roleRef"]));
+        errors.invalid(&FieldPath::new("roleRef"), shown, "cannot change roleRef");
+    }
+}

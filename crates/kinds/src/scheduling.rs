@@ -1,0 +1,154 @@
+//! scheduling.k8s.io, coordination.k8s.io and node.k8s.io: small kinds of few fields.
+
+use drydock_machinery::quantity::Quantity;
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+
+use crate::check::{IMMUTABLE, at_least_zero_at, dns_label, immutable};
+use crate::kind::Kind;
+use crate::shape::{default_nil, has, present, same, shown};
+use crate::{Context, table};
+
+pub(crate) const KINDS: &[&Kind] = &[&PRIORITY_CLASS, &LEASE, &LEASE_CANDIDATE, &RUNTIME_CLASS];
+
+const MAX_USER_PRIORITY: i64 = 1_000_000_000;
+
+/// Those that every cluster has.
+const SYSTEM: [(&str, i64); 2] =
+    [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+
+static PRIORITY_CLASS: Kind = Kind {
+    generation: true,
+    // Set once and never counted.
+    spec_changed: Some(|_, _| false),
+    put_creates: true,
+    defaults: |object| {
+        default_nil(object, &["preemptionPolicy"], "PreemptLowerPriority");
+        // Not a pointer in Go, and shown.
+        default_nil(object, &["value"], 0);
+    },
+    validate: |errors, _, object| validate_priority_class(errors, object),
+    validate_update: Some(|errors, _, object, old| {
+        if object.i64_at(&["value"]) != old.i64_at(&["value"]) {
+            errors.forbidden(&FieldPath::new("value"), "may not be changed in an update.");
+        }
+        let at = &["preemptionPolicy"];
+        immutable(errors, object, old, at, &FieldPath::new(at[0]));
+    }),
+    cells: table::priority_class,
+    ..Kind::new("scheduling.k8s.io", "priorityclasses")
+};
+
+fn validate_priority_class(errors: &mut FieldErrors, object: &Value) {
+    let value = object.i64_at(&["value"]).unwrap_or(0);
+    let name = object.name();
+    if name.starts_with("system-") {
+        if !SYSTEM.contains(&(name, value)) {
+            let known = SYSTEM.iter().find(|(known, _)| *known == name);
+            let why = match known {
+                Some((_, expected)) => format!("value of {name} PriorityClass must be {expected}"),
+                None => format!("{name} is not a known system priority class"),
+            };
+            errors.forbidden(
+                &FieldPath::new("metadata").child("name"),
+                format!("priority class names with 'system-' prefix are reserved for system use only. error: {why}"),
+            );
+        }
+    } else if value > MAX_USER_PRIORITY {
+        let detail = format!("maximum allowed value of a user defined priority is {MAX_USER_PRIORITY}");
+        errors.forbidden(&FieldPath::new("value"), detail);
+    }
+    let policy = object.str_at(&["preemptionPolicy"]);
+    if has(object, &["preemptionPolicy"]) && !["PreemptLowerPriority", "Never"].contains(&policy) {
+        let path = FieldPath::new("preemptionPolicy");
+        errors.not_supported(&path, policy, &["PreemptLowerPriority", "Never"]);
+    }
+}
+
+static LEASE: Kind = Kind {
+    put_creates: true,
+    unconditional_update: false,
+    defaults: |object| default_nil(object, &["spec"], Value::object()),
+    // Coordinated leader election is off by default.
+    prepare_create: |_, object| drop_election(object),
+    prepare_update: |_, object, old| {
+        if !has(old, &["spec", "strategy"]) && !has(old, &["spec", "preferredHolder"]) {
+            drop_election(object);
+        }
+    },
+    validate: |errors, _, object| {
+        let path = FieldPath::new("spec");
+        if let Some(seconds) = object.i64_at(&["spec", "leaseDurationSeconds"])
+            && seconds <= 0
+        {
+            errors.invalid(&path.child("leaseDurationSeconds"), seconds, "must be greater than 0");
+        }
+        at_least_zero_at(errors, object, &["spec", "leaseTransitions"], &path.child("leaseTransitions"));
+        if has(object, &["spec", "preferredHolder"]) && object.str_at(&["spec", "strategy"]).is_empty() {
+            let detail = "must be specified when `preferredHolder` is specified";
+            errors.forbidden(&path.child("preferredHolder"), detail);
+        }
+    },
+    cells: table::lease,
+    ..Kind::new("coordination.k8s.io", "leases")
+};
+
+fn drop_election(object: &mut Value) {
+    for field in ["strategy", "preferredHolder"] {
+        object.remove(&["spec", field]);
+    }
+}
+
+static LEASE_CANDIDATE: Kind = Kind {
+    put_creates: true,
+    unconditional_update: false,
+    validate: |errors, _, object| {
+        for field in ["leaseName", "binaryVersion", "strategy"] {
+            if object.str_at(&["spec", field]).is_empty() {
+                errors.required(&FieldPath::new("spec").child(field), "");
+            }
+        }
+    },
+    field_names: &["spec.leaseName"],
+    field_values: |object| vec![("spec.leaseName", object.str_at(&["spec", "leaseName"]).into())],
+    cells: table::lease_candidate,
+    ..Kind::new("coordination.k8s.io", "leasecandidates")
+};
+
+static RUNTIME_CLASS: Kind = Kind {
+    validate: |errors, _, object| validate_runtime_class(errors, object),
+    validate_update: Some(validate_runtime_class_update),
+    cells: table::runtime_class,
+    ..Kind::new("node.k8s.io", "runtimeclasses")
+};
+
+fn validate_runtime_class(errors: &mut FieldErrors, object: &Value) {
+    let handler = object.str_at(&["handler"]);
+    let path = FieldPath::new("handler");
+    if handler.is_empty() {
+        errors.required(&path, "");
+    } else {
+        dns_label(errors, handler, &path);
+    }
+    for (name, amount) in object.object_at(&["overhead", "podFixed"]).iter() {
+        let path = FieldPath::new("overhead").child("podFixed").child("limits").key(name);
+        if Quantity::of(Some(amount)).is_negative() {
+            errors.invalid(&path, amount.clone(), crate::check::NOT_NEGATIVE);
+        }
+    }
+    let Some(scheduling) = present(object, &["scheduling"]) else { return };
+    let path = FieldPath::new("scheduling");
+    drydock_machinery::names_validation::validate_labels(
+        errors,
+        scheduling.object_at(&["nodeSelector"]),
+        &path.child("nodeSelector"),
+    );
+    for (i, toleration) in scheduling.array_at(&["tolerations"]).iter().enumerate() {
+        crate::pod::scheduling::validate_toleration(errors, toleration, &path.child("tolerations").index(i));
+    }
+}
+
+fn validate_runtime_class_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    if !same(object.get("handler"), old.get("handler")) {
+        errors.invalid(&FieldPath::new("handler"), shown(object, &["handler"]), IMMUTABLE);
+    }
+}

@@ -1,0 +1,85 @@
+//! Custom resources: from `openAPIV3Schema` to the schema form, and everything a custom object is checked for.
+//!
+//! [`CustomResource::compile`] makes, once per served version, what the API server needs for its objects: the
+//! [`Schema`] over which pruning, defaulting and server-side apply run, and compiled value validations.
+//! [`definition`] checks the CustomResourceDefinition itself; [`columns`] and [`selectable`] evaluate its JSONPaths.
+//!
+//! Deliberately absent: CEL. `x-kubernetes-validations` stay in each type's `source`, which is the seam; and what
+//! makes a definition established, which is a controller's.
+
+pub mod columns;
+mod compile;
+pub mod definition;
+mod embedded;
+mod formats;
+mod go_regex;
+mod list_type;
+mod node;
+pub mod selectable;
+mod validate;
+
+use crate::schema::Schema;
+use crate::status::{FieldErrors, FieldPath};
+use crate::value::Value;
+
+pub use embedded::validate_object_meta_without_name;
+pub use go_regex::go_regex;
+
+/// One served version of a custom resource.
+#[derive(Clone, Debug)]
+pub struct CustomResource {
+    /// What objects of this version look like, `apiVersion`, `kind` and `metadata` included.
+    pub schema: Schema,
+    validation: node::Node,
+}
+
+impl CustomResource {
+    /// Compiles a structural schema that [`definition::validate`] has found to be one.
+    pub fn compile(open_api_v3_schema: &Value) -> Self {
+        Self {
+            schema: compile::schema(open_api_v3_schema),
+            validation: node::Node::compile(open_api_v3_schema),
+        }
+    }
+
+    /// Everything in `new` that the schema does not allow, in upstream's order; metadata of the object itself and CEL
+    /// excepted. What is the same in `old` is let pass ("ratcheting").
+    pub fn validate(&self, new: &Value, old: Option<&Value>) -> FieldErrors {
+        let mut errors = validate::validate(&self.validation, new, old, &FieldPath::root());
+        self.validate_structure(&mut errors, new);
+        errors
+    }
+
+    /// As [`CustomResource::validate`], for a write to the status subresource: only `status` is looked at.
+    pub fn validate_status(&self, new: &Value, old: Option<&Value>) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        if let (Some(status), Some(node)) = (new.get("status"), self.validation.property("status")) {
+            let old = old.map(|old| old.get("status").unwrap_or(&Value::Null));
+            errors = validate::validate(node, status, old, &FieldPath::new("status"));
+        }
+        self.validate_structure(&mut errors, new);
+        errors
+    }
+
+    /// Brings the metadata of embedded objects into its type; answers the unknown fields that were dropped from it.
+    /// Comes after decoding; then [`crate::decode::prune`], [`crate::defaults::apply_defaults`] and
+    /// [`crate::defaults::drop_nulls`] over [`CustomResource::schema`].
+    ///
+    /// # Errors
+    /// The first embedded object whose type or metadata does not decode.
+    pub fn coerce(&self, value: &mut Value) -> Result<Vec<String>, FieldErrors> {
+        let mut unknown = Vec::new();
+        embedded::coerce(value, self.schema.root(), &FieldPath::root(), &mut unknown)?;
+        unknown.sort();
+        Ok(unknown)
+    }
+
+    /// Embedded objects' metadata, and the uniqueness that list types promise.
+    fn validate_structure(&self, errors: &mut FieldErrors, new: &Value) {
+        embedded::validate(errors, new, self.schema.root(), &FieldPath::root());
+        list_type::validate(errors, new, self.schema.root(), &FieldPath::root());
+    }
+}
+
+#[cfg(test)]
+mod tests;

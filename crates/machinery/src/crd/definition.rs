@@ -1,0 +1,208 @@
+//! The CustomResourceDefinition object: its defaults, and everything upstream refuses it for.
+//!
+//! Upstream validates an internal form in which what all versions share stands at the top: `spec.validation`,
+//! `spec.subresources` and so on. Error paths show it, so [`Spec`] has the same form.
+//!
+//! Deliberately absent: rules' CEL expressions, and status conditions, which a controller writes.
+
+mod api_approval;
+mod conversion;
+mod defaulted;
+mod field_path;
+mod names;
+mod open_api;
+mod spec;
+mod structural;
+mod subresources;
+
+use crate::names_validation::{NamePart, name_is_dns_subdomain};
+use crate::status::{FieldErrors, FieldPath};
+use crate::value::Value;
+
+/// Fills in what `SetDefaults_CustomResourceDefinition` does.
+pub fn apply_defaults(definition: &mut Value) {
+    let kind = definition.str_at(&["spec", "names", "kind"]).to_owned();
+    if definition.str_at(&["spec", "names", "singular"]).is_empty() {
+        definition.set(&["spec", "names", "singular"], kind.to_lowercase());
+    }
+    if definition.str_at(&["spec", "names", "listKind"]).is_empty() && !kind.is_empty() {
+        definition.set(&["spec", "names", "listKind"], format!("{kind}List"));
+    }
+    if definition.at(&["spec", "conversion"]).is_none_or(Value::is_null) {
+        definition.set(&["spec", "conversion", "strategy"], "None");
+    }
+    const SERVICE: [&str; 5] = ["spec", "conversion", "webhook", "clientConfig", "service"];
+    if definition.at(&SERVICE).is_some_and(|service| service.get("port").is_none_or(Value::is_null)) {
+        definition.at_mut(&SERVICE).set(&["port"], 443);
+    }
+    if definition.array_at(&["status", "storedVersions"]).is_empty() {
+        let versions = definition.array_at(&["spec", "versions"]).iter();
+        let storage = versions.filter(|version| version.bool_at(&["storage"])).take(1);
+        let stored: Vec<Value> = storage.filter_map(|version| version.get("name").cloned()).collect();
+        if !stored.is_empty() {
+            definition.set(&["status", "storedVersions"], stored);
+        }
+    }
+}
+
+/// What is wrong with a definition's name, for the validation of its metadata.
+pub fn name_errors(definition: &Value, name: &str) -> Vec<String> {
+    let mut errors = name_is_dns_subdomain(name, NamePart::Whole);
+    let plural = definition.str_at(&["spec", "names", "plural"]);
+    if name != format!("{plural}.{}", definition.str_at(&["spec", "group"])) {
+        errors.push("must be spec.names.plural+\".\"+spec.group".to_owned());
+    }
+    errors
+}
+
+/// Everything wrong with a definition but its metadata, in upstream's order. `old` is what it replaces.
+pub fn validate(definition: &Value, old: Option<&Value>) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    let path = FieldPath::new("spec");
+    spec::validate(&mut errors, &Spec::of(definition), &path);
+    if let Some(old) = old {
+        validate_immutable(&mut errors, definition, old, &path);
+    }
+    validate_status(&mut errors, definition);
+    stored_versions(&mut errors, definition);
+    api_approval::validate(&mut errors, definition, old);
+    let was_preserving = old.is_some_and(|old| old.bool_at(&["spec", "preserveUnknownFields"]));
+    if definition.bool_at(&["spec", "preserveUnknownFields"]) && !was_preserving {
+        let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.invalid(&path.child("preserveUnknownFields"), true, detail);
+    }
+    errors
+}
+
+/// Everything wrong with a definition's status, for a write to the status subresource.
+pub fn validate_status(errors: &mut FieldErrors, definition: &Value) {
+    let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
+    names::validate(errors, &names, &FieldPath::new("status").child("acceptedNames"));
+}
+
+/// Whether a definition has been established: its kind and scope can no longer change.
+pub fn is_established(definition: &Value) -> bool {
+    definition
+        .array_at(&["status", "conditions"])
+        .iter()
+        .any(|c| c.str_at(&["type"]) == "Established" && c.str_at(&["status"]) == "True")
+}
+
+fn validate_immutable(errors: &mut FieldErrors, new: &Value, old: &Value, path: &FieldPath) {
+    let mut immutable = |fields: &[&str]| {
+        let at = |object: &Value| fields.iter().try_fold(object.get("spec")?, |v, f| v.get(f)).cloned();
+        if at(new) != at(old) {
+            let path = fields.iter().fold(path.clone(), |path, field| path.child(field));
+            errors.invalid(&path, at(new).unwrap_or(Value::from("")), "field is immutable");
+        }
+    };
+    if is_established(old) {
+        immutable(&["scope"]);
+        immutable(&["names", "kind"]);
+    }
+    immutable(&["group"]);
+    immutable(&["names", "plural"]);
+}
+
+fn stored_versions(errors: &mut FieldErrors, definition: &Value) {
+    let path = FieldPath::new("status").child("storedVersions");
+    let stored = definition.array_at(&["status", "storedVersions"]);
+    if stored.is_empty() {
+        let shown = definition.at(&["status", "storedVersions"]).cloned().unwrap_or_default();
+        return errors.invalid(&path, shown, "must have at least one stored version");
+    }
+    let versions = definition.array_at(&["spec", "versions"]);
+    for version in versions.iter().filter(|version| version.bool_at(&["storage"])) {
+        let name = version.get("name").cloned().unwrap_or_default();
+        if !stored.contains(&name) {
+            let detail = format!("must have the storage version {}", name.as_str().unwrap_or(""));
+            errors.invalid(&path, stored.to_vec(), detail);
+        }
+    }
+    for (i, name) in stored.iter().enumerate() {
+        if !versions.iter().any(|version| version.get("name") == Some(name)) {
+            let v = name.as_str().unwrap_or("");
+            let detail = format!(
+                "missing from spec.versions; {v} was previously a storage version, and must remain in spec.versions \
+                 until a storage migration ensures no data remains persisted in {v} and removes {v} from \
+                 status.storedVersions"
+            );
+            errors.invalid(&path.index(i), name.clone(), detail);
+        }
+    }
+}
+
+/// A definition's spec in the internal form.
+struct Spec<'a> {
+    raw: &'a Value,
+    versions: Vec<Version<'a>>,
+    /// What all versions have in common.
+    shared: Version<'a>,
+}
+
+/// A version, without what all versions have in common.
+#[derive(Clone, Debug, Default)]
+struct Version<'a> {
+    name: &'a str,
+    storage: bool,
+    raw: Option<&'a Value>,
+    schema: Option<&'a Value>,
+    subresources: Option<&'a Value>,
+    columns: &'a [Value],
+    selectable_fields: &'a [Value],
+}
+
+impl<'a> Spec<'a> {
+    fn of(definition: &'a Value) -> Self {
+        static NULL: Value = Value::Null;
+        let raw = definition.get("spec").unwrap_or(&NULL);
+        let mut versions: Vec<Version<'a>> = raw.array_at(&["versions"]).iter().map(Version::of).collect();
+        let mut shared = Version::default();
+        if let Some(first) = versions.first().cloned() {
+            shared.name = first.name;
+            if versions.iter().all(|version| version.schema == first.schema) {
+                shared.schema = first.schema;
+                versions.iter_mut().for_each(|version| version.schema = None);
+            }
+            if versions.iter().all(|version| version.subresources == first.subresources) {
+                shared.subresources = first.subresources;
+                versions.iter_mut().for_each(|version| version.subresources = None);
+            }
+            if versions.iter().all(|version| version.columns == first.columns) {
+                shared.columns = first.columns;
+                versions.iter_mut().for_each(|version| version.columns = &[]);
+            }
+            if versions.iter().all(|version| version.selectable_fields == first.selectable_fields) {
+                shared.selectable_fields = first.selectable_fields;
+                versions.iter_mut().for_each(|version| version.selectable_fields = &[]);
+            }
+        }
+        Self { raw, versions, shared }
+    }
+}
+
+impl<'a> Version<'a> {
+    fn of(raw: &'a Value) -> Self {
+        let object = |name| raw.get(name).filter(|value| !value.is_null());
+        Self {
+            name: raw.str_at(&["name"]),
+            storage: raw.bool_at(&["storage"]),
+            raw: Some(raw),
+            schema: object("schema"),
+            subresources: object("subresources"),
+            columns: raw.array_at(&["additionalPrinterColumns"]),
+            selectable_fields: raw.array_at(&["selectableFields"]),
+        }
+    }
+
+    fn open_api(&self) -> Option<&'a Value> {
+        self.schema?.get("openAPIV3Schema").filter(|schema| !schema.is_null())
+    }
+
+    fn has_status(&self) -> bool {
+        self.subresources.is_some_and(|s| s.get("status").is_some_and(|status| !status.is_null()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

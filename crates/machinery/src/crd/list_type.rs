@@ -1,0 +1,60 @@
+//! Lists of type `set` and `map` have no element twice.
+
+use crate::schema::{ListType, Shape, TypeRef};
+use crate::status::{FieldErrors, FieldPath};
+use crate::value::{Key, Map, Value};
+
+pub(super) fn validate(errors: &mut FieldErrors, value: &Value, ty: TypeRef<'_>, path: &FieldPath) {
+    // Metadata's own lists are checked with the metadata.
+    if ty.ty().source.is_none() {
+        return;
+    }
+    match (value, ty.shape()) {
+        (Value::Object(map), Shape::Struct(_)) => {
+            for (key, value) in map.iter() {
+                if let Some(child) = ty.child(key) {
+                    validate(errors, value, child, &path.child(key));
+                }
+            }
+        }
+        (Value::Object(map), Shape::Map { value: inner, .. }) => {
+            for (key, value) in map.iter() {
+                validate(errors, value, ty.with(*inner), &path.key(key));
+            }
+        }
+        (Value::Array(items), Shape::List { item, list_type }) => {
+            match list_type {
+                ListType::Atomic => {}
+                ListType::Set => report(errors, items, path),
+                ListType::Map { keys } => list_map(errors, items, keys, path),
+            }
+            for (i, value) in items.iter().enumerate() {
+                validate(errors, value, ty.with(*item), &path.index(i));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn list_map(errors: &mut FieldErrors, items: &[Value], keys: &[Key], path: &FieldPath) {
+    for (i, item) in items.iter().enumerate() {
+        if !matches!(item, Value::Object(_) | Value::Null) {
+            let detail = "must be an object for an array of list-type map";
+            return errors.invalid(&path.index(i), item.clone(), detail);
+        }
+    }
+    let key_of = |item: &Value| {
+        let fields = keys.iter().filter_map(|key| Some((key.clone(), item.get(key)?.clone())));
+        Value::Object(fields.collect::<Map>())
+    };
+    report(errors, &items.iter().map(key_of).collect::<Vec<_>>(), path);
+}
+
+/// Reports each value that occurs several times, once, at its second place.
+fn report(errors: &mut FieldErrors, items: &[Value], path: &FieldPath) {
+    for (i, item) in items.iter().enumerate() {
+        if items[..i].iter().filter(|other| *other == item).count() == 1 {
+            errors.duplicate(&path.index(i), item.clone());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The service through its real router, with a real database file and control planes that are made up.
+
+mod cli;
+mod clusters;
+mod conditional;
+mod fake;
+mod harness;
+mod node_pools;
+mod openapi;
+mod operations;
+mod problems;
+mod routes;
+mod start;

@@ -1,0 +1,64 @@
+//! Starting: what is refused, and says which.
+
+use drydock::server::StartError;
+
+use crate::harness::World;
+
+#[tokio::test]
+async fn a_taken_port_says_which() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap();
+    let mut world = World::new().await;
+    world.stop().await;
+    world.config.listen = address;
+    let error = world.start().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot listen on {address}: the port {} is taken by another program; choose another with --listen",
+            address.port()
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_data_folder_has_one_service() {
+    let mut world = World::new().await;
+    let running = world.server.take().unwrap();
+    let error = world.start().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{} is in use by another drydock (process {}); stop it, or choose another --data-dir",
+            world.data_dir().display(),
+            std::process::id()
+        )
+    );
+    running.stop().await;
+    world.start().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_the_folder_left_as_it_was() {
+    let mut world = World::new().await;
+    world.cluster("dev", 1).await;
+    world.stop().await;
+    let path = world.data_dir().join("drydock.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    for byte in bytes.iter_mut().skip(100).step_by(97) {
+        *byte ^= 0x5a;
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let error = world.start().await.unwrap_err();
+    assert!(matches!(error, StartError::Database(_)), "{error}");
+    assert!(error.to_string().contains("drydock.db is damaged"), "{error}");
+    assert!(std::fs::read(&path).unwrap() == bytes, "the file is left as it was");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_data_folder_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    assert_eq!(std::fs::metadata(world.data_dir()).unwrap().permissions().mode() & 0o777, 0o700);
+}
