@@ -332,7 +332,9 @@ mod tests {
                 format!("{}/{} {}", progress.done, progress.total, progress.message)
             }
             Some(OperationChange::Finish { error: None, .. }) => "done".to_owned(),
-            Some(OperationChange::Finish { error: Some(reason), .. }) => format!("failed: {}", reason.message),
+            Some(OperationChange::Finish { error: Some(reason), .. }) => {
+                format!("failed: {}", reason.message)
+            }
         };
         format!("{state}, {operation}")
     }
@@ -347,14 +349,38 @@ mod tests {
         };
         let gone = |status| PoolStatus { gone: true, ..status };
         let cases = [
-            (pool(Creating, 3, 0, 0), status(3, 2, 1), NodePoolCreate, 3, "creating, 1/3 1 of 3 nodes are ready"),
+            (
+                pool(Creating, 3, 0, 0),
+                status(3, 2, 1),
+                NodePoolCreate,
+                3,
+                "creating, 1/3 1 of 3 nodes are ready",
+            ),
             (pool(Creating, 3, 2, 1), status(3, 3, 3), NodePoolCreate, 3, "active, done"),
             (pool(Creating, 0, 0, 0), status(0, 0, 0), NodePoolCreate, 1, "active, done"),
-            (pool(Creating, 2, 0, 0), status(2, 2, 1), ClusterCreate, 3, "creating, 2/3 1 of 2 nodes are ready"),
+            (
+                pool(Creating, 2, 0, 0),
+                status(2, 2, 1),
+                ClusterCreate,
+                3,
+                "creating, 2/3 1 of 2 nodes are ready",
+            ),
             (pool(Creating, 2, 0, 0), status(2, 2, 2), ClusterCreate, 3, "active, done"),
             // It has not heard of the new number yet, so that having the old one is not the end.
-            (pool(Scaling, 5, 3, 3), status(3, 3, 3), NodePoolScale, 2, "scaling, 0/2 3 of 5 nodes are ready"),
-            (pool(Scaling, 5, 3, 3), status(5, 4, 4), NodePoolScale, 2, "scaling, 1/2 4 of 5 nodes are ready"),
+            (
+                pool(Scaling, 5, 3, 3),
+                status(3, 3, 3),
+                NodePoolScale,
+                2,
+                "scaling, 0/2 3 of 5 nodes are ready",
+            ),
+            (
+                pool(Scaling, 5, 3, 3),
+                status(5, 4, 4),
+                NodePoolScale,
+                2,
+                "scaling, 1/2 4 of 5 nodes are ready",
+            ),
             (pool(Scaling, 1, 3, 3), status(1, 2, 2), NodePoolScale, 2, "scaling, 1/2 nodes to remove: 1"),
             (pool(Scaling, 1, 2, 2), status(1, 1, 1), NodePoolScale, 2, "active, done"),
             (
@@ -364,7 +390,13 @@ mod tests {
                 3,
                 "degraded, 0/3 0 of 3 nodes are ready: no answer",
             ),
-            (pool(Degraded, 3, 0, 0), status(3, 1, 0), NodePoolCreate, 3, "scaling, 0/3 0 of 3 nodes are ready"),
+            (
+                pool(Degraded, 3, 0, 0),
+                status(3, 1, 0),
+                NodePoolCreate,
+                3,
+                "scaling, 0/3 0 of 3 nodes are ready",
+            ),
             (
                 pool(Creating, 3, 0, 0),
                 with(status(3, 0, 0), "no such type", true),
@@ -399,6 +431,9 @@ mod tests {
         let reason = Reason::new("Panicked", "it panicked");
         let stopped = ControlPlaneStatus { failure: Some(reason.clone()), ..serving };
         let changes = observe(&cluster(ClusterState::Active), &[], &[], &stopped);
-        assert_eq!(changes.cluster, Some(ClusterChange { state: ClusterState::Failed, reason: Some(reason) }));
+        assert_eq!(
+            changes.cluster,
+            Some(ClusterChange { state: ClusterState::Failed, reason: Some(reason) })
+        );
     }
 }

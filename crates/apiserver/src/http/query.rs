@@ -101,7 +101,7 @@ impl Query {
 
 /// Decodes `%XX`, and `+` as a space if asked to. What is malformed stays as it is.
 pub(crate) fn percent_decode(text: &str, plus: bool) -> String {
-    if !text.contains('%') && !(plus && text.contains('+')) {
+    if !(text.contains('%') || plus && text.contains('+')) {
         return text.to_owned();
     }
     let bytes = text.as_bytes();
