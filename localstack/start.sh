@@ -101,7 +101,12 @@ run() {
         wait_until_it_answers "$pid"
         return 0
     fi
-    ! taken || die "port $port is taken by another program; choose one with --port"
+    if taken; then
+        answers || die "port $port is taken by another program; choose one with --port"
+        # Somebody's own, in Docker perhaps.
+        printf '%s\n' "$endpoint"
+        return 0
+    fi
     cd "$run_dir"
     # GATEWAY_LISTEN keeps it on loopback; DNS_ADDRESS=0 keeps it off port 53.
     env -u HTTP_PROXY -u HTTPS_PROXY -u http_proxy -u https_proxy -u AWS_ENDPOINT_URL -u AWS_PROFILE \

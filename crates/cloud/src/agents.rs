@@ -35,9 +35,14 @@ pub trait NodeAgents: Send + Sync + 'static {
     /// of the service, and when a stopped machine was started.
     async fn start(&self, agent: &AgentSpec) -> Result<(), AgentError>;
 
-    /// The machine was stopped, or is gone: its kubelet falls silent. As a graceful shutdown does, it may first say
-    /// that its Node is not Ready. It does not delete the Node.
+    /// The machine was stopped and may come back: its kubelet falls silent. As a graceful shutdown does, it may first
+    /// say that its Node is not Ready.
     async fn stop(&self, node_name: &str);
+
+    /// The machine is gone for good, and its kubelet with it. The Node is others' to delete.
+    async fn remove(&self, node_name: &str) {
+        self.stop(node_name).await;
+    }
 }
 
 /// Why an agent could not be started.

@@ -61,6 +61,12 @@ impl drydock_cloud::NodeAgents for Agents {
             agents.suspend(node_name);
         }
     }
+
+    async fn remove(&self, node_name: &str) {
+        if let Ok(agents) = self.running() {
+            agents.remove(node_name);
+        }
+    }
 }
 
 fn node_spec(agent: &AgentSpec) -> NodeSpec {

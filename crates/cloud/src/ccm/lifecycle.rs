@@ -23,9 +23,9 @@ pub(super) fn start(context: Context, instances: Arc<dyn Instances>, tasks: &Tas
         let monitor = monitor.clone();
         async move {
             monitor.context.nodes.synced().await;
-            let mut timer = monitor.context.clock.timer(EVERY);
             loop {
-                timer.tick().await;
+                monitor.context.some_nodes().await;
+                monitor.context.clock.sleep(EVERY).await;
                 monitor.look().await;
             }
         }

@@ -17,9 +17,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use drydock_client::{Client, EventRecorder, Informer, SharedInformers, resources};
+use drydock_client::{Change, Client, EventRecorder, Informer, SharedInformers, resources};
 use drydock_cloud_api::{CloudProvider, ClusterRef};
 use drydock_runtime::{Clock, Tasks};
+use tokio::sync::Notify;
 
 /// What the cloud controller manager works with.
 #[derive(Clone)]
@@ -44,6 +45,17 @@ struct Context {
     events: EventRecorder,
     clock: Clock,
     nodes: Arc<Informer>,
+    /// Told when a Node comes.
+    came: Arc<Notify>,
+}
+
+impl Context {
+    /// Waits while there are no Nodes at all, so that a cluster without any costs nothing.
+    async fn some_nodes(&self) {
+        while self.nodes.is_empty() {
+            self.came.notified().await;
+        }
+    }
 }
 
 impl CloudControllerManager {
@@ -51,6 +63,7 @@ impl CloudControllerManager {
     pub fn start(config: CcmConfig, tasks: &Tasks) -> Self {
         let nodes = config.informers.informer(&resources::NODES);
         let context = |component: &str| Context {
+            came: came(&nodes),
             cluster: config.cluster.clone(),
             provider: config.provider.clone(),
             client: config.client.clone(),
@@ -71,4 +84,16 @@ impl CloudControllerManager {
         }
         Self
     }
+}
+
+/// Told when a Node comes. One for each waiter, since a notice goes to one.
+fn came(nodes: &Informer) -> Arc<Notify> {
+    let came = Arc::new(Notify::new());
+    let notify = came.clone();
+    nodes.on_change(move |change| {
+        if let Change::Added(_) = change {
+            notify.notify_one();
+        }
+    });
+    came
 }

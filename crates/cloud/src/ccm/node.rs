@@ -43,9 +43,9 @@ pub(super) fn start(context: Context, instances: Arc<dyn Instances>, tasks: &Tas
     tasks.supervise("cloud-node-addresses", OnError::Restart, move || {
         let controller = refresh.clone();
         async move {
-            let mut timer = controller.context.clock.timer(ADDRESSES_EVERY);
             loop {
-                timer.tick().await;
+                controller.context.some_nodes().await;
+                controller.context.clock.sleep(ADDRESSES_EVERY).await;
                 controller.refresh_addresses().await;
             }
         }

@@ -20,12 +20,16 @@ pub(super) fn start(context: Context, routes: Arc<dyn Routes>, tasks: &Tasks) {
         let controller = controller.clone();
         async move {
             controller.context.nodes.synced().await;
-            let mut timer = controller.context.clock.timer(EVERY);
             loop {
+                // Without Nodes there is nothing but routes of former ones: one look takes them.
                 if let Err(error) = controller.reconcile().await {
                     tracing::warn!(%error, "couldn't reconcile node routes");
                 }
-                timer.tick().await;
+                controller.context.clock.sleep(EVERY).await;
+                if controller.context.nodes.is_empty() {
+                    let _ = controller.reconcile().await;
+                }
+                controller.context.some_nodes().await;
             }
         }
     });

@@ -24,6 +24,7 @@ pub(super) enum Agent {
     Unknown,
     Started,
     Stopped,
+    Removed,
 }
 
 /// How far a drain is.

@@ -29,7 +29,7 @@ use drydock_runtime::{OnError, Tasks};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::{NodeAgents, NodePoolsStatus, PoolRecords, PoolSpec};
+use crate::{Counts, NodeAgents, NodePoolsStatus, PoolRecords, PoolSpec, PoolState, PoolStatus};
 
 use reconciler::Reconciler;
 
@@ -90,11 +90,12 @@ impl NodePools {
     pub fn start(config: NodePoolsConfig, tasks: &Tasks, pools: Vec<PoolSpec>) -> Self {
         let wanted = pools.into_iter().map(|spec| (spec.name.clone(), Want::Keep(Arc::new(spec))));
         let desired = Desired { pools: wanted.collect(), ..Desired::default() };
+        let status = NodePoolsStatus { pools: first_statuses(&desired), ..NodePoolsStatus::default() };
         let shared = Arc::new(Shared {
             desired: Mutex::new(desired),
             wake: Notify::new(),
             nodes_changed: Notify::new(),
-            status: watch::Sender::new(NodePoolsStatus::default()),
+            status: watch::Sender::new(status),
         });
         let nodes = config.informers.informer(&resources::NODES);
         let on_change = shared.clone();
@@ -159,9 +160,28 @@ impl NodePools {
         let mut desired = self.shared.desired.lock();
         f(&mut desired);
         desired.generation += 1;
+        let first = first_statuses(&desired);
         drop(desired);
+        self.shared.status.send_if_modified(|status| {
+            let known = status.pools.len();
+            for (name, pool) in first {
+                status.pools.entry(name).or_insert(pool);
+            }
+            status.pools.len() > known
+        });
         self.shared.wake.notify_one();
     }
+}
+
+/// What is said of each pool until it was looked at.
+fn first_statuses(desired: &Desired) -> BTreeMap<String, PoolStatus> {
+    let first = |want: &Want| match want {
+        Want::Keep(spec) => {
+            PoolStatus { counts: Counts { desired: spec.size, ..Counts::default() }, ..PoolStatus::default() }
+        }
+        Want::Delete(_) => PoolStatus { state: PoolState::Deleting, ..PoolStatus::default() },
+    };
+    desired.pools.iter().map(|(name, want)| (name.clone(), first(want))).collect()
 }
 
 impl std::fmt::Debug for NodePools {

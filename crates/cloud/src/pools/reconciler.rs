@@ -10,7 +10,7 @@ use drydock_client::{EventRecorder, Informer};
 use drydock_cloud_api::{
     CloudError, CloudErrorKind, Instance, InstanceState, InstanceType, Instances, PoolRequest,
 };
-use drydock_runtime::{Clock, TaskError, Tasks};
+use drydock_runtime::{Clock, Stopwatch, TaskError, Tasks, wall};
 use jiff::Timestamp;
 
 use super::fleet::{self, Agent, Machine};
@@ -24,6 +24,9 @@ const FAST: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(5);
 /// With nothing on record: only to find what a lost answer may have left behind.
 const EMPTY: Duration = Duration::from_secs(60);
+/// On a fast clock passes come fast; a cloud is not. A pass is followed by several times its own wall time of rest.
+const BREATHER: u32 = 4;
+const LONGEST_BREATHER: Duration = Duration::from_secs(1);
 /// How long a cloud may not yet know of a machine that it has just made.
 pub(super) const VISIBLE_AFTER: Duration = Duration::from_secs(60);
 
@@ -85,18 +88,47 @@ impl Reconciler {
     }
 
     pub(super) async fn run(mut self) -> Result<(), TaskError> {
-        let records = self.config.records.list(&self.config.cluster.uid).await?;
-        self.fleet = records.into_iter().map(|r| (r.client_token.clone(), Machine::new(r))).collect();
+        self.load().await;
         loop {
+            let looked = Stopwatch::start();
             let wait = self.pass().await;
-            self.sleep(wait).await;
+            let floor = looked.elapsed().saturating_mul(BREATHER).min(LONGEST_BREATHER);
+            self.sleep(wait, floor).await;
         }
     }
 
-    async fn sleep(&mut self, wait: Option<Duration>) {
+    /// Reads the records; says so while they cannot be read.
+    async fn load(&mut self) {
+        loop {
+            match self.config.records.list(&self.config.cluster.uid).await {
+                Ok(records) => {
+                    let machines = records.into_iter().map(|r| (r.client_token.clone(), Machine::new(r)));
+                    self.fleet = machines.collect();
+                    self.blind = None;
+                    return;
+                }
+                Err(error) => {
+                    let trouble = Trouble::again(self.blind.as_ref(), Cause::from(&error), &self.clock);
+                    let until = trouble.next_attempt();
+                    self.blind = Some(trouble);
+                    let desired = self.shared.desired.lock().clone();
+                    self.publish(&desired);
+                    self.clock.sleep_until(until).await;
+                }
+            }
+        }
+    }
+
+    /// Until the next pass is due, or the desire changes; on wall time for `floor` at least unless it does.
+    async fn sleep(&mut self, wait: Option<Duration>, floor: Duration) {
         let shared = self.shared.clone();
         let clock = self.clock.clone();
         let deadline = wait.and_then(|wait| clock.now().checked_add(wait).ok());
+        let due = async {
+            wall::sleep(floor).await;
+            clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)).await;
+        };
+        tokio::pin!(due);
         loop {
             tokio::select! {
                 () = shared.wake.notified() => return,
@@ -104,7 +136,7 @@ impl Reconciler {
                     let desired = shared.desired.lock().clone();
                     self.publish(&desired);
                 }
-                () = clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)), if deadline.is_some() => return,
+                () = &mut due, if deadline.is_some() => return,
             }
         }
     }
@@ -342,14 +374,24 @@ impl Reconciler {
         Ok(())
     }
 
-    pub(super) async fn stop_agent(&mut self, token: &str) {
+    /// The machine stands still.
+    async fn stop_agent(&mut self, token: &str) {
         let Some(machine) = self.fleet.get(token).filter(|machine| machine.agent != Agent::Stopped) else {
             return;
         };
-        if !machine.record.node_name.is_empty() {
-            self.config.agents.stop(&machine.record.node_name).await;
-        }
+        self.config.agents.stop(&machine.record.node_name).await;
         self.mark_agent(token, Agent::Stopped);
+    }
+
+    /// The machine is gone, or about to be.
+    pub(super) async fn remove_agent(&mut self, token: &str) {
+        let Some(machine) = self.fleet.get(token).filter(|machine| machine.agent != Agent::Removed) else {
+            return;
+        };
+        if !machine.record.node_name.is_empty() {
+            self.config.agents.remove(&machine.record.node_name).await;
+        }
+        self.mark_agent(token, Agent::Removed);
     }
 
     fn mark_agent(&mut self, token: &str, agent: Agent) {

@@ -69,7 +69,7 @@ impl Reconciler {
         }
         self.write(ending).await?;
         for token in self.tokens(|_| true) {
-            self.stop_agent(&token).await;
+            self.remove_agent(&token).await;
             self.terminate(&token).await?;
         }
         let gone = self.tokens(|machine| machine.state() == Some(InstanceState::Terminated));

@@ -23,7 +23,7 @@ impl Reconciler {
                 && machine.state().is_some_and(InstanceState::is_ending)
         });
         for token in &lost {
-            self.stop_agent(token).await;
+            self.remove_agent(token).await;
             if let Some(machine) = self.fleet.get(token) {
                 let record = &machine.record;
                 tracing::info!(
@@ -106,7 +106,7 @@ impl Reconciler {
         let mut outcome = Ok(());
         let mut gone = Vec::new();
         for token in going {
-            self.stop_agent(&token).await;
+            self.remove_agent(&token).await;
             outcome = outcome.and(self.terminate(&token).await);
             let deleted = self.delete_node(&token).await;
             if let Err(status) = &deleted {

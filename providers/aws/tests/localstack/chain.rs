@@ -99,7 +99,7 @@ async fn until(pools: &NodePools, what: &str, condition: impl FnMut(&NodePoolsSt
 fn active(size: u32) -> impl FnMut(&NodePoolsStatus) -> bool {
     move |status| {
         let pool = &status.pools["workers"];
-        pool.state == PoolState::Active && pool.counts.ready == size
+        pool.state == PoolState::Active && pool.counts.ready == size && pool.counts.desired == size
     }
 }
 

@@ -25,7 +25,6 @@ fn endpoint() -> String {
     }
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../localstack/start.sh");
     let output = Command::new(&script)
-        .args(["--port", "4599"])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .output()
