@@ -62,14 +62,10 @@ pub(crate) fn start(
 fn start_controllers(server: &ApiServer, informers: &SharedInformers, pki: &ClusterPki, tasks: &Tasks) {
     let of = server.clone();
     let client_for = Arc::new(move |name: &str| -> Client { of.client(service_account(name)) });
-    ControllerManager::start(&ManagerConfig {
-        client_for,
-        informers: informers.clone(),
-        tasks: tasks.clone(),
-        root_ca: pki.cluster.certificate_pem(),
-        cluster_cidr: Some(POD_CIDR.to_owned()),
-        disabled: Vec::new(),
-    });
+    let root_ca = pki.cluster.certificate_pem();
+    let mut config = ManagerConfig::new(client_for, informers.clone(), tasks.clone(), root_ca);
+    config.cluster_cidr = Some(POD_CIDR.to_owned());
+    ControllerManager::start(&config);
 }
 
 fn start_cloud(
