@@ -45,7 +45,7 @@ async fn discover(request: &Req, parts: &[&str], read: bool) -> Result<Answer, S
         None if parts[0] == "apis" && parts.len() == 2 => Ok(body::page_not_found()),
         None => {
             let known =
-                parts[0] == "api" || request.core.registry.resources.table().group(parts[1]).is_some();
+                parts[0] == "api" || request.core.registry.resources.table().is_built_in_group(parts[1]);
             if known { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
         }
     }

@@ -335,7 +335,7 @@ pub(super) fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, 
         {
             errors.invalid(
                 &path.child("clusterIPs").index(0),
-                after.first().cloned().unwrap_or_default(),
+                shown(object, &["spec", "clusterIPs"]),
                 "may not change once set",
             );
         }

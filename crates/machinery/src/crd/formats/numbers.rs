@@ -48,7 +48,7 @@ pub(super) fn is_credit_card(text: &str) -> bool {
             (_, double) => double,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 pub(super) fn is_ssn(text: &str) -> bool {
