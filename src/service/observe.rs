@@ -44,6 +44,7 @@ struct Pool<'a> {
     state: NodePoolState,
     reason: Option<Reason>,
     observed: Observed,
+    note: Option<String>,
     gone: bool,
 }
 
@@ -84,6 +85,7 @@ fn pool_now<'a>(record: &'a NodePoolRecord, status: Option<&PoolStatus>) -> Pool
         state: record.state,
         reason: record.reason.clone(),
         observed: record.observed,
+        note: status.and_then(|status| status.note.clone()),
         gone: false,
     };
     let Some(status) = status else { return unchanged };
@@ -128,11 +130,16 @@ impl Pool<'_> {
 
     fn message(&self) -> String {
         let Self { record, observed, .. } = self;
-        let trouble = self.reason.as_ref().map(|reason| format!(": {}", reason.message)).unwrap_or_default();
         if observed.machines > record.nodes {
-            return format!("nodes to remove: {}{trouble}", observed.machines - record.nodes);
+            return format!("nodes to remove: {}{}", observed.machines - record.nodes, self.remark());
         }
-        format!("{} of {} nodes are ready{trouble}", self.ready(), record.nodes)
+        format!("{} of {} nodes are ready{}", self.ready(), record.nodes, self.remark())
+    }
+
+    /// What stands in the way, or else what it is at, to be put after something.
+    fn remark(&self) -> String {
+        let text = self.reason.as_ref().map(|reason| &reason.message).or(self.note.as_ref());
+        text.map(|text| format!(": {text}")).unwrap_or_default()
     }
 }
 
@@ -232,8 +239,7 @@ fn pool_settles(pool: &Pool<'_>, ready: bool, total: u32) -> Outcome {
 
 fn pool_goes(pool: &Pool<'_>, total: u32) -> Outcome {
     let left = pool.observed.machines;
-    let trouble = pool.reason.as_ref().map(|reason| format!(": {}", reason.message)).unwrap_or_default();
-    let message = format!("nodes left: {left}{trouble}");
+    let message = format!("nodes left: {left}{}", pool.remark());
     Outcome::Running(Progress { done: total.saturating_sub(left.max(1)), total, message })
 }
 
@@ -293,6 +299,7 @@ mod tests {
             wanted,
             observed: Observed { machines, ready },
             trouble: None,
+            note: None,
             gone: false,
         }
     }
@@ -406,6 +413,13 @@ mod tests {
             ),
             (pool(Active, 3, 3, 3), status(3, 3, 2), NodePoolDelete, 3, "active, 0/3 nodes left: 3"),
             (pool(Deleting, 3, 3, 3), status(0, 1, 1), NodePoolDelete, 3, "deleting, 2/3 nodes left: 1"),
+            (
+                pool(Deleting, 3, 3, 3),
+                PoolStatus { note: Some("node-1: 2 pods left".into()), ..status(0, 1, 1) },
+                NodePoolDelete,
+                3,
+                "deleting, 2/3 nodes left: 1: node-1: 2 pods left",
+            ),
             (pool(Deleting, 3, 1, 1), gone(status(0, 0, 0)), NodePoolDelete, 3, "gone, done"),
         ];
         for (record, status, kind, total, expected) in cases {
