@@ -44,6 +44,7 @@ struct Pool<'a> {
     state: NodePoolState,
     reason: Option<Reason>,
     observed: Observed,
+    note: Option<String>,
     gone: bool,
 }
 
@@ -84,6 +85,7 @@ fn pool_now<'a>(record: &'a NodePoolRecord, status: Option<&PoolStatus>) -> Pool
         state: record.state,
         reason: record.reason.clone(),
         observed: record.observed,
+        note: status.and_then(|status| status.note.clone()),
         gone: false,
     };
     let Some(status) = status else { return unchanged };
@@ -128,11 +130,16 @@ impl Pool<'_> {
 
     fn message(&self) -> String {
         let Self { record, observed, .. } = self;
-        let trouble = self.reason.as_ref().map(|reason| format!(": {}", reason.message)).unwrap_or_default();
         if observed.machines > record.nodes {
-            return format!("nodes to remove: {}{trouble}", observed.machines - record.nodes);
+            return format!("nodes to remove: {}{}", observed.machines - record.nodes, self.remark());
         }
-        format!("{} of {} nodes are ready{trouble}", self.ready(), record.nodes)
+        format!("{} of {} nodes are ready{}", self.ready(), record.nodes, self.remark())
+    }
+
+    /// What stands in the way, or else what it is at, to be put after something.
+    fn remark(&self) -> String {
+        let text = self.reason.as_ref().map(|reason| &reason.message).or(self.note.as_ref());
+        text.map(|text| format!(": {text}")).unwrap_or_default()
     }
 }
 
@@ -232,8 +239,7 @@ fn pool_settles(pool: &Pool<'_>, ready: bool, total: u32) -> Outcome {
 
 fn pool_goes(pool: &Pool<'_>, total: u32) -> Outcome {
     let left = pool.observed.machines;
-    let trouble = pool.reason.as_ref().map(|reason| format!(": {}", reason.message)).unwrap_or_default();
-    let message = format!("nodes left: {left}{trouble}");
+    let message = format!("nodes left: {left}{}", pool.remark());
     Outcome::Running(Progress { done: total.saturating_sub(left.max(1)), total, message })
 }
 
@@ -293,6 +299,7 @@ mod tests {
             wanted,
             observed: Observed { machines, ready },
             trouble: None,
+            note: None,
             gone: false,
         }
     }
@@ -332,7 +339,9 @@ mod tests {
                 format!("{}/{} {}", progress.done, progress.total, progress.message)
             }
             Some(OperationChange::Finish { error: None, .. }) => "done".to_owned(),
-            Some(OperationChange::Finish { error: Some(reason), .. }) => format!("failed: {}", reason.message),
+            Some(OperationChange::Finish { error: Some(reason), .. }) => {
+                format!("failed: {}", reason.message)
+            }
         };
         format!("{state}, {operation}")
     }
@@ -347,14 +356,38 @@ mod tests {
         };
         let gone = |status| PoolStatus { gone: true, ..status };
         let cases = [
-            (pool(Creating, 3, 0, 0), status(3, 2, 1), NodePoolCreate, 3, "creating, 1/3 1 of 3 nodes are ready"),
+            (
+                pool(Creating, 3, 0, 0),
+                status(3, 2, 1),
+                NodePoolCreate,
+                3,
+                "creating, 1/3 1 of 3 nodes are ready",
+            ),
             (pool(Creating, 3, 2, 1), status(3, 3, 3), NodePoolCreate, 3, "active, done"),
             (pool(Creating, 0, 0, 0), status(0, 0, 0), NodePoolCreate, 1, "active, done"),
-            (pool(Creating, 2, 0, 0), status(2, 2, 1), ClusterCreate, 3, "creating, 2/3 1 of 2 nodes are ready"),
+            (
+                pool(Creating, 2, 0, 0),
+                status(2, 2, 1),
+                ClusterCreate,
+                3,
+                "creating, 2/3 1 of 2 nodes are ready",
+            ),
             (pool(Creating, 2, 0, 0), status(2, 2, 2), ClusterCreate, 3, "active, done"),
             // It has not heard of the new number yet, so that having the old one is not the end.
-            (pool(Scaling, 5, 3, 3), status(3, 3, 3), NodePoolScale, 2, "scaling, 0/2 3 of 5 nodes are ready"),
-            (pool(Scaling, 5, 3, 3), status(5, 4, 4), NodePoolScale, 2, "scaling, 1/2 4 of 5 nodes are ready"),
+            (
+                pool(Scaling, 5, 3, 3),
+                status(3, 3, 3),
+                NodePoolScale,
+                2,
+                "scaling, 0/2 3 of 5 nodes are ready",
+            ),
+            (
+                pool(Scaling, 5, 3, 3),
+                status(5, 4, 4),
+                NodePoolScale,
+                2,
+                "scaling, 1/2 4 of 5 nodes are ready",
+            ),
             (pool(Scaling, 1, 3, 3), status(1, 2, 2), NodePoolScale, 2, "scaling, 1/2 nodes to remove: 1"),
             (pool(Scaling, 1, 2, 2), status(1, 1, 1), NodePoolScale, 2, "active, done"),
             (
@@ -364,7 +397,13 @@ mod tests {
                 3,
                 "degraded, 0/3 0 of 3 nodes are ready: no answer",
             ),
-            (pool(Degraded, 3, 0, 0), status(3, 1, 0), NodePoolCreate, 3, "scaling, 0/3 0 of 3 nodes are ready"),
+            (
+                pool(Degraded, 3, 0, 0),
+                status(3, 1, 0),
+                NodePoolCreate,
+                3,
+                "scaling, 0/3 0 of 3 nodes are ready",
+            ),
             (
                 pool(Creating, 3, 0, 0),
                 with(status(3, 0, 0), "no such type", true),
@@ -374,6 +413,13 @@ mod tests {
             ),
             (pool(Active, 3, 3, 3), status(3, 3, 2), NodePoolDelete, 3, "active, 0/3 nodes left: 3"),
             (pool(Deleting, 3, 3, 3), status(0, 1, 1), NodePoolDelete, 3, "deleting, 2/3 nodes left: 1"),
+            (
+                pool(Deleting, 3, 3, 3),
+                PoolStatus { note: Some("node-1: 2 pods left".into()), ..status(0, 1, 1) },
+                NodePoolDelete,
+                3,
+                "deleting, 2/3 nodes left: 1: node-1: 2 pods left",
+            ),
             (pool(Deleting, 3, 1, 1), gone(status(0, 0, 0)), NodePoolDelete, 3, "gone, done"),
         ];
         for (record, status, kind, total, expected) in cases {
@@ -399,6 +445,9 @@ mod tests {
         let reason = Reason::new("Panicked", "it panicked");
         let stopped = ControlPlaneStatus { failure: Some(reason.clone()), ..serving };
         let changes = observe(&cluster(ClusterState::Active), &[], &[], &stopped);
-        assert_eq!(changes.cluster, Some(ClusterChange { state: ClusterState::Failed, reason: Some(reason) }));
+        assert_eq!(
+            changes.cluster,
+            Some(ClusterChange { state: ClusterState::Failed, reason: Some(reason) })
+        );
     }
 }

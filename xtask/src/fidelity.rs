@@ -27,7 +27,8 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     let bless = args.contains(&"--bless");
     let cases: Vec<&str> = args.iter().copied().filter(|arg| !arg.starts_with("--")).collect();
     let corpus = corpus().context("no corpus at ../shared/fidelity; DRYDOCK_FIDELITY can name it")?;
-    process::run(Command::new(cargo()).args(["build", "--package", "drydock"]))?;
+    // The same selection of packages as the tests: another would build the AWS SDK anew.
+    process::run(Command::new(cargo()).args(["nextest", "run", "--workspace", "--no-run"]))?;
     replay(&corpus, &Tools::install()?, &cases, bless)
 }
 

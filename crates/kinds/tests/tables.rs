@@ -21,7 +21,7 @@ fn every_kind_has_as_many_cells_as_columns() {
     let mut seen = 0;
     for group in Catalog::builtin().groups() {
         for resource in group.versions.iter().flat_map(|version| &version.resources) {
-            let kind = strategy(&group.name, resource.name);
+            let kind = strategy(group.name, resource.name);
             let (columns, cells) = (kind.columns(), kind.cells(&Value::object(), now));
             assert_eq!(columns.len(), cells.len(), "{}/{}", group.name, resource.name);
             assert!(columns.iter().all(|column| !column.name.is_empty() && !column.column_type.is_empty()));

@@ -136,7 +136,7 @@ fn a_new_pod_waits_in_its_class() {
 fn every_built_in_kind_takes_its_defaults_once() {
     for group in Catalog::builtin().groups() {
         for resource in group.versions.iter().flat_map(|version| &version.resources) {
-            let kind = strategy(&group.name, resource.name);
+            let kind = strategy(group.name, resource.name);
             let mut once = value!({"apiVersion": resource.kind.api_version(), "metadata": {"name": "n"}});
             kind.set_defaults(&mut once);
             let mut twice = once.clone();

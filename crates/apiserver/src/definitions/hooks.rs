@@ -44,9 +44,9 @@ pub(crate) fn prepare_update(object: &mut Value) {
 
 fn storage_version(object: &Value) -> String {
     let versions = object.array_at(&["spec", "versions"]).iter();
-    let storage =
+    let mut storage =
         versions.filter(|version| version.bool_at(&["storage"])).map(|version| version.str_at(&["name"]));
-    storage.last().unwrap_or("").to_owned()
+    storage.next_back().unwrap_or("").to_owned()
 }
 
 /// What is wrong with a definition, besides what its strategy finds.

@@ -274,5 +274,5 @@ async fn watch(request: &Req, call: Call, wanted: Wanted) -> Result<Answer, Stat
         call.request.options.field_selector.clear();
     }
     let watcher = registry::watch(&request.core.registry, &call).await;
-    Ok(watch_body::answer(request, &call, watcher, wanted)?)
+    watch_body::answer(request, &call, watcher, wanted)
 }

@@ -69,23 +69,21 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         }
     };
     match object.str_at(&["type"]) {
-        "kubernetes.io/service-account-token" => {
-            if object.annotation(SERVICE_ACCOUNT).unwrap_or("").is_empty() {
-                let path = FieldPath::new("metadata").child("annotations").key(SERVICE_ACCOUNT);
-                errors.required(&path, "");
-            }
+        "kubernetes.io/service-account-token"
+            if object.annotation(SERVICE_ACCOUNT).unwrap_or("").is_empty() =>
+        {
+            let path = FieldPath::new("metadata").child("annotations").key(SERVICE_ACCOUNT);
+            errors.required(&path, "");
         }
         "kubernetes.io/dockercfg" => docker(errors, data, ".dockercfg", &path),
         "kubernetes.io/dockerconfigjson" => docker(errors, data, ".dockerconfigjson", &path),
-        "kubernetes.io/basic-auth" => {
-            if !data.contains_key("username") && !data.contains_key("password") {
-                needs(errors, &["username", "password"]);
-            }
+        "kubernetes.io/basic-auth" if !data.contains_key("username") && !data.contains_key("password") => {
+            needs(errors, &["username", "password"]);
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.get("ssh-privatekey").and_then(Value::as_str).unwrap_or("").is_empty() {
-                errors.required(&path.key("ssh-privatekey"), "");
-            }
+        "kubernetes.io/ssh-auth"
+            if data.get("ssh-privatekey").and_then(Value::as_str).unwrap_or("").is_empty() =>
+        {
+            errors.required(&path.key("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => needs(errors, &["tls.crt", "tls.key"]),
         _ => {}

@@ -15,6 +15,9 @@ use crate::resources::Resource;
 
 const SCALE: GroupVersionKind = GroupVersionKind::new("autoscaling", "v1", "Scale");
 
+/// What Scale a request asks for, given the present object.
+type Wanted = Box<dyn Fn(&Object) -> Result<Value, Status> + Send + Sync>;
+
 /// Where a kind keeps what a Scale shows, as dotted paths.
 struct Paths {
     spec_replicas: Vec<String>,
@@ -69,10 +72,7 @@ impl Registry {
     }
 
     /// What Scale the request asks for, given the present object.
-    fn wanted(
-        &self,
-        call: &mut Call,
-    ) -> Result<Box<dyn Fn(&Object) -> Result<Value, Status> + Send + Sync>, Status> {
+    fn wanted(&self, call: &mut Call) -> Result<Wanted, Status> {
         let resource = call.resource.clone();
         match call.request.verb {
             Verb::Update => {
