@@ -78,10 +78,12 @@ async fn prepare(client: &Client, name: &str, nodes: u32, file: &PathBuf) -> Res
     kubeconfig::write(file, &kubeconfig)
 }
 
-/// Waits until the cluster serves and nothing is under way in it: what was interrupted goes on after a start.
+/// Waits until the cluster serves, and if its creation was interrupted, until that is done: it goes on after a start.
 async fn settle(client: &Client, name: &str, timeout: TimeoutArgs) -> Result<(Value, String), CliError> {
     for state in ["pending", "running"] {
-        for started in client.list(&format!("/v1/operations?cluster={name}&state={state}")).await? {
+        for started in
+            client.list(&format!("/v1/operations?type=clusterCreate&cluster={name}&state={state}")).await?
+        {
             operation::follow(client, &started, timeout).await?;
         }
     }

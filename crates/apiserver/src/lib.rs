@@ -16,6 +16,7 @@ pub mod cache;
 mod definitions;
 mod http;
 mod local;
+mod maintenance;
 mod registry;
 pub mod resources;
 pub mod seams;

@@ -102,6 +102,8 @@ impl ApiServer {
         // A weak reference: the registry is not kept alive by its own client.
         let loopback = Local::loopback(&server.core, UserInfo::api_server());
         let _ = server.core.registry.loopback.set(Client::new(Arc::new(loopback)));
+        let registry = &server.core.registry;
+        crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
         Ok(server)
     }

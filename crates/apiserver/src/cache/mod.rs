@@ -29,7 +29,7 @@ use parking_lot::RwLock;
 use progress::Progress;
 pub use resource::{Change, ChangeKind, ResourceCache, Snapshot};
 pub(crate) use stored::{Stored, decode};
-pub use watcher::{Filter, Step, Watcher, WatcherStart};
+pub use watcher::{Changes, Filter, Step, Watcher, WatcherStart};
 
 /// All resources' caches of one tenant.
 pub struct Cache {
@@ -66,7 +66,7 @@ impl Cache {
 
     async fn load(&self) -> Result<Revision, StoreError> {
         let all = self.store.range(Range { prefix: "/".to_owned(), ..Range::default() }).await?;
-        let mut by_resource: HashMap<Box<str>, Vec<(Arc<str>, Arc<Object>)>> = HashMap::new();
+        let mut by_resource: HashMap<Box<str>, resource::Objects> = HashMap::new();
         for entry in all.entries {
             let Some(prefix) = resource_prefix(&entry.key) else { continue };
             match stored::decode(&entry.value, entry.mod_revision) {

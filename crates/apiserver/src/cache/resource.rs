@@ -38,6 +38,9 @@ struct Recorded {
     age: Stopwatch,
 }
 
+/// Objects by key.
+pub(super) type Objects = Vec<(Arc<str>, Arc<Object>)>;
+
 /// One object's change, shared by all watchers.
 #[derive(Debug)]
 pub struct Change {
@@ -81,7 +84,7 @@ impl ResourceCache {
         Self { prefix: prefix.into(), state: RwLock::new(state), next_event: watch::Sender::new(0) }
     }
 
-    pub(crate) fn replace(&self, objects: Vec<(Arc<str>, Arc<Object>)>, revision: Revision) {
+    pub(crate) fn replace(&self, objects: Objects, revision: Revision) {
         let mut state = self.state.write();
         state.objects = objects.into_iter().collect();
         state.revision = revision;

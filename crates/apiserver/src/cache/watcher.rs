@@ -27,11 +27,14 @@ pub enum WatcherStart {
     After(Revision),
 }
 
+/// Objects and what became of them, in order.
+pub type Changes = Vec<(ChangeKind, Arc<Object>)>;
+
 /// What a watcher has to say.
 #[derive(Debug)]
 pub enum Step {
     /// At least one change, in order.
-    Changes(Vec<(ChangeKind, Arc<Object>)>),
+    Changes(Changes),
     Bookmark {
         revision: Revision,
         initial_events_end: bool,
@@ -182,7 +185,7 @@ impl Watcher {
     }
 
     /// The filtered events of the window that are there already; None when there are none.
-    fn take_ready(&mut self) -> Result<Option<Vec<(ChangeKind, Arc<Object>)>>, Status> {
+    fn take_ready(&mut self) -> Result<Option<Changes>, Status> {
         let Source::Window { position, next_event } = &mut self.source else { return Ok(None) };
         next_event.borrow_and_update();
         let Some(events) = self.resource.events_from(*position, CHUNK) else {
@@ -235,7 +238,7 @@ impl Watcher {
 
 enum Waited {
     Events,
-    Changes(Vec<(ChangeKind, Arc<Object>)>),
+    Changes(Changes),
     Failed(Status),
     Over,
 }

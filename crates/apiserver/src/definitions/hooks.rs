@@ -24,11 +24,10 @@ pub(crate) fn apply_defaults(object: &mut Value) {
 
 /// A new definition has nothing accepted and stores its storage version.
 pub(crate) fn prepare_create(object: &mut Value) {
-    let storage = storage_version(object);
-    object.set(
-        &["status"],
-        value!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [storage]}),
-    );
+    let storage = Some(storage_version(object)).filter(|storage| !storage.is_empty());
+    let stored = storage.map_or(Value::Null, |storage| Value::from(vec![storage]));
+    object.set(&["status"], value!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}}));
+    object.set(&["status", "storedVersions"], stored);
 }
 
 /// A version that becomes the storage version is a stored one from now on.
@@ -45,9 +44,9 @@ pub(crate) fn prepare_update(object: &mut Value) {
 
 fn storage_version(object: &Value) -> String {
     let versions = object.array_at(&["spec", "versions"]).iter();
-    let storage =
+    let mut storage =
         versions.filter(|version| version.bool_at(&["storage"])).map(|version| version.str_at(&["name"]));
-    storage.last().unwrap_or("").to_owned()
+    storage.next_back().unwrap_or("").to_owned()
 }
 
 /// What is wrong with a definition, besides what its strategy finds.

@@ -181,6 +181,7 @@ impl Registry {
         mut change: impl FnMut(&Object) -> Value + Send,
     ) -> Result<(), Status> {
         let Some(mut call) = self.own_call(group, plural, "", name) else { return Ok(()) };
+        call.request.subresource = "status".to_owned();
         self.update_silently(&mut call, |current| change(current)).await
     }
 

@@ -210,16 +210,16 @@ fn aggregated_group(group: &GroupInfo) -> Value {
 
 fn aggregated_resource(resource: &Arc<Resource>) -> Value {
     // Group and version are left out where they are those of the resource.
-    let own = value!({"group": "", "version": "", "kind": &*resource.gvk.kind});
+    let custom = resource.custom.is_some();
     let kind = |gvk: &drydock_machinery::GroupVersionKind, foreign: bool| {
-        let (group, version) = if foreign { (&*gvk.group, &*gvk.version) } else { ("", "") };
+        let (group, version) = if foreign || custom { (&*gvk.group, &*gvk.version) } else { ("", "") };
         value!({"group": group, "version": version, "kind": &*gvk.kind})
     };
     let mut entry = value!({
         "resource": &*resource.gvr.resource, "singularResource": resource.singular, "verbs": resource.verbs,
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
     });
-    entry.set(&["responseKind"], own);
+    entry.set(&["responseKind"], kind(&resource.gvk, false));
     if !resource.short_names.is_empty() {
         entry.set(&["shortNames"], resource.short_names.clone());
     }

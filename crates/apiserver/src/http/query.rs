@@ -101,7 +101,8 @@ impl Query {
 
 /// Decodes `%XX`, and `+` as a space if asked to. What is malformed stays as it is.
 pub(crate) fn percent_decode(text: &str, plus: bool) -> String {
-    if !text.contains('%') && !(plus && text.contains('+')) {
+    let escaped = text.contains('%') || (plus && text.contains('+'));
+    if !escaped {
         return text.to_owned();
     }
     let bytes = text.as_bytes();

@@ -54,7 +54,9 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     read_body(&request, &mut call, asked, incoming).await?;
     let done = request.core.registry.call(&mut call).await;
     let mut warnings = std::mem::take(&mut call.warnings);
-    warnings.extend(deprecation(&call.resource).map(str::to_owned));
+    let deprecated = deprecation(&call.resource).filter(|text| !warnings.iter().any(|own| own == text));
+    let deprecated = deprecated.map(str::to_owned);
+    warnings.extend(deprecated);
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
         Err(status) => body::status(&status),
@@ -81,10 +83,7 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
     let table = request.core.registry.resources.table();
     request.core.authorize(&path_attributes(&request.user, &request.parts.method, path, &request.query))?;
-    if !path.group.is_empty() && table.group(&path.group).is_none() {
-        return Ok(body::page_not_found());
-    }
-    Err(no_such_resource())
+    if table.is_built_in_group(&path.group) { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
 }
 
 /// What a request to a path wants, whether or not there is such a resource.
@@ -155,7 +154,14 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         body: None,
     };
     if !path.subresource.is_empty() && resource.subresource(&path.subresource).is_none() {
-        return Err(no_such_resource());
+        let gvr = &resource.gvr;
+        return Err(match resource.custom {
+            Some(_) => Status::not_found(&gvr.group, &gvr.resource, &path.name),
+            None => no_such_resource(),
+        });
+    }
+    if resource.custom.is_some() && asked.verb == Verb::Create && !path.name.is_empty() {
+        return Err(Status::method_not_supported(&resource.gvr.group, &resource.gvr.resource, "create"));
     }
     if misplaced || matches!(*method, Method::HEAD | Method::OPTIONS | Method::CONNECT | Method::TRACE) {
         return Err(method_not_allowed());
@@ -268,5 +274,5 @@ async fn watch(request: &Req, call: Call, wanted: Wanted) -> Result<Answer, Stat
         call.request.options.field_selector.clear();
     }
     let watcher = registry::watch(&request.core.registry, &call).await;
-    Ok(watch_body::answer(request, &call, watcher, wanted)?)
+    watch_body::answer(request, &call, watcher, wanted)
 }

@@ -54,7 +54,9 @@ pub(crate) fn of_list(
     let mut table = empty(version);
     table.set(&["metadata"], list_body::metadata_of(list));
     table.set(&["columnDefinitions"], columns(resource));
-    let rows = if rows.is_empty() { Value::Null } else { Value::from(rows) };
+    // Kinds without a printer of their own have no rows at all where others have an empty list.
+    let plain = resource.custom.is_none() && resource.strategy.columns() == drydock_kinds::default_columns();
+    let rows = if rows.is_empty() && plain { Value::Null } else { Value::from(rows) };
     table.set(&["rows"], rows);
     Ok(table)
 }

@@ -52,6 +52,14 @@ pub(crate) fn patched(
         schema: resource.schema.clone(),
         custom: resource.custom.clone(),
     };
+    let kind = &expected.kind;
+    if tree.kind() != kind.kind || tree.api_version() != kind.api_version() {
+        let (given, group) = (tree.gvk(), internal_group(kind));
+        return Err(DecodeError::Value(format!(
+            "converting ({}.{}) to ({group}.{}): unknown conversion",
+            given.version, given.kind, kind.kind
+        )));
+    }
     let mut decoded = match &expected.schema {
         Some(schema) if expected.custom.is_none() => decode::value(tree, schema.root(), validation)?,
         _ => Decoded { value: tree.clone(), warnings: Vec::new() },
@@ -278,6 +286,11 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Value, String> {
     Value::from_json(bytes).map_err(|error| error.to_string())
 }
 
+/// What Go calls the package of a kind's internal form.
+fn internal_group(kind: &GroupVersionKind) -> &str {
+    if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or("") }
+}
+
 fn check_kind(meta: &TypeMeta, expected: &Expected) -> Result<(), Status> {
     let (api_version, kind) = (meta.api_version.as_str(), meta.kind.as_str());
     let expected = &expected.kind;
@@ -294,8 +307,7 @@ fn check_kind(meta: &TypeMeta, expected: &Expected) -> Result<(), Status> {
             expected.api_version()
         )));
     }
-    let group =
-        if expected.group.is_empty() { "core" } else { expected.group.split('.').next().unwrap_or("") };
+    let group = internal_group(expected);
     let version = &given.version;
     let why = if known || api_version.is_empty() {
         let version = if version.is_empty() { &expected.version } else { version };

@@ -4,7 +4,8 @@
 use std::sync::OnceLock;
 
 use drydock_machinery::apply::{
-    FieldManager, FieldSet, OneVersion, Versions, revert_timestamps_of_no_change,
+    FieldManager, FieldSet, OneVersion, Versions, revert_timestamps_of_no_change, scale_to_parent,
+    scale_to_subresource,
 };
 use drydock_machinery::schema::TypeRef;
 use drydock_machinery::{GroupVersionKind, ObjectMeta, Status, Value};
@@ -22,6 +23,8 @@ pub(crate) enum Tracking {
     Done,
     /// The server's own doing (a binding), which is nobody's and needs no validation.
     Own,
+    /// As [`Tracking::Own`], by a part of the server that has a name.
+    OwnChanges,
 }
 
 /// A new object's fields belong to its creator.
@@ -78,6 +81,53 @@ pub(crate) fn on_virtual(call: &Call, kind: &GroupVersionKind, object: &mut Valu
     manager.update(None, object, call.manager(), now);
 }
 
+/// The scaled object's replicas as the Scale shows who manages them.
+pub(crate) fn scale_entries(object: &Value, api_version: &str, path: &[&str]) -> Value {
+    scale_to_subresource(object, &[(api_version, path)])
+}
+
+/// As [`Registry::update_with`] of the Scale itself: tracks what changed between two Scales, and writes it to the object.
+///
+/// [`Registry::update_with`]: super::Registry::update_with
+pub(crate) fn on_scale(call: &Call, old: &Value, new: &mut Value, now: Timestamp) {
+    with_scale_manager(|manager| manager.update(Some(old), new, call.manager(), now));
+}
+
+/// Lays a Scale over the present one.
+///
+/// # Errors
+/// Conflicts with other managers.
+pub(crate) fn apply_scale(
+    call: &Call,
+    old: &Value,
+    applied: &Value,
+    now: Timestamp,
+) -> Result<Value, Status> {
+    let force = call.request.options.force == Some(true);
+    with_scale_manager(|manager| manager.apply(Some(old), applied, call.manager(), force, now))
+}
+
+/// The object's managed fields after `scale` was written to it.
+pub(crate) fn scale_to_object(object: &mut Value, scale: &Value, api_version: &str, path: &[&str]) {
+    let entries = scale_to_parent(object, scale, api_version, &[(api_version, path)]);
+    super::subresources::put(
+        object,
+        &["metadata", "managedFields"],
+        Some(entries).filter(|entries| !entries.is_null()),
+    );
+}
+
+fn with_scale_manager<T>(f: impl FnOnce(&FieldManager<'_>) -> T) -> T {
+    const KIND: GroupVersionKind = GroupVersionKind::new("autoscaling", "v1", "Scale");
+    let schema = drydock_machinery::Catalog::builtin().schema(&KIND).expect("Scale is in the catalog");
+    f(&FieldManager {
+        kind: &KIND,
+        subresource: "scale",
+        versions: &OneVersion { api_version: "autoscaling/v1", schema: &schema },
+        reset_fields: nothing(),
+    })
+}
+
 /// Lays `applied` over `live`; both, and the answer, in the request's version.
 ///
 /// # Errors
@@ -104,10 +154,14 @@ fn field_manager<'a>(call: &'a Call, versions: &'a OfResource<'a>) -> FieldManag
 
 /// What a write through a path cannot change, and so nobody owns by it.
 fn reset_fields(resource: &Resource, subresource: &str) -> &'static FieldSet {
+    static CUSTOM: OnceLock<FieldSet> = OnceLock::new();
     static STATUS: OnceLock<FieldSet> = OnceLock::new();
     static SPEC: OnceLock<FieldSet> = OnceLock::new();
     let has_status = resource.subresource("status").is_some();
     match subresource {
+        "status" if resource.custom.is_some() => {
+            CUSTOM.get_or_init(|| FieldSet::of_fields(&[&["spec"], &["metadata"]]))
+        }
         "" if has_status => STATUS.get_or_init(|| FieldSet::of_fields(&[&["status"]])),
         "status" => SPEC.get_or_init(|| FieldSet::of_fields(&[&["spec"]])),
         _ => nothing(),

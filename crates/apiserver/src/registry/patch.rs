@@ -166,7 +166,7 @@ pub(crate) fn patched(
 }
 
 /// The 422 for a patch whose result is no object of the kind.
-fn does_not_fit(kind: PatchType, tree: &Value, patch: &Value, error: &DecodeError) -> Status {
+pub(crate) fn does_not_fit(kind: PatchType, tree: &Value, patch: &Value, error: &DecodeError) -> Status {
     let shown =
         if kind == PatchType::Strategic { go_format::go_format(patch) } else { go_format::go_json(tree) };
     let mut errors = FieldErrors::new();

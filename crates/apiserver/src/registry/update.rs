@@ -12,6 +12,7 @@ use super::store::{OPTIMISTIC_LOCK, WriteError};
 use super::{Call, Done, Registry, convert, decode, meta, subresources};
 use crate::admission::Operation;
 use crate::definitions;
+use crate::resources::Resource;
 
 /// How often a decision is made anew before the client is told of the conflict.
 const ATTEMPTS: usize = 32;
@@ -52,7 +53,7 @@ impl Registry {
         call: &mut Call,
         mut change: impl FnMut(&Object) -> Value + Send,
     ) -> Result<(), Status> {
-        self.update_with(call, Tracking::Own, |_, current| Ok(change(current))).await.map(drop)
+        self.update_with(call, Tracking::OwnChanges, |_, current| Ok(change(current))).await.map(drop)
     }
 
     async fn create_on_update(&self, call: &mut Call, mut object: Value) -> Result<Done, Status> {
@@ -71,14 +72,17 @@ impl Registry {
         tracking: Tracking,
         mut make: impl FnMut(&Call, &Arc<Object>) -> Result<Value, Status> + Send,
     ) -> Result<Updated, Status> {
-        let mut current = self.current(call);
+        let refresh = |resource: &Resource, stored: Option<Arc<Object>>| {
+            stored.map(|stored| convert::refreshed(resource, stored))
+        };
+        let mut current = refresh(&call.resource, self.current(call));
         for _ in 0..ATTEMPTS {
             let Some(old) = current else { return Ok(Updated::Absent) };
             let new = make(call, &old)?;
             match self.update_once(call, tracking, &old, new).await {
                 Ok(done) => return Ok(Updated::Done(done)),
                 Err(WriteError::Failed(status)) => return Err(status),
-                Err(WriteError::Lost(newer)) => current = newer,
+                Err(WriteError::Lost(newer)) => current = refresh(&call.resource, newer),
             }
         }
         Err(call.conflict(OPTIMISTIC_LOCK))
@@ -121,10 +125,10 @@ impl Registry {
         mut new: Value,
     ) -> Result<(Value, super::allocate::Reserved), Status> {
         meta::keep_absent_uid(&mut new, old.value());
-        if tracking == Tracking::Changes {
+        if matches!(tracking, Tracking::Changes | Tracking::OwnChanges) {
             managed::on_update(call, old.value(), &mut new, self.clock.now());
         }
-        if tracking == Tracking::Own {
+        if matches!(tracking, Tracking::Own | Tracking::OwnChanges) {
             return Ok((new, self.addresses.nothing()));
         }
         let mut new = self.admit(call, Operation::Update, new, Some(old)).await?;
@@ -143,6 +147,7 @@ impl Registry {
         }
         count_generation(call, &mut new, old.value());
         let mut errors = strategy.validate_update(&context, &new, old.value());
+        errors = meta::of_custom(&call.resource, errors, Some((&new, old.value())));
         errors.append(decode::validate_custom(&call.resource, &new, Some(old.value()), &subresource));
         invalid(call, old.name(), &errors)?;
         call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));

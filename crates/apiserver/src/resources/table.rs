@@ -82,6 +82,14 @@ impl ResourceTable {
         self.version(group, version)?.resources.iter().find(|resource| resource.gvk.kind == kind)
     }
 
+    /// Whether the server itself brings the group, rather than a custom resource definition.
+    pub fn is_built_in_group(&self, name: &str) -> bool {
+        self.group(name).is_some_and(|group| {
+            let mut resources = group.versions.iter().flat_map(|version| &version.resources);
+            resources.any(|resource| resource.custom.is_none())
+        })
+    }
+
     pub fn group(&self, name: &str) -> Option<&GroupInfo> {
         self.groups.iter().find(|info| info.name == name)
     }

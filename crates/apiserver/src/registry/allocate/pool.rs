@@ -5,8 +5,7 @@ use std::net::Ipv4Addr;
 
 use rand::Rng as _;
 
-/// `10.96.0.0/12`, the range that kubeadm gives to Services.
-pub(crate) const SERVICE_RANGE: &str = "10.96.0.0/12";
+/// Of `10.96.0.0/12`, the range that kubeadm gives to Services.
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 96, 0, 0]);
 const ADDRESSES: u32 = 1 << 20;
 /// The first addresses are left to those who ask for one by name.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Status, Value};
 
 use super::Reserved;
-use super::pool::{Pool, Refused, SERVICE_RANGE};
+use super::pool::{Pool, Refused};
 
 const TYPES_WITH_PORTS: [&str; 2] = ["NodePort", "LoadBalancer"];
 
@@ -32,8 +32,11 @@ pub(super) fn update(
     sync_cluster_ips_on_update(service, old);
     let mut errors = FieldErrors::new();
     if kind(service) != "ExternalName" {
-        init_families(service, &mut errors);
-        if errors.is_empty() && kind(old) == "ExternalName" {
+        let mut ignored = FieldErrors::new();
+        // What an address already given allows is validation's to say.
+        let given = kind(old) != "ExternalName";
+        init_families(service, if given { &mut ignored } else { &mut errors });
+        if errors.is_empty() && !given {
             give_address(pool, service, reserved, &mut errors);
         }
     }
@@ -245,9 +248,9 @@ fn give_address(pool: &mut Pool, service: &mut Value, reserved: &mut Reserved, e
             reserved.addresses.push(ip);
             return;
         }
-        Err(Refused::OutOfRange) => format!(
-            "failed to allocate IP {ip}: the provided IP ({ip}) is not in the valid range. The range of valid IPs is {SERVICE_RANGE}"
-        ),
+        Err(Refused::OutOfRange) => {
+            format!("failed to allocate IP {ip}: the provided network does not match the current range")
+        }
         Err(_) => format!("failed to allocate IP {ip}: provided IP is already allocated"),
     };
     errors.invalid(&path, vec![wanted], why);

@@ -19,6 +19,7 @@ impl Registry {
         if eviction.name() != call.request.name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
+        let eviction = self.admit(call, Operation::Create, eviction, None).await?;
         let pod = self.current(call).ok_or_else(|| call.not_found())?;
         self.admission_validate(call, Operation::Create, &eviction, None).await?;
         if !is_free_to_go(&pod) {

@@ -43,7 +43,8 @@ pub(crate) fn narrow(resource: &Resource, subresource: &str, new: &mut Value, ol
             let finalizers =
                 new.at(&["spec", "finalizers"]).cloned().unwrap_or(Value::Array(Default::default()));
             keep_all_but(resource, new, old, &[]);
-            new.set(&["spec", "finalizers"], finalizers);
+            let left = finalizers.as_array().is_some_and(|list| !list.is_empty());
+            put(new, &["spec", "finalizers"], Some(finalizers).filter(|_| left));
         }
         "ephemeralcontainers" => {
             let containers = new.at(&["spec", "ephemeralContainers"]).cloned();

@@ -22,6 +22,7 @@ impl Registry {
     /// Assigns the pod that the call names to the binding's target.
     pub(crate) async fn bind(&self, call: &mut Call, binding: &Value) -> Result<Done, Status> {
         self.check_binding(call, binding)?;
+        let binding = &self.admit(call, Operation::Create, binding.clone(), None).await?;
         self.admission_validate(call, Operation::Create, binding, None).await?;
         let pods = self.resources.find("", "v1", "pods").ok_or_else(|| Status::internal("no pods"))?;
         let now = rfc3339(self.clock.now());

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use drydock_client::{Reply, Verb};
+use drydock_client::{PatchType, Reply, Verb};
+use drydock_machinery::decode::{self as machinery, FieldValidation};
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Status, Value, value};
 
-use super::super::managed::Tracking;
+use super::super::managed::{self, Tracking};
 use super::super::update::Updated;
 use super::super::{Call, Done, Registry, decode, patch};
 use super::put;
 use crate::resources::Resource;
 
 const SCALE: GroupVersionKind = GroupVersionKind::new("autoscaling", "v1", "Scale");
+
+/// What Scale a request asks for, given the present object.
+type Wanted = Box<dyn Fn(&Object) -> Result<Value, Status> + Send + Sync>;
 
 /// Where a kind keeps what a Scale shows, as dotted paths.
 struct Paths {
@@ -30,13 +34,28 @@ impl Registry {
         }
         let wanted = self.wanted(call)?;
         let resource = call.resource.clone();
-        let make = move |_: &Call, current: &Arc<Object>| {
-            let scale = wanted(current)?;
-            scaled(&resource, current, &scale)
+        let now = self.clock.now();
+        let apply = call.request.verb == Verb::Patch(PatchType::Apply);
+        let make = move |call: &Call, current: &Arc<Object>| {
+            let mut old = scale_of(&resource, current)?;
+            let paths = paths(&resource)?;
+            let path: Vec<&str> = paths.spec_replicas.iter().map(String::as_str).collect();
+            let api_version = resource.gvk.api_version();
+            let entries = managed::scale_entries(current.value(), &api_version, &path);
+            put(&mut old, &["metadata", "managedFields"], Some(entries).filter(|entries| !entries.is_null()));
+            let mut scale = wanted(current)?;
+            if apply {
+                scale = managed::apply_scale(call, &old, &scale, now)?;
+            } else {
+                managed::on_scale(call, &old, &mut scale, now);
+            }
+            let mut new = scaled(&resource, current, &scale)?;
+            managed::scale_to_object(&mut new, &scale, &api_version, &path);
+            Ok(new)
         };
         // The write is to the object itself, whose spec it changes.
         let subresource = std::mem::take(&mut call.request.subresource);
-        let updated = self.update_with(call, Tracking::Changes, make).await;
+        let updated = self.update_with(call, Tracking::Done, make).await;
         call.request.subresource = subresource;
         match updated? {
             Updated::Absent => Err(call.not_found()),
@@ -53,10 +72,7 @@ impl Registry {
     }
 
     /// What Scale the request asks for, given the present object.
-    fn wanted(
-        &self,
-        call: &mut Call,
-    ) -> Result<Box<dyn Fn(&Object) -> Result<Value, Status> + Send + Sync>, Status> {
+    fn wanted(&self, call: &mut Call) -> Result<Wanted, Status> {
         let resource = call.resource.clone();
         match call.request.verb {
             Verb::Update => {
@@ -70,12 +86,20 @@ impl Registry {
                 }
                 Ok(Box::new(move |_| Ok(scale.clone())))
             }
+            Verb::Patch(PatchType::Apply) => {
+                let applied = patch::read_applied(call)?;
+                Ok(Box::new(move |_| Ok(applied.clone())))
+            }
             Verb::Patch(kind) => {
                 let patch = patch::read(call)?;
                 let schema = drydock_machinery::Catalog::builtin().schema(&SCALE);
                 Ok(Box::new(move |current| {
                     let scale = scale_of(&resource, current)?;
-                    patch::patched(schema.as_ref(), kind, &scale, &patch)
+                    let tree = patch::patched(schema.as_ref(), kind, &scale, &patch)?;
+                    let Some(schema) = &schema else { return Ok(tree) };
+                    machinery::value(&tree, schema.root(), FieldValidation::Ignore)
+                        .map(|decoded| decoded.value)
+                        .map_err(|error| patch::does_not_fit(kind, &tree, &patch, &error))
                 }))
             }
             verb => Err(call.method_not_supported(super::verb_name(verb))),
@@ -97,7 +121,9 @@ fn scaled(resource: &Resource, current: &Object, scale: &Value) -> Result<Value,
     let path: Vec<&str> = paths.spec_replicas.iter().map(String::as_str).collect();
     put(&mut new, &path, Some(replicas.into()));
     let revision = scale.resource_version();
-    new.set(&["metadata", "resourceVersion"], revision);
+    if !revision.is_empty() {
+        new.set(&["metadata", "resourceVersion"], revision);
+    }
     Ok(new)
 }
 

@@ -3,12 +3,21 @@
 use drydock_client::Reply;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Status};
 
+use crate::admission::Operation;
+
 use super::super::{Call, Done, Registry, decode, managed, meta};
+
+/// How long a token is good for when nobody says.
+const DEFAULT_SECONDS: i64 = 3600;
 
 impl Registry {
     pub(crate) async fn create_token(&self, call: &mut Call) -> Result<Done, Status> {
         let mut request = decode::object(call)?;
         meta::match_namespace(call, &mut request)?;
+        if request.i64_at(&["spec", "expirationSeconds"]).is_none() {
+            request.set(&["spec", "expirationSeconds"], DEFAULT_SECONDS);
+        }
+        let mut request = self.admit(call, Operation::Create, request, None).await?;
         let account = self.current(call).ok_or_else(|| call.not_found())?;
         if !request.name().is_empty() && request.name() != account.name() {
             let mut errors = FieldErrors::new();

@@ -1,0 +1,140 @@
+//! The API server over real HTTP.
+
+use bytes::Bytes;
+use drydock_apiserver::testing;
+use drydock_machinery::{Value, value};
+use drydock_runtime::{Clock, Tasks};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+struct Fixture {
+    address: std::net::SocketAddr,
+    tasks: Tasks,
+}
+
+async fn start() -> Fixture {
+    let clock = Clock::real();
+    let tasks = Tasks::new("test", clock.clone());
+    let server = testing::open(&tasks, clock).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tasks.spawn("listener", async move { server.serve(listener, None).await });
+    Fixture { address, tasks }
+}
+
+impl Fixture {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        self.tasks.spawn("client", async move {
+            let _ = connection.await;
+        });
+        sender.send_request(request).await.unwrap()
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let bytes = body.map(|body| body.to_json()).unwrap_or_default();
+        let mut request = Request::new(Full::new(Bytes::from(bytes)));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        let response = self.send(request).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, Value::from_json(&body).unwrap_or_default())
+    }
+}
+
+const SECRETS: &str = "/api/v1/namespaces/default/secrets";
+
+#[tokio::test]
+async fn objects_are_created_read_and_deleted() {
+    let f = start().await;
+    let body = value!({"metadata": {"name": "a"}, "stringData": {"k": "v"}});
+    let (status, made) = f.call(Method::POST, SECRETS, Some(body)).await;
+    assert_eq!((status, made.str_at(&["data", "k"])), (StatusCode::CREATED, "dg=="));
+    let (status, read) = f.call(Method::GET, &format!("{SECRETS}/a"), None).await;
+    assert_eq!((status, read), (StatusCode::OK, made));
+    let (_, list) = f.call(Method::GET, SECRETS, None).await;
+    assert_eq!((list.str_at(&["kind"]), list.array_at(&["items"]).len()), ("SecretList", 1));
+    let (status, gone) = f.call(Method::DELETE, &format!("{SECRETS}/a"), None).await;
+    assert_eq!((status, gone.str_at(&["status"])), (StatusCode::OK, "Success"));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_watch_streams_one_event_a_line() {
+    let f = start().await;
+    f.call(Method::POST, SECRETS, Some(value!({"metadata": {"name": "a"}}))).await;
+    let mut request = Request::new(Full::new(Bytes::new()));
+    *request.uri_mut() = format!("{SECRETS}?watch=true").parse().unwrap();
+    let mut watch = f.send(request).await.into_body();
+    f.call(Method::POST, SECRETS, Some(value!({"metadata": {"name": "b"}}))).await;
+    let mut text = Vec::new();
+    while text.iter().filter(|byte| **byte == b'\n').count() < 2 {
+        let frame = watch.frame().await.unwrap().unwrap();
+        text.extend_from_slice(&frame.into_data().unwrap());
+    }
+    let events: Vec<Value> = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| Value::from_json(line).unwrap())
+        .collect();
+    let names: Vec<&str> = events.iter().map(|event| event.str_at(&["object", "metadata", "name"])).collect();
+    assert_eq!(names, ["a", "b"]);
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_refused_in_upstreams_words() {
+    let f = start().await;
+    let check = async |method: Method, path: &str, code: u16, message: &str| {
+        let (status, answer) = f.call(method, path, None).await;
+        assert_eq!((status.as_u16(), answer.str_at(&["message"])), (code, message), "{path}");
+    };
+    let nowhere = "the server could not find the requested resource";
+    check(Method::GET, "/api/v1/nothing", 404, nowhere).await;
+    check(Method::GET, "/nothing", 404, "").await;
+    check(Method::GET, &format!("{SECRETS}/x"), 404, "secrets \"x\" not found").await;
+    let not_allowed = "the server does not allow this method on the requested resource";
+    check(Method::PUT, SECRETS, 405, not_allowed).await;
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_custom_resource_is_served_once_its_definition_is_established() {
+    let f = start().await;
+    let schema = value!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "size": {"type": "integer", "default": 3, "maximum": 5},
+    }}}});
+    let mut definition = value!({
+        "metadata": {"name": "hats.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "hats", "kind": "Hat"},
+            "versions": [{"name": "v1", "served": true, "storage": true}],
+        },
+    });
+    definition.at_mut(&["spec", "versions"]).as_array_mut().unwrap().make_mut()[0]
+        .set(&["schema", "openAPIV3Schema"], schema);
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let (status, made) = f.call(Method::POST, path, Some(definition)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made:?}");
+    let hats = "/apis/example.com/v1/namespaces/default/hats";
+    while f.call(Method::GET, hats, None).await.0 != StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+    let hat = |size: i64| value!({"apiVersion": "example.com/v1", "kind": "Hat", "metadata": {"generateName": "h-"}, "spec": {"size": size}});
+    let (status, refused) = f.call(Method::POST, hats, Some(hat(9))).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused:?}");
+    let empty = value!({"apiVersion": "example.com/v1", "kind": "Hat", "metadata": {"name": "h"}, "spec": {"brim": 1}});
+    let (_, made) = f.call(Method::POST, hats, Some(empty)).await;
+    assert_eq!(made.get("spec"), Some(&value!({"size": 3})));
+    f.call(Method::DELETE, &format!("{path}/hats.example.com"), None).await;
+    while f.call(Method::GET, hats, None).await.0 != StatusCode::NOT_FOUND {
+        tokio::task::yield_now().await;
+    }
+    f.tasks.close().await;
+}
