@@ -63,11 +63,12 @@ fn resource(definition: &Object, version: &Value) -> Resource {
     let name = version.str_at(&["name"]);
     let storage =
         definition.array_at(&["spec", "versions"]).iter().find(|version| version.bool_at(&["storage"]));
-    let schema = version
-        .at(&["schema", "openAPIV3Schema"])
-        .cloned()
-        .unwrap_or_else(|| value!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
+    let schema = schema_of(version);
     let compiled = CustomResource::compile(&schema);
+    let storage_schema = match storage.filter(|storage| storage.str_at(&["name"]) != name) {
+        Some(storage) => CustomResource::compile(&schema_of(storage)).schema,
+        None => compiled.schema.clone(),
+    };
     let columns = Columns::new(version.array_at(&["additionalPrinterColumns"]), AGE).ok();
     Resource {
         gvr: GroupVersionResource {
@@ -91,6 +92,7 @@ fn resource(definition: &Object, version: &Value) -> Resource {
         custom: Some(Arc::new(Custom {
             version: version.clone(),
             compiled,
+            storage_schema,
             columns,
             warning: warning(definition, version, &kind(name)),
             preserve_unknown: definition.bool_at(&["spec", "preserveUnknownFields"]),
@@ -98,6 +100,13 @@ fn resource(definition: &Object, version: &Value) -> Resource {
             terminating: definition.is_deleting(),
         })),
     }
+}
+
+fn schema_of(version: &Value) -> Value {
+    version
+        .at(&["schema", "openAPIV3Schema"])
+        .cloned()
+        .unwrap_or_else(|| value!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}))
 }
 
 fn subresources(version: &Value, kind: &GroupVersionKind) -> Vec<Subresource> {

@@ -15,8 +15,11 @@ pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
     if resource.is_storage_version() {
         return object;
     }
-    if resource.custom.is_some() {
+    if let Some(custom) = &resource.custom {
         object.set(&["apiVersion"], resource.storage.api_version());
+        if !custom.preserve_unknown {
+            decode::prune(&mut object, custom.storage_schema.root());
+        }
         return object;
     }
     drydock_kinds::convert(&mut object, &resource.storage);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use drydock_client::{Options, Preconditions};
 use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
 use drydock_machinery::{
-    FieldErrors, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
+    FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
 use super::{Body, Call, convert};
@@ -30,7 +30,11 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let validation = validation(call);
     let text = text(&call.body);
     let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, text.as_bytes()))?;
-    check_kind(&meta, &expected)?;
+    if expected.custom.is_some() {
+        check_custom_kind(&call.body, &text, &meta, &expected.kind)?;
+    } else {
+        check_kind(&meta, &expected)?;
+    }
     let refuse = |error: DecodeError| transform(&expected, &meta, &error.to_string(), text.as_bytes());
     let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
     settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
@@ -289,6 +293,39 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Value, String> {
 /// What Go calls the package of a kind's internal form.
 fn internal_group(kind: &GroupVersionKind) -> &str {
     if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or("") }
+}
+
+/// A custom object of another kind of its group decodes, and is then found invalid.
+fn check_custom_kind(
+    body: &Body,
+    text: &str,
+    meta: &TypeMeta,
+    expected: &GroupVersionKind,
+) -> Result<(), Status> {
+    let given = GroupVersionKind::from_api_version(&meta.api_version, &meta.kind);
+    if meta.api_version.is_empty() || (given.group == expected.group && given.version != expected.version) {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({})",
+            meta.api_version,
+            expected.api_version()
+        )));
+    }
+    if given == *expected {
+        return Ok(());
+    }
+    let tree = match body {
+        Body::Value(value) => value.clone(),
+        _ => Value::from_json(text.as_bytes()).unwrap_or_default(),
+    };
+    let mut errors = FieldErrors::new();
+    if given.kind != expected.kind {
+        errors.invalid(&FieldPath::new("kind"), &*given.kind, format!("must be {}", expected.kind));
+    }
+    if given.group != expected.group {
+        let text = format!("must be {}", expected.api_version());
+        errors.invalid(&FieldPath::new("apiVersion"), meta.api_version.as_str(), text);
+    }
+    Err(Status::invalid(&given.group, &given.kind, tree.name(), &errors))
 }
 
 fn check_kind(meta: &TypeMeta, expected: &Expected) -> Result<(), Status> {

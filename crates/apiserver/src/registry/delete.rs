@@ -26,6 +26,7 @@ impl Registry {
             call.warnings.extend(call.resource.strategy.warnings_on_delete());
         }
         let current = self.current(call).ok_or_else(|| call.not_found())?;
+        refuse_system_priority(call)?;
         self.delete_object(call, current).await
     }
 
@@ -154,7 +155,7 @@ impl Registry {
 
     fn check_preconditions(&self, call: &Call, old: &Object) -> Result<(), Status> {
         let wanted = &call.request.options.preconditions;
-        let gvk = &call.resource.gvk;
+        let gvk = &call.resource.storage;
         let conflict = |why: &str| Err(Status::conflict(&gvk.group, &gvk.kind, old.name(), why));
         if let Some(uid) = &wanted.uid
             && uid != old.uid()
@@ -174,6 +175,17 @@ impl Registry {
         }
         Ok(())
     }
+}
+
+/// The two priority classes that every cluster has stay.
+fn refuse_system_priority(call: &Call) -> Result<(), Status> {
+    let system = matches!(call.request.name.as_str(), "system-node-critical" | "system-cluster-critical");
+    let gvr = &call.resource.gvr;
+    if system && gvr.resource == "priorityclasses" && gvr.group == "scheduling.k8s.io" {
+        let why = "this is a system priority class and cannot be deleted";
+        return Err(Status::forbidden(&gvr.group, &gvr.resource, &call.request.name, why));
+    }
+    Ok(())
 }
 
 /// The finalizers after this deletion was asked for: the garbage collector's are added as the policy says.

@@ -142,7 +142,7 @@ impl Registry {
         let reserved =
             self.addresses.reserve_for_update(&*self.cache, &call.resource, &mut new, old.value())?;
         strategy.prepare_for_update(&context, &mut new, old.value());
-        if definitions::is_definition(&call.resource) {
+        if definitions::is_definition(&call.resource) && subresource.is_empty() {
             definitions::prepare_update(&mut new);
         }
         count_generation(call, &mut new, old.value());

@@ -59,6 +59,8 @@ pub struct Custom {
     /// The version's entry of `spec.versions`.
     pub version: Value,
     pub compiled: CustomResource,
+    /// What objects are pruned to when they are stored.
+    pub storage_schema: Schema,
     /// None when a column's path does not parse.
     pub columns: Option<Columns>,
     /// What users of a deprecated version are told.
