@@ -104,7 +104,8 @@ fn differ(results: &Results) -> BTreeSet<&str> {
 
 /// Cases that differ and are not known to, and cases that agree and are known to differ.
 fn surprises(results: &Results, known: &BTreeSet<&str>) -> Vec<String> {
-    let surprising = |(case, result): &(&String, &serde_json::Value)| has_failed(result) != known.contains(case.as_str());
+    let surprising =
+        |(case, result): &(&String, &serde_json::Value)| has_failed(result) != known.contains(case.as_str());
     results.iter().filter(surprising).map(|(case, _)| case.clone()).collect()
 }
 
@@ -129,10 +130,7 @@ fn judge(results: &Results, known: &BTreeSet<&str>) -> Result<()> {
     Ok(())
 }
 
-fn tally<'a>(
-    results: &'a Results,
-    differ: &BTreeSet<&str>,
-) -> BTreeMap<&'a str, (usize, usize)> {
+fn tally<'a>(results: &'a Results, differ: &BTreeSet<&str>) -> BTreeMap<&'a str, (usize, usize)> {
     let mut tally = BTreeMap::new();
     for case in results.keys() {
         let folder = case.split('/').next().unwrap_or(case);
