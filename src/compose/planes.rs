@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use drydock_apiserver::Version;
 use drydock_auth::UserInfo;
+use drydock_auth::tokens::KeyReservoir;
 use drydock_client::{Options, Request, Verb, WatchEvent, resources};
 use drydock_cloud::{NodePoolsStatus, PoolRecords, PoolSpec, PoolState};
 use drydock_cloud_api::{CloudError, CloudErrorKind, ClusterRef};
@@ -32,6 +33,9 @@ use crate::service::control_plane::{
 /// Threads that write the stores of all clusters.
 const WRITERS: usize = 4;
 
+/// Signing keys for clusters to come. One takes a core 0.1 s or so to make, and clusters come in bursts.
+const SIGNING_KEYS: usize = 8;
+
 pub(super) struct Planes {
     clouds: Clouds,
     records: Arc<dyn PoolRecords>,
@@ -40,12 +44,14 @@ pub(super) struct Planes {
     bind: std::net::IpAddr,
     speed: f64,
     writers: Writers,
+    signing_keys: Arc<KeyReservoir>,
+    refilling: Arc<tokio::sync::Mutex<()>>,
     tasks: Tasks,
 }
 
 impl Planes {
     pub(super) fn new(config: &Config, clouds: Clouds, records: Arc<dyn PoolRecords>) -> Self {
-        Self {
+        let planes = Self {
             clouds,
             records,
             folder: config.data_dir.join("clusters"),
@@ -53,8 +59,35 @@ impl Planes {
             bind: config.cluster_ports.address,
             speed: config.speed,
             writers: Writers::new(WRITERS),
+            signing_keys: Arc::new(KeyReservoir::new(SIGNING_KEYS)),
+            refilling: Arc::default(),
             tasks: Tasks::new("", Clock::real()),
+        };
+        planes.refill_signing_keys();
+        planes
+    }
+
+    /// Makes keys, one at a time, until there are enough; does nothing when somebody is at it, or there are.
+    fn refill_signing_keys(&self) {
+        if self.signing_keys.is_full() {
+            return;
         }
+        let Ok(refilling) = self.refilling.clone().try_lock_owned() else { return };
+        let (keys, tasks) = (self.signing_keys.clone(), self.tasks.clone());
+        self.tasks.spawn("signing-keys", async move {
+            let _refilling = refilling;
+            while !keys.is_full() {
+                let one = keys.clone();
+                match tasks.blocking(move || one.refill_one()).await {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::error!(error = %drydock_runtime::tasks::chain(&error), "no signing key was made");
+                        return;
+                    }
+                    None => return,
+                }
+            }
+        });
     }
 
     fn folder(&self, cluster: &ClusterRecord) -> PathBuf {
@@ -100,9 +133,11 @@ impl ControlPlanes for Planes {
             records: self.records.clone(),
             pools: Vec::new(),
             writers: self.writers.clone(),
+            signing_keys: self.signing_keys.clone(),
             speed: self.speed,
         };
         let tenant = Tenant::open(config, &self.tasks).await.map_err(|error| tenant_error(&error))?;
+        self.refill_signing_keys();
         Ok(Arc::new(Plane::new(tenant)))
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use drydock_client::resources::CERTIFICATE_SIGNING_REQUESTS;
 use drydock_client::{Change, Controller, DeleteOptions, Request, Verb, WorkQueue};
-use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
+use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value, value};
 
 use crate::Context;
 use crate::util::{between, conditions, time_at};
@@ -20,6 +20,12 @@ const SIGNERS: [&str; 4] = [
     "kubernetes.io/kubelet-serving",
     "kubernetes.io/legacy-unknown",
 ];
+
+const SUBJECT_ACCESS_REVIEWS: GroupVersionResource =
+    GroupVersionResource::new("authorization.k8s.io", "v1", "subjectaccessreviews");
+
+/// How long until a kubelet's request that may not be approved yet is looked at again.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long requests stay: approved or failed ones an hour, pending ones a day.
 const KEEP_DECIDED: Duration = Duration::from_secs(3600);
@@ -56,8 +62,8 @@ pub trait CertificateSigner: Send + Sync + 'static {
     /// When the signer refuses, or cannot now.
     async fn sign(&self, request: SigningRequest) -> Result<String, SigningError>;
 
-    /// Whether a kubelet asks for a client certificate of its own, which is approved without a person.
-    async fn is_own_kubelet_client(&self, request: SigningRequest) -> bool;
+    /// The user that a proper request for a kubelet's client certificate is for; None for all other requests.
+    fn kubelet_client(&self, request: &SigningRequest) -> Option<String>;
 }
 
 pub(crate) fn start(ctx: Context, signer: Arc<dyn CertificateSigner>) {
@@ -93,20 +99,54 @@ async fn sync(
         return Ok(());
     }
     if !decided("Approved") {
-        return approve(ctx, signer, &csr).await;
+        return approve(ctx, signer, queue, &csr).await;
     }
     sign(ctx, signer, &csr).await
 }
 
-async fn approve(ctx: &Context, signer: &dyn CertificateSigner, csr: &Object) -> Result<(), Status> {
-    if csr.str_at(&["spec", "signerName"]) != SIGNERS[1] || !signer.is_own_kubelet_client(request(csr)).await
-    {
+async fn approve(
+    ctx: &Context,
+    signer: &dyn CertificateSigner,
+    queue: &WorkQueue,
+    csr: &Object,
+) -> Result<(), Status> {
+    if csr.str_at(&["spec", "signerName"]) != SIGNERS[1] {
         return Ok(());
     }
-    let message = "Auto approving self kubelet client certificate after SubjectAccessReview.";
+    let request = request(csr);
+    let Some(user) = signer.kubelet_client(&request) else { return Ok(()) };
+    let own = "Auto approving self kubelet client certificate after SubjectAccessReview.";
+    let other = "Auto approving kubelet client certificate after SubjectAccessReview.";
+    let mut message = None;
+    if user == request.username && may_create(ctx, csr, "selfnodeclient").await? {
+        message = Some(own);
+    } else if may_create(ctx, csr, "nodeclient").await? {
+        message = Some(other);
+    }
+    let Some(message) = message else {
+        // Who asked may be given the right later.
+        queue.add_after(csr.name(), ASK_AGAIN);
+        return Ok(());
+    };
     let new = with_condition(ctx, csr, "Approved", "AutoApproved", message);
     let put = Request::new(Verb::Update, &CERTIFICATE_SIGNING_REQUESTS, "", csr.name());
     ctx.client.object(put.subresource("approval").body(new)).await.map(drop)
+}
+
+/// Whether who made the request may have it approved without a person: upstream's question to its authorizer.
+async fn may_create(ctx: &Context, csr: &Object, subresource: &str) -> Result<bool, Status> {
+    let mut review = value!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
+        "user": csr.str_at(&["spec", "username"]), "uid": csr.str_at(&["spec", "uid"]),
+        "resourceAttributes": {"group": "certificates.k8s.io", "resource": "certificatesigningrequests",
+            "subresource": subresource, "verb": "create", "version": "*"},
+    }});
+    for field in ["groups", "extra"] {
+        if let Some(found) = csr.at(&["spec", field]) {
+            review.set(&["spec", field], found.clone());
+        }
+    }
+    let answer = ctx.client.create(&SUBJECT_ACCESS_REVIEWS, review).await?;
+    Ok(answer.at(&["status", "allowed"]).and_then(Value::as_bool).unwrap_or(false))
 }
 
 async fn sign(ctx: &Context, signer: &dyn CertificateSigner, csr: &Object) -> Result<(), Status> {

@@ -6,6 +6,7 @@ use drydock_client::{Client, EventRecorder, SharedInformers};
 use drydock_runtime::{Clock, Tasks};
 
 use crate::certificates::CertificateSigner;
+use crate::service_account_tokens::SecretTokens;
 use crate::{
     certificates, cluster_role_aggregation, cron_job, daemon_set, deployment, disruption, endpoints,
     garbage_collector, job, namespace, node, replicaset, resource_quota, root_ca, service_account,
@@ -15,7 +16,8 @@ use crate::{
 /// What the controller manager needs of its tenant.
 #[derive(Clone)]
 pub struct ManagerConfig {
-    /// A client by controller, named as its service account in `kube-system` upstream: `deployment-controller`, …
+    /// A client by controller, named as its service account in `kube-system` upstream: `deployment-controller`, …; and
+    /// one of the manager itself, under the name [`MANAGER`].
     pub client_for: Arc<dyn Fn(&str) -> Client + Send + Sync>,
     /// Shared by all controllers, and with the scheduler and others if they like.
     pub informers: SharedInformers,
@@ -26,6 +28,8 @@ pub struct ManagerConfig {
     pub cluster_cidr: Option<String>,
     /// Signs certificates that were approved; None when requests wait for somebody else's signer.
     pub signer: Option<Arc<dyn CertificateSigner>>,
+    /// Makes the tokens of token secrets; None when such secrets wait for somebody else's controller.
+    pub secret_tokens: Option<Arc<dyn SecretTokens>>,
     /// Controllers that do not run, by name as in `kube-controller-manager --controllers=-name`.
     pub disabled: Vec<String>,
 }
@@ -49,7 +53,16 @@ impl ManagerConfig {
         root_ca: String,
     ) -> Self {
         let cluster_cidr = Some("100.64.0.0/10".to_owned());
-        Self { client_for, informers, tasks, root_ca, cluster_cidr, signer: None, disabled: Vec::new() }
+        Self {
+            client_for,
+            informers,
+            tasks,
+            root_ca,
+            cluster_cidr,
+            signer: None,
+            secret_tokens: None,
+            disabled: Vec::new(),
+        }
     }
 
     /// `identity` names the client, `component` the source of events.
@@ -64,6 +77,9 @@ impl ManagerConfig {
         }
     }
 }
+
+/// The identity of the manager itself: not a service account, but the user `system:kube-controller-manager`.
+pub const MANAGER: &str = "kube-controller-manager";
 
 /// Name, identity, event source, and how to start it.
 type Entry = (&'static str, &'static str, &'static str, fn(&ManagerConfig, Context));
@@ -177,8 +193,9 @@ const CONTROLLERS: &[Entry] = &[
         "pv-protection-controller",
         |_, ctx| volume::start_volume_protection(ctx),
     ),
-    ("legacy-serviceaccount-token-cleaner-controller", "tokens-controller", "tokens-controller", |_, ctx| {
-        service_account_tokens::start(ctx)
+    // It works as the manager itself, as upstream: who needs no token cannot depend on one.
+    ("serviceaccount-token-controller", MANAGER, "serviceaccount-token-controller", |config, ctx| {
+        service_account_tokens::start(ctx, &config.root_ca, config.secret_tokens.clone())
     }),
     ("ttl-controller", "ttl-controller", "ttl-controller", |_, ctx| node::start_ttl(ctx)),
 ];

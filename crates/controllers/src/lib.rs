@@ -34,4 +34,5 @@ mod util;
 mod volume;
 
 pub use certificates::{CertificateSigner, SigningError, SigningRequest};
-pub use context::{Context, ControllerManager, ManagerConfig};
+pub use context::{Context, ControllerManager, MANAGER, ManagerConfig};
+pub use service_account_tokens::SecretTokens;

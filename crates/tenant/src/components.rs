@@ -5,17 +5,26 @@ use std::sync::Arc;
 use drydock_apiserver::ApiServer;
 use drydock_auth::UserInfo;
 use drydock_auth::pki::ClusterPki;
+use drydock_auth::tokens::TokenAuthority;
 use drydock_client::{Client, SharedInformers};
 use drydock_cloud::{CcmConfig, CloudControllerManager, NodePools, NodePoolsConfig, PoolRecords, PoolSpec};
 use drydock_cloud_api::{CloudProvider, ClusterRef};
-use drydock_controllers::{ControllerManager, ManagerConfig};
+use drydock_controllers::{ControllerManager, MANAGER, ManagerConfig};
 use drydock_runtime::Tasks;
 use drydock_scheduler::{Scheduler, SchedulerConfig};
 
 use crate::agents::Agents;
+use crate::certificates::{Signer, Tokens};
 
 /// The pods' network; each node gets a /24 of it.
 const POD_CIDR: &str = "10.244.0.0/16";
+
+/// What signs in a cluster.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) pki: Arc<ClusterPki>,
+    pub(crate) tokens: Arc<TokenAuthority>,
+}
 
 /// What node pools and the cloud controllers work with.
 pub(crate) struct Wanted {
@@ -41,7 +50,7 @@ fn service_account(name: &str) -> UserInfo {
 pub(crate) fn start(
     server: &ApiServer,
     agents: &Arc<Agents>,
-    pki: &ClusterPki,
+    keys: Keys,
     tasks: &Tasks,
     wanted: Wanted,
 ) -> NodePools {
@@ -49,19 +58,26 @@ pub(crate) fn start(
     let manager = server
         .client(UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]));
     let informers = SharedInformers::new(manager, tasks.clone());
-    start_controllers(server, &informers, pki, tasks);
+    start_controllers(server, &informers, keys, tasks);
     let scheduler = server.client(UserInfo::new("system:kube-scheduler", &["system:authenticated"]));
     Scheduler::start(SchedulerConfig::new(scheduler, informers.clone(), tasks.clone()));
     agents.start(server, informers.clone());
     start_cloud(server, agents, informers, tasks, wanted)
 }
 
-fn start_controllers(server: &ApiServer, informers: &SharedInformers, pki: &ClusterPki, tasks: &Tasks) {
+fn start_controllers(server: &ApiServer, informers: &SharedInformers, keys: Keys, tasks: &Tasks) {
     let of = server.clone();
-    let client_for = Arc::new(move |name: &str| -> Client { of.client(service_account(name)) });
-    let root_ca = pki.cluster.certificate_pem();
+    let client_for = Arc::new(move |name: &str| -> Client {
+        match name {
+            MANAGER => of.client(UserInfo::new("system:kube-controller-manager", &["system:authenticated"])),
+            _ => of.client(service_account(name)),
+        }
+    });
+    let root_ca = keys.pki.cluster.certificate_pem();
     let mut config = ManagerConfig::new(client_for, informers.clone(), tasks.clone(), root_ca);
     config.cluster_cidr = Some(POD_CIDR.to_owned());
+    config.signer = Some(Arc::new(Signer(keys.pki)));
+    config.secret_tokens = Some(Arc::new(Tokens(keys.tokens)));
     ControllerManager::start(&config);
 }
 

@@ -11,6 +11,7 @@
 
 mod agents;
 mod bootstrap;
+mod certificates;
 mod components;
 mod keeper;
 mod kubeconfig;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use drydock_apiserver::admission::AdmissionChain;
 use drydock_apiserver::{ApiServer, Version};
 use drydock_auth::pki::ClusterPki;
-use drydock_auth::tokens::TokenAuthority;
+use drydock_auth::tokens::{KeyReservoir, TokenAuthority};
 use drydock_auth::user::UserInfo;
 use drydock_client::Client;
 use drydock_cloud::{NodePools, PoolRecords, PoolSpec};
@@ -54,6 +55,9 @@ pub struct Config {
     pub records: Arc<dyn PoolRecords>,
     pub pools: Vec<PoolSpec>,
     pub writers: Writers,
+    /// RSA keys made ahead of time, for the tokens of new clusters. A new cluster that finds it empty gets an ECDSA
+    /// key, rather than wait.
+    pub signing_keys: Arc<KeyReservoir>,
     /// How many times as fast as real time the cluster's clock runs.
     pub speed: f64,
 }
@@ -63,7 +67,7 @@ pub struct Tenant {
     tasks: Tasks,
     store: Arc<dyn Store>,
     server: ApiServer,
-    pki: ClusterPki,
+    pki: Arc<ClusterPki>,
     pools: NodePools,
     keeper: keeper::Keeper,
     cluster: ClusterRef,
@@ -118,7 +122,7 @@ impl Tenant {
         clock: Clock,
         tasks: &Tasks,
     ) -> Result<Self, TenantError> {
-        let pki = pki::load_or_make(&*store).await?;
+        let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys).await?);
         let issuer = format!("https://{}", config.address);
         let tokens = Arc::new(TokenAuthority::new(
             drydock_auth::tokens::TokenConfig {
@@ -127,7 +131,7 @@ impl Tenant {
             },
             vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
         ));
-        let authenticator = Arc::new(drydock_auth::Authenticator::new(tokens));
+        let authenticator = Arc::new(drydock_auth::Authenticator::new(tokens.clone()));
         let authorizer = Arc::new(drydock_auth::Authorizer::new());
         let agents = agents::Agents::new(tasks);
         let server = ApiServer::start(drydock_apiserver::Config {
@@ -151,7 +155,7 @@ impl Tenant {
         let pools = components::start(
             &server,
             &agents,
-            &pki,
+            components::Keys { pki: pki.clone(), tokens },
             tasks,
             components::Wanted {
                 cluster: config.cluster.clone(),

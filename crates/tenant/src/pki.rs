@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drydock_auth::pki::{ClusterPki, ClusterPkiPem};
-use drydock_auth::tokens::SigningKey;
+use drydock_auth::tokens::{KeyReservoir, SigningKey};
 use drydock_store::{Check, Payload, Range, Store, Txn, Write};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,7 +16,7 @@ const KEY: &str = "/drydock/pki";
 /// The service's address in every cluster: the first of the service range.
 pub(crate) const SERVICE_IP: &str = "10.96.0.1";
 
-pub(crate) async fn load_or_make(store: &dyn Store) -> Result<ClusterPki, TenantError> {
+pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Result<ClusterPki, TenantError> {
     let damaged = |why: String| TenantError::Damaged { what: "keys", why };
     let found = store.range(Range { prefix: KEY.to_owned(), ..Range::default() }).await?;
     if let Some(entry) = found.entries.first() {
@@ -24,8 +24,9 @@ pub(crate) async fn load_or_make(store: &dyn Store) -> Result<ClusterPki, Tenant
             serde_json::from_slice(&entry.value.bytes).map_err(|error| damaged(error.to_string()))?;
         return Ok(ClusterPki::from_pem(&pem)?);
     }
-    // ECDSA: an RSA key would take longer to make than the rest of the cluster.
-    let pki = ClusterPki::generate(SigningKey::generate_ecdsa()?)?;
+    // To make an RSA key here would take longer than to make the rest of the cluster.
+    let signing_key = keys.take().map_or_else(SigningKey::generate_ecdsa, Ok)?;
+    let pki = ClusterPki::generate(signing_key)?;
     let bytes = serde_json::to_vec(&pki.to_pem()).map_err(|error| damaged(error.to_string()))?;
     let write = Write::Put { key: KEY.into(), value: Payload::new(bytes), expires_at: None };
     let checks = vec![Check { key: KEY.into(), mod_revision: 0 }];

@@ -15,6 +15,7 @@ mod template;
 
 pub use authority::{Authority, Issued};
 pub use request::{CertificateRequest, parse_request};
+pub use signers::kubelet_client_name;
 pub use template::{Subject, Usage};
 
 use crate::tokens::SigningKey;

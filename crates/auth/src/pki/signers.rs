@@ -8,6 +8,8 @@ use crate::user::{GROUP_MASTERS, GROUP_NODES, NODE_PREFIX};
 /// A year, upstream's `--cluster-signing-duration`.
 const DEFAULT_DURATION: Duration = Duration::from_secs(365 * 24 * 3600);
 
+const KUBELET_CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+
 impl ClusterPki {
     /// Signs a CertificateSigningRequest: `pem` is its decoded `spec.request`, `usages` are its `spec.usages`. Answers the
     /// certificate in PEM.
@@ -34,10 +36,18 @@ impl ClusterPki {
     }
 }
 
+/// The common name of a request that the signer of kubelets' client certificates would sign; None for any other. `pem`
+/// and `usages` are as for [`ClusterPki::sign`].
+pub fn kubelet_client_name(pem: &str, usages: &[&str]) -> Option<String> {
+    let request = parse_request(pem).ok()?;
+    check(KUBELET_CLIENT, &request, usages).ok()?;
+    Some(request.subject.common_name)
+}
+
 fn check(signer: &str, request: &CertificateRequest, usages: &[&str]) -> Result<(), String> {
     match signer {
         "kubernetes.io/kube-apiserver-client" => check_client(request, usages),
-        "kubernetes.io/kube-apiserver-client-kubelet" => {
+        KUBELET_CLIENT => {
             check_node(request)?;
             refuse_names(request)?;
             if !request.dns_names.is_empty() {
