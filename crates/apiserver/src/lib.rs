@@ -17,6 +17,7 @@ mod definitions;
 mod http;
 mod local;
 mod maintenance;
+mod metrics;
 mod registry;
 pub mod resources;
 pub mod seams;

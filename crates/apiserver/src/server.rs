@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use crate::admission::AdmissionChain;
 use crate::cache::Cache;
 use crate::http::documents::Documents;
+use crate::http::metrics::Requests;
 use crate::local::Local;
-use crate::registry::Registry;
 use crate::registry::allocate::Allocators;
+use crate::registry::{Registry, commits};
 use crate::resources::{ResourceTable, Resources, builtin};
 use crate::seams::{Authenticator, Authorizer, NodeDialer, TokenIssuer};
 
@@ -61,6 +62,7 @@ pub(crate) struct Core {
     pub(crate) version: Version,
     pub(crate) address: String,
     pub(crate) documents: Documents,
+    pub(crate) requests: Requests,
     pub(crate) ready: watch::Sender<bool>,
     /// What answers' priority-and-fairness headers name: flow schema and priority level.
     pub(crate) flow_ids: Arc<[HeaderValue; 2]>,
@@ -84,6 +86,7 @@ impl ApiServer {
             addresses: Allocators::new(),
             minor_version: config.version.minor,
             loopback: OnceLock::new(),
+            commits: commits(),
         };
         let core = Arc::new(Core {
             registry: Arc::new(registry),
@@ -95,6 +98,7 @@ impl ApiServer {
             version: config.version,
             address: config.address,
             documents: Documents::default(),
+            requests: Requests::default(),
             ready: watch::Sender::new(false),
             flow_ids: Arc::new([random_id(), random_id()]),
         });

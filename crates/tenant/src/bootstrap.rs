@@ -8,10 +8,11 @@ use drydock_auth::bootstrap::policy;
 use drydock_auth::pki::ClusterPki;
 use drydock_client::{Client, resources};
 use drydock_machinery::{GroupVersionResource, ObjectMeta as _, Status, Value, value};
+use drydock_runtime::Clock;
 use futures::StreamExt as _;
 
 use crate::pki::SERVICE_IP;
-use crate::{Config, components};
+use crate::{Config, api_services, components, flow_control};
 
 /// Creates that run side by side: they share the store's syncs.
 const CONCURRENCY: usize = 32;
@@ -19,25 +20,49 @@ const CONCURRENCY: usize = 32;
 struct Wanted {
     resource: GroupVersionResource,
     object: Value,
+    /// Written after the object: a create ignores it.
+    status: Option<Value>,
 }
 
-pub(crate) async fn run(server: &ApiServer, pki: &ClusterPki, config: &Config) -> Result<(), Status> {
+impl Wanted {
+    fn new(resource: GroupVersionResource, object: Value) -> Self {
+        Self { resource, object, status: None }
+    }
+}
+
+const FLOW_SCHEMAS: GroupVersionResource =
+    GroupVersionResource::new("flowcontrol.apiserver.k8s.io", "v1", "flowschemas");
+const PRIORITY_LEVELS: GroupVersionResource =
+    GroupVersionResource::new("flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations");
+
+pub(crate) async fn run(
+    server: &ApiServer,
+    clock: &Clock,
+    pki: &ClusterPki,
+    config: &Config,
+) -> Result<(), Status> {
     let client = server.client(components::masters("system:apiserver"));
     // Namespaces first: the others live in them.
     create(server, &client, namespaces()).await?;
-    create(server, &client, rest(pki, config)).await
+    let mut rest = rest(pki, config);
+    rest.extend(with_status(server, clock));
+    create(server, &client, rest).await
 }
 
 async fn create(server: &ApiServer, client: &Client, wanted: Vec<Wanted>) -> Result<(), Status> {
     let cache = server.cache();
-    let missing = wanted.into_iter().filter(|Wanted { resource, object }| {
+    let missing = wanted.into_iter().filter(|Wanted { resource, object, .. }| {
         cache.get(&resource.group, &resource.resource, object.namespace(), object.name()).is_none()
     });
     let creates = missing.map(|wanted| async move {
-        match client.create(&wanted.resource, wanted.object).await {
-            Err(status) if !status.is_already_exists() => Err(status),
-            _ => Ok(()),
-        }
+        let created = match client.create(&wanted.resource, wanted.object).await {
+            Err(status) if status.is_already_exists() => return Ok(()),
+            created => created?,
+        };
+        let Some(status) = wanted.status else { return Ok(()) };
+        let mut object = created.value().clone();
+        object.set(&["status"], status);
+        client.update_status(&wanted.resource, object).await.map(drop)
     });
     let mut creates = futures::stream::iter(creates).buffer_unordered(CONCURRENCY);
     while let Some(created) = creates.next().await {
@@ -49,9 +74,9 @@ async fn create(server: &ApiServer, client: &Client, wanted: Vec<Wanted>) -> Res
 fn namespaces() -> Vec<Wanted> {
     ["default", "kube-system", "kube-public", "kube-node-lease"]
         .into_iter()
-        .map(|name| Wanted {
-            resource: resources::NAMESPACES,
-            object: value!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
+        .map(|name| {
+            let object = value!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            Wanted::new(resources::NAMESPACES, object)
         })
         .collect()
 }
@@ -59,14 +84,14 @@ fn namespaces() -> Vec<Wanted> {
 fn rest(pki: &ClusterPki, config: &Config) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = policy()
         .iter()
-        .map(|part| Wanted {
-            resource: GroupVersionResource::new("rbac.authorization.k8s.io", "v1", part.resource),
-            object: part.object.clone(),
+        .map(|part| {
+            let resource = GroupVersionResource::new("rbac.authorization.k8s.io", "v1", part.resource);
+            Wanted::new(resource, part.object.clone())
         })
         .collect();
     wanted.extend(priority_classes());
     wanted.extend(kubernetes_service(config));
-    wanted.push(Wanted { resource: resources::CONFIG_MAPS, object: client_ca(pki) });
+    wanted.push(Wanted::new(resources::CONFIG_MAPS, client_ca(pki)));
     wanted
 }
 
@@ -82,9 +107,44 @@ fn priority_classes() -> impl Iterator<Item = Wanted> {
     .into_iter()
     .map(|(name, priority, description)| Wanted {
         resource: resources::PRIORITY_CLASSES,
+        status: None,
         object: value!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
             "value": priority, "description": description}),
     })
+}
+
+/// Objects whose status somebody in the API server writes upstream. Nothing of it changes later.
+fn with_status(server: &ApiServer, clock: &Clock) -> Vec<Wanted> {
+    let now = clock.now_rfc3339();
+    let mut wanted: Vec<Wanted> = flow_control::priority_levels()
+        .into_iter()
+        .map(|level| Wanted::new(PRIORITY_LEVELS, level))
+        .collect();
+    wanted.extend(flow_control::flow_schemas(&now).into_iter().map(|(object, status)| Wanted {
+        resource: FLOW_SCHEMAS,
+        object,
+        status: Some(status),
+    }));
+    wanted.extend(api_services::all(server).into_iter().map(|object| Wanted {
+        resource: resources::API_SERVICES,
+        object,
+        status: Some(api_services::available(&now)),
+    }));
+    let ready = value!({"type": "Ready", "status": "True", "reason": "", "lastTransitionTime": now.as_str(),
+        "message": "Kubernetes Service CIDR is ready"});
+    wanted.push(Wanted {
+        resource: resources::SERVICE_CIDRS,
+        object: value!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+            "metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/12"]}}),
+        status: Some(value!({"conditions": [ready]})),
+    });
+    let since = now.get(..10).unwrap_or_default();
+    wanted.push(Wanted::new(
+        resources::CONFIG_MAPS,
+        value!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"since": since}, "metadata":
+            {"name": "kube-apiserver-legacy-service-account-token-tracking", "namespace": "kube-system"}}),
+    ));
+    wanted
 }
 
 /// The API server as a service in its own cluster.
@@ -101,6 +161,7 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
     vec![
         Wanted {
             resource: resources::SERVICES,
+            status: None,
             object: value!({"apiVersion": "v1", "kind": "Service",
                 "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
                 "spec": {"clusterIP": SERVICE_IP, "clusterIPs": [SERVICE_IP], "type": "ClusterIP",
@@ -109,6 +170,7 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
         },
         Wanted {
             resource: resources::ENDPOINTS,
+            status: None,
             object: value!({"apiVersion": "v1", "kind": "Endpoints",
                 "metadata": {"name": "kubernetes", "namespace": "default",
                     "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
@@ -117,17 +179,13 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
         },
         Wanted {
             resource: resources::ENDPOINT_SLICES,
+            status: None,
             object: value!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
                 "metadata": {"name": "kubernetes", "namespace": "default",
                     "labels": {"kubernetes.io/service-name": "kubernetes"}},
                 "addressType": "IPv4",
                 "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}],
                 "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}),
-        },
-        Wanted {
-            resource: resources::SERVICE_CIDRS,
-            object: value!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
-                "metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/12"]}}),
         },
     ]
 }

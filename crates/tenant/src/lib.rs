@@ -10,9 +10,11 @@
 //! Deliberately absent: what clusters there are and what is wanted of them; that is the service.
 
 mod agents;
+mod api_services;
 mod bootstrap;
 mod certificates;
 mod components;
+mod flow_control;
 mod keeper;
 mod kubeconfig;
 mod pki;
@@ -147,7 +149,7 @@ impl Tenant {
             address: config.address.clone(),
         })
         .await?;
-        bootstrap::run(&server, &pki, &config).await?;
+        bootstrap::run(&server, tasks.clock(), &pki, &config).await?;
         let keeper = keeper::Keeper::start(store.clone(), clock, tasks);
         let tls = pki::server_config(&pki, &config.names)?;
         let serving = server.clone();

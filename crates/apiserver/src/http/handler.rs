@@ -64,16 +64,20 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
         Ok(user) => user,
         Err(status) => return body::status(&status),
     };
+    let counted = core.clone();
+    let running = counted.requests.begin(&parts.method, &path, &query);
     let request = Req { core, user, parts, query };
     let answer = match path {
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
         Path::Other(path) => other(request, path).boxed(),
     };
-    match wall::timeout(TIMEOUT, answer).await {
+    let answer = match wall::timeout(TIMEOUT, answer).await {
         Some(Ok(answer)) => answer,
         Some(Err(status)) => body::status(&status),
         None => body::status(&timed_out()),
-    }
+    };
+    running.done(answer.status().as_u16());
+    answer
 }
 
 async fn other(request: Req, path: String) -> Result<Answer, Status> {

@@ -1,4 +1,4 @@
-//! `/healthz`, `/livez`, `/readyz` with their single checks, and `/metrics`.
+//! `/healthz`, `/livez`, `/readyz` with their single checks.
 
 use std::fmt::Write as _;
 
@@ -86,21 +86,4 @@ fn passes(request: &Req, endpoint: &str, check: &str) -> bool {
         "shutdown" => !request.core.tasks.is_closed(),
         _ => true,
     }
-}
-
-/// Counts of what is stored, under upstream's names.
-pub(crate) fn metrics(request: &Req) -> Answer {
-    let mut out = String::from("# TYPE apiserver_storage_objects gauge\n");
-    let cache = &request.core.registry.cache;
-    let mut counts = cache.counts();
-    counts.sort();
-    for (prefix, count) in counts {
-        let mut parts = prefix.trim_matches('/').split('/');
-        let (group, resource) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-        let name = if group == "core" { resource.to_owned() } else { format!("{resource}.{group}") };
-        let _ = writeln!(out, "apiserver_storage_objects{{resource=\"{name}\"}} {count}");
-    }
-    let _ = writeln!(out, "# TYPE apiserver_watch_cache_resource_version gauge");
-    let _ = writeln!(out, "apiserver_watch_cache_resource_version {}", cache.revision());
-    body::whole(200, "text/plain; version=0.0.4; charset=utf-8", out)
 }

@@ -13,6 +13,7 @@ mod handler;
 mod health;
 mod impersonate;
 mod list_body;
+pub(crate) mod metrics;
 mod negotiate;
 mod openapi;
 mod path;

@@ -4,7 +4,7 @@ use drydock_machinery::{Reason, Status, value};
 use http::Method;
 
 use super::handler::Req;
-use super::{Answer, body, discovery, encode, health, openapi};
+use super::{Answer, body, discovery, encode, health, metrics, openapi};
 use crate::http::negotiate::Format;
 use crate::local::{method_not_allowed, no_such_resource};
 
@@ -23,7 +23,7 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
         _ if !read && request.parts.method != Method::HEAD => Ok(body::page_not_found()),
         ["healthz" | "livez" | "readyz", ..] => Ok(health::serve(request, &parts)),
         ["version"] => Ok(version(request).await),
-        ["metrics", ..] => Ok(health::metrics(request)),
+        ["metrics", ..] => Ok(metrics::serve(request)),
         ["openapi", rest @ ..] => openapi::serve(request, rest).await,
         [".well-known", "openid-configuration"] => {
             Ok(encode::value_answer(request, 200, &request.core.tokens.discovery().0, Format::Json).await)

@@ -43,6 +43,7 @@ use crate::resources::{Resource, Resources};
 use crate::seams::{Authorizer, TokenIssuer};
 
 pub(crate) use select::Selection;
+pub(crate) use store::commits;
 pub(crate) use virtuals::verb_name;
 pub(crate) use watch::watch;
 
@@ -58,6 +59,8 @@ pub(crate) struct Registry {
     pub(crate) minor_version: u32,
     /// The client that admission plugins use; set right after construction.
     pub(crate) loopback: OnceLock<Client>,
+    /// How long commits to the store took.
+    pub(crate) commits: parking_lot::Mutex<crate::metrics::Histogram>,
 }
 
 /// An authorized request about one resource.

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use drydock_machinery::{Object, Status, Value};
+use drydock_runtime::wall::Stopwatch;
 use drydock_store::{Check, Durability, Entry, StoreError, Txn, Write};
+
+use parking_lot::Mutex;
 
 use super::{Call, Registry};
 use crate::cache::Stored;
+use crate::metrics::Histogram;
 
 /// Why a write did not happen.
 pub(crate) enum WriteError {
@@ -18,6 +22,14 @@ pub(crate) enum WriteError {
 /// Upstream's text for a write that lost against another.
 pub(crate) const OPTIMISTIC_LOCK: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
+
+/// Durations of commits, in the bounds of upstream's `etcd_request_duration_seconds`.
+pub(crate) fn commits() -> Mutex<Histogram> {
+    Mutex::new(Histogram::new(&[
+        0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0,
+        15.0, 20.0, 30.0, 45.0, 60.0,
+    ]))
+}
 
 impl Registry {
     /// Writes `value`, which was decided on when the key's revision was `expected` (0: it did not exist), and returns
@@ -52,7 +64,10 @@ impl Registry {
     }
 
     async fn commit(&self, txn: Txn) -> Result<u64, WriteError> {
-        match self.cache.store().commit(txn).await {
+        let started = Stopwatch::start();
+        let committed = self.cache.store().commit(txn).await;
+        self.commits.lock().observe(started.elapsed());
+        match committed {
             Ok(revision) => {
                 self.cache.wait_applied(revision).await;
                 Ok(revision)

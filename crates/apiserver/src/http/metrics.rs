@@ -1,0 +1,235 @@
+//! What `/metrics` tells, under upstream's names: requests by resource, their durations, those in flight, and objects.
+//!
+//! Owned by one API server. A series exists from the first request that belongs to it, so an idle tenant has none.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use drydock_runtime::wall::Stopwatch;
+use http::Method;
+use parking_lot::{Mutex, RwLock};
+
+use super::handler::Req;
+use super::path::Path;
+use super::query::Query;
+use super::{Answer, body};
+use crate::metrics::Histogram;
+
+/// Upper bounds in seconds of upstream's `apiserver_request_duration_seconds`.
+const REQUEST_BOUNDS: &[f64] = &[
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
+    20.0, 30.0, 45.0, 60.0,
+];
+
+/// Paths are the clients' to choose: those beyond are not counted.
+const MOST_SERIES: usize = 4096;
+
+/// Requests of one API server.
+#[derive(Default)]
+pub(crate) struct Requests {
+    /// By labels, as text.
+    series: RwLock<HashMap<Box<str>, Arc<Mutex<Series>>>>,
+    reading: AtomicI64,
+    mutating: AtomicI64,
+}
+
+struct Series {
+    codes: Vec<(u16, u64)>,
+    durations: Histogram,
+}
+
+/// A request that is being answered; dropped without [`Running::done`] when its client went away.
+pub(crate) struct Running<'a> {
+    requests: &'a Requests,
+    labels: String,
+    started: Stopwatch,
+    in_flight: Option<&'a AtomicI64>,
+}
+
+impl Requests {
+    pub(crate) fn begin(&self, method: &Method, path: &Path, query: &Query) -> Running<'_> {
+        let (verb, labels) = labels(method, path, query);
+        let in_flight = match verb {
+            // It lasts for as long as its client likes.
+            "WATCH" => None,
+            "GET" | "LIST" => Some(&self.reading),
+            _ => Some(&self.mutating),
+        };
+        if let Some(count) = in_flight {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Running { requests: self, labels, started: Stopwatch::start(), in_flight }
+    }
+
+    fn record(&self, labels: &str, code: u16, duration: Duration) {
+        let known = self.series.read().get(labels).cloned();
+        if known.is_none() && self.series.read().len() >= MOST_SERIES {
+            return;
+        }
+        let series = known.unwrap_or_else(|| {
+            let new = || Mutex::new(Series { codes: Vec::new(), durations: Histogram::new(REQUEST_BOUNDS) });
+            self.series.write().entry(labels.into()).or_insert_with(|| Arc::new(new())).clone()
+        });
+        let mut series = series.lock();
+        series.durations.observe(duration);
+        match series.codes.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, count)) => *count += 1,
+            None => series.codes.push((code, 1)),
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        let mut all: Vec<(Box<str>, Arc<Mutex<Series>>)> =
+            self.series.read().iter().map(|(labels, series)| (labels.clone(), series.clone())).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let _ = writeln!(out, "# TYPE apiserver_current_inflight_requests gauge");
+        for (kind, count) in [("mutating", &self.mutating), ("readOnly", &self.reading)] {
+            let count = count.load(Ordering::Relaxed);
+            let _ = writeln!(out, "apiserver_current_inflight_requests{{request_kind=\"{kind}\"}} {count}");
+        }
+        let _ = writeln!(out, "# TYPE apiserver_request_duration_seconds histogram");
+        for (labels, series) in &all {
+            series.lock().durations.write(out, "apiserver_request_duration_seconds", labels);
+        }
+        let _ = writeln!(out, "# TYPE apiserver_request_total counter");
+        for (labels, series) in &all {
+            for (code, count) in &series.lock().codes {
+                let _ = writeln!(out, "apiserver_request_total{{code=\"{code}\",{labels}}} {count}");
+            }
+        }
+    }
+}
+
+impl Running<'_> {
+    pub(crate) fn done(self, code: u16) {
+        self.requests.record(&self.labels, code, self.started.elapsed());
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.in_flight {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The verb, and the labels as text.
+fn labels(method: &Method, path: &Path, query: &Query) -> (&'static str, String) {
+    let Path::Resource(of) = path else {
+        let verb = if *method == Method::GET || *method == Method::HEAD { "GET" } else { "other" };
+        let labels =
+            "component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"\",scope=\"\",subresource=\"\"";
+        return (verb, format!("{labels},verb=\"{verb}\",version=\"\""));
+    };
+    let one = !of.name.is_empty();
+    let verb = match method.as_str() {
+        "GET" | "HEAD" if of.watch || query.flag("watch") == Some(true) => "WATCH",
+        "GET" | "HEAD" if one => "GET",
+        "GET" | "HEAD" => "LIST",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" if one => "DELETE",
+        "DELETE" => "DELETECOLLECTION",
+        _ => "other",
+    };
+    let scope = match (one, of.namespace.is_empty()) {
+        (true, _) => "resource",
+        (false, false) => "namespace",
+        (false, true) => "cluster",
+    };
+    let dry_run = query.get("dryRun").filter(|value| *value == "All").unwrap_or("");
+    let text = format!(
+        "component=\"apiserver\",dry_run=\"{dry_run}\",group=\"{}\",resource=\"{}\",scope=\"{scope}\",\
+         subresource=\"{}\",verb=\"{verb}\",version=\"{}\"",
+        plain(&of.group),
+        plain(&of.resource),
+        plain(&of.subresource),
+        plain(&of.version)
+    );
+    (verb, text)
+}
+
+/// What cannot be a name is left out: it would have to be escaped.
+fn plain(text: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'/');
+    if text.len() <= 253 && text.bytes().all(is_plain) { text } else { "" }
+}
+
+/// The answer to `/metrics`.
+pub(crate) fn serve(request: &Req) -> Answer {
+    let core = &request.core;
+    let mut out = String::new();
+    core.requests.write(&mut out);
+    let mut counts = core.registry.cache.counts();
+    counts.sort();
+    for (family, name_label) in [("apiserver_resource_objects", false), ("apiserver_storage_objects", true)] {
+        let _ = writeln!(out, "# TYPE {family} gauge");
+        for (prefix, count) in &counts {
+            let mut parts = prefix.trim_matches('/').split('/');
+            let (group, resource) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+            let group = if group == "core" { "" } else { group };
+            let _ = match (name_label, group) {
+                (false, _) => writeln!(out, "{family}{{group=\"{group}\",resource=\"{resource}\"}} {count}"),
+                (true, "") => writeln!(out, "{family}{{resource=\"{resource}\"}} {count}"),
+                (true, _) => writeln!(out, "{family}{{resource=\"{resource}.{group}\"}} {count}"),
+            };
+        }
+    }
+    let _ = writeln!(out, "# TYPE apiserver_watch_cache_resource_version gauge");
+    let _ = writeln!(out, "apiserver_watch_cache_resource_version {}", core.registry.cache.revision());
+    let _ = writeln!(out, "# TYPE etcd_request_duration_seconds histogram");
+    core.registry.commits.lock().write(&mut out, "etcd_request_duration_seconds", "operation=\"txn\"");
+    if let Some(seconds) = process_cpu_seconds() {
+        let _ = writeln!(out, "# TYPE process_cpu_seconds_total counter");
+        let _ = writeln!(out, "process_cpu_seconds_total {seconds}");
+    }
+    body::whole(200, "text/plain; version=0.0.4; charset=utf-8", out)
+}
+
+/// Of the whole process, which other tenants' servers share. None where the system does not tell.
+fn process_cpu_seconds() -> Option<f64> {
+    /// The kernel's USER_HZ, which is 100 on every architecture that Rust has threads on.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, in brackets, may contain spaces; user and system time are the 12th and 13th field behind it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / TICKS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::path;
+
+    #[test]
+    fn requests_are_counted_by_what_they_are_about() {
+        let requests = Requests::default();
+        let check = |method: Method, url: &str, code: u16| {
+            let (path, query) = url.split_once('?').unwrap_or((url, ""));
+            requests.begin(&method, &path::parse(path), &Query::parse(Some(query))).done(code);
+        };
+        check(Method::GET, "/api/v1/pods?watch=true", 200);
+        check(Method::POST, "/apis/apps/v1/namespaces/a/deployments", 201);
+        check(Method::POST, "/apis/apps/v1/namespaces/a/deployments", 409);
+        let mut out = String::new();
+        requests.write(&mut out);
+        for line in [
+            "apiserver_current_inflight_requests{request_kind=\"mutating\"} 0",
+            "apiserver_request_total{code=\"409\",component=\"apiserver\",dry_run=\"\",group=\"apps\",\
+             resource=\"deployments\",scope=\"namespace\",subresource=\"\",verb=\"POST\",version=\"v1\"} 1",
+            "apiserver_request_total{code=\"200\",component=\"apiserver\",dry_run=\"\",group=\"\",\
+             resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"WATCH\",version=\"v1\"} 1",
+            "apiserver_request_duration_seconds_count{component=\"apiserver\",dry_run=\"\",group=\"apps\",\
+             resource=\"deployments\",scope=\"namespace\",subresource=\"\",verb=\"POST\",version=\"v1\"} 2",
+        ] {
+            assert!(out.lines().any(|found| found == line), "{line} in {out}");
+        }
+    }
+}
