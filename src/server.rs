@@ -64,6 +64,7 @@ impl Server {
     where
         E: From<StartError>,
     {
+        raise_file_limit();
         let lock = Lock::take(&config.data_dir)?;
         let listener = bind(config.listen).await?;
         let address = listener.local_addr().map_err(|source| listen_error(config.listen, source))?;
@@ -132,6 +133,22 @@ fn listen_error(address: SocketAddr, source: std::io::Error) -> StartError {
         _ => StartError::Listen { address, source },
     }
 }
+
+/// Each cluster holds files and sockets; a thousand clusters need more than most systems let a process open by default.
+#[cfg(unix)]
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => tracing::debug!(files = ?limit.maximum, "raised the limit of open files"),
+        Err(error) => tracing::warn!(%error, files = ?limit.current, "cannot raise the limit of open files"),
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_file_limit() {}
 
 /// Says that the folder is this process's. Ends with the process, however that ends.
 struct Lock(#[expect(dead_code, reason = "held, not used")] File);

@@ -168,10 +168,10 @@ async fn create(client: &Client, args: CreateArgs) -> Result<(), CliError> {
 /// The line for people about a cluster that is there.
 pub(super) fn ready(cluster: &Value) -> String {
     format!(
-        "cluster {} is ready: Kubernetes {}, {} nodes, {}\n",
+        "cluster {} is ready: Kubernetes {}, {}, {}\n",
         text(cluster, "/name"),
         text(cluster, "/version"),
-        text(cluster, "/nodes/ready"),
+        output::nodes(cluster["nodes"]["ready"].as_u64().unwrap_or_default()),
         text(cluster, "/endpoint")
     )
 }

@@ -166,7 +166,7 @@ async fn finish(
     };
     let target = operation::target(started);
     output::show(output.output, &result, |pool| match pool["nodes"].as_u64() {
-        Some(nodes) => format!("{target} is {participle}: {nodes} nodes\n"),
+        Some(nodes) => format!("{target} is {participle}: {}\n", output::nodes(nodes)),
         None => format!("{target} is {participle}\n"),
     })
 }

@@ -109,6 +109,11 @@ pub(super) fn text(value: &Value, pointer: &str) -> String {
     }
 }
 
+/// `1 node`, `2 nodes`.
+pub(super) fn nodes(count: u64) -> String {
+    if count == 1 { "1 node".to_owned() } else { format!("{count} nodes") }
+}
+
 /// `key=value` pairs of an object.
 pub(super) fn pairs(value: &Value, pointer: &str) -> String {
     let entries = value.pointer(pointer).and_then(Value::as_object);

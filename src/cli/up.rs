@@ -1,6 +1,6 @@
 //! `drydock up`: the service, a first cluster, its kubeconfig, and what to type next.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -60,7 +60,7 @@ pub(super) async fn run(args: UpArgs) -> Result<(), CliError> {
 }
 
 /// Finds the cluster or makes it, waits for it, and writes its kubeconfig.
-async fn prepare(client: &Client, name: &str, nodes: u32, file: &PathBuf) -> Result<(), CliError> {
+async fn prepare(client: &Client, name: &str, nodes: u32, file: &Path) -> Result<(), CliError> {
     let watch = Stopwatch::start();
     let timeout = TimeoutArgs::of(PATIENCE);
     match client.get(&format!("/v1/clusters/{name}")).await {
@@ -78,10 +78,12 @@ async fn prepare(client: &Client, name: &str, nodes: u32, file: &PathBuf) -> Res
     kubeconfig::write(file, &kubeconfig)
 }
 
-/// Waits until the cluster serves and nothing is under way in it: what was interrupted goes on after a start.
+/// Waits until the cluster serves, and if its creation was interrupted, until that is done: it goes on after a start.
 async fn settle(client: &Client, name: &str, timeout: TimeoutArgs) -> Result<(Value, String), CliError> {
     for state in ["pending", "running"] {
-        for started in client.list(&format!("/v1/operations?cluster={name}&state={state}")).await? {
+        for started in
+            client.list(&format!("/v1/operations?type=clusterCreate&cluster={name}&state={state}")).await?
+        {
             operation::follow(client, &started, timeout).await?;
         }
     }
@@ -99,7 +101,7 @@ async fn settle(client: &Client, name: &str, timeout: TimeoutArgs) -> Result<(Va
     }
 }
 
-fn next_commands(cluster: &str, file: &std::path::Path) -> String {
+fn next_commands(cluster: &str, file: &Path) -> String {
     format!(
         "
 Next, in another terminal:

@@ -10,7 +10,7 @@ use drydock_apiserver::Version;
 use drydock_auth::UserInfo;
 use drydock_client::{Options, Request, Verb, WatchEvent, resources};
 use drydock_cloud::{NodePoolsStatus, PoolRecords, PoolSpec, PoolState};
-use drydock_cloud_api::{CloudError, ClusterRef};
+use drydock_cloud_api::{CloudError, CloudErrorKind, ClusterRef};
 use drydock_machinery::ObjectMeta as _;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::StoreError;
@@ -294,14 +294,21 @@ fn pool_spec(pool: &NodePoolRecord) -> PoolSpec {
     }
 }
 
+/// What no later attempt changes, though the attempts go on.
+const PERMANENT: [CloudErrorKind; 2] = [CloudErrorKind::InvalidRequest, CloudErrorKind::Unsupported];
+
 fn pool_status(name: &str, status: &drydock_cloud::PoolStatus) -> PoolStatus {
+    // Those on their way out count as well: a pool is not scaled down while a machine still drains.
+    let machines = u32::try_from(status.machines.len()).unwrap_or(u32::MAX);
+    let draining = status.machines.iter().find_map(|machine| Some((machine, machine.draining.as_ref()?)));
     PoolStatus {
         name: name.to_owned(),
         wanted: status.counts.desired,
-        observed: Observed { machines: status.counts.current, ready: status.counts.ready },
+        observed: Observed { machines, ready: status.counts.ready },
+        note: draining.map(|(machine, progress)| format!("{} drains, {progress}", machine.node_name)),
         trouble: status.reason.as_ref().map(|reason| Trouble {
             reason: Reason::new(reason.code.clone(), reason.message.clone()),
-            permanent: reason.next_attempt.is_none(),
+            permanent: PERMANENT.iter().any(|kind| kind.as_str() == reason.code),
         }),
         gone: status.state == PoolState::Deleted,
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drydock_cloud_api::CloudProvider;
+use drydock_cloud_api::{CloudProvider, Faults, Layers, Retry};
 use drydock_provider_mock::{MockCloud, MockConfig};
 use drydock_runtime::Clock;
 
@@ -39,6 +39,11 @@ impl Clouds {
     }
 }
 
+/// A provider with what is the same around all of them: retries, and the fault points that tests arm.
+fn layered(clock: &Clock, provider: Arc<dyn CloudProvider>) -> Arc<dyn CloudProvider> {
+    Layers::new(clock.clone()).retry(Retry::default()).layer(Arc::new(Faults::default())).around(provider)
+}
+
 fn mock(config: &Config) -> anyhow::Result<Cloud> {
     let cloud = MockCloud::open(&config.data_dir.join("mock-cloud.journal"), MockConfig::default())?;
     let provider = Provider {
@@ -48,7 +53,7 @@ fn mock(config: &Config) -> anyhow::Result<Cloud> {
         default_region: "us-east-1".to_owned(),
         default_instance_type: "m5.large".to_owned(),
     };
-    let for_clock: ForClock = Arc::new(move |clock| cloud.provider(clock.clone()));
+    let for_clock: ForClock = Arc::new(move |clock| layered(clock, cloud.provider(clock.clone())));
     Ok(Cloud { provider, for_clock })
 }
 
@@ -65,6 +70,6 @@ fn aws(config: &Config) -> Cloud {
         default_region: "us-east-1".to_owned(),
         default_instance_type: "m5.large".to_owned(),
     };
-    let for_clock: ForClock = Arc::new(move |_| Arc::new(cloud.clone()));
+    let for_clock: ForClock = Arc::new(move |clock| layered(clock, Arc::new(cloud.clone())));
     Cloud { provider, for_clock }
 }

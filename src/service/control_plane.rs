@@ -87,6 +87,8 @@ pub struct PoolStatus {
     pub observed: Observed,
     /// What stands in the way.
     pub trouble: Option<Trouble>,
+    /// What it is at, when that takes its time: pods that a drain waits for.
+    pub note: Option<String>,
     /// Of a pool that is deleting: nothing is left of it.
     pub gone: bool,
 }

@@ -197,3 +197,10 @@ async fn ports_are_kept_apart_and_run_out() {
     world.done(world.delete("/v1/clusters/a").await).await;
     world.cluster("c", 0).await;
 }
+
+#[tokio::test]
+async fn a_reconciler_that_fails_is_started_again() {
+    let world = World::new().await;
+    drydock_runtime::fault::arm("service.observe.before_commit", drydock_runtime::fault::Fault::ErrorOnce);
+    world.cluster("dev", 2).await;
+}

@@ -96,6 +96,7 @@ impl Fake {
                 wanted,
                 observed: if stays { had } else { Observed { machines: wanted, ready: wanted } },
                 trouble: state.troubled.get(&pool.name).cloned(),
+                note: None,
                 gone: deleting && !stays,
             }
         });

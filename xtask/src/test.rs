@@ -12,7 +12,6 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     tidy::run()?;
     let tools = Tools::install()?;
     nextest()?;
-    process::run(Command::new(cargo()).args(["build", "--package", "drydock"]))?;
     let localstack = if args.contains(&"--no-localstack") { None } else { Some(LocalStack::start()?) };
     let mut tests = Command::new(cargo());
     tests.args(["nextest", "run", "--workspace", "--no-fail-fast"]);

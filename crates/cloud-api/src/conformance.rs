@@ -408,7 +408,7 @@ pub async fn routes_are_created_listed_and_deleted(subject: &dyn Subject) {
     };
     routes.create(&cluster, &route).await.expect("create");
     routes.create(&cluster, &route).await.expect("create again");
-    assert_eq!(routes.list(&cluster).await.expect("list"), [route.clone()]);
+    assert_eq!(routes.list(&cluster).await.expect("list"), std::slice::from_ref(&route));
     cloud.terminate(&cluster, &instance.id).await.expect("terminate");
     eventually(subject, "the route is a black hole", || async {
         routes.list(&cluster).await.expect("list").first().is_some_and(|found| found.blackhole).then_some(())

@@ -137,8 +137,10 @@ pub(crate) fn pool_of(pools: &NodePools, name: &str) -> PoolStatus {
 }
 
 pub(crate) fn is_active(pools: &NodePools, name: &str, size: u32) -> bool {
-    let status = pool_of(pools, name);
-    status.state == PoolState::Active && status.counts.ready == size
+    let status = pools.subscribe();
+    let status = status.borrow();
+    let counts = |pool: &PoolStatus| pool.state == PoolState::Active && pool.counts.ready == size;
+    status.pools.get(name).is_some_and(counts)
 }
 
 /// Registers Nodes as kubelets do.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use drydock_client::{Client, EventRecorder, SharedInformers};
 use drydock_runtime::{Clock, Tasks};
 
+use crate::certificates::CertificateSigner;
 use crate::{
-    cluster_role_aggregation, daemon_set, deployment, disruption, endpoints, garbage_collector, namespace,
-    node, replicaset, root_ca, service_account, stateful_set,
+    certificates, cluster_role_aggregation, cron_job, daemon_set, deployment, disruption, endpoints,
+    garbage_collector, job, namespace, node, replicaset, resource_quota, root_ca, service_account,
+    service_account_tokens, stateful_set, ttl_after_finished, volume,
 };
 
 /// What the controller manager needs of its tenant.
@@ -22,6 +24,8 @@ pub struct ManagerConfig {
     pub root_ca: String,
     /// The pods' network, of which each node gets a /24: `10.244.0.0/16`. None when the cloud routes pods by itself.
     pub cluster_cidr: Option<String>,
+    /// Signs certificates that were approved; None when requests wait for somebody else's signer.
+    pub signer: Option<Arc<dyn CertificateSigner>>,
     /// Controllers that do not run, by name as in `kube-controller-manager --controllers=-name`.
     pub disabled: Vec<String>,
 }
@@ -37,6 +41,17 @@ pub struct Context {
 }
 
 impl ManagerConfig {
+    /// All controllers, and pods' addresses from the shared address space (RFC 6598), which no cloud's own networks use.
+    pub fn new(
+        client_for: Arc<dyn Fn(&str) -> Client + Send + Sync>,
+        informers: SharedInformers,
+        tasks: Tasks,
+        root_ca: String,
+    ) -> Self {
+        let cluster_cidr = Some("100.64.0.0/10".to_owned());
+        Self { client_for, informers, tasks, root_ca, cluster_cidr, signer: None, disabled: Vec::new() }
+    }
+
     /// `identity` names the client, `component` the source of events.
     pub(crate) fn context(&self, identity: &str, component: &str) -> Context {
         let client = (self.client_for)(identity);
@@ -118,6 +133,52 @@ const CONTROLLERS: &[Entry] = &[
         if let Some(cidr) = &config.cluster_cidr {
             node::start_ipam(ctx, cidr);
         }
+    }),
+    ("job-controller", "job-controller", "job-controller", |_, ctx| job::start(ctx)),
+    ("cronjob-controller", "cronjob-controller", "cronjob-controller", |_, ctx| cron_job::start(ctx)),
+    (
+        "ttl-after-finished-controller",
+        "ttl-after-finished-controller",
+        "ttl-after-finished-controller",
+        |_, ctx| {
+            ttl_after_finished::start(ctx);
+        },
+    ),
+    ("resourcequota-controller", "resourcequota-controller", "resourcequota-controller", |_, ctx| {
+        resource_quota::start(ctx);
+    }),
+    (
+        "certificatesigningrequest-signing-controller",
+        "certificate-controller",
+        "certificate-controller",
+        |config, ctx| {
+            if let Some(signer) = &config.signer {
+                certificates::start(ctx, signer.clone());
+            }
+        },
+    ),
+    (
+        "persistentvolume-binder-controller",
+        "persistent-volume-binder",
+        "persistentvolume-controller",
+        |_, ctx| {
+            volume::start_binder(ctx);
+        },
+    ),
+    (
+        "persistentvolumeclaim-protection-controller",
+        "pvc-protection-controller",
+        "pvc-protection-controller",
+        |_, ctx| volume::start_claim_protection(ctx),
+    ),
+    (
+        "persistentvolume-protection-controller",
+        "pv-protection-controller",
+        "pv-protection-controller",
+        |_, ctx| volume::start_volume_protection(ctx),
+    ),
+    ("legacy-serviceaccount-token-cleaner-controller", "tokens-controller", "tokens-controller", |_, ctx| {
+        service_account_tokens::start(ctx)
     }),
     ("ttl-controller", "ttl-controller", "ttl-controller", |_, ctx| node::start_ttl(ctx)),
 ];

@@ -76,6 +76,7 @@ impl Disruption {
         if pods.is_empty() {
             self.ctx.events.normal(&budget, "NoPods", "No matching pods found");
         }
+        self.tell_of_unmanaged(&budget, &pods);
         match self.expected(&budget, &pods) {
             Ok((expected, desired)) => self.write(&budget, &pods, expected, desired).await,
             Err(error) => {
@@ -83,6 +84,20 @@ impl Disruption {
                 self.ctx.events.warning(&budget, "CalculateExpectedPodCountFailed", message.clone());
                 self.fail_safe(&budget, &error).await
             }
+        }
+    }
+
+    fn tell_of_unmanaged(&self, budget: &Object, pods: &[Arc<Object>]) {
+        let by_scale = budget.at(&["spec", "maxUnavailable"]).is_some_and(|value| !value.is_null())
+            || budget.at(&["spec", "minAvailable"]).is_some_and(|value| value.as_str().is_some());
+        if by_scale && pods.iter().any(|pod| pod.controller_ref().is_none()) {
+            let selector = go_selector(budget.at(&["spec", "selector"]).unwrap_or(&Value::Null));
+            let message = format!(
+                "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, \
+                 the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account \
+                 for these pods please set \".spec.minAvailable\" field of the PDB to an integer value."
+            );
+            self.ctx.events.warning(budget, "UnmanagedPods", message);
         }
     }
 
@@ -110,9 +125,8 @@ impl Disruption {
     fn expected_scale(&self, pods: &[Arc<Object>]) -> Result<i64, String> {
         let mut scales: std::collections::BTreeMap<String, i64> = Default::default();
         for pod in pods {
-            let owner = pod
-                .controller_ref()
-                .ok_or_else(|| format!("found no controller ref for pod {:?}", pod.name()))?;
+            // Pods that nobody manages are told about, and not counted.
+            let Some(owner) = pod.controller_ref() else { continue };
             let (uid, scale) = self
                 .scale_of(pod.namespace(), owner)
                 .ok_or_else(|| format!("found no controllers for pod {:?}", pod.name()))?;
@@ -213,4 +227,27 @@ impl Disruption {
         }
         self.ctx.client.update_status(&POD_DISRUPTION_BUDGETS, new).await.map(drop)
     }
+}
+
+/// A label selector as Go's `String` method of `metav1.LabelSelector` writes it.
+fn go_selector(selector: &Value) -> String {
+    let labels: String = selector
+        .object_at(&["matchLabels"])
+        .iter()
+        .map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or("")))
+        .collect();
+    let expressions: String = selector
+        .array_at(&["matchExpressions"])
+        .iter()
+        .map(|one| {
+            let values: Vec<&str> = one.array_at(&["values"]).iter().filter_map(Value::as_str).collect();
+            let (key, operator) = (one.str_at(&["key"]), one.str_at(&["operator"]));
+            format!(
+                "LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},",
+                values.join(" ")
+            )
+        })
+        .collect();
+    let requirements = "MatchExpressions:[]LabelSelectorRequirement";
+    format!("&LabelSelector{{MatchLabels:map[string]string{{{labels}}},{requirements}{{{expressions}}},}}")
 }

@@ -7,19 +7,31 @@
 //!
 //! Deliberately absent: cloud controllers (`drydock-cloud`), anything that talks to the store, leader election.
 
+mod certificates;
 mod cluster_role_aggregation;
 mod context;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;
 mod endpoints;
 mod garbage_collector;
+mod job;
 mod namespace;
 mod node;
 mod replicaset;
+mod resource_quota;
 mod root_ca;
 mod service_account;
+mod service_account_tokens;
 mod stateful_set;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod ttl_after_finished;
 mod util;
+mod volume;
 
+pub use certificates::{CertificateSigner, SigningError, SigningRequest};
 pub use context::{Context, ControllerManager, ManagerConfig};

@@ -29,22 +29,20 @@ pub(crate) fn pod(object: &mut Value) {
             each_mut(spec, &[containers], host_ports);
         }
     }
-    first_addresses(object);
+    first_address(object);
 }
 
-/// `podIP` is the first of `podIPs`, and `hostIP` of `hostIPs`; where they differ the single one holds.
-fn first_addresses(object: &mut Value) {
-    for (one, all) in [("podIP", "podIPs"), ("hostIP", "hostIPs")] {
-        let single = object.str_at(&["status", one]).to_owned();
-        let first =
-            object.array_at(&["status", all]).first().map_or("", |entry| entry.str_at(&["ip"])).to_owned();
-        if single.is_empty() && !first.is_empty() {
-            object.set(&["status", one], first);
-        } else if !single.is_empty() && single != first {
-            let mut entry = Value::object();
-            entry.set(&["ip"], single);
-            object.set(&["status", all], vec![entry]);
-        }
+/// `podIP` is the first of `podIPs`; where they differ the single one holds.
+fn first_address(object: &mut Value) {
+    let all = &["status", "podIPs"];
+    let single = object.str_at(&["status", "podIP"]).to_owned();
+    let first = object.array_at(all).first().map_or("", |entry| entry.str_at(&["ip"])).to_owned();
+    if single.is_empty() && !first.is_empty() {
+        object.set(&["status", "podIP"], first);
+    } else if !single.is_empty() && single != first {
+        let mut entry = Value::object();
+        entry.set(&["ip"], single);
+        object.set(all, vec![entry]);
     }
 }
 

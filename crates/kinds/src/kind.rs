@@ -40,7 +40,6 @@ pub(crate) struct Kind {
     pub(crate) validate_status: ValidateUpdate,
     /// The old object is given on update.
     pub(crate) warnings: fn(&Context<'_>, &Value, Option<&Value>) -> Vec<String>,
-    pub(crate) warnings_on_write: fn(&Context<'_>) -> Vec<String>,
     pub(crate) warnings_on_delete: fn() -> Vec<String>,
     pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
     pub(crate) field_names: &'static [&'static str],
@@ -68,7 +67,6 @@ impl Kind {
             validate_update: None,
             validate_status: |_, _, _, _| {},
             warnings: |_, _, _| Vec::new(),
-            warnings_on_write: |_| Vec::new(),
             warnings_on_delete: Vec::new,
             grace: |_, _| None,
             field_names: &[],
@@ -124,10 +122,6 @@ impl Strategy for Kind {
 
     fn warnings_on_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
         (self.warnings)(context, object, Some(old))
-    }
-
-    fn warnings_on_write(&self, context: &Context<'_>) -> Vec<String> {
-        (self.warnings_on_write)(context)
     }
 
     fn warnings_on_delete(&self) -> Vec<String> {

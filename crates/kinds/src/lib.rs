@@ -96,11 +96,6 @@ pub trait Strategy: Send + Sync {
         self.warnings_on_create(context, object)
     }
 
-    /// Said with every write and deletion, whatever comes of it: deprecated kinds.
-    fn warnings_on_write(&self, _context: &Context<'_>) -> Vec<String> {
-        Vec::new()
-    }
-
     /// Said with a deletion whose options name no propagation policy.
     fn warnings_on_delete(&self) -> Vec<String> {
         Vec::new()

@@ -4,6 +4,7 @@
 
 mod containers;
 mod env;
+mod mounts;
 mod probes;
 mod qos;
 mod resources;

@@ -68,7 +68,7 @@ impl JsonPath {
 }
 
 fn walk(input: Vec<Value>, steps: &[Step]) -> Found {
-    steps.iter().try_fold(input, |values, step| apply(values, step))
+    steps.iter().try_fold(input, apply)
 }
 
 fn apply(input: Vec<Value>, step: &Step) -> Found {

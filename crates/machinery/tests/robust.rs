@@ -1,6 +1,12 @@
 //! What clients send is hostile: nothing panics, and what was decoded once decodes to itself.
 
+use drydock_machinery::apply::{FieldManager, FieldSet, OneVersion};
+use drydock_machinery::crd::{self, CustomResource};
 use drydock_machinery::decode::{self, FieldValidation};
+use drydock_machinery::jsonpath::JsonPath;
+use drydock_machinery::patch::{json_patch, merge_patch, strategic_merge_patch};
+use drydock_machinery::quantity::Quantity;
+use drydock_machinery::selector::{FieldSelector, Selector};
 use drydock_machinery::{Catalog, GroupVersionKind, Schema, Value, protobuf};
 use proptest::prelude::*;
 
@@ -99,5 +105,82 @@ proptest! {
         let _ = protobuf::open(&bytes);
         let _ = protobuf::decode_message(&bytes, pod().root());
         let _ = protobuf::read_watch_frame(&bytes);
+    }
+
+    #[test]
+    fn any_text_is_an_expression_or_not(text in "[ .$@\\[\\]()?*,:'\"a-c0-9=!<>&|{}/~^+\\-\\\\é]{0,24}") {
+        let object = Value::from_json(br#"{"a": [{"b": 1}, {"b": "x"}], "c": {"a": null}}"#).unwrap();
+        if let Ok(path) = JsonPath::parse(&text) {
+            let _ = path.find(&object);
+        }
+        if let Ok(selector) = Selector::parse(&text) {
+            prop_assert_eq!(&Selector::parse(&selector.to_string()).unwrap(), &selector);
+        }
+        if let Ok(selector) = FieldSelector::parse(&text) {
+            prop_assert_eq!(&FieldSelector::parse(&selector.to_string()).unwrap(), &selector);
+        }
+        let _ = crd::go_regex(&text);
+    }
+
+    #[test]
+    fn quantities_come_back_as_they_went(text in "[+\\-]?[0-9]{0,20}\\.?[0-9]{0,12}([numkMGTPE]i?|[eE][+\\-]?[0-9]{1,3})?") {
+        if let Ok(quantity) = Quantity::parse(&text) {
+            let again = Quantity::parse(&quantity.to_string()).unwrap();
+            prop_assert_eq!(again.cmp(&quantity), std::cmp::Ordering::Equal, "{}", text);
+        }
+    }
+
+    /// Patches of any shape, to objects of any shape.
+    #[test]
+    fn any_patch_applies_or_not(object in json(), patch in json()) {
+        let pod = pod();
+        let value = |json: &serde_json::Value| Value::from_json(json.to_string().as_bytes()).unwrap();
+        let patch = value(&patch);
+        let _ = json_patch(&value(&object), &patch);
+        merge_patch(&value(&object), &patch);
+        let _ = strategic_merge_patch(&value(&object), &patch, pod.root());
+        let as_pod = |json: &serde_json::Value| {
+            decode::json(&json.to_string(), pod.root(), FieldValidation::Ignore).ok().map(|decoded| decoded.value)
+        };
+        if let Some(object) = as_pod(&object) {
+            let _ = strategic_merge_patch(&object, &patch, pod.root());
+        }
+    }
+
+    /// What one manager applies twice changes nothing the second time.
+    #[test]
+    fn applying_is_idempotent(created in json(), applied in json()) {
+        let schema = pod();
+        let kind = GroupVersionKind::new("", "v1", "Pod");
+        let versions = OneVersion { api_version: "v1", schema: &schema };
+        let none = FieldSet::default();
+        let fields = FieldManager { kind: &kind, subresource: "", versions: &versions, reset_fields: &none };
+        let as_pod = |json: &serde_json::Value| {
+            let decoded = decode::json(&json.to_string(), schema.root(), FieldValidation::Ignore).ok()?;
+            let mut value = decoded.value;
+            value.set(&["apiVersion"], "v1");
+            value.set(&["kind"], "Pod");
+            value.remove(&["metadata", "managedFields"]);
+            Some(value)
+        };
+        let (Some(mut live), Some(applied)) = (as_pod(&created), as_pod(&applied)) else { return Ok(()) };
+        fields.update(None, &mut live, "creator", "2024-01-01T00:00:00Z".parse().unwrap());
+        let Ok(once) = fields.apply(Some(&live), &applied, "applier", true, "2024-01-02T00:00:00Z".parse().unwrap())
+        else { return Ok(()) };
+        let twice = fields.apply(Some(&once), &applied, "applier", false, "2024-01-03T00:00:00Z".parse().unwrap());
+        prop_assert_eq!(&twice.unwrap(), &once);
+    }
+
+    /// Any object is valid or not against any schema, structural or not.
+    #[test]
+    fn any_custom_object_is_valid_or_not(schema in json(), object in json()) {
+        let schema = Value::from_json(schema.to_string().as_bytes()).unwrap();
+        let mut object = Value::from_json(object.to_string().as_bytes()).unwrap();
+        let custom = CustomResource::compile(&schema);
+        let _ = custom.coerce(&mut object);
+        decode::prune(&mut object, custom.schema.root());
+        let old = object.clone();
+        let _ = custom.validate(&object, Some(&old));
+        let _ = custom.validate(&object, None);
     }
 }

@@ -177,6 +177,9 @@ impl NodeAgents {
         if planned {
             self.wake.notify_one();
         }
+        if pod.is_deleting() && change.old().is_some_and(|old| !old.is_deleting()) {
+            self.announce_stop(name, pod);
+        }
     }
 
     /// Takes pods' range from the Node as soon as it has one.

@@ -35,7 +35,7 @@ impl NodeAgents {
             Step::Conditions => {}
             Step::Ends(i) => end(pod, &mut draft, i),
             Step::Restarts(i) => self.restart(spec, pod, &mut draft, i),
-            Step::Stop => return self.stop(spec, client, pod, draft).await,
+            Step::Stop => return stop(client, pod, draft).await,
             Step::DeadlineExceeded => {
                 draft.end_all(&Ended { exit_code: 137, reason: "Error" });
                 draft.fail(
@@ -170,26 +170,24 @@ impl NodeAgents {
         self.record(spec, &about, EventType::Warning, "BackOff", message);
     }
 
-    /// The containers of a deleted pod have stopped: says so, and lets the object go.
-    async fn stop(
-        &self,
-        spec: &NodeSpec,
-        client: &Client,
-        pod: &Object,
-        mut draft: Draft<'_>,
-    ) -> Result<Option<u64>, Status> {
+    /// The pod is deleted: its containers are asked to stop.
+    pub(crate) fn announce_stop(&self, node: &str, pod: &Object) {
         for status in pod.array_at(&["status", APP]) {
             if status.at(&["state", "running"]).is_some() {
                 let name = status.str_at(&["name"]);
                 let about = container_reference(pod, "containers", name);
                 let message = format!("Stopping container {name}");
-                self.record(spec, &about, EventType::Normal, "Killing", message);
+                self.events.on_host(node).record(&about, EventType::Normal, "Killing", "", message);
             }
         }
-        draft.end_all(&COMPLETED);
-        write(client, pod, draft.into_patch()).await?;
-        remove(client, pod).await
     }
+}
+
+/// The containers of a deleted pod have stopped: says so, and lets the object go.
+async fn stop(client: &Client, pod: &Object, mut draft: Draft<'_>) -> Result<Option<u64>, Status> {
+    draft.end_all(&COMPLETED);
+    write(client, pod, draft.into_patch()).await?;
+    remove(client, pod).await
 }
 
 fn end_init(pod: &Object, draft: &mut Draft<'_>, i: usize) {

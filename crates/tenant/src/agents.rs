@@ -30,7 +30,7 @@ impl Agents {
     pub(crate) fn start(&self, server: &ApiServer, informers: SharedInformers) {
         let of = server.clone();
         let client_for = Arc::new(move |node: &str| {
-            of.client(UserInfo::new(&format!("system:node:{node}"), &["system:nodes", "system:authenticated"]))
+            of.client(UserInfo::new(format!("system:node:{node}"), &["system:nodes", "system:authenticated"]))
         });
         let agents = NodeAgents::start(NodeAgentsConfig {
             client_for,
@@ -42,7 +42,8 @@ impl Agents {
     }
 
     fn running(&self) -> Result<&Arc<NodeAgents>, Status> {
-        let starting = || Status::new(503, Reason::ServiceUnavailable, "the cluster's node agents are starting");
+        let starting =
+            || Status::new(503, Reason::ServiceUnavailable, "the cluster's node agents are starting");
         self.running.get().ok_or_else(starting)
     }
 }
@@ -73,7 +74,8 @@ fn node_spec(agent: &AgentSpec) -> NodeSpec {
     let texts = |map: &std::collections::BTreeMap<String, String>| -> Map {
         map.iter().map(|(key, text)| (key.as_str().into(), Value::from(text.as_str()))).collect()
     };
-    let addresses = agent.addresses.iter().map(|address| (format!("{:?}", address.kind), address.address.clone()));
+    let addresses =
+        agent.addresses.iter().map(|address| (format!("{:?}", address.kind), address.address.clone()));
     NodeSpec {
         name: agent.node_name.clone(),
         capacity: texts(&agent.resources.capacity),
@@ -82,7 +84,11 @@ fn node_spec(agent: &AgentSpec) -> NodeSpec {
         taints: agent
             .taints
             .iter()
-            .map(|taint| Taint { key: taint.key.clone(), value: taint.value.clone(), effect: taint.effect.clone() })
+            .map(|taint| Taint {
+                key: taint.key.clone(),
+                value: taint.value.clone(),
+                effect: taint.effect.clone(),
+            })
             .collect(),
         addresses: addresses.collect(),
         info: NodeInfo {

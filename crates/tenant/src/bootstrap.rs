@@ -93,7 +93,11 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
     let port: i64 = port.parse().unwrap_or(443);
     let labels = value!({"component": "apiserver", "provider": "kubernetes"});
     // Endpoints may not be on the loopback range; a cluster's pods would not reach it there either.
-    let ip = if host.starts_with("127.") || host == "localhost" || host.contains(':') { "192.0.2.1" } else { host };
+    let ip = if host.starts_with("127.") || host == "localhost" || host.contains(':') {
+        "192.0.2.1"
+    } else {
+        host
+    };
     vec![
         Wanted {
             resource: resources::SERVICES,
@@ -131,14 +135,14 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
 /// What extension API servers read to authenticate clients.
 fn client_ca(pki: &ClusterPki) -> Value {
     value!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {
-            "client-ca-file": pki.cluster.certificate_pem(),
-            "requestheader-client-ca-file": pki.front_proxy.certificate_pem(),
-            "requestheader-allowed-names": "[\"front-proxy-client\"]",
-            "requestheader-username-headers": "[\"X-Remote-User\"]",
-            "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
-            "requestheader-group-headers": "[\"X-Remote-Group\"]",
-            "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
-        }})
+    "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+    "data": {
+        "client-ca-file": pki.cluster.certificate_pem(),
+        "requestheader-client-ca-file": pki.front_proxy.certificate_pem(),
+        "requestheader-allowed-names": "[\"front-proxy-client\"]",
+        "requestheader-username-headers": "[\"X-Remote-User\"]",
+        "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
+        "requestheader-group-headers": "[\"X-Remote-Group\"]",
+        "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
+    }})
 }

@@ -33,7 +33,7 @@ pub(crate) fn masters(name: &str) -> UserInfo {
 /// A controller's service account, as with `--use-service-account-credentials` upstream.
 fn service_account(name: &str) -> UserInfo {
     UserInfo::new(
-        &format!("system:serviceaccount:kube-system:{name}"),
+        format!("system:serviceaccount:kube-system:{name}"),
         &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
     )
 }
@@ -46,14 +46,11 @@ pub(crate) fn start(
     wanted: Wanted,
 ) -> NodePools {
     // One set of informers for everything in the cluster: in process they hold the server's own objects.
-    let manager = server.client(UserInfo::new(
-        "system:kube-controller-manager",
-        &["system:masters", "system:authenticated"],
-    ));
+    let manager = server
+        .client(UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]));
     let informers = SharedInformers::new(manager, tasks.clone());
     start_controllers(server, &informers, pki, tasks);
-    let scheduler =
-        server.client(UserInfo::new("system:kube-scheduler", &["system:authenticated"]));
+    let scheduler = server.client(UserInfo::new("system:kube-scheduler", &["system:authenticated"]));
     Scheduler::start(SchedulerConfig::new(scheduler, informers.clone(), tasks.clone()));
     agents.start(server, informers.clone());
     start_cloud(server, agents, informers, tasks, wanted)
@@ -62,14 +59,10 @@ pub(crate) fn start(
 fn start_controllers(server: &ApiServer, informers: &SharedInformers, pki: &ClusterPki, tasks: &Tasks) {
     let of = server.clone();
     let client_for = Arc::new(move |name: &str| -> Client { of.client(service_account(name)) });
-    ControllerManager::start(&ManagerConfig {
-        client_for,
-        informers: informers.clone(),
-        tasks: tasks.clone(),
-        root_ca: pki.cluster.certificate_pem(),
-        cluster_cidr: Some(POD_CIDR.to_owned()),
-        disabled: Vec::new(),
-    });
+    let root_ca = pki.cluster.certificate_pem();
+    let mut config = ManagerConfig::new(client_for, informers.clone(), tasks.clone(), root_ca);
+    config.cluster_cidr = Some(POD_CIDR.to_owned());
+    ControllerManager::start(&config);
 }
 
 fn start_cloud(

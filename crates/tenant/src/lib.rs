@@ -148,12 +148,18 @@ impl Tenant {
         let tls = pki::server_config(&pki, &config.names)?;
         let serving = server.clone();
         tasks.spawn("endpoint", async move { serving.serve(config.listener, Some(tls)).await });
-        let pools = components::start(&server, &agents, &pki, tasks, components::Wanted {
-            cluster: config.cluster.clone(),
-            provider: (config.provider)(tasks.clock()),
-            records: config.records,
-            pools: config.pools,
-        });
+        let pools = components::start(
+            &server,
+            &agents,
+            &pki,
+            tasks,
+            components::Wanted {
+                cluster: config.cluster.clone(),
+                provider: (config.provider)(tasks.clock()),
+                records: config.records,
+                pools: config.pools,
+            },
+        );
         server.set_ready();
         Ok(Self {
             tasks: tasks.clone(),

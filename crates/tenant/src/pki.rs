@@ -34,9 +34,13 @@ pub(crate) async fn load_or_make(store: &dyn Store) -> Result<ClusterPki, Tenant
 }
 
 /// TLS of the endpoint: its certificate, and client certificates of the cluster's CA if a client shows one.
-pub(crate) fn server_config(pki: &ClusterPki, names: &[String]) -> Result<Arc<rustls::ServerConfig>, TenantError> {
+pub(crate) fn server_config(
+    pki: &ClusterPki,
+    names: &[String],
+) -> Result<Arc<rustls::ServerConfig>, TenantError> {
     let issued = pki.issue_api_server(SERVICE_IP, names)?;
-    let unusable = |error: &dyn std::fmt::Display| TenantError::Damaged { what: "certificate", why: error.to_string() };
+    let unusable =
+        |error: &dyn std::fmt::Display| TenantError::Damaged { what: "certificate", why: error.to_string() };
     let chain = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unusable(&error))?;
@@ -47,9 +51,8 @@ pub(crate) fn server_config(pki: &ClusterPki, names: &[String]) -> Result<Arc<ru
         .allow_unauthenticated()
         .build()
         .map_err(|error| unusable(&error))?;
-    let mut config = rustls::ServerConfig::builder()
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
+    let mut config =
+        rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -104,7 +104,7 @@ async fn observe(
         tracing::error!(%method, path, "handler panicked");
         Problem::internal().into_response()
     });
-    problem::complete(&mut response, &path).await;
+    problem::complete(&mut response, &path);
     let status = response.status().as_u16();
     app.metrics.observe(method.as_str(), &route, status, watch.elapsed());
     tracing::debug!(%method, path, status, elapsed = ?watch.elapsed(), "request");

@@ -10,10 +10,13 @@ use serde::Serialize;
 
 use crate::service::{FieldError, ServiceError};
 
-/// `application/problem+json`.
+/// `application/problem+json`. Boxed, so that the results that may hold one stay small.
+#[derive(Clone, Debug)]
+pub(super) struct Problem(Box<Document>);
+
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Problem {
+struct Document {
     /// Stays the same for problems of a kind.
     #[serde(rename = "type")]
     kind: String,
@@ -39,7 +42,7 @@ struct Field {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Document {
             kind: format!("urn:drydock:problem:{code}"),
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
@@ -48,7 +51,7 @@ impl Problem {
             code: code.to_owned(),
             errors: Vec::new(),
             retry_after: None,
-        }
+        }))
     }
 
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
@@ -58,7 +61,9 @@ impl Problem {
         };
         let errors =
             errors.into_iter().map(|error| Field { field: error.field, message: error.message }).collect();
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail) }
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
+        problem.0.errors = errors;
+        problem
     }
 
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
@@ -81,8 +86,9 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the service failed; its log says more")
     }
 
-    fn retry_after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
     }
 }
 
@@ -114,9 +120,9 @@ impl From<ServiceError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
-        let mut response = (status, axum::Json(&self)).into_response();
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.0.retry_after;
+        let mut response = (status, axum::Json(&self.0)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {
@@ -131,10 +137,10 @@ impl IntoResponse for Problem {
 }
 
 /// Adds to a problem where it happened, which its maker did not know.
-pub(super) async fn complete(response: &mut Response, path: &str) {
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return };
-    let problem = Problem { instance: path.to_owned(), ..problem };
-    let bytes = serde_json::to_vec(&problem).unwrap_or_default();
+pub(super) fn complete(response: &mut Response, path: &str) {
+    let Some(Problem(mut document)) = response.extensions_mut().remove::<Problem>() else { return };
+    path.clone_into(&mut document.instance);
+    let bytes = serde_json::to_vec(&document).unwrap_or_default();
     response.headers_mut().insert(header::CONTENT_LENGTH, bytes.len().into());
     *response.body_mut() = Body::from(bytes);
 }

@@ -1,6 +1,6 @@
 //! Paths that are no resource: discovery, OpenAPI, health, version, metrics.
 
-use drydock_machinery::{Status, value};
+use drydock_machinery::{Reason, Status, value};
 use http::Method;
 
 use super::handler::Req;
@@ -29,6 +29,7 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
             Ok(encode::value_answer(request, 200, &request.core.tokens.discovery().0, Format::Json).await)
         }
         ["openid", "v1", "jwks"] => {
+            check_accepts(request, "application/jwk-set+json")?;
             let keys = request.core.tokens.discovery().1.to_json();
             Ok(body::whole(200, "application/jwk-set+json", keys))
         }
@@ -59,6 +60,20 @@ async fn version(request: &Req) -> Answer {
         "minCompatibilityMajor": "1", "minCompatibilityMinor": (version.minor - 1).to_string(),
     });
     encode::value_answer(request, 200, &answer, Format::Json).await
+}
+
+/// # Errors
+/// 406 when the client takes neither this one type nor any.
+fn check_accepts(request: &Req, media_type: &str) -> Result<(), Status> {
+    let Some(header) = request.header(http::header::ACCEPT) else { return Ok(()) };
+    let types = header.split(',').map(|clause| clause.split(';').next().unwrap_or("").trim());
+    let is_taken =
+        types.into_iter().any(|own| own == media_type || matches!(own, "" | "*/*" | "application/*"));
+    if is_taken {
+        return Ok(());
+    }
+    let text = format!("406: Not Acceptable\n\nAvailable representations: {media_type}");
+    Err(Status::new(406, Reason::NotAcceptable, text).with_details(Default::default()))
 }
 
 /// What `GET /` lists.

@@ -126,10 +126,6 @@ impl Registry {
     }
 
     async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
-        if !matches!(call.request.verb, Verb::Get | Verb::List) {
-            let context = self.strategy_context("");
-            call.warnings.extend(call.resource.strategy.warnings_on_write(&context));
-        }
         match call.request.verb {
             Verb::Get => Ok(Done::ok(Reply::Object(self.get(call).await?))),
             Verb::List => Ok(Done::ok(Reply::List(self.list(call).await?))),

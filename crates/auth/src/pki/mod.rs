@@ -10,6 +10,7 @@
 mod authority;
 mod der;
 mod request;
+mod signers;
 mod template;
 
 pub use authority::{Authority, Issued};

@@ -5,12 +5,15 @@
 
 use std::time::Duration;
 
-use drydock_client::{Client, Options, PatchType, resources};
+use drydock_client::{Client, Informer, PatchType, resources};
 use drydock_machinery::{Object, ObjectMeta, Status, value};
 use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::fleet::Drain;
+
+/// The index of pods by node. The simulated kubelets have the same, and share it.
+pub(super) const BY_NODE: &str = "node";
 
 const EVICT_AGAIN: Duration = Duration::from_secs(5);
 
@@ -25,6 +28,7 @@ pub(super) enum Kubelet {
 /// True when the node is empty, or gone.
 pub(super) async fn step(
     client: &Client,
+    pods: &Informer,
     node_name: &str,
     kubelet: Kubelet,
     now: Timestamp,
@@ -38,9 +42,11 @@ pub(super) async fn step(
         }
         drain.cordoned = true;
     }
-    let options = Options { field_selector: format!("spec.nodeName={node_name}"), ..Options::default() };
-    let pods = client.list(&resources::PODS, "", options).await?.items;
-    let left: Vec<_> = pods.iter().filter(|pod| is_on(pod, node_name) && must_go(pod)).collect();
+    if !pods.has_synced() {
+        return Ok(false);
+    }
+    let pods = pods.by_index(BY_NODE, node_name);
+    let left: Vec<_> = pods.iter().filter(|pod| must_go(pod)).collect();
     let (leaving, staying): (Vec<_>, Vec<_>) = left.into_iter().partition(|pod| pod.is_deleting());
     let mut waiting = if kubelet == Kubelet::Alive { leaving.len() } else { 0 };
     let mut refused = Vec::new();
@@ -82,10 +88,6 @@ async fn evict<'a>(client: &Client, pod: &'a Object) -> (&'a Object, Result<(), 
     });
     let outcome = client.create_subresource(&resources::PODS, namespace, name, "eviction", body).await;
     (pod, outcome.map(drop))
-}
-
-fn is_on(pod: &Object, node_name: &str) -> bool {
-    pod.str_at(&["spec", "nodeName"]) == node_name
 }
 
 /// Not a DaemonSet's, not a static pod's mirror, not finished.

@@ -127,17 +127,17 @@ fn victims(mut current: Vec<&Machine>, size: usize, is_ready: impl Fn(&str) -> b
         *zones.entry(&machine.record.zone).or_default() += 1;
     }
     // Youngest last, so that `max_by_key`, which takes the last of equals, takes the youngest.
-    current.sort_by(|a, b| {
-        (a.record.created_at, &a.record.client_token).cmp(&(b.record.created_at, &b.record.client_token))
-    });
+    current.sort_by_key(|machine| (machine.record.created_at, &machine.record.client_token));
+    let fixed = |machine: &Machine| {
+        let made = machine.record.phase != MachinePhase::Wanted;
+        (!made, !is_ready(&machine.record.node_name))
+    };
+    let mut left: Vec<_> = current.into_iter().map(|machine| (fixed(machine), machine)).collect();
     let mut out = Vec::new();
-    while current.len() > size {
-        let rank = |machine: &Machine| {
-            let made = machine.record.phase != MachinePhase::Wanted;
-            (!made, !is_ready(&machine.record.node_name), zones[machine.record.zone.as_str()])
-        };
-        let Some(i) = (0..current.len()).max_by_key(|i| rank(current[*i])) else { break };
-        let victim = current.remove(i);
+    while left.len() > size {
+        let rank = |i: &usize| (left[*i].0, zones[left[*i].1.record.zone.as_str()]);
+        let Some(i) = (0..left.len()).max_by_key(rank) else { break };
+        let (_, victim) = left.remove(i);
         if let Some(count) = zones.get_mut(victim.record.zone.as_str()) {
             *count -= 1;
         }

@@ -40,7 +40,8 @@ pub struct NodePoolsConfig {
     pub provider: Arc<dyn CloudProvider>,
     pub records: Arc<dyn PoolRecords>,
     pub agents: Arc<dyn NodeAgents>,
-    /// Must be allowed to get, list, watch, patch and delete nodes, list pods, create evictions and events.
+    /// Must be allowed to get, patch and delete nodes, create evictions and events.
+    /// `informers` watch nodes and pods.
     pub client: Client,
     pub informers: SharedInformers,
 }
@@ -105,10 +106,16 @@ impl NodePools {
                 on_change.nodes_changed.notify_one();
             }
         });
+        let pods = config.informers.informer(&resources::PODS);
+        pods.add_index(drain::BY_NODE, |pod| match pod.str_at(&["spec", "nodeName"]) {
+            "" => Vec::new(),
+            node => vec![node.into()],
+        });
         let (for_task, clock, tasks_of) = (shared.clone(), tasks.clock().clone(), tasks.clone());
         tasks.supervise("node-pools", OnError::Restart, move || {
+            let informers = [nodes.clone(), pods.clone()];
             let reconciler =
-                Reconciler::new(config.clone(), for_task.clone(), nodes.clone(), clock.clone(), &tasks_of);
+                Reconciler::new(config.clone(), for_task.clone(), informers, clock.clone(), &tasks_of);
             async move { reconciler.run().await }
         });
         Self { shared }

@@ -34,6 +34,8 @@ pub(super) struct Reconciler {
     pub(super) config: NodePoolsConfig,
     pub(super) shared: Arc<Shared>,
     pub(super) nodes: Arc<Informer>,
+    /// With the index [`super::drain::BY_NODE`].
+    pub(super) pods: Arc<Informer>,
     pub(super) clock: Clock,
     pub(super) events: EventRecorder,
     /// By client token.
@@ -60,7 +62,7 @@ impl Reconciler {
     pub(super) fn new(
         config: NodePoolsConfig,
         shared: Arc<Shared>,
-        nodes: Arc<Informer>,
+        [nodes, pods]: [Arc<Informer>; 2],
         clock: Clock,
         tasks: &Tasks,
     ) -> Self {
@@ -69,6 +71,7 @@ impl Reconciler {
             config,
             shared,
             nodes,
+            pods,
             clock,
             events,
             fleet: BTreeMap::new(),
@@ -133,8 +136,11 @@ impl Reconciler {
             tokio::select! {
                 () = shared.wake.notified() => return,
                 () = shared.nodes_changed.notified() => {
+                    let publishing = Stopwatch::start();
                     let desired = shared.desired.lock().clone();
                     self.publish(&desired);
+                    // Many nodes change together: the larger the pools, the fewer the publications.
+                    wall::sleep(publishing.elapsed().saturating_mul(BREATHER)).await;
                 }
                 () = &mut due, if deadline.is_some() => return,
             }
@@ -203,6 +209,9 @@ impl Reconciler {
         let cloud = self.cloud()?;
         let found = cloud.list(&self.config.cluster).await.map_err(|error| Cause::from(&error))?;
         let mut by_id: BTreeMap<String, Instance> = found.into_iter().map(|i| (i.id.clone(), i)).collect();
+        let with_token = by_id.values().filter(|instance| !instance.client_token.is_empty());
+        let ids: HashMap<String, String> =
+            with_token.map(|i| (i.client_token.clone(), i.id.clone())).collect();
         let mut adopted = Vec::new();
         let mut missing = Vec::new();
         for (token, machine) in &mut self.fleet {
@@ -211,9 +220,7 @@ impl Reconciler {
                 machine.take_instance(instance);
             } else if !machine.record.instance_id.is_empty() {
                 missing.push(token.clone());
-            } else if let Some(id) = by_id.values().find(|i| i.client_token == *token).map(|i| i.id.clone())
-                && let Some(instance) = by_id.remove(&id)
-            {
+            } else if let Some(instance) = ids.get(token).and_then(|id| by_id.remove(id)) {
                 // Launched before a kill, or with a lost answer.
                 machine.take_instance(instance);
                 adopted.push(machine.record.clone());

@@ -69,7 +69,8 @@ impl Reconciler {
             let kubelet = if alive { Kubelet::Alive } else { Kubelet::Dead };
             let node_name = machine.record.node_name.clone();
             let mut drain = std::mem::take(&mut machine.drain);
-            let outcome = drain::step(&self.config.client, &node_name, kubelet, now, &mut drain).await;
+            let outcome =
+                drain::step(&self.config.client, &self.pods, &node_name, kubelet, now, &mut drain).await;
             if let Err(status) = &outcome {
                 drain.progress = Some(status.message.clone());
             }

@@ -278,3 +278,19 @@ async fn releasing_a_cluster_leaves_nothing_in_the_cloud() {
     assert!(!writes.iter().any(|write| write.starts_with("gone nodes")), "needs no API server");
     tasks.close().await;
 }
+
+#[tokio::test]
+async fn hundreds_of_machines_come_and_go() {
+    let world = World::new();
+    let ccm = world.start_ccm();
+    let mut many = spec(200);
+    many.instance_type = "medium".into();
+    let (pools, tasks) = world.start_pools(vec![many]);
+    world.until("all are ready", || is_active(&pools, "workers", 200)).await;
+    pools.delete("workers");
+    let deleted = || pools.subscribe().borrow().pools["workers"].state == PoolState::Deleted;
+    world.until("none", deleted).await;
+    assert!(world.nodes().is_empty());
+    tasks.close().await;
+    ccm.close().await;
+}

@@ -4,49 +4,10 @@ use std::sync::Arc;
 
 use drydock_client::resources::*;
 use drydock_client::testing::FakeServer;
-use drydock_client::{ApiResource, DeleteOptions, Propagation, SharedInformers};
+use drydock_client::{DeleteOptions, Propagation};
 use drydock_machinery::{Object, ObjectMeta, Value, value};
-use drydock_runtime::{Clock, Tasks};
 
-use crate::{ControllerManager, ManagerConfig};
-
-fn served() -> Vec<ApiResource> {
-    let verbs = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
-    let namespaced = [
-        (PODS, "Pod"),
-        (SERVICES, "Service"),
-        (ENDPOINTS, "Endpoints"),
-        (CONFIG_MAPS, "ConfigMap"),
-        (SERVICE_ACCOUNTS, "ServiceAccount"),
-        (REPLICA_SETS, "ReplicaSet"),
-        (DEPLOYMENTS, "Deployment"),
-        (ENDPOINT_SLICES, "EndpointSlice"),
-    ];
-    let cluster = [(NAMESPACES, "Namespace"), (NODES, "Node")];
-    let of = |namespaced: bool| move |(gvr, kind): (_, &str)| ApiResource::new(gvr, kind, namespaced, &verbs);
-    namespaced.into_iter().map(of(true)).chain(cluster.into_iter().map(of(false))).collect()
-}
-
-async fn cluster() -> (FakeServer, Tasks) {
-    let clock = Clock::real();
-    let server = FakeServer::new(clock.clone());
-    server.serve(served());
-    let tasks = Tasks::new("t", clock);
-    let client = server.client();
-    ControllerManager::start(&ManagerConfig {
-        client_for: Arc::new(move |_| client.clone()),
-        informers: SharedInformers::new(server.client(), tasks.clone()),
-        root_ca: "pem".to_owned(),
-        cluster_cidr: None,
-        disabled: Vec::new(),
-        tasks: tasks.clone(),
-    });
-    let namespace = value!({
-        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "d"}, "spec": {"finalizers": ["kubernetes"]},
-    });
-    server.client().create(&NAMESPACES, namespace).await.unwrap();
-    (server, tasks)
-}
+use crate::testing::{cluster, make_pods_ready};
 
 fn deployment(replicas: i64, image: &str) -> Value {
     value!({
@@ -59,22 +20,6 @@ fn deployment(replicas: i64, image: &str) -> Value {
             },
         },
     })
-}
-
-/// Plays scheduler and kubelet.
-async fn make_pods_ready(server: &FakeServer) {
-    for (i, pod) in server.all(&PODS).into_iter().enumerate() {
-        if crate::util::pod::is_ready(&pod) || pod.is_deleting() {
-            continue;
-        }
-        let mut new = pod.value().clone();
-        let ip = format!("10.0.0.{i}");
-        new.set(&["status"], value!({
-            "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
-            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-        }));
-        let _ = server.client().update_status(&PODS, new).await;
-    }
 }
 
 fn only(server: &FakeServer) -> Arc<Object> {

@@ -125,8 +125,13 @@ fn new_slice(frame: &Frame, ports: &[Value], endpoints: Vec<Value>) -> Value {
     if !frame.annotations.is_empty() {
         slice.set(&["metadata", "annotations"], frame.annotations.clone());
     }
-    slice.set(&["endpoints"], endpoints);
-    slice.set(&["ports"], ports.to_vec());
+    // Empty lists are null upstream, and left out.
+    if !endpoints.is_empty() {
+        slice.set(&["endpoints"], endpoints);
+    }
+    if !ports.is_empty() {
+        slice.set(&["ports"], ports.to_vec());
+    }
     slice
 }
 
@@ -140,7 +145,11 @@ async fn update(client: &Client, frame: &Frame, slice: &Object, endpoints: &[Val
     for (key, text) in frame.annotations.iter() {
         new.set(&["metadata", "annotations", key], text.clone());
     }
-    new.set(&["endpoints"], endpoints.to_vec());
+    if endpoints.is_empty() {
+        new.remove(&["endpoints"]);
+    } else {
+        new.set(&["endpoints"], endpoints.to_vec());
+    }
     client.update(&ENDPOINT_SLICES, new).await.map(drop)
 }
 

@@ -34,6 +34,8 @@ struct Lifecycle {
     pods: Arc<Informer>,
     /// When each node was last heard of.
     heard: Mutex<HashMap<Key, Timestamp>>,
+    /// Since when each node that is not ready has been seen so.
+    unready: Mutex<HashMap<Key, Timestamp>>,
 }
 
 pub(crate) fn start(ctx: Context) {
@@ -46,6 +48,7 @@ pub(crate) fn start(ctx: Context) {
         nodes: nodes.clone(),
         pods: pods.clone(),
         heard: Mutex::default(),
+        unready: Mutex::default(),
         ctx,
     });
     let me = this.clone();
@@ -91,6 +94,7 @@ impl Lifecycle {
             }
             Change::Deleted(_) => {
                 self.heard.lock().remove(node.name());
+                self.unready.lock().remove(node.name());
                 let message = format!("Node {0} event: Removing Node {0} from Controller", node.name());
                 self.ctx.events.normal(node, "RemovingNode", message);
             }
@@ -130,12 +134,12 @@ impl Lifecycle {
     /// NoExecute follows when the node has been unready for a while; pods are told at once.
     async fn evict_or_not(&self, node: &Object, now: Timestamp, time: &str) -> Result<(), Status> {
         if conditions::is_true(node, "Ready") {
+            self.unready.lock().remove(node.name());
             return taints::reconcile(&self.ctx.client, node, Effect::NoExecute, time).await.map(drop);
         }
         self.mark_pods_not_ready(node, time).await?;
-        let since = conditions::condition(node, "Ready")
-            .and_then(|ready| crate::util::time_at(ready, &["lastTransitionTime"]));
-        let unready = since.map_or(MONITOR_PERIOD, |since| between(since, now));
+        let since = *self.unready.lock().entry(node.name().into()).or_insert(now);
+        let unready = between(since, now);
         if unready < MONITOR_PERIOD {
             self.queue.add_after(node.name(), MONITOR_PERIOD - unready);
             return Ok(());

@@ -4,6 +4,7 @@ use drydock_machinery::{Object, ObjectMeta, Value, value};
 
 use super::REVISION_LABEL;
 use crate::util::history;
+use crate::util::owner::controller_ref;
 use crate::util::pod_control::pod_from_template;
 
 const NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
@@ -78,9 +79,5 @@ pub(super) fn claims(set: &Object, ordinal: i64) -> Vec<Value> {
 /// With `whenDeleted: Delete` the set owns its claims, so that they are collected with it.
 fn retention_owner(set: &Object) -> Option<Value> {
     let policy = set.str_at(&["spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"]);
-    (policy == "Delete").then(|| {
-        value!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet", "name": set.name(), "uid": set.uid(), "controller": true,
-        })
-    })
+    (policy == "Delete").then(|| controller_ref(set))
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use drydock_client::DeleteOptions;
 use drydock_client::resources::{PERSISTENT_VOLUME_CLAIMS, PODS};
-use drydock_client::{DeleteOptions, PatchType};
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 
 use super::{
@@ -104,15 +104,6 @@ impl<'a> Pass<'a> {
         };
         if pod::is_finished(&pod) {
             if !pod.is_deleting() {
-                let reason = if pod::phase(&pod) == "Failed" {
-                    "RecreatingFailedPod"
-                } else {
-                    "RecreatingTerminatedPod"
-                };
-                let what = if pod::phase(&pod) == "Failed" { "failed" } else { "terminated" };
-                let (set, name) = (self.set.key(), pod.name());
-                let message = format!("StatefulSet {set} is recreating {what} Pod {name}");
-                self.sets.ctx.events.warning(self.set, reason, message);
                 self.delete(&pod).await?;
             }
             return Ok(Go::Wait);
@@ -148,7 +139,7 @@ impl<'a> Pass<'a> {
             match self.sets.ctx.client.create(&PERSISTENT_VOLUME_CLAIMS, claim).await {
                 Ok(_) => {
                     let message =
-                        format!("create Claim {claim_name} Pod {name} in StatefulSet {set} success");
+                        format!("Create Claim {claim_name} Pod {name} in StatefulSet {set} success");
                     events.normal(self.set, "SuccessfulCreate", message);
                 }
                 Err(status) if status.is_already_exists() => {}
@@ -163,7 +154,7 @@ impl<'a> Pass<'a> {
         }
         match self.sets.ctx.client.create(&PODS, pod).await {
             Ok(_) => {
-                let message = format!("create Pod {name} in StatefulSet {set} successful");
+                let message = format!("Create Pod {name} in StatefulSet {set} successful");
                 events.normal(self.set, "SuccessfulCreate", message);
                 self.made.push(revision.name().to_owned());
                 Ok(())
@@ -171,7 +162,7 @@ impl<'a> Pass<'a> {
             Err(status) if is_namespace_terminating(&status) => Ok(()),
             Err(status) => {
                 // A pod of that name that is not ours, or that the informer has not shown yet.
-                let message = format!("create Pod {name} in StatefulSet {set} failed error: {status}");
+                let message = format!("Create Pod {name} in StatefulSet {set} failed error: {status}");
                 events.warning(self.set, "FailedCreate", message);
                 Err(status)
             }
@@ -183,14 +174,14 @@ impl<'a> Pass<'a> {
         let client = &self.sets.ctx.client;
         match client.delete(&PODS, pod.namespace(), name, DeleteOptions::of_uid(pod.uid())).await {
             Ok(()) => {
-                let message = format!("delete Pod {name} in StatefulSet {set} successful");
+                let message = format!("Delete Pod {name} in StatefulSet {set} successful");
                 self.sets.ctx.events.normal(self.set, "SuccessfulDelete", message);
                 self.deleted.push(pod.uid().to_owned());
                 Ok(())
             }
             Err(status) if status.is_not_found() => Ok(()),
             Err(status) => {
-                let message = format!("delete Pod {name} in StatefulSet {set} failed error: {status}");
+                let message = format!("Delete Pod {name} in StatefulSet {set} failed error: {status}");
                 self.sets.ctx.events.warning(self.set, "FailedDelete", message);
                 Err(status)
             }
@@ -258,11 +249,17 @@ impl<'a> Pass<'a> {
     }
 
     async fn write_claim_owners(&self, claim: &str, owners: Value) -> Result<(), Status> {
-        let mut patch = Value::object();
-        patch.set(&["metadata", "ownerReferences"], owners);
-        let namespace = self.set.namespace();
         let client = &self.sets.ctx.client;
-        match client.patch(&PERSISTENT_VOLUME_CLAIMS, namespace, claim, PatchType::Merge, patch).await {
+        let Some(have) = client.find(&PERSISTENT_VOLUME_CLAIMS, self.set.namespace(), claim).await? else {
+            return Ok(());
+        };
+        let mut new = have.value().clone();
+        if owners.is_null() {
+            new.remove(&["metadata", "ownerReferences"]);
+        } else {
+            new.set(&["metadata", "ownerReferences"], owners);
+        }
+        match client.update(&PERSISTENT_VOLUME_CLAIMS, new).await {
             Err(status) if !status.is_not_found() => Err(status),
             _ => Ok(()),
         }

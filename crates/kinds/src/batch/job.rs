@@ -1,5 +1,8 @@
 //! Job: `pkg/apis/batch/validation` and `pkg/registry/batch/job`.
 
+mod policies;
+mod status;
+
 use drydock_machinery::names_validation as names;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
@@ -22,7 +25,7 @@ pub(super) static KIND: Kind = Kind {
     prepare_create: |_, object| generate_selector(object),
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
-    validate_status,
+    validate_status: |errors, _, object, old| status::validate(errors, object, old),
     warnings: crate::pod::warnings::of_template,
     warnings_on_delete: || {
         vec!["child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()]
@@ -171,10 +174,10 @@ pub(super) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &Field
         }
     }
     if let Some(policy) = present(spec, &["podFailurePolicy"]) {
-        failure_policy(errors, spec, policy, &path.child("podFailurePolicy"));
+        policies::failure(errors, spec, policy, &path.child("podFailurePolicy"));
     }
-    success_policy(errors, spec, &path.child("successPolicy"));
-    replacement_policy(errors, spec, &path.child("podReplacementPolicy"));
+    policies::success(errors, spec, &path.child("successPolicy"));
+    policies::replacement(errors, spec, &path.child("podReplacementPolicy"));
     let pods = shown(spec, &["template"]);
     let template_path = path.child("template");
     template::validate(errors, &pods, &template_path);
@@ -209,123 +212,6 @@ fn indexes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
             let detail = "must be less than or equal to completions";
             errors.invalid(&path.child("maxFailedIndexes"), most, detail);
         }
-    }
-}
-
-fn failure_policy(errors: &mut FieldErrors, spec: &Value, policy: &Value, path: &FieldPath) {
-    let names: Vec<&str> = ["initContainers", "containers"]
-        .iter()
-        .flat_map(|list| spec.array_at(&["template", "spec", list]))
-        .map(|container| container.str_at(&["name"]))
-        .collect();
-    for (i, rule) in policy.array_at(&["rules"]).iter().enumerate() {
-        let path = path.child("rules").index(i);
-        let supported = ["Count", "FailIndex", "FailJob", "Ignore"];
-        let action = rule.str_at(&["action"]);
-        if action.is_empty() {
-            errors.required(&path.child("action"), format!("valid values: {supported:?}"));
-        } else if action == "FailIndex" && !has(spec, &["backoffLimitPerIndex"]) {
-            errors.invalid(&path.child("action"), action, "requires the backoffLimitPerIndex to be set");
-        } else if !supported.contains(&action) {
-            errors.not_supported(&path.child("action"), action, &supported);
-        }
-        let codes = present(rule, &["onExitCodes"]);
-        if let Some(codes) = codes {
-            exit_codes(errors, codes, &names, &path.child("onExitCodes"));
-        }
-        let conditions = rule.array_at(&["onPodConditions"]);
-        for (j, condition) in conditions.iter().enumerate() {
-            let path = path.child("onPodConditions").index(j);
-            crate::check::qualified_name(errors, condition.str_at(&["type"]), &path.child("type"));
-            let status = condition.str_at(&["status"]);
-            let supported = ["False", "True", "Unknown"];
-            if status.is_empty() {
-                errors.required(&path.child("status"), format!("valid values: {supported:?}"));
-            } else if !supported.contains(&status) {
-                errors.not_supported(&path.child("status"), status, &supported);
-            }
-        }
-        match (codes.is_some(), !conditions.is_empty()) {
-            (true, true) => errors.invalid(
-                &path,
-                Value::Null,
-                "specifying both OnExitCodes and OnPodConditions is not supported",
-            ),
-            (false, false) => errors.invalid(
-                &path,
-                Value::Null,
-                "specifying one of OnExitCodes and OnPodConditions is required",
-            ),
-            _ => {}
-        }
-    }
-}
-
-fn exit_codes(errors: &mut FieldErrors, codes: &Value, names: &[&str], path: &FieldPath) {
-    let operator = codes.str_at(&["operator"]);
-    if operator.is_empty() {
-        errors.required(&path.child("operator"), "valid values: [\"In\" \"NotIn\"]");
-    } else if !["In", "NotIn"].contains(&operator) {
-        errors.not_supported(&path.child("operator"), operator, &["In", "NotIn"]);
-    }
-    if let Some(name) = present(codes, &["containerName"]).and_then(Value::as_str)
-        && !names.contains(&name)
-    {
-        errors.invalid(
-            &path.child("containerName"),
-            name,
-            "must be one of the container or initContainer names in the pod template",
-        );
-    }
-    let values: Vec<i64> = codes.array_at(&["values"]).iter().filter_map(Value::as_i64).collect();
-    let values_path = path.child("values");
-    if values.is_empty() {
-        errors.invalid(&values_path, Value::Null, "at least one value is required");
-    }
-    for (i, code) in values.iter().enumerate() {
-        if operator == "In" && *code == 0 {
-            errors.invalid(&values_path.index(i), 0, "must not be 0 for the In operator");
-        }
-        if values[..i].contains(code) {
-            errors.duplicate(&values_path.index(i), *code);
-        }
-    }
-    if values.windows(2).any(|pair| pair[0] > pair[1]) {
-        errors.invalid(&values_path, shown(codes, &["values"]), "must be ordered");
-    }
-}
-
-fn success_policy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let Some(policy) = present(spec, &["successPolicy"]) else { return };
-    if spec.str_at(&["completionMode"]) != "Indexed" {
-        errors.invalid(path, policy.clone(), "requires indexed completion mode");
-        return;
-    }
-    let rules = policy.array_at(&["rules"]);
-    if rules.is_empty() {
-        errors.required(
-            &path.child("rules"),
-            "at least one rules must be specified when the successPolicy is specified",
-        );
-    }
-    for (i, rule) in rules.iter().enumerate() {
-        let path = path.child("rules").index(i);
-        if !has(rule, &["succeededCount"]) && !has(rule, &["succeededIndexes"]) {
-            errors.required(&path, "at least one of succeededCount or succeededIndexes must be specified");
-        }
-        at_least_zero_at(errors, rule, &["succeededCount"], &path.child("succeededCount"));
-    }
-}
-
-fn replacement_policy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let policy = spec.str_at(&["podReplacementPolicy"]);
-    if policy.is_empty() {
-        return;
-    }
-    let supported: &[&str] =
-        if has(spec, &["podFailurePolicy"]) { &["Failed"] } else { &["Failed", "TerminatingOrFailed"] };
-    if !supported.contains(&policy) {
-        errors.not_supported(path, policy, supported);
     }
 }
 
@@ -390,48 +276,5 @@ fn template_update(errors: &mut FieldErrors, object: &Value, old: &Value, path: 
             path.clone()
         };
         errors.invalid(&path, shown(object, &["spec", "template", "spec"]), IMMUTABLE);
-    }
-}
-
-fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    let path = FieldPath::new("status");
-    let status = shown(object, &["status"]);
-    for field in ["active", "succeeded", "failed", "ready", "terminating"] {
-        at_least_zero_at(errors, &status, &[field], &path.child(field));
-    }
-    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
-    if has(object, &["status", "ready"]) && count("ready") > count("active") {
-        errors.invalid(&path.child("ready"), count("ready"), "cannot set more ready pods than active");
-    }
-    let condition = |object: &Value, wanted: &str| {
-        object
-            .array_at(&["status", "conditions"])
-            .iter()
-            .any(|condition| condition.str_at(&["type"]) == wanted && condition.str_at(&["status"]) == "True")
-    };
-    let (complete, failed) = (condition(object, "Complete"), condition(object, "Failed"));
-    if complete && !condition(old, "Complete") {
-        if !has(&status, &["completionTime"]) {
-            errors.required(&path.child("completionTime"), "completionTime is required for Complete jobs");
-        }
-        if !condition(object, "SuccessCriteriaMet") {
-            let detail = "cannot set Complete=True condition without the SuccessCriteriaMet=true condition";
-            errors.invalid(&path.child("conditions"), shown(&status, &["conditions"]), detail);
-        }
-    }
-    if failed && !condition(old, "Failed") && !condition(object, "FailureTarget") {
-        let detail = "cannot set Failed=True condition without the FailureTarget=true condition";
-        errors.invalid(&path.child("conditions"), shown(&status, &["conditions"]), detail);
-    }
-    if complete && failed {
-        let detail = "cannot set Complete=True and Failed=true conditions";
-        errors.invalid(&path.child("conditions"), shown(&status, &["conditions"]), detail);
-    }
-    if (complete || failed) && !has(&status, &["startTime"]) {
-        errors.required(&path.child("startTime"), "startTime is required for finished job");
-    }
-    if has(&status, &["completionTime"]) && !complete {
-        let detail = "cannot set completionTime when there is no Complete=True condition";
-        errors.invalid(&path.child("completionTime"), shown(&status, &["completionTime"]), detail);
     }
 }

@@ -36,7 +36,8 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         size += value.as_str().map_or(0, |text| text.len() / 4 * 3);
     }
     if size > MAX_SIZE {
-        errors.too_long(&FieldPath::root(), MAX_SIZE);
+        // Upstream names no field.
+        errors.too_long(&FieldPath::new("[]"), MAX_SIZE);
     }
 }
 

@@ -16,12 +16,6 @@ pub(super) static KIND: Kind = Kind {
         });
     },
     validate: |errors, _, object| validate(errors, object),
-    warnings_on_write: |context| match context.minor_version {
-        33.. => {
-            vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
-        }
-        _ => Vec::new(),
-    },
     cells: table::endpoints,
     ..Kind::new("", "endpoints")
 };

@@ -42,7 +42,12 @@ pub(super) static KIND: Kind = Kind {
 
 fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
     match context.subresource {
-        "finalize" => keep(object, old, &["status"]),
+        "finalize" => {
+            keep(object, old, &["status"]);
+            if object.array_at(&["spec", "finalizers"]).is_empty() {
+                object.remove(&["spec", "finalizers"]);
+            }
+        }
         "status" => keep(object, old, &["spec"]),
         _ => {
             keep(object, old, &["spec", "finalizers"]);

@@ -1,5 +1,6 @@
 //! Secret: its type says which keys it must have.
 
+use drydock_machinery::decode::{base64_decode, base64_encode};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
@@ -41,44 +42,14 @@ fn set_defaults(object: &mut Value) {
     default(object, &["type"], "Opaque");
     if let Some(Value::Object(texts)) = object.remove(&["stringData"]) {
         for (key, text) in texts.iter() {
-            object.set(&["data", key], encode(text.as_str().unwrap_or("").as_bytes()));
+            object.set(&["data", key], base64_encode(text.as_str().unwrap_or("").as_bytes()));
         }
     }
 }
 
-/// Standard base64 with padding.
-fn encode(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word =
-            chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let digit = DIGITS[(word >> (18 - 6 * i)) as usize & 63];
-            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    out
-}
-
-/// What base64 says, as far as it is base64.
+/// What base64 says; nothing when it is none, which decoding has refused before.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    };
-    let digits: Vec<u8> = text.bytes().filter_map(digit).collect();
-    let mut out = Vec::with_capacity(digits.len() / 4 * 3);
-    for chunk in digits.chunks(4) {
-        let word =
-            chunk.iter().fold(0u32, |word, digit| word << 6 | u32::from(*digit)) << (6 * (4 - chunk.len()));
-        out.extend_from_slice(&word.to_be_bytes()[1..chunk.len().max(1)]);
-    }
-    out
+    base64_decode(text).unwrap_or_default()
 }
 
 fn validate(errors: &mut FieldErrors, object: &Value) {
@@ -98,23 +69,21 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         }
     };
     match object.str_at(&["type"]) {
-        "kubernetes.io/service-account-token" => {
-            if object.annotation(SERVICE_ACCOUNT).unwrap_or("").is_empty() {
-                let path = FieldPath::new("metadata").child("annotations").key(SERVICE_ACCOUNT);
-                errors.required(&path, "");
-            }
+        "kubernetes.io/service-account-token"
+            if object.annotation(SERVICE_ACCOUNT).unwrap_or("").is_empty() =>
+        {
+            let path = FieldPath::new("metadata").child("annotations").key(SERVICE_ACCOUNT);
+            errors.required(&path, "");
         }
         "kubernetes.io/dockercfg" => docker(errors, data, ".dockercfg", &path),
         "kubernetes.io/dockerconfigjson" => docker(errors, data, ".dockerconfigjson", &path),
-        "kubernetes.io/basic-auth" => {
-            if !data.contains_key("username") && !data.contains_key("password") {
-                needs(errors, &["username", "password"]);
-            }
+        "kubernetes.io/basic-auth" if !data.contains_key("username") && !data.contains_key("password") => {
+            needs(errors, &["username", "password"]);
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.get("ssh-privatekey").and_then(Value::as_str).unwrap_or("").is_empty() {
-                errors.required(&path.key("ssh-privatekey"), "");
-            }
+        "kubernetes.io/ssh-auth"
+            if data.get("ssh-privatekey").and_then(Value::as_str).unwrap_or("").is_empty() =>
+        {
+            errors.required(&path.key("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => needs(errors, &["tls.crt", "tls.key"]),
         _ => {}
@@ -165,19 +134,4 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
         }
     }
     validate(errors, object);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{decode, encode};
-
-    #[test]
-    fn base64_there_and_back() {
-        for (text, encoded) in
-            [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("abcd", "YWJjZA==")]
-        {
-            assert_eq!(encode(text.as_bytes()), encoded);
-            assert_eq!(decode(encoded), text.as_bytes());
-        }
-    }
 }

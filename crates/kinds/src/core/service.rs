@@ -75,9 +75,28 @@ fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
         return;
     }
     keep(object, old, &["status"]);
+    normalize_cluster_ips(object, old);
     patch_allocated(object, old);
     drop_type_dependent(object, old);
     drop_wrong_fields(object);
+}
+
+/// Clients that know only `clusterIP` mean both fields: `normalizeClusterIPs`.
+fn normalize_cluster_ips(object: &mut Value, old: &Value) {
+    let (one, all) = (&["spec", "clusterIP"], &["spec", "clusterIPs"]);
+    let same_one = object.str_at(one) == old.str_at(one);
+    let same_all = object.array_at(all) == old.array_at(all);
+    if is_zero(object.at(all)) && same_one {
+        keep(object, old, all);
+    }
+    if !same_one && same_all {
+        match object.str_at(one).to_owned() {
+            cleared if cleared.is_empty() => {
+                object.remove(all);
+            }
+            changed => object.set(all, vec![Value::from(changed)]),
+        }
+    }
 }
 
 fn kind_of(object: &Value) -> &str {

@@ -35,6 +35,14 @@ pub(super) static KIND: Kind = Kind {
         let path = FieldPath::new("status").child("loadBalancer").child("ingress");
         load_balancer(errors, object, &path);
     },
+    warnings: |context, object, old| {
+        let warn =
+            old.is_none() && context.subresource.is_empty() && object.annotation(CLASS_ANNOTATION).is_some();
+        let text = format!(
+            "annotation {CLASS_ANNOTATION:?} is deprecated, please use 'spec.ingressClassName' instead"
+        );
+        if warn { vec![text] } else { Vec::new() }
+    },
     cells: table::ingress,
     ..Kind::new(GROUP, "ingresses")
 };

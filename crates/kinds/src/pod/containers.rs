@@ -6,10 +6,11 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::env::env;
+use super::mounts::mounts;
 use super::probes::{PROBE_FIELDS, lifecycle, probes};
 use super::resources::container_resources;
 use super::security::container_security;
-use super::volumes::{Volumes, mounts};
+use super::volumes::Volumes;
 use crate::check::{dns_label, one_of, port_number};
 use crate::shape::{has, present};
 

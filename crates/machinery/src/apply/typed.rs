@@ -36,6 +36,11 @@ pub(super) enum Scalar {
     Untyped,
 }
 
+/// A custom resource's string of a format that structured-merge-diff does not know counts as any scalar.
+fn has_unknown_format(ty: TypeRef<'_>) -> bool {
+    ty.ty().source.as_ref().is_some_and(|schema| !matches!(schema.str_at(&["format"]), "" | "byte"))
+}
+
 impl<'a> Ty<'a> {
     pub(super) fn new(ty: TypeRef<'a>) -> Self {
         match ty.shape() {
@@ -63,6 +68,7 @@ impl<'a> Ty<'a> {
         match ty.shape() {
             Shape::Bool => Atom::Scalar(Scalar::Boolean),
             Shape::Integer { .. } | Shape::Number => Atom::Scalar(Scalar::Numeric),
+            Shape::String(StringFormat::Plain) if has_unknown_format(ty) => Atom::Scalar(Scalar::Untyped),
             Shape::String(StringFormat::Plain | StringFormat::Bytes | StringFormat::Duration) => {
                 Atom::Scalar(Scalar::String)
             }

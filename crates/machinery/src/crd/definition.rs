@@ -45,6 +45,21 @@ pub fn apply_defaults(definition: &mut Value) {
     }
 }
 
+/// Notes the storage version among the stored ones, before a definition is validated and written.
+pub fn add_stored_versions(definition: &mut Value) {
+    let mut stored = definition.array_at(&["status", "storedVersions"]).to_vec();
+    let known = stored.len();
+    for version in definition.array_at(&["spec", "versions"]).iter().filter(|v| v.bool_at(&["storage"])) {
+        let name = version.get("name").cloned().unwrap_or_default();
+        if !stored.contains(&name) {
+            stored.push(name);
+        }
+    }
+    if stored.len() > known {
+        definition.set(&["status", "storedVersions"], stored);
+    }
+}
+
 /// What is wrong with a definition's name, for the validation of its metadata.
 pub fn name_errors(definition: &Value, name: &str) -> Vec<String> {
     let mut errors = name_is_dns_subdomain(name, NamePart::Whole);

@@ -27,8 +27,16 @@ fn values_are_checked_with_upstreams_messages() {
     };
     for (schema, value, expect) in [
         (value!({"type": "string"}), value!("x"), &[][..]),
-        (value!({"type": "string"}), value!(5), &[r#"f: Invalid value: "integer": f in body must be of type string: "integer""#]),
-        (value!({"type": "object"}), value!([]), &[r#"f: Invalid value: "array": f in body must be of type object: "array""#]),
+        (
+            value!({"type": "string"}),
+            value!(5),
+            &[r#"f: Invalid value: "integer": f in body must be of type string: "integer""#],
+        ),
+        (
+            value!({"type": "object"}),
+            value!([]),
+            &[r#"f: Invalid value: "array": f in body must be of type object: "array""#],
+        ),
         (value!({"type": "integer"}), value!(2.0), &[]),
         (
             value!({"type": "integer"}),
@@ -38,25 +46,53 @@ fn values_are_checked_with_upstreams_messages() {
                 r#"<nil>: Invalid value: "": Checked value must be of type integer (default format) in f"#,
             ],
         ),
-        (value!({"type": "integer", "maximum": 10}), value!(11), &["f: Invalid value: 11: f in body should be less than or equal to 10"]),
+        (
+            value!({"type": "integer", "maximum": 10}),
+            value!(11),
+            &["f: Invalid value: 11: f in body should be less than or equal to 10"],
+        ),
         (
             value!({"type": "integer", "maximum": 10, "exclusiveMaximum": true}),
             value!(10),
             &["f: Invalid value: 10: f in body should be less than 10"],
         ),
-        (value!({"type": "integer", "multipleOf": 3}), value!(7), &["f: Invalid value: 7: f in body should be a multiple of 3"]),
+        (
+            value!({"type": "integer", "multipleOf": 3}),
+            value!(7),
+            &["f: Invalid value: 7: f in body should be a multiple of 3"],
+        ),
         (
             value!({"type": "integer", "format": "int32"}),
             value!(3_000_000_000_i64),
             &[r#"<nil>: Invalid value: "": Checked value must be of type integer with format int32 in f"#],
         ),
-        (value!({"type": "integer", "enum": [1, 2]}), value!(7), &[r#"f: Unsupported value: 7: supported values: "1", "2""#]),
-        (text(value!({"enum": ["a", "b"]})), value!(""), &[r#"f: Unsupported value: "": supported values: "a", "b""#]),
+        (
+            value!({"type": "integer", "enum": [1, 2]}),
+            value!(7),
+            &[r#"f: Unsupported value: 7: supported values: "1", "2""#],
+        ),
+        (
+            text(value!({"enum": ["a", "b"]})),
+            value!(""),
+            &[r#"f: Unsupported value: "": supported values: "a", "b""#],
+        ),
         (text(value!({"maxLength": 2})), value!("éé"), &[]),
         (text(value!({"maxLength": 2})), value!("abc"), &["f: Too long: may not be more than 2 bytes"]),
-        (text(value!({"minLength": 4})), value!("abc"), &[r#"f: Invalid value: "abc": f in body should be at least 4 chars long"#]),
-        (text(value!({"pattern": "^[a-z]+$"})), value!("A"), &[r#"f: Invalid value: "A": f in body should match '^[a-z]+$'"#]),
-        (text(value!({"format": "date"})), value!("x"), &[r#"f: Invalid value: "x": f in body must be of type date: "x""#]),
+        (
+            text(value!({"minLength": 4})),
+            value!("abc"),
+            &[r#"f: Invalid value: "abc": f in body should be at least 4 chars long"#],
+        ),
+        (
+            text(value!({"pattern": "^[a-z]+$"})),
+            value!("A"),
+            &[r#"f: Invalid value: "A": f in body should match '^[a-z]+$'"#],
+        ),
+        (
+            text(value!({"format": "date"})),
+            value!("x"),
+            &[r#"f: Invalid value: "x": f in body must be of type date: "x""#],
+        ),
         (text(value!({"format": "unheard-of"})), value!("x"), &[]),
         (
             value!({"x-kubernetes-int-or-string": true}),
@@ -128,7 +164,10 @@ fn what_was_wrong_before_may_stay() {
     let old = value!({"spec": {"code": "long", "list": [{"k": "a", "v": 9}]}});
     let validate = |new: &Value| texts(&custom.validate(new, Some(&old)));
     assert!(validate(&value!({"spec": {"code": "long", "other": 1}})).is_empty());
-    assert_eq!(validate(&value!({"spec": {"code": "longer"}})), ["spec.code: Too long: may not be more than 2 bytes"]);
+    assert_eq!(
+        validate(&value!({"spec": {"code": "longer"}})),
+        ["spec.code: Too long: may not be more than 2 bytes"]
+    );
     assert!(validate(&value!({"spec": {"list": [{"k": "b", "v": 1}, {"k": "a", "v": 9}]}})).is_empty());
     assert_eq!(
         validate(&value!({"spec": {"list": [{"k": "b", "v": 9}, {"k": "a", "v": 9}]}})),
@@ -143,7 +182,10 @@ fn status_is_checked_alone_and_named_as_root() {
         "status": {"type": "object", "properties": {"rung": {"type": "integer"}}},
     }));
     let errors = custom.validate_status(&value!({"spec": 5, "status": {"rung": "x"}}), None);
-    assert_eq!(texts(&errors), [r#"status.rung: Invalid value: "string": rung in body must be of type integer: "string""#]);
+    assert_eq!(
+        texts(&errors),
+        [r#"status.rung: Invalid value: "string": rung in body must be of type integer: "string""#]
+    );
 }
 
 #[test]
@@ -168,7 +210,8 @@ fn objects_are_pruned_and_defaulted() {
             value!({"size": 1, "maybe": "y", "map": {"k": {"on": true}, "l": {"on": false}}}),
         ),
     ] {
-        let object = value!({"apiVersion": "x/v1", "kind": "K", "metadata": {"name": "a"}, "spec": (given.clone())});
+        let object =
+            value!({"apiVersion": "x/v1", "kind": "K", "metadata": {"name": "a"}, "spec": (given.clone())});
         let object = prepare(&custom, &object).unwrap();
         assert_eq!(object.get("spec"), Some(&expect), "{given:?}");
         assert_eq!(object.str_at(&["metadata", "name"]), "a");
@@ -187,8 +230,16 @@ fn embedded_objects_have_metadata() {
     let good = value!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"any": 1}});
     assert!(check(good.clone()).is_empty());
     for (path, value, expect) in [
-        (&["metadata", "name"][..], "a/b", r#"inner.metadata.name: Invalid value: "a/b": may not contain '/'"#),
-        (&["apiVersion"], "a/b/c", r#"inner.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c"#),
+        (
+            &["metadata", "name"][..],
+            "a/b",
+            r#"inner.metadata.name: Invalid value: "a/b": may not contain '/'"#,
+        ),
+        (
+            &["apiVersion"],
+            "a/b/c",
+            r#"inner.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c"#,
+        ),
         (&["kind"], "", r#"inner.kind: Invalid value: "": must not be empty"#),
     ] {
         let mut inner = good.clone();

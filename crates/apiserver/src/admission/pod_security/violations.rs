@@ -46,7 +46,7 @@ pub(super) fn name(container: &Value) -> &str {
 }
 
 /// The names of the containers that `is_bad`.
-pub(super) fn bad_containers<'a>(pod: &'a Value, mut is_bad: impl FnMut(&Value) -> bool) -> Vec<&'a str> {
+pub(super) fn bad_containers(pod: &Value, mut is_bad: impl FnMut(&Value) -> bool) -> Vec<&str> {
     containers(pod).filter(|container| is_bad(container)).map(name).collect()
 }
 

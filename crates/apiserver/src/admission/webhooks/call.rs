@@ -68,7 +68,7 @@ fn target(reader: &dyn Reader, webhook: &Value, seconds: u64) -> Result<Target, 
 fn url_target(url: &str, seconds: u64) -> Result<Target, String> {
     let malformed = || format!("the webhook's URL {url:?} cannot be used");
     let uri: http::Uri = url.parse().map_err(|_| malformed())?;
-    let host = uri.host().ok_or_else(malformed)?;
+    let host = uri.host().filter(|_| uri.scheme_str() == Some("https")).ok_or_else(malformed)?;
     let port = uri.port_u16().unwrap_or(443);
     let query = uri.query().map(|query| format!("{query}&")).unwrap_or_default();
     let path = format!("{}?{query}timeout={seconds}s", uri.path());

@@ -58,17 +58,9 @@ pub(super) fn service(errors: &mut FieldErrors, object: &Value) {
 
 fn by_type(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     match spec.str_at(&["type"]) {
-        "LoadBalancer" => {
-            if spec.str_at(&["clusterIP"]) == "None" {
-                let detail = "may not be set to 'None' for LoadBalancer services";
-                errors.invalid(&path.child("clusterIPs").index(0), "None", detail);
-            }
-        }
-        "NodePort" => {
-            if spec.str_at(&["clusterIP"]) == "None" {
-                let detail = "may not be set to 'None' for NodePort services";
-                errors.invalid(&path.child("clusterIPs").index(0), "None", detail);
-            }
+        kind @ ("LoadBalancer" | "NodePort") if spec.str_at(&["clusterIP"]) == "None" => {
+            let detail = format!("may not be set to 'None' for {kind} services");
+            errors.invalid(&path.child("clusterIPs").index(0), "None", detail);
         }
         "ExternalName" => {
             if !spec.array_at(&["clusterIPs"]).is_empty() {
@@ -335,7 +327,7 @@ pub(super) fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, 
         {
             errors.invalid(
                 &path.child("clusterIPs").index(0),
-                after.first().cloned().unwrap_or_default(),
+                shown(object, &["spec", "clusterIPs"]),
                 "may not change once set",
             );
         }

@@ -29,7 +29,7 @@ pub(super) fn is_isbn13(text: &str) -> bool {
         let Some(digit) = c.to_digit(10) else { return false };
         sum += if i % 2 == 0 { digit } else { 3 * digit };
     }
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Luhn's sum over the digits; anything else between them is ignored.
@@ -48,7 +48,7 @@ pub(super) fn is_credit_card(text: &str) -> bool {
             (_, double) => double,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 pub(super) fn is_ssn(text: &str) -> bool {

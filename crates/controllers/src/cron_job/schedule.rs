@@ -1,0 +1,167 @@
+//! Cron schedules: five fields, names, ranges, steps, and `@hourly` and its kin.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+/// When something is to happen, in a time zone.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    minutes: u64,
+    hours: u64,
+    days: u64,
+    months: u64,
+    weekdays: u64,
+    /// A day must match both when either is `*`, and one of them otherwise.
+    either_day: bool,
+    zone: TimeZone,
+    /// `@every`.
+    every: Option<Span>,
+}
+
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+impl Schedule {
+    /// # Errors
+    /// Says what cannot be read.
+    pub(super) fn parse(text: &str, zone: TimeZone) -> Result<Self, String> {
+        let text = match text.trim() {
+            "@yearly" | "@annually" => "0 0 1 1 *",
+            "@monthly" => "0 0 1 * *",
+            "@weekly" => "0 0 * * 0",
+            "@daily" | "@midnight" => "0 0 * * *",
+            "@hourly" => "0 * * * *",
+            other => other,
+        };
+        if let Some(every) = text.strip_prefix("@every ") {
+            let span: Span = every.trim().parse().map_err(|_| format!("failed to parse duration {text}"))?;
+            return Ok(Self { every: Some(span), ..Self::parse("* * * * *", zone)? });
+        }
+        let fields: Vec<&str> = text.split_whitespace().collect();
+        let [minute, hour, day, month, weekday] = fields[..] else {
+            return Err(format!("expected exactly 5 fields, found {}: [{text}]", fields.len()));
+        };
+        let is_any = |field: &str| field.starts_with('*') || field.starts_with('?');
+        let mut weekdays = parse_field(weekday, 0, 7, &WEEKDAYS, 0)?;
+        if weekdays & (1 << 7) != 0 {
+            weekdays |= 1;
+        }
+        Ok(Self {
+            minutes: parse_field(minute, 0, 59, &[], 0)?,
+            hours: parse_field(hour, 0, 23, &[], 0)?,
+            days: parse_field(day, 1, 31, &[], 0)?,
+            months: parse_field(month, 1, 12, &MONTHS, 1)?,
+            weekdays,
+            either_day: !is_any(day) && !is_any(weekday),
+            zone,
+            every: None,
+        })
+    }
+
+    /// The first time after `after`; None when there is none within five years.
+    pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        if let Some(every) = self.every {
+            return after.checked_add(every).ok();
+        }
+        let start = after.to_zoned_datetime(self.zone.clone()).datetime();
+        let start = start.with().second(0).subsec_nanosecond(0).build().ok()?;
+        let mut at = start.checked_add(Span::new().minutes(1)).ok()?;
+        let limit = start.checked_add(Span::new().years(5)).ok()?;
+        while at < limit {
+            at = match self.step(at)? {
+                Some(later) => later,
+                None => {
+                    let time = at.to_zoned_datetime(self.zone.clone()).ok()?.timestamp();
+                    // Clocks that were set back show the same time again.
+                    if time > after {
+                        return Some(time);
+                    }
+                    at.checked_add(Span::new().minutes(1)).ok()?
+                }
+            };
+        }
+        None
+    }
+
+    /// Some(None) when `at` matches, else the next moment worth looking at.
+    fn step(&self, at: DateTime) -> Option<Option<DateTime>> {
+        let has = |set: u64, value: i8| set & (1 << value) != 0;
+        let midnight = at.with().hour(0).minute(0).build().ok()?;
+        if !has(self.months, at.month()) {
+            let first = midnight.with().day(1).build().ok()?;
+            return Some(first.checked_add(Span::new().months(1)).ok());
+        }
+        let day = has(self.days, at.day());
+        let weekday = has(self.weekdays, at.weekday().to_sunday_zero_offset());
+        if !(if self.either_day { day || weekday } else { day && weekday }) {
+            return Some(midnight.checked_add(Span::new().days(1)).ok());
+        }
+        if !has(self.hours, at.hour()) {
+            let hour = at.with().minute(0).build().ok()?;
+            return Some(hour.checked_add(Span::new().hours(1)).ok());
+        }
+        if !has(self.minutes, at.minute()) {
+            return Some(at.checked_add(Span::new().minutes(1)).ok());
+        }
+        Some(None)
+    }
+}
+
+fn parse_field(text: &str, min: u32, max: u32, names: &[&str], first_name: u32) -> Result<u64, String> {
+    let mut set = 0u64;
+    for part in text.split(',') {
+        let (range, step) = match part.split_once('/') {
+            Some((range, step)) => (range, Some(step)),
+            None => (part, None),
+        };
+        let bad = || format!("failed to parse int from {part}");
+        let number = |text: &str| -> Result<u32, String> {
+            let lower = text.to_ascii_lowercase();
+            if let Some(i) = names.iter().position(|name| *name == lower) {
+                return Ok(i as u32 + first_name);
+            }
+            text.parse().map_err(|_| bad())
+        };
+        let (from, to) = match range {
+            "*" | "?" => (min, max),
+            _ => match range.split_once('-') {
+                Some((from, to)) => (number(from)?, number(to)?),
+                None if step.is_some() => (number(range)?, max),
+                None => (number(range)?, number(range)?),
+            },
+        };
+        let step = step.map_or(Ok(1), |step| step.parse::<u32>().map_err(|_| bad()))?;
+        if from < min || to > max || from > to || step == 0 {
+            return Err(format!("value out of range ({min} - {max}): {part}"));
+        }
+        for value in (from..=to).step_by(step as usize) {
+            set |= 1 << value;
+        }
+    }
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(schedule: &str, after: &str, expected: &str) {
+        let schedule = Schedule::parse(schedule, TimeZone::UTC).unwrap();
+        let next = schedule.next(after.parse().unwrap()).map(|next| next.to_string());
+        assert_eq!(next.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn schedules_say_when_next() {
+        check("*/5 * * * *", "2026-01-01T00:01:30Z", "2026-01-01T00:05:00Z");
+        check("0 3 1 1 *", "2026-01-01T03:00:00Z", "2027-01-01T03:00:00Z");
+        check("30 8 * * mon-fri", "2026-01-02T09:00:00Z", "2026-01-05T08:30:00Z");
+        check("0 0 13 * fri", "2026-02-01T00:00:00Z", "2026-02-06T00:00:00Z");
+        check("@hourly", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z");
+        assert!(Schedule::parse("* * * *", TimeZone::UTC).is_err());
+        assert!(Schedule::parse("61 * * * *", TimeZone::UTC).is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! How much of a quota's resource some objects use.
+
+use std::sync::Arc;
+
+use drydock_machinery::quantity::Quantity;
+use drydock_machinery::{GroupVersionResource, Object, Value};
+
+use crate::util::pod;
+
+/// The amount of `resource` that `objects` (of the resource `gvr`) use, canonically written.
+pub(super) fn of(
+    quota: &Object,
+    resource: &str,
+    gvr: &GroupVersionResource,
+    objects: &[Arc<Object>],
+) -> String {
+    let mut total = Quantity::ZERO;
+    for object in objects {
+        if gvr.resource == "pods" && !in_scopes(quota, object) {
+            continue;
+        }
+        total += &amount(resource, object);
+    }
+    total.to_string()
+}
+
+/// Whether an update can change usage.
+pub(super) fn matters(old: &Object, new: &Object) -> bool {
+    old.get("spec") != new.get("spec") || pod::is_finished(old) != pod::is_finished(new)
+}
+
+fn one_if(holds: bool) -> Quantity {
+    if holds { Quantity::new(1, drydock_machinery::quantity::Format::DecimalSi) } else { Quantity::ZERO }
+}
+
+fn amount(resource: &str, object: &Value) -> Quantity {
+    if resource.starts_with("count/") {
+        return one_if(true);
+    }
+    let service_type = object.str_at(&["spec", "type"]);
+    match resource {
+        "pods" => one_if(!pod::is_finished(object)),
+        "services"
+        | "secrets"
+        | "configmaps"
+        | "replicationcontrollers"
+        | "resourcequotas"
+        | "persistentvolumeclaims" => one_if(true),
+        "services.loadbalancers" => one_if(service_type == "LoadBalancer"),
+        "services.nodeports" => {
+            let ports = object.array_at(&["spec", "ports"]).len();
+            let by_type = matches!(service_type, "NodePort" | "LoadBalancer");
+            let ports = if by_type { i64::try_from(ports).unwrap_or(0) } else { 0 };
+            Quantity::new(ports, drydock_machinery::quantity::Format::DecimalSi)
+        }
+        "requests.storage" => storage(object),
+        name => match name.split_once(".storageclass.storage.k8s.io/") {
+            Some((class, rest)) if object.str_at(&["spec", "storageClassName"]) == class => {
+                if rest == "requests.storage" { storage(object) } else { one_if(true) }
+            }
+            Some(_) => Quantity::ZERO,
+            None if pod::is_finished(object) => Quantity::ZERO,
+            None => compute(name, object),
+        },
+    }
+}
+
+fn storage(claim: &Value) -> Quantity {
+    Quantity::of(claim.at(&["spec", "resources", "requests", "storage"]))
+}
+
+/// `cpu`, `requests.cpu`, `limits.memory`, … of a pod.
+fn compute(resource: &str, pod: &Value) -> Quantity {
+    let (list, name) = match resource.split_once('.') {
+        Some(("requests", name)) => ("requests", name),
+        Some(("limits", name)) => ("limits", name),
+        _ => ("requests", resource),
+    };
+    if let Some(level) = pod.at(&["spec", "resources", list, name]) {
+        return Quantity::of(Some(level));
+    }
+    let of = |container: &Value| Quantity::of(container.at(&["resources", list, name]));
+    let mut total = Quantity::ZERO;
+    for container in pod.array_at(&["spec", "containers"]) {
+        total += &of(container);
+    }
+    let (mut sidecars, mut worst) = (Quantity::ZERO, Quantity::ZERO);
+    for container in pod.array_at(&["spec", "initContainers"]) {
+        let own = of(container);
+        let mut here = sidecars.clone();
+        here += &own;
+        if container.str_at(&["restartPolicy"]) == "Always" {
+            total += &own;
+            sidecars += &own;
+        }
+        worst = worst.max(here);
+    }
+    let mut total = total.max(worst);
+    total += &Quantity::of(pod.at(&["spec", "overhead", name]));
+    total
+}
+
+/// Whether the pod is in all scopes of the quota.
+fn in_scopes(quota: &Object, pod: &Object) -> bool {
+    let named = quota.array_at(&["spec", "scopes"]).iter().filter_map(Value::as_str);
+    let all_named = named.into_iter().all(|scope| in_scope(scope, "Exists", &[], pod));
+    let expressions = quota.array_at(&["spec", "scopeSelector", "matchExpressions"]);
+    all_named
+        && expressions.iter().all(|expression| {
+            let operator = expression.str_at(&["operator"]);
+            in_scope(expression.str_at(&["scopeName"]), operator, expression.array_at(&["values"]), pod)
+        })
+}
+
+fn in_scope(scope: &str, operator: &str, values: &[Value], pod: &Object) -> bool {
+    let terminating = pod.i64_at(&["spec", "activeDeadlineSeconds"]).is_some_and(|seconds| seconds >= 0);
+    let best_effort = pod.str_at(&["status", "qosClass"]) == "BestEffort";
+    match scope {
+        "Terminating" => terminating,
+        "NotTerminating" => !terminating,
+        "BestEffort" => best_effort,
+        "NotBestEffort" => !best_effort,
+        "PriorityClass" => {
+            let class = pod.str_at(&["spec", "priorityClassName"]);
+            let listed = values.iter().any(|value| value.as_str() == Some(class));
+            match operator {
+                "In" => listed,
+                "NotIn" => !listed,
+                "DoesNotExist" => class.is_empty(),
+                _ => !class.is_empty(),
+            }
+        }
+        "CrossNamespacePodAffinity" => {
+            let kinds = ["podAffinity", "podAntiAffinity"].iter();
+            let lists = kinds.flat_map(|kind| {
+                let required = pod.array_at(&[
+                    "spec",
+                    "affinity",
+                    kind,
+                    "requiredDuringSchedulingIgnoredDuringExecution",
+                ]);
+                let preferred = pod.array_at(&[
+                    "spec",
+                    "affinity",
+                    kind,
+                    "preferredDuringSchedulingIgnoredDuringExecution",
+                ]);
+                let preferred = preferred.iter().filter_map(|term| term.get("podAffinityTerm"));
+                required.iter().chain(preferred)
+            });
+            let crosses = |term: &Value| {
+                !term.array_at(&["namespaces"]).is_empty()
+                    || term.get("namespaceSelector").is_some_and(|s| !s.is_null())
+            };
+            lists.into_iter().any(crosses)
+        }
+        _ => false,
+    }
+}

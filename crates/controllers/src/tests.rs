@@ -1,0 +1,244 @@
+//! Workloads other than deployments, and nodes, against the fake server.
+
+use std::time::Duration;
+
+use drydock_client::DeleteOptions;
+use drydock_client::resources::*;
+use drydock_client::testing::FakeServer;
+use drydock_machinery::{GroupVersionResource, ObjectMeta, Value, value};
+
+use crate::testing::{cluster, make_pods_ready};
+use crate::util::conditions;
+
+fn workload(kind: &str, name: &str, spec: Value) -> Value {
+    let version = if matches!(kind, "Job" | "CronJob") { "batch/v1" } else { "apps/v1" };
+    let mut object =
+        value!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "d"}});
+    object.set(&["spec"], spec);
+    object
+}
+
+fn template() -> Value {
+    value!({
+        "metadata": {"labels": {"app": "x"}},
+        "spec": {"restartPolicy": "Always", "containers": [{"name": "c", "image": "a:1"}]},
+    })
+}
+
+fn with_template(mut spec: Value) -> Value {
+    spec.set(&["template"], template());
+    spec.set(&["selector", "matchLabels", "app"], "x");
+    spec
+}
+
+fn status_of(server: &FakeServer, resource: &GroupVersionResource, field: &str) -> i64 {
+    server.all(resource).first().and_then(|object| object.i64_at(&["status", field])).unwrap_or(-1)
+}
+
+/// Plays the kubelet until `done`.
+async fn play(server: &FakeServer, done: impl Fn(&FakeServer) -> bool) {
+    for _ in 0..400 {
+        make_pods_ready(server).await;
+        if done(server) {
+            return;
+        }
+        drydock_runtime::wall::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited in vain: {:#?}", server.writes());
+}
+
+async fn set_phase(server: &FakeServer, pod: &Value, phase: &str) {
+    let mut new = pod.clone();
+    new.set(&["status", "phase"], phase);
+    server.client().update_status(&PODS, new).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stateful_set_makes_its_pods_in_order_and_removes_them_from_the_top() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let spec = with_template(
+        value!({"replicas": 3, "serviceName": "db", "updateStrategy": {"type": "RollingUpdate"}}),
+    );
+    client.create(&STATEFUL_SETS, workload("StatefulSet", "db", spec)).await.unwrap();
+    server.until(|s| s.all(&PODS).len() == 1).await;
+    assert_eq!(server.all(&PODS)[0].name(), "db-0");
+    play(&server, |s| status_of(s, &STATEFUL_SETS, "readyReplicas") == 3).await;
+    let mut set = server.all(&STATEFUL_SETS)[0].value().clone();
+    set.set(&["spec", "replicas"], 1);
+    client.update(&STATEFUL_SETS, set).await.unwrap();
+    server.until(|s| s.all(&PODS).len() == 1).await;
+    assert_eq!(server.all(&PODS)[0].name(), "db-0");
+    let gone: Vec<String> =
+        server.writes().into_iter().filter(|write| write.starts_with("gone pods")).collect();
+    assert_eq!(gone, ["gone pods d/db-2", "gone pods d/db-1"]);
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_rolls_from_the_top() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let spec = with_template(
+        value!({"replicas": 2, "serviceName": "db", "updateStrategy": {"type": "RollingUpdate"}}),
+    );
+    client.create(&STATEFUL_SETS, workload("StatefulSet", "db", spec)).await.unwrap();
+    play(&server, |s| status_of(s, &STATEFUL_SETS, "readyReplicas") == 2).await;
+    let mut set = server.all(&STATEFUL_SETS)[0].value().clone();
+    set.set(&["spec", "template", "spec", "containers"], value!([{"name": "c", "image": "a:2"}]));
+    client.update(&STATEFUL_SETS, set).await.unwrap();
+    play(&server, |s| {
+        let new = |pod: &Value| pod.array_at(&["spec", "containers"])[0].str_at(&["image"]) == "a:2";
+        s.all(&PODS).len() == 2
+            && s.all(&PODS).iter().all(|pod| new(pod))
+            && s.all(&STATEFUL_SETS)[0].str_at(&["status", "currentRevision"])
+                == s.all(&STATEFUL_SETS)[0].str_at(&["status", "updateRevision"])
+    })
+    .await;
+    let gone: Vec<String> =
+        server.writes().into_iter().filter(|write| write.starts_with("gone pods")).collect();
+    assert_eq!(gone, ["gone pods d/db-1", "gone pods d/db-0"]);
+    assert_eq!(server.all(&CONTROLLER_REVISIONS).len(), 2);
+    tasks.close().await;
+}
+
+fn node(name: &str) -> Value {
+    value!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"pool": "p"}}, "spec": {},
+        "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]},
+    })
+}
+
+#[tokio::test]
+async fn a_daemon_set_runs_on_every_node_and_follows_nodes() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    client.create(&NODES, node("a")).await.unwrap();
+    client.create(&NODES, node("b")).await.unwrap();
+    let spec = with_template(value!({"updateStrategy": {"type": "RollingUpdate"}}));
+    client.create(&DAEMON_SETS, workload("DaemonSet", "agent", spec)).await.unwrap();
+    play(&server, |s| status_of(s, &DAEMON_SETS, "numberAvailable") == 2).await;
+    client.create(&NODES, node("c")).await.unwrap();
+    play(&server, |s| status_of(s, &DAEMON_SETS, "numberAvailable") == 3).await;
+    let mut set = server.all(&DAEMON_SETS)[0].value().clone();
+    set.set(&["spec", "template", "spec", "containers"], value!([{"name": "c", "image": "a:2"}]));
+    client.update(&DAEMON_SETS, set).await.unwrap();
+    play(&server, |s| {
+        let set = &s.all(&DAEMON_SETS)[0];
+        let count = |name| set.i64_at(&["status", name]);
+        set.generation() == 2
+            && count("observedGeneration") == Some(2)
+            && count("updatedNumberScheduled") == Some(3)
+            && count("numberAvailable") == Some(3)
+    })
+    .await;
+    assert_eq!(server.all(&PODS).len(), 3);
+    tasks.close().await;
+}
+
+fn job(extra: Value) -> Value {
+    let mut spec = with_template(value!({"completions": 2, "parallelism": 2, "backoffLimit": 0}));
+    for (key, value) in extra.as_object().unwrap().iter() {
+        spec.set(&[key], value.clone());
+    }
+    workload("Job", "tally", spec)
+}
+
+#[tokio::test]
+async fn a_job_counts_each_pod_once_and_completes() {
+    let (server, tasks) = cluster().await;
+    server.client().create(&JOBS, job(value!({}))).await.unwrap();
+    server.until(|s| s.all(&PODS).len() == 2).await;
+    for pod in server.all(&PODS) {
+        set_phase(&server, &pod, "Succeeded").await;
+    }
+    server.until(|s| conditions::is_true(&s.all(&JOBS)[0], "Complete")).await;
+    assert_eq!(status_of(&server, &JOBS, "succeeded"), 2);
+    server.until(|s| s.all(&PODS).iter().all(|pod| pod.finalizers().next().is_none())).await;
+    let job = server.all(&JOBS).remove(0);
+    assert_eq!(job.at(&["status", "uncountedTerminatedPods"]), Some(&value!({})));
+    assert!(job.at(&["status", "active"]).is_none());
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_job_past_its_limit_fails_and_stops_its_pods() {
+    let (server, tasks) = cluster().await;
+    server.client().create(&JOBS, job(value!({}))).await.unwrap();
+    server.until(|s| s.all(&PODS).len() == 2).await;
+    set_phase(&server, &server.all(&PODS)[0], "Failed").await;
+    server.until(|s| conditions::is_true(&s.all(&JOBS)[0], "Failed")).await;
+    assert_eq!(status_of(&server, &JOBS, "failed"), 2);
+    assert_eq!(server.all(&PODS).len(), 1);
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_indexed_job_numbers_its_pods() {
+    let (server, tasks) = cluster().await;
+    server.client().create(&JOBS, job(value!({"completionMode": "Indexed"}))).await.unwrap();
+    server.until(|s| s.all(&PODS).len() == 2).await;
+    let mut indexes: Vec<String> = server
+        .all(&PODS)
+        .iter()
+        .map(|pod| pod.annotation("batch.kubernetes.io/job-completion-index").unwrap_or("").to_owned())
+        .collect();
+    indexes.sort();
+    assert_eq!(indexes, ["0", "1"]);
+    for pod in server.all(&PODS) {
+        set_phase(&server, &pod, "Succeeded").await;
+    }
+    server.until(|s| conditions::is_true(&s.all(&JOBS)[0], "Complete")).await;
+    assert_eq!(server.all(&JOBS)[0].str_at(&["status", "completedIndexes"]), "0,1");
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_cron_job_that_is_due_starts_a_job() {
+    let (server, tasks) = cluster().await;
+    let mut cron =
+        workload("CronJob", "tick", value!({"schedule": "* * * * *", "jobTemplate": {"spec": {}}}));
+    cron.set(&["spec", "jobTemplate", "spec"], job(value!({})).at(&["spec"]).unwrap().clone());
+    // As if the last run had been a while ago.
+    cron.set(&["status", "lastScheduleTime"], "2026-01-01T00:00:00Z");
+    server.client().create(&CRON_JOBS, cron).await.unwrap();
+    server.until(|s| s.all(&JOBS).len() == 1).await;
+    server.until(|s| s.all(&CRON_JOBS)[0].array_at(&["status", "active"]).len() == 1).await;
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_unready_node_is_tainted_and_a_new_one_gets_a_range() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    client.create(&NODES, node("a")).await.unwrap();
+    server.until(|s| !s.all(&NODES)[0].str_at(&["spec", "podCIDR"]).is_empty()).await;
+    let mut unready = server.all(&NODES)[0].value().clone();
+    unready.set(&["status", "conditions"], value!([{"type": "Ready", "status": "False"}]));
+    unready.remove(&["metadata", "resourceVersion"]);
+    client.update_status(&NODES, unready).await.unwrap();
+    let tainted = |s: &FakeServer| {
+        let node = s.all(&NODES).remove(0);
+        let mut taints = node.array_at(&["spec", "taints"]).iter();
+        taints.any(|taint| taint.str_at(&["key"]) == "node.kubernetes.io/not-ready")
+    };
+    server.until(tainted).await;
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_budget_counts_what_may_be_disrupted() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let budget = value!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "d"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}},
+    });
+    client.create(&POD_DISRUPTION_BUDGETS, budget).await.unwrap();
+    let spec = with_template(value!({"replicas": 3}));
+    client.create(&REPLICA_SETS, workload("ReplicaSet", "x", spec)).await.unwrap();
+    play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "disruptionsAllowed") == 2).await;
+    client.delete(&PODS, "d", server.all(&PODS)[0].name(), DeleteOptions::default()).await.unwrap();
+    play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "disruptionsAllowed") == 2).await;
+    tasks.close().await;
+}

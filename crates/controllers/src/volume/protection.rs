@@ -1,0 +1,112 @@
+//! A claim that a pod uses, and a volume that is bound, are not gone before their use has ended: admission gives them a
+//! finalizer, and these controllers take it away.
+
+use std::sync::Arc;
+
+use drydock_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
+use drydock_client::{Change, Controller, WorkQueue};
+use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value};
+
+use crate::Context;
+use crate::util::{pod, split_key};
+
+const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
+const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+
+pub(crate) fn start_claims(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let (claims, pods) = (ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS), ctx.informers.informer(&PODS));
+    let to = queue.clone();
+    claims.on_change(move |change| {
+        if change.object().is_deleting() {
+            to.add_object(change.object());
+        }
+    });
+    let to = queue.clone();
+    pods.on_change(move |change| {
+        let pod = change.object();
+        let ended = matches!(change, Change::Deleted(_)) || pod::is_finished(pod);
+        if ended {
+            for claim in claims_of(pod) {
+                to.add(format!("{}/{claim}", pod.namespace()));
+            }
+        }
+    });
+    let tasks = ctx.tasks.clone();
+    Controller::new("pvc-protection", queue).needs([claims, pods]).start(&tasks, move |key| {
+        let ctx = ctx.clone();
+        async move { sync_claim(&ctx, &key).await }
+    });
+}
+
+/// The names of the claims that a pod mounts, ephemeral ones included.
+fn claims_of(pod: &Value) -> Vec<String> {
+    let volumes = pod.array_at(&["spec", "volumes"]).iter();
+    volumes
+        .filter_map(|volume| match volume.str_at(&["persistentVolumeClaim", "claimName"]) {
+            "" if volume.get("ephemeral").is_some() => {
+                Some(format!("{}-{}", pod.name(), volume.str_at(&["name"])))
+            }
+            "" => None,
+            name => Some(name.to_owned()),
+        })
+        .collect()
+}
+
+async fn sync_claim(ctx: &Context, key: &Key) -> Result<(), Status> {
+    let (namespace, name) = split_key(key);
+    let claims = ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS);
+    let Some(claim) = claims.get(namespace, name).filter(|claim| claim.is_deleting()) else { return Ok(()) };
+    let uses = |pod: &Arc<Object>| !pod::is_finished(pod) && claims_of(pod).iter().any(|used| used == name);
+    if ctx.informers.informer(&PODS).list_in(namespace).iter().any(uses) {
+        return Ok(());
+    }
+    remove_finalizer(ctx, &PERSISTENT_VOLUME_CLAIMS, &claim, CLAIM_FINALIZER).await
+}
+
+pub(crate) fn start_volumes(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let volumes = ctx.informers.informer(&PERSISTENT_VOLUMES);
+    let to = queue.clone();
+    volumes.on_change(move |change| {
+        let volume = change.object();
+        if volume.is_deleting() && volume.str_at(&["status", "phase"]) != "Bound" {
+            to.add_object(volume);
+        }
+    });
+    let tasks = ctx.tasks.clone();
+    Controller::new("pv-protection", queue).needs([volumes]).start(&tasks, move |key| {
+        let ctx = ctx.clone();
+        async move {
+            let found = ctx.informers.informer(&PERSISTENT_VOLUMES).get_key(&key);
+            let unused =
+                |volume: &Arc<Object>| volume.is_deleting() && volume.str_at(&["status", "phase"]) != "Bound";
+            match found.filter(unused) {
+                Some(volume) => remove_finalizer(&ctx, &PERSISTENT_VOLUMES, &volume, VOLUME_FINALIZER).await,
+                None => Ok(()),
+            }
+        }
+    });
+}
+
+async fn remove_finalizer(
+    ctx: &Context,
+    resource: &GroupVersionResource,
+    object: &Object,
+    name: &str,
+) -> Result<(), Status> {
+    let kept: Vec<Value> = object.finalizers().filter(|f| *f != name).map(Value::from).collect();
+    if kept.len() == object.finalizers().count() {
+        return Ok(());
+    }
+    let mut new = object.value().clone();
+    if kept.is_empty() {
+        new.remove(&["metadata", "finalizers"]);
+    } else {
+        new.set(&["metadata", "finalizers"], kept);
+    }
+    match ctx.client.update(resource, new).await {
+        Err(status) if !status.is_not_found() => Err(status),
+        _ => Ok(()),
+    }
+}
