@@ -1,7 +1,7 @@
 //! `serviceaccounts/token`: a TokenRequest answered with a token.
 
 use drydock_client::Reply;
-use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Status, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Status};
 
 use crate::admission::Operation;
 
@@ -14,7 +14,7 @@ impl Registry {
     pub(crate) async fn create_token(&self, call: &mut Call) -> Result<Done, Status> {
         let mut request = decode::object(call)?;
         meta::match_namespace(call, &mut request)?;
-        if request.at(&["spec", "expirationSeconds"]).is_none_or(Value::is_null) {
+        if request.i64_at(&["spec", "expirationSeconds"]).is_none() {
             request.set(&["spec", "expirationSeconds"], DEFAULT_SECONDS);
         }
         let mut request = self.admit(call, Operation::Create, request, None).await?;
