@@ -1,6 +1,6 @@
 //! What the tests of the whole product share: a service of one's own, and the real clients.
 
-#![expect(dead_code, reason = "each test binary uses a part")]
+#![expect(dead_code, unreachable_pub, reason = "each test binary uses a part of this one file")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
