@@ -25,6 +25,8 @@ pub(crate) struct Kind {
     pub(crate) resource: &'static str,
     pub(crate) name: NameRule,
     pub(crate) status: bool,
+    /// A create keeps the status that it brings: kubelets register Nodes with theirs.
+    pub(crate) status_on_create: bool,
     pub(crate) generation: bool,
     pub(crate) spec_changed: Option<fn(&Value, &Value) -> bool>,
     pub(crate) put_creates: bool,
@@ -54,6 +56,7 @@ impl Kind {
             group,
             resource,
             name: NameRule::DnsSubdomain,
+            status_on_create: false,
             status: false,
             generation: false,
             spec_changed: None,
@@ -83,7 +86,10 @@ impl Strategy for Kind {
     }
 
     fn prepare_for_create(&self, context: &Context<'_>, object: &mut Value) {
-        if self.status && object.get("status").is_some_and(|status| *status != Value::object()) {
+        if self.status
+            && !self.status_on_create
+            && object.get("status").is_some_and(|status| *status != Value::object())
+        {
             object.set(&["status"], Value::object());
         }
         (self.prepare_create)(context, object);

@@ -51,6 +51,10 @@ impl Monitor {
         if is_ready(node) {
             return self.remove_shutdown_taint(node).await;
         }
+        // A node that never was a machine of this cloud is somebody else's: registered by hand, or by another agent.
+        if node.str_at(&["spec", "providerID"]).is_empty() {
+            return Ok(());
+        }
         // A cloud that does not answer must not cost nodes: the error ends it here.
         let found = self.lookup.find(node).await.map_err(Status::internal)?;
         match found.filter(|instance| instance.state != InstanceState::Terminated) {

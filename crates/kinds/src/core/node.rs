@@ -15,6 +15,7 @@ const AVOID_PODS: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";
 
 pub(super) static KIND: Kind = Kind {
     status: true,
+    status_on_create: true,
     defaults: set_defaults,
     prepare_create: |_, object| zero_status(object),
     validate: |errors, _, object| validate(errors, object),
