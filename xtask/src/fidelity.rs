@@ -45,6 +45,9 @@ pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) 
         if !cases.is_empty() {
             bail!("--bless goes with a run of all cases");
         }
+        // Known to differ is what differs twice.
+        let differing = differ(&results).into_iter().map(str::to_owned).collect();
+        player.play_again(&mut results, differing, |agrees| agrees)?;
         report(&results);
         let list: String = differ(&results).iter().map(|case| format!("{case}\n")).collect();
         std::fs::write(KNOWN, list)?;
@@ -52,19 +55,12 @@ pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) 
     }
     let list = std::fs::read_to_string(KNOWN).with_context(|| KNOWN.to_owned())?;
     let known: BTreeSet<&str> = list.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let surprising: Vec<String> = surprises(&results, &known);
-    if !surprising.is_empty() {
-        eprintln!("+ once more: {}", surprising.join(" "));
-        let names: Vec<&str> = surprising.iter().map(String::as_str).collect();
-        let again = player.play(&names, "2", "20")?;
-        for (case, result) in again {
-            // Agreeing by luck is no agreement: a known failure must agree both times.
-            let agrees_now = !has_failed(&result);
-            if agrees_now || known.contains(case.as_str()) {
-                results.insert(case, result);
-            }
-        }
-    }
+    // A case that differed is forgiven if it agrees now; one that is known to differ must agree both times to count.
+    let surprising = surprises(&results, &known);
+    let (lucky, unlucky): (Vec<String>, Vec<String>) =
+        surprising.into_iter().partition(|case| known.contains(case.as_str()));
+    player.play_again(&mut results, unlucky, |agrees| agrees)?;
+    player.play_again(&mut results, lucky, |agrees| !agrees)?;
     report(&results);
     judge(&results, &known)
 }
@@ -78,6 +74,24 @@ struct Player<'a> {
 }
 
 impl Player<'_> {
+    /// Replays `cases` with little else going on and more time, and takes the new outcomes that `take` wants, told
+    /// whether they agree.
+    fn play_again(
+        &self,
+        results: &mut Results,
+        cases: Vec<String>,
+        take: impl Fn(bool) -> bool,
+    ) -> Result<()> {
+        if cases.is_empty() {
+            return Ok(());
+        }
+        eprintln!("+ once more: {}", cases.join(" "));
+        let names: Vec<&str> = cases.iter().map(String::as_str).collect();
+        let again = self.play(&names, "2", "12")?;
+        results.extend(again.into_iter().filter(|(_, result)| take(!has_failed(result))));
+        Ok(())
+    }
+
     /// Replays `cases`, `jobs` at a time, with `within` seconds for anything to happen.
     fn play(&self, cases: &[&str], jobs: &str, within: &str) -> Result<Results> {
         let results = target_dir()?.join("fidelity-results.json");
