@@ -30,6 +30,7 @@ use drydock_auth::user::UserInfo;
 use drydock_client::Client;
 use drydock_cloud::{NodePools, PoolRecords, PoolSpec};
 use drydock_cloud_api::{CloudProvider, ClusterRef};
+use drydock_runtime::wall::Stopwatch;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::sqlite::{SqliteStore, Writers};
 use drydock_store::{Store, StoreError};
@@ -149,7 +150,9 @@ impl Tenant {
             address: config.address.clone(),
         })
         .await?;
+        let bootstrapping = Stopwatch::start();
         bootstrap::run(&server, tasks.clock(), &pki, &config).await?;
+        tracing::debug!(elapsed = ?bootstrapping.elapsed(), "bootstrapped");
         let keeper = keeper::Keeper::start(store.clone(), clock, tasks);
         let tls = pki::server_config(&pki, &config.names)?;
         let serving = server.clone();

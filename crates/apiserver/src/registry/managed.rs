@@ -157,7 +157,12 @@ fn reset_fields(resource: &Resource, subresource: &str) -> &'static FieldSet {
     static CUSTOM: OnceLock<FieldSet> = OnceLock::new();
     static STATUS: OnceLock<FieldSet> = OnceLock::new();
     static SPEC: OnceLock<FieldSet> = OnceLock::new();
+    static WHOLE: OnceLock<FieldSet> = OnceLock::new();
     let has_status = resource.subresource("status").is_some();
+    // Nobody owns parts of a signing request upstream, whichever way they were written.
+    if &*resource.gvr.resource == "certificatesigningrequests" && resource.custom.is_none() {
+        return WHOLE.get_or_init(|| FieldSet::of_fields(&[&["spec"], &["status"]]));
+    }
     match subresource {
         "status" if resource.custom.is_some() => {
             CUSTOM.get_or_init(|| FieldSet::of_fields(&[&["spec"], &["metadata"]]))
