@@ -1,0 +1,138 @@
+//! Bad input to the product: refused with a message that says what is wrong, and nothing changes.
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::{Service, text};
+
+/// A `drydock serve` that must not start; what it says.
+fn refused(args: &[&str]) -> String {
+    let output = Command::new(common::binary()).arg("serve").args(args).output().expect("the binary starts");
+    assert!(!output.status.success(), "serve {args:?} should have been refused");
+    text(&output.stderr)
+}
+
+fn both(output: &Output) -> String {
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_cli_names_the_field_at_fault_and_nothing_changes() {
+    let service = Service::start();
+    for (args, says) in [
+        (&["Not_OK"][..], "name"),
+        (&["a", "--version", "1.12"], "version"),
+        (&["a", "--pod-cidr", "10.0.0.0/99"], "podCidr"),
+        (&["a", "--pod-cidr", "10.0.0.0/8", "--service-cidr", "10.96.0.0/12"], "serviceCidr"),
+        (&["a", "--nodes", "1", "--instance-type", "huge"], "instanceType"),
+        (&["a", "--provider", "vapour"], "provider"),
+        (&["a", "--region", "nowhere!"], "region"),
+        (&["a", "--nodes=-1"], "nodes"),
+        (&["a", "--colour", "red"], "--colour"),
+    ] {
+        let output = service.drydock(&[&["cluster", "create"], args].concat());
+        assert!(!output.status.success(), "{args:?}");
+        let told = both(&output);
+        assert!(told.contains(says), "{args:?} should name {says}: {told}");
+    }
+    let unchanged = service.ok(&["cluster", "list", "-o", "json"]);
+    assert!(!unchanged.contains("\"name\""), "{unchanged}");
+    let operations = service.ok(&["operation", "list", "-o", "json"]);
+    assert!(!operations.contains("\"id\""), "{operations}");
+}
+
+#[test]
+fn files_of_the_cli_are_checked_as_strictly() {
+    let service = Service::start();
+    for (name, content, says) in [
+        ("unknown.yaml", "name: a\nnodes: 3\n", "nodes"),
+        ("broken.yaml", "name: a\n  version: x\n", "line 2"),
+        ("broken.json", "{\"name\": ", "line 1"),
+    ] {
+        let path = service.path(name);
+        std::fs::write(&path, content).expect("write");
+        let output = service.drydock(&["cluster", "create", "-f", &path.to_string_lossy()]);
+        assert!(!output.status.success(), "{name}");
+        let told = both(&output);
+        assert!(told.contains(says), "{name} should say {says}: {told}");
+    }
+    let unchanged = service.ok(&["cluster", "list", "-o", "json"]);
+    assert!(!unchanged.contains("\"name\""), "{unchanged}");
+}
+
+#[test]
+fn a_damaged_management_database_is_refused_and_left_byte_for_byte() {
+    let mut service = Service::start();
+    service.stop();
+    let path = service.data_dir().join("drydock.db");
+    let good = std::fs::read(&path).expect("a database");
+    let mut damaged = good.clone();
+    damaged.iter_mut().skip(100).step_by(97).for_each(|byte| *byte ^= 0x5a);
+    std::fs::write(&path, &damaged).expect("write");
+    let data = service.data_dir();
+    let told = refused(&["--listen", "127.0.0.1:0", "--data-dir", &data.to_string_lossy()]);
+    assert!(told.contains("drydock.db is damaged"), "{told}");
+    assert!(std::fs::read(&path).expect("a database") == damaged, "the file was changed");
+    std::fs::write(&path, &good).expect("write");
+    service.launch();
+}
+
+#[test]
+fn a_damaged_tenant_fails_alone() {
+    let mut service = Service::start();
+    service.cluster("good", 0);
+    let known = folders(&service);
+    service.cluster("bad", 0);
+    let bad =
+        folders(&service).into_iter().find(|folder| !known.contains(folder)).expect("a folder of its own");
+    service.stop();
+    let path = bad.join("state.db");
+    let garbage = vec![0x5a_u8; 64 * 1024];
+    std::fs::write(&path, &garbage).expect("write");
+    let _ = std::fs::remove_file(bad.join("state.db-wal"));
+    service.launch();
+    common::eventually("the undamaged cluster is open", || {
+        let output = service.drydock(&["cluster", "kubeconfig", "good"]);
+        if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
+    });
+    let good = service.kubectl("good");
+    common::eventually("the undamaged cluster serves", || {
+        let output = good.output(&["get", "namespaces"]);
+        if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
+    });
+    let told = common::eventually("the damaged cluster is said to have failed", || {
+        let told = service.ok(&["cluster", "get", "bad", "-o", "json"]);
+        if told.contains("\"failed\"") { Ok(told) } else { Err(told) }
+    });
+    assert!(told.contains("state.db"), "the reason names the file: {told}");
+    assert!(std::fs::read(&path).expect("the file") == garbage, "the damaged file was changed");
+}
+
+fn folders(service: &Service) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(service.data_dir().join("clusters")).expect("a folder");
+    entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+#[test]
+fn a_taken_port_and_a_taken_folder_say_which() {
+    let service = Service::start();
+    let address = service.url.trim_start_matches("http://").trim_end_matches('/');
+    let other = service.path("other");
+    let told = refused(&["--listen", address, "--data-dir", &other.to_string_lossy()]);
+    assert!(told.contains(address) && told.contains("is taken by another program"), "{told}");
+
+    let data = service.data_dir();
+    let told = refused(&["--listen", "127.0.0.1:0", "--data-dir", &data.to_string_lossy()]);
+    assert!(told.contains(&*data.to_string_lossy()) && told.contains("in use by another drydock"), "{told}");
+    service.ok(&["cluster", "list"]);
+}
+
+#[test]
+fn no_open_address_without_a_token() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let told = refused(&["--listen", "0.0.0.0:0", "--data-dir", &data.to_string_lossy()]);
+    assert!(told.contains("token"), "{told}");
+    assert!(!data.join("drydock.db").exists(), "nothing is made by a service that is refused");
+}
