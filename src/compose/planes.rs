@@ -132,6 +132,7 @@ impl ControlPlanes for Planes {
             provider: self.cloud(cluster)?,
             records: self.records.clone(),
             pools: Vec::new(),
+            pod_cidr: cluster.pod_cidr.clone(),
             writers: self.writers.clone(),
             signing_keys: self.signing_keys.clone(),
             speed: self.speed,

@@ -16,9 +16,6 @@ use drydock_scheduler::{Scheduler, SchedulerConfig};
 use crate::agents::Agents;
 use crate::certificates::{Signer, Tokens};
 
-/// The pods' network; each node gets a /24 of it.
-const POD_CIDR: &str = "10.244.0.0/16";
-
 /// What signs in a cluster.
 #[derive(Clone)]
 pub(crate) struct Keys {
@@ -32,6 +29,8 @@ pub(crate) struct Wanted {
     pub(crate) provider: Arc<dyn CloudProvider>,
     pub(crate) records: Arc<dyn PoolRecords>,
     pub(crate) pools: Vec<PoolSpec>,
+    /// The pods' network; each node gets a /24 of it.
+    pub(crate) pod_cidr: String,
 }
 
 /// Somebody who may do everything: for what belongs to the service rather than to the cluster.
@@ -58,14 +57,20 @@ pub(crate) fn start(
     let manager = server
         .client(UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]));
     let informers = SharedInformers::new(manager, tasks.clone());
-    start_controllers(server, &informers, keys, tasks);
+    start_controllers(server, &informers, keys, &wanted.pod_cidr, tasks);
     let scheduler = server.client(UserInfo::new("system:kube-scheduler", &["system:authenticated"]));
     Scheduler::start(SchedulerConfig::new(scheduler, informers.clone(), tasks.clone()));
     agents.start(server, informers.clone());
     start_cloud(server, agents, informers, tasks, wanted)
 }
 
-fn start_controllers(server: &ApiServer, informers: &SharedInformers, keys: Keys, tasks: &Tasks) {
+fn start_controllers(
+    server: &ApiServer,
+    informers: &SharedInformers,
+    keys: Keys,
+    pod_cidr: &str,
+    tasks: &Tasks,
+) {
     let of = server.clone();
     let client_for = Arc::new(move |name: &str| -> Client {
         match name {
@@ -75,7 +80,7 @@ fn start_controllers(server: &ApiServer, informers: &SharedInformers, keys: Keys
     });
     let root_ca = keys.pki.cluster.certificate_pem();
     let mut config = ManagerConfig::new(client_for, informers.clone(), tasks.clone(), root_ca);
-    config.cluster_cidr = Some(POD_CIDR.to_owned());
+    config.cluster_cidr = Some(pod_cidr.to_owned());
     config.signer = Some(Arc::new(Signer(keys.pki)));
     config.secret_tokens = Some(Arc::new(Tokens(keys.tokens)));
     ControllerManager::start(&config);

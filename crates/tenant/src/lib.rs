@@ -57,6 +57,8 @@ pub struct Config {
     pub provider: Arc<dyn Fn(&Clock) -> Arc<dyn CloudProvider> + Send + Sync>,
     pub records: Arc<dyn PoolRecords>,
     pub pools: Vec<PoolSpec>,
+    /// The pods' network, such as `10.244.0.0/16`; each node gets a /24 of it.
+    pub pod_cidr: String,
     pub writers: Writers,
     /// RSA keys made ahead of time, for the tokens of new clusters. A new cluster that finds it empty gets an ECDSA
     /// key, rather than wait.
@@ -167,6 +169,7 @@ impl Tenant {
                 provider: (config.provider)(tasks.clock()),
                 records: config.records,
                 pools: config.pools,
+                pod_cidr: config.pod_cidr,
             },
         );
         server.set_ready();
