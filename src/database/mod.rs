@@ -4,7 +4,7 @@
 //! connection writes, a few read. Records here are plain values; what they mean is the service's business.
 //!
 //! Invariants: a file that is damaged, foreign, or written by a newer version is refused by [`Database::open`] before a
-//! byte of it is touched ([`verify`]). Functions named `_in_txn` are parts of a transaction that the service composes.
+//! byte of it is touched (`verify`). Functions named `_in_txn` are parts of a transaction that the service composes.
 //!
 //! Deliberately absent: the objects of tenant clusters. Each tenant has a file of its own.
 

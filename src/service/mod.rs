@@ -4,7 +4,7 @@
 //! cluster's reconciler then makes it so: it re-reads the records, drives the control plane through [`control_plane`],
 //! and records what it observes and how the operation ended. It can be cut off at any point and goes on from the records.
 //!
-//! State: records are the database's; running control planes are the fleet's ([`fleet`]), one reconciler each.
+//! State: records are the database's; running control planes are the fleet's (`fleet`), one reconciler each.
 //! Invariants: nothing acknowledged is only in memory; one cluster's failure is one cluster's state.
 //! Deliberately absent: HTTP and any cloud's vocabulary (those are doors), and Kubernetes objects (those are tenants').
 

@@ -2,7 +2,7 @@
 //!
 //! A request is authenticated, authorized, admitted, validated and written, or read from the watch cache:
 //!
-//! * [`http`](crate::server) speaks HTTP; [`local`](crate::server) is the same for callers in this process.
+//! * `http` speaks HTTP; `local` is the same for callers in this process.
 //! * `registry` is CRUD, written once for all kinds.
 //! * [`cache`] holds every object and serves reads and watches.
 //! * [`resources`] says what is served; [`admission`] and [`seams`] are what others plug in.

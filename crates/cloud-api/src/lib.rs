@@ -11,7 +11,7 @@
 //!   cluster's UID alone, so that nothing leaks.
 //! * It does not retry and does not wait for a cloud's slow transitions: it answers what the cloud says now.
 //!
-//! A provider proves this by passing [`conformance`] (feature `testing`).
+//! A provider proves this by passing `conformance` (feature `testing`).
 //!
 //! Deliberately absent: Kubernetes objects and policy. A provider neither sees a cluster's API nor decides when.
 //! How Azure, GCP and real containers fit is sketched in `docs/adr/0010-cloud-seam.md`.

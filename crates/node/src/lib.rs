@@ -4,7 +4,7 @@
 //! 10,000 of them are cheap. A kubelet registers its Node, keeps its lease and status alive (volatile writes), and takes
 //! the pods bound to it through a believable life.
 //!
-//! What a pod does next is a pure function of the pod as the API server has it ([`plan`]), so nothing is lost when the
+//! What a pod does next is a pure function of the pod as the API server has it (`plan`), so nothing is lost when the
 //! service restarts, and an idle pod costs nothing here. Deliberately absent: containers. Pods of pools whose kubelets
 //! are real never come here, since their nodes are not added.
 

@@ -1,7 +1,7 @@
 //! The native REST API: `/v1/…`, described by the OpenAPI document at `/openapi.json`.
 //!
-//! One file per noun, named as in the service. What is common is beside them: [`body`] and [`query`] read requests strictly,
-//! [`problem`] writes every error (RFC 9457), [`etag`] is conditional requests, [`access`] is who may call.
+//! One file per noun, named as in the service. What is common is beside them: `body` and `query` read requests strictly,
+//! `problem` writes every error (RFC 9457), `etag` is conditional requests, `access` is who may call.
 
 use std::sync::Arc;
 

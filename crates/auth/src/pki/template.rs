@@ -31,7 +31,7 @@ impl Subject {
 pub enum Usage {
     /// A bit of the key usage extension.
     Key(u8),
-    /// An extended key usage, by its place in [`EXTENDED`].
+    /// An extended key usage, by its place in the table of extended usages.
     Extended(u8),
 }
 

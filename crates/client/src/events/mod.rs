@@ -109,7 +109,7 @@ impl EventRecorder {
         self.record(&reference(about), EventType::Warning, reason, "", message.into());
     }
 
-    /// With all there is to say: `about` is an object reference (see [`reference`]); `action` is only shown by
+    /// With all there is to say: `about` is an object reference (see [`reference()`]); `action` is only shown by
     /// components with series.
     pub fn record(&self, about: &Value, kind: EventType, reason: &str, action: &str, message: String) {
         let now = self.inner.tasks.clock().now();

@@ -1,7 +1,7 @@
 //! The CustomResourceDefinition object: its defaults, and everything upstream refuses it for.
 //!
 //! Upstream validates an internal form in which what all versions share stands at the top: `spec.validation`,
-//! `spec.subresources` and so on. Error paths show it, so [`Spec`] has the same form.
+//! `spec.subresources` and so on. Error paths show it, so `Spec` has the same form.
 //!
 //! Deliberately absent: rules' CEL expressions, and status conditions, which a controller writes.
 

@@ -1,6 +1,6 @@
 //! One SQLite file per tenant: a log of versions, in WAL mode, synced on every commit.
 //!
-//! Latest entries and recent history are in memory (see [`crate::state`]); the file is what survives. All commits that
+//! Latest entries and recent history are in memory (see `crate::state`); the file is what survives. All commits that
 //! wait while the disk syncs go into the next transaction together. A few [`Writers`] threads serve all tenants: a
 //! tenant's connection is used by one thread at a time, so that its commits reach the disk in revision order.
 //!
