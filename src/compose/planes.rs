@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drydock_apiserver::Version;
+use drydock_apiserver::{ServiceRange, Version};
 use drydock_auth::UserInfo;
 use drydock_auth::tokens::KeyReservoir;
 use drydock_client::{Options, Request, Verb, WatchEvent, resources};
@@ -133,6 +133,7 @@ impl ControlPlanes for Planes {
             records: self.records.clone(),
             pools: Vec::new(),
             pod_cidr: cluster.pod_cidr.clone(),
+            service_range: service_range(cluster)?,
             writers: self.writers.clone(),
             signing_keys: self.signing_keys.clone(),
             speed: self.speed,
@@ -302,6 +303,13 @@ impl ControlPlane for Plane {
 
 fn cluster_ref(cluster: &ClusterRecord) -> ClusterRef {
     ClusterRef { uid: cluster.uid.clone(), name: cluster.name.clone(), region: cluster.scope.region.clone() }
+}
+
+/// Validation let it pass, so only a record that somebody changed by hand has none.
+fn service_range(cluster: &ClusterRecord) -> Result<ServiceRange, ControlPlaneError> {
+    let wrong = || format!("the cluster's record has the service network {:?}", cluster.service_cidr);
+    ServiceRange::parse(&cluster.service_cidr)
+        .ok_or_else(|| ControlPlaneError::new("NetworkUnusable", wrong()))
 }
 
 /// The release of a minor version that clusters run.

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use drydock_apiserver::admission::AdmissionChain;
-use drydock_apiserver::{ApiServer, Version};
+use drydock_apiserver::{ApiServer, ServiceRange, Version};
 use drydock_auth::pki::ClusterPki;
 use drydock_auth::tokens::{KeyReservoir, TokenAuthority};
 use drydock_auth::user::UserInfo;
@@ -59,6 +59,8 @@ pub struct Config {
     pub pools: Vec<PoolSpec>,
     /// The pods' network, such as `10.244.0.0/16`; each node gets a /24 of it.
     pub pod_cidr: String,
+    /// The Services' network; the first address is that of `kubernetes`.
+    pub service_range: ServiceRange,
     pub writers: Writers,
     /// RSA keys made ahead of time, for the tokens of new clusters. A new cluster that finds it empty gets an ECDSA
     /// key, rather than wait.
@@ -150,13 +152,14 @@ impl Tenant {
             nodes: Some(agents.clone()),
             version: config.version.clone(),
             address: config.address.clone(),
+            service_range: config.service_range,
         })
         .await?;
         let bootstrapping = Stopwatch::start();
         bootstrap::run(&server, tasks.clock(), &pki, &config).await?;
         tracing::debug!(elapsed = ?bootstrapping.elapsed(), "bootstrapped");
         let keeper = keeper::Keeper::start(store.clone(), clock, tasks);
-        let tls = pki::server_config(&pki, &config.names)?;
+        let tls = pki::server_config(&pki, config.service_range.first_address(), &config.names)?;
         let serving = server.clone();
         tasks.spawn("endpoint", async move { serving.serve(config.listener, Some(tls)).await });
         let pools = components::start(
