@@ -275,13 +275,7 @@ impl Service {
         let cluster = self.cluster_record(key).await?;
         refuse_deleting(&cluster)?;
         let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().ready);
-        let Some(plane) = plane else {
-            let message = match &cluster.reason {
-                Some(reason) => format!("the cluster {:?} does not serve: {}", cluster.name, reason.message),
-                None => format!("the cluster {:?} is starting", cluster.name),
-            };
-            return Err(ServiceError::NotReady { message, retry_after: Duration::from_secs(1) });
-        };
+        let plane = plane.ok_or_else(|| not_serving(&cluster))?;
         plane.kubeconfig(credential).await.map_err(|error| ServiceError::Conflict(error.reason))
     }
 
@@ -312,6 +306,14 @@ pub(super) fn refuse_deleting(cluster: &ClusterRecord) -> Result<()> {
         return Err(ServiceError::Conflict(Reason::new("clusterDeleting", message)));
     }
     Ok(())
+}
+
+pub(super) fn not_serving(cluster: &ClusterRecord) -> ServiceError {
+    let message = match &cluster.reason {
+        Some(reason) => format!("the cluster {:?} does not serve: {}", cluster.name, reason.message),
+        None => format!("the cluster {:?} is starting", cluster.name),
+    };
+    ServiceError::NotReady { message, retry_after: Duration::from_secs(1) }
 }
 
 pub(super) fn bad_token() -> ServiceError {
