@@ -5,6 +5,16 @@ mod common;
 use common::Service;
 
 const WORKLOADS: &str = "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: one}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /one}}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: two}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /two}}
+---
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: db}
@@ -46,7 +56,7 @@ fn workloads_of_all_kinds_run_and_nodes_are_drained() {
     kubectl.until(&["job", "job"], "{.status.succeeded}", "3");
     kubectl.until(&["statefulset", "db"], "{.status.readyReplicas}", "2");
     kubectl.until(&["daemonset", "agent"], "{.status.numberReady}", "2");
-    kubectl.until(&["pvc"], "{.items[*].metadata.name}", "data-db-0 data-db-1");
+    kubectl.until(&["pvc", "data-db-0", "data-db-1"], "{.items[*].status.phase}", "Bound Bound");
 
     let node = kubectl.get(&["pod", "db-0"], "{.spec.nodeName}");
     let refusal = kubectl.fails(&["drain", &node]);
