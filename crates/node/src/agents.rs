@@ -203,6 +203,11 @@ impl NodeAgents {
                 node.keep_ip(&pod);
             }
         }
+        if !registration::extended(object).is_empty() {
+            state.wheel.plan(Due::Extended(object.name().into()), self.clock.now());
+            drop(state);
+            self.wake.notify_one();
+        }
     }
 
     async fn run(self: Arc<Self>) {
@@ -242,6 +247,7 @@ impl NodeAgents {
             Due::Ready(name) => self.become_ready(name).await,
             Due::Lease(name) => self.heartbeat(name, due.clone(), LEASE_PERIOD).await,
             Due::Status(name) => self.heartbeat(name, due.clone(), STATUS_PERIOD).await,
+            Due::Extended(name) => self.allocate_extended(name).await,
             Due::Pod(key) => self.step(key).await,
         }
     }
@@ -322,6 +328,16 @@ impl NodeAgents {
                 tracing::debug!(node = %name, %status, "heartbeat failed");
                 self.plan(due, RETRY);
             }
+        }
+    }
+
+    async fn allocate_extended(self: &Arc<Self>, name: &Key) {
+        let (Some((_, client)), Some(node)) = (self.node(name), self.nodes.get_key(name)) else { return };
+        if !registration::extended(&node).is_empty()
+            && let Err(status) = registration::allocate_extended(&client, &node).await
+        {
+            tracing::debug!(node = %name, %status, "extended resources were not allocated");
+            self.plan(Due::Extended(name.clone()), RETRY);
         }
     }
 
@@ -469,9 +485,15 @@ impl Node {
     }
 }
 
-fn timers_of(node: &str) -> [Due; 4] {
-    let name = Key::from(node);
-    [Due::Register(name.clone()), Due::Ready(name.clone()), Due::Lease(name.clone()), Due::Status(name)]
+fn timers_of(node: &str) -> [Due; 5] {
+    let name = || Key::from(node);
+    [
+        Due::Register(name()),
+        Due::Ready(name()),
+        Due::Lease(name()),
+        Due::Status(name()),
+        Due::Extended(name()),
+    ]
 }
 
 /// A share between a half and a whole.

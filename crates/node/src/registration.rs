@@ -2,6 +2,7 @@
 
 use drydock_client::resources::{LEASES, NODES};
 use drydock_client::{Client, PatchType, Request, Verb};
+use drydock_machinery::value::Map;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::{Clock, clock};
 
@@ -159,6 +160,22 @@ pub(crate) async fn post_status(
     let mut request = request.subresource("status").body(patch);
     request.options.volatile = heartbeat;
     client.object(request).await.map(drop)
+}
+
+/// Resources of other makers (`example.com/dongle`) that the node has by its status but does not give out yet.
+pub(crate) fn extended(node: &Object) -> Map {
+    let allocatable = node.object_at(&["status", "allocatable"]);
+    let capacity = node.object_at(&["status", "capacity"]).iter();
+    let new = capacity.filter(|(name, amount)| name.contains('/') && allocatable.get(name) != Some(*amount));
+    Map::from_entries(new.map(|(name, amount)| (name.clone(), amount.clone())))
+}
+
+/// As kubelets do, gives out the extended resources that somebody has patched into the node's capacity.
+pub(crate) async fn allocate_extended(client: &Client, node: &Object) -> Result<(), Status> {
+    let mut patch = Value::object();
+    patch.set(&["status", "allocatable"], extended(node));
+    let request = Request::new(Verb::Patch(PatchType::Strategic), &NODES, "", node.name());
+    client.object(request.subresource("status").body(patch)).await.map(drop)
 }
 
 /// Creates or renews the node's lease.

@@ -133,6 +133,40 @@ async fn init_containers_come_first_and_a_finite_pod_succeeds() {
 }
 
 #[tokio::test]
+async fn an_extended_resource_in_the_capacity_becomes_allocatable() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    server.until(|s| !s.all(&LEASES).is_empty()).await;
+    let mut node = server.all(&NODES)[0].value().clone();
+    node.set(&["status", "capacity", "example.com/dongle"], "4");
+    server.client().update_status(&NODES, node).await.unwrap();
+    let allocatable = |s: &FakeServer| s.all(&NODES)[0].object_at(&["status", "allocatable"]).clone();
+    server.until(|s| allocatable(s).get("example.com/dongle") == Some(&Value::from("4"))).await;
+    assert_eq!(allocatable(&server).get("cpu"), Some(&Value::from("4")));
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_ephemeral_container_runs_beside_the_others() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    server.client().create(&PODS, pod("p", value!({}))).await.unwrap();
+    server.until(|s| is(s, "p", "Ready")).await;
+    let mut debugged = find(&server, "p").unwrap().value().clone();
+    debugged.set(&["spec", "ephemeralContainers"], value!([{"name": "debug", "image": "busybox:1"}]));
+    server.client().update(&PODS, debugged).await.unwrap();
+    let status = |s: &FakeServer| {
+        find(s, "p").and_then(|pod| pod.array_at(&["status", "ephemeralContainerStatuses"]).first().cloned())
+    };
+    server.until(|s| status(s).is_some()).await;
+    let status = status(&server).unwrap();
+    assert_eq!(status.str_at(&["name"]), "debug");
+    assert!(status.at(&["state", "running", "startedAt"]).is_some(), "{status:?}");
+    assert!(is(&server, "p", "Ready"));
+    tasks.close().await;
+}
+
+#[tokio::test]
 async fn a_container_that_keeps_failing_backs_off() {
     let Played { server, agents, tasks } = played();
     agents.add(spec());
