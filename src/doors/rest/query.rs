@@ -1,7 +1,8 @@
-//! Query strings, read strictly: an unknown parameter is an error, not ignored.
+//! Query strings, read strictly: an unknown parameter is an error, not ignored. And the names in paths.
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use crate::service::validation::Findings;
 
@@ -21,6 +22,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
         let axum::extract::Query(pairs) = axum::extract::Query::try_from_uri(&parts.uri)
             .map_err(|error| Problem::malformed(format!("the query string: {error}")))?;
         Ok(Self { pairs, known: Vec::new(), findings: Findings::default() })
+    }
+}
+
+/// The segments of a path that are names.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(names)) => Ok(Self(names)),
+            Err(rejection) => Err(Problem::malformed(format!("the path: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// The query of a request that takes no parameters.
+pub(super) struct NoQuery;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Query::from_request_parts(parts, state).await?.finish().map(|()| Self)
     }
 }
 
@@ -61,7 +87,10 @@ impl Query {
     /// Reports what nobody took.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in &self.pairs {
-            let message = format!("is not a parameter of this path; those are {}", self.known.join(", "));
+            let message = match self.known.as_slice() {
+                [] => "is not a parameter of this request; it takes none".to_owned(),
+                known => format!("is not a parameter of this request; those are {}", known.join(", ")),
+            };
             self.findings.add(name, message);
         }
         if self.findings.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.findings.0)) }
