@@ -66,6 +66,24 @@ fn files_of_the_cli_are_checked_as_strictly() {
 }
 
 #[test]
+fn names_that_yaml_could_take_for_something_else_are_names() {
+    let service = Service::start();
+    let config = service.path("merged");
+    let names = ["0", "true", "null", "1e3"];
+    for name in names {
+        service.cluster(name, 0);
+        let merge = ["cluster", "kubeconfig", name, "--merge"];
+        let mut command = Command::new(common::binary());
+        common::run(command.args(merge).env("DRYDOCK_SERVER", &service.url).env("KUBECONFIG", &config));
+        assert!(service.ok(&["cluster", "get", name, "-o", "yaml"]).contains(&format!("name: \"{name}\"")));
+    }
+    let kubectl = common::Kubectl { kubeconfig: config };
+    for name in names {
+        assert!(kubectl.ok(&["--context", name, "get", "namespaces"]).contains("kube-system"), "{name}");
+    }
+}
+
+#[test]
 fn a_damaged_management_database_is_refused_and_left_byte_for_byte() {
     let mut service = Service::start();
     service.stop();

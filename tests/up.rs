@@ -62,6 +62,8 @@ fn a_first_cluster_in_one_command_and_found_again_by_the_next() {
     let ready = "{.items[*].status.conditions[?(@.type=='Ready')].status}";
 
     let (first, told) = up(&data);
+    #[cfg(unix)]
+    files_are_private(&data);
     assert!(told.contains("cluster dev is ready: Kubernetes 1.36, 3 nodes, https://"), "{told}");
     assert!(told.contains(&format!("export KUBECONFIG={}", kubeconfig.display())), "{told}");
     assert!(told.contains("kubectl get nodes"), "{told}");
@@ -72,8 +74,6 @@ fn a_first_cluster_in_one_command_and_found_again_by_the_next() {
         let uid = "{.items[*].metadata.uid}";
         (kubectl.get(&["nodes"], uid), kubectl.get(&["deployments"], uid), kubectl.get(&["pods"], uid))
     };
-    #[cfg(unix)]
-    files_are_private(&data);
     let before = identity(&kubectl);
     let credentials = std::fs::read(&kubeconfig).expect("a kubeconfig");
     interrupt(first);

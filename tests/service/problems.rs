@@ -90,6 +90,26 @@ async fn shapes_are_strict() {
 }
 
 #[tokio::test]
+async fn null_is_no_value_that_a_field_can_have() {
+    let world = World::new().await;
+    assert_eq!(
+        wrong(&world, json!({"name": null, "region": null, "labels": {"a": null}, "nodePools": null})).await,
+        [
+            "name: must be a string, not null",
+            "region: must be a string, not null",
+            "labels[\"a\"]: must be a string, not null",
+            "nodePools: must be a list, not null",
+        ]
+    );
+    world.cluster("dev", 1).await;
+    let (_, errors) = world.patch("/v1/clusters/dev", &json!({"labels": null})).await.problem(422);
+    assert_eq!(errors, ["labels: must be an object of strings, not null"]);
+    let pool = "/v1/clusters/dev/node-pools/default";
+    let (_, errors) = world.patch(pool, &json!({"nodes": null})).await.problem(422);
+    assert_eq!(errors, ["nodes: must be a whole number from 0, not null"]);
+}
+
+#[tokio::test]
 async fn malformed_bodies_say_where() {
     let world = World::new().await;
     let check = async |media: &str, body: &str, says: &str| {
@@ -159,6 +179,8 @@ async fn wrong_parameters_are_named() {
     check("/v1/clusters?pageToken=eA", &["pageToken: is not a page token of this list"]).await;
     check("/v1/clusters?state=fine", &["state: \"fine\" must be one of creating, active, failed, deleting"])
         .await;
+    check("/v1/clusters?state=", &["state: \"\" must be one of creating, active, failed, deleting"]).await;
+    check("/v1/clusters?limit=", &["limit: \"\" must be a whole number between 1 and 500"]).await;
     check(
         "/v1/operations?colour=red&limit=1&limit=2",
         &[

@@ -156,7 +156,7 @@ mod strict {
     }
 }
 
-/// Takes fields out of an object one by one. `null` is as if absent.
+/// Takes fields out of an object one by one. `null` is a value like any other: a field that has none is left out.
 pub(super) struct Fields {
     /// Before the names of fields: `nodePools[0].`.
     path: String,
@@ -240,8 +240,16 @@ impl Fields {
     }
 
     pub(super) fn labels(&mut self, name: &'static str, findings: &mut Findings) -> BTreeMap<String, String> {
-        let changes = self.label_changes(name, findings);
-        changes.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+        let mut out = BTreeMap::new();
+        for (key, value) in self.label_changes(name, findings) {
+            match value {
+                Some(value) => drop(out.insert(key, value)),
+                None => self
+                    .wrong(&format!("{name}[{key:?}]"), "a string", &Value::Null, findings)
+                    .unwrap_or_default(),
+            }
+        }
+        out
     }
 
     /// As in a merge patch: null removes.
@@ -316,7 +324,7 @@ impl Fields {
 
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
-        self.fields.remove(name).filter(|value| !value.is_null())
+        self.fields.remove(name)
     }
 
     fn wrong<T>(&self, name: &str, wanted: &str, got: &Value, findings: &mut Findings) -> Option<T> {

@@ -53,6 +53,10 @@ impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
 impl Query {
     /// None when absent or empty.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.take(name).filter(|value| !value.is_empty())
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
         let at = self.pairs.iter().position(|(key, _)| key == name)?;
         let (_, value) = self.pairs.remove(at);
@@ -60,12 +64,12 @@ impl Query {
             self.findings.add(name, "is given twice");
             self.pairs.retain(|(key, _)| key != name);
         }
-        Some(value).filter(|value| !value.is_empty())
+        Some(value)
     }
 
     /// One of some words.
     pub(super) fn word<T: Copy + std::fmt::Display>(&mut self, name: &'static str, all: &[T]) -> Option<T> {
-        let text = self.text(name)?;
+        let text = self.take(name)?;
         let found = all.iter().copied().find(|value| value.to_string() == text);
         if found.is_none() {
             let words: Vec<_> = all.iter().map(ToString::to_string).collect();
@@ -76,7 +80,7 @@ impl Query {
 
     /// A whole number between both ends.
     pub(super) fn number(&mut self, name: &'static str, from: u32, to: u32) -> Option<u32> {
-        let text = self.text(name)?;
+        let text = self.take(name)?;
         let found = text.parse().ok().filter(|number| (from..=to).contains(number));
         if found.is_none() {
             self.findings.add(name, format!("{text:?} must be a whole number between {from} and {to}"));
