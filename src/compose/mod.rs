@@ -1,5 +1,7 @@
 //! The composition root: the one place that names concrete providers and control planes.
 
+mod boot;
+mod plane;
 mod planes;
 mod providers;
 

@@ -1,35 +1,25 @@
-//! Control planes of `drydock-tenant`, behind the service's seam.
+//! Opens and destroys control planes of `drydock-tenant`, behind the service's seam.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use drydock_apiserver::{ServiceRange, Version};
-use drydock_auth::UserInfo;
 use drydock_auth::tokens::KeyReservoir;
-use drydock_client::{Options, Request, Verb, WatchEvent, resources};
-use drydock_cloud::{NodePoolsStatus, PoolRecords, PoolSpec, PoolState};
-use drydock_cloud_api::{CloudError, CloudErrorKind, ClusterRef};
-use drydock_machinery::ObjectMeta as _;
+use drydock_cloud::{PoolRecords, release_remains};
+use drydock_cloud_api::ClusterRef;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::StoreError;
 use drydock_store::sqlite::Writers;
 use drydock_tenant::{Tenant, TenantError};
-use futures::StreamExt as _;
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
+use super::plane::Plane;
 use super::providers::Clouds;
 use crate::config::Config;
-use crate::database::cluster::{ClusterRecord, ClusterState, Reason};
-use crate::database::node_pool::{NodePoolRecord, NodePoolState, Observed};
-use crate::service::control_plane::{
-    ClockChange, ClockState, ControlPlane, ControlPlaneError, ControlPlaneStatus, ControlPlanes, Credential,
-    PoolStatus, Trouble,
-};
+use crate::database::cluster::{ClusterRecord, ClusterState};
+use crate::service::control_plane::{ControlPlane, ControlPlaneError, ControlPlanes};
 
 /// Threads that write the stores of all clusters.
 const WRITERS: usize = 4;
@@ -159,7 +149,7 @@ impl ControlPlanes for Planes {
         };
         let tenant = Tenant::open(config, &self.tasks).await.map_err(|error| tenant_error(&error))?;
         self.refill_signing_keys();
-        Ok(Arc::new(Plane::new(tenant)))
+        Ok(Arc::new(Plane::new(tenant, cluster)))
     }
 
     async fn destroy(&self, cluster: &ClusterRecord) -> Result<(), ControlPlaneError> {
@@ -179,25 +169,13 @@ impl Planes {
     /// What a cluster that could never be opened left at its provider, and on record. Nothing, mostly.
     async fn clean_cloud(&self, cluster: &ClusterRecord) -> Result<(), ControlPlaneError> {
         let provider = self.cloud(cluster)?(&Clock::real());
-        let (Some(instances), cluster) = (provider.instances(), cluster_ref(cluster)) else { return Ok(()) };
+        let cluster = cluster_ref(cluster);
         let records = self.records.list(&cluster.uid).await.map_err(|error| {
             ControlPlaneError::new("RecordsUnavailable", drydock_runtime::tasks::chain(&error))
         })?;
-        let found = instances.list(&cluster).await.map_err(|error| cloud_error(&error))?;
-        for instance in found.iter().filter(|instance| !instance.state.is_ending()) {
-            instances.terminate(&cluster, &instance.id).await.map_err(|error| cloud_error(&error))?;
-        }
-        if let Some(balancers) = provider.load_balancers() {
-            for balancer in balancers.list(&cluster).await.map_err(|error| cloud_error(&error))? {
-                balancers.delete(&cluster, &balancer.name).await.map_err(|error| cloud_error(&error))?;
-            }
-        }
-        let pools: std::collections::BTreeSet<&str> =
-            records.iter().map(|record| record.node_pool.as_str()).collect();
-        for pool in pools {
-            instances.release_pool(&cluster, pool).await.map_err(|error| cloud_error(&error))?;
-        }
-        instances.release_cluster(&cluster).await.map_err(|error| cloud_error(&error))?;
+        release_remains(&*provider, &cluster)
+            .await
+            .map_err(|error| ControlPlaneError::new(error.kind().as_str(), error.to_string()))?;
         let tokens: Vec<String> = records.into_iter().map(|record| record.client_token).collect();
         self.records.remove(&cluster.uid, &tokens).await.map_err(|error| {
             ControlPlaneError::new("RecordsUnavailable", drydock_runtime::tasks::chain(&error))
@@ -205,164 +183,13 @@ impl Planes {
     }
 }
 
-struct Plane {
-    tenant: Tenant,
-    /// The default service account exists.
-    ready: watch::Receiver<bool>,
-    pools: watch::Receiver<NodePoolsStatus>,
-    /// As last wanted, by name.
-    wanted: Mutex<BTreeMap<String, NodePoolRecord>>,
-}
-
-impl Plane {
-    fn new(tenant: Tenant) -> Self {
-        let (ready, when_ready) = watch::channel(false);
-        let client =
-            tenant.client(UserInfo::new("system:drydock", &["system:masters", "system:authenticated"]));
-        tenant.tasks().spawn("readiness", async move {
-            let mut request = Request::new(Verb::List, &resources::SERVICE_ACCOUNTS, "default", "");
-            request.options = Options { allow_watch_bookmarks: false, ..Options::default() };
-            let Ok(mut events) = client.transport().watch(request).await else { return };
-            while let Some(event) = events.next().await {
-                if matches!(&event, WatchEvent::Added(account) if account.name() == "default") {
-                    ready.send_replace(true);
-                    return;
-                }
-            }
-        });
-        let pools = tenant.pools().subscribe();
-        Self { tenant, ready: when_ready, pools, wanted: Mutex::default() }
-    }
-}
-
-impl Plane {
-    fn pool_status(&self, name: &str, status: &drydock_cloud::PoolStatus) -> PoolStatus {
-        // Those on their way out count as well: a pool is not scaled down while a machine still drains.
-        let machines = u32::try_from(status.machines.len()).unwrap_or(u32::MAX);
-        let draining = status.machines.iter().find_map(|machine| Some((machine, machine.draining.as_ref()?)));
-        let note = draining.map(|(machine, progress)| format!("{} drains, {progress}", machine.node_name));
-        let still =
-            || (self.tenant.clock().rate() == 0.0).then(|| "the cluster's clock stands still".to_owned());
-        PoolStatus {
-            name: name.to_owned(),
-            wanted: status.counts.desired,
-            observed: Observed { machines, ready: status.counts.ready },
-            note: note.or_else(still),
-            trouble: status.reason.as_ref().map(|reason| Trouble {
-                reason: Reason::new(reason.code.clone(), reason.message.clone()),
-                permanent: PERMANENT.iter().any(|kind| kind.as_str() == reason.code),
-            }),
-            gone: status.state == PoolState::Deleted,
-        }
-    }
-}
-
-#[async_trait]
-impl ControlPlane for Plane {
-    fn endpoint(&self) -> String {
-        self.tenant.endpoint()
-    }
-
-    fn ca_pem(&self) -> String {
-        self.tenant.ca_pem()
-    }
-
-    async fn kubeconfig(&self, credential: Credential) -> Result<String, ControlPlaneError> {
-        let credential = match credential {
-            Credential::ClientCertificate => drydock_tenant::Credential::ClientCertificate,
-            Credential::Token => drydock_tenant::Credential::Token,
-        };
-        self.tenant.kubeconfig(credential).await.map_err(|error| tenant_error(&error))
-    }
-
-    fn set_pools(&self, pools: Vec<NodePoolRecord>) {
-        let pools: BTreeMap<String, NodePoolRecord> =
-            pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
-        let mut wanted = self.wanted.lock();
-        for name in wanted.keys().filter(|name| !pools.contains_key(*name)) {
-            self.tenant.pools().forget(name);
-        }
-        for (name, pool) in &pools {
-            let before = wanted.get(name);
-            let deleting = pool.state == NodePoolState::Deleting;
-            let was_deleting = before.is_some_and(|before| before.state == NodePoolState::Deleting);
-            if before.is_none_or(|before| pool_spec(before) != pool_spec(pool)) {
-                self.tenant.pools().set(pool_spec(pool));
-            }
-            if deleting && !was_deleting {
-                self.tenant.pools().delete(name);
-            }
-        }
-        *wanted = pools;
-    }
-
-    fn status(&self) -> ControlPlaneStatus {
-        let pools = self.pools.borrow();
-        ControlPlaneStatus {
-            ready: *self.ready.borrow(),
-            failure: None,
-            pools: pools.pools.iter().map(|(name, status)| self.pool_status(name, status)).collect(),
-        }
-    }
-
-    async fn changed(&self, seen: &ControlPlaneStatus) {
-        let (mut ready, mut pools) = (self.ready.clone(), self.pools.clone());
-        loop {
-            ready.borrow_and_update();
-            pools.borrow_and_update();
-            if self.status() != *seen {
-                return;
-            }
-            // A sender that is gone will never change anything again.
-            tokio::select! {
-                Ok(()) = ready.changed() => {}
-                Ok(()) = pools.changed() => {}
-                else => std::future::pending().await,
-            }
-        }
-    }
-
-    async fn release(&self) -> Result<(), ControlPlaneError> {
-        self.tenant.pools().release();
-        let mut pools = self.pools.clone();
-        let done = pools.wait_for(|status| status.released || status.release_reason.is_some()).await;
-        let Ok(status) = done else {
-            return Err(ControlPlaneError::new("Closed", "the control plane was closed"));
-        };
-        match &status.release_reason {
-            Some(reason) if !status.released => {
-                Err(ControlPlaneError::new(&reason.code, reason.message.clone()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn clock(&self) -> ClockState {
-        let drydock_tenant::ClockState { now, speed, target } = self.tenant.clock_state();
-        ClockState { now, speed, target }
-    }
-
-    async fn change_clock(&self, change: ClockChange) -> Result<(), ControlPlaneError> {
-        if let Some(speed) = change.speed {
-            self.tenant.set_clock_speed(speed).await.map_err(|error| tenant_error(&error))?;
-        }
-        if let Some(by) = change.advance {
-            self.tenant.advance_clock(by);
-        }
-        Ok(())
-    }
-
-    async fn clock_arrived(&self) {
-        self.tenant.clock_arrived().await;
-    }
-
-    async fn close(&self) {
-        self.tenant.close().await;
-    }
-}
-
 fn cluster_ref(cluster: &ClusterRecord) -> ClusterRef {
-    ClusterRef { uid: cluster.uid.clone(), name: cluster.name.clone(), region: cluster.scope.region.clone() }
+    ClusterRef {
+        uid: cluster.uid.clone(),
+        account: cluster.scope.account.clone(),
+        name: cluster.name.clone(),
+        region: cluster.scope.region.clone(),
+    }
 }
 
 /// Validation let it pass, so only a record that somebody changed by hand has none.
@@ -378,30 +205,12 @@ fn version(minor: &str) -> Version {
     Version { minor: number, git: git_version(minor) }
 }
 
-fn git_version(minor: &str) -> String {
+pub(super) fn git_version(minor: &str) -> String {
     let patch = if minor == "1.36" { 2 } else { 0 };
     format!("v{minor}.{patch}")
 }
 
-fn pool_spec(pool: &NodePoolRecord) -> PoolSpec {
-    let taint = |taint: &crate::database::node_pool::Taint| drydock_cloud::Taint {
-        key: taint.key.clone(),
-        value: taint.value.clone(),
-        effect: taint.effect.clone(),
-    };
-    PoolSpec {
-        labels: pool.labels.clone(),
-        taints: pool.taints.iter().map(taint).collect(),
-        zones: pool.zones.clone(),
-        spot: pool.spot,
-        ..PoolSpec::new(&pool.name, pool.nodes, &pool.instance_type, &git_version(&pool.version))
-    }
-}
-
-/// What no later attempt changes, though the attempts go on.
-const PERMANENT: [CloudErrorKind; 2] = [CloudErrorKind::InvalidRequest, CloudErrorKind::Unsupported];
-
-fn tenant_error(error: &TenantError) -> ControlPlaneError {
+pub(super) fn tenant_error(error: &TenantError) -> ControlPlaneError {
     let code = match error {
         TenantError::Store(StoreError::Unusable { .. }) => "StateUnusable",
         TenantError::Folder { .. } => "FolderUnusable",
@@ -409,8 +218,4 @@ fn tenant_error(error: &TenantError) -> ControlPlaneError {
         TenantError::Store(_) | TenantError::Bootstrap(_) => "StartFailed",
     };
     ControlPlaneError::new(code, drydock_runtime::tasks::chain(error))
-}
-
-fn cloud_error(error: &CloudError) -> ControlPlaneError {
-    ControlPlaneError::new(error.kind().as_str(), error.to_string())
 }

@@ -39,9 +39,9 @@ impl Clouds {
     }
 }
 
-/// A provider with what is the same around all of them: retries, and the fault points that tests arm.
-fn layered(clock: &Clock, provider: Arc<dyn CloudProvider>) -> Arc<dyn CloudProvider> {
-    Layers::new(clock.clone()).retry(Retry::default()).layer(Arc::new(Faults::default())).around(provider)
+/// What is the same around all providers: retries, and the fault points that tests arm.
+fn layers(clock: &Clock) -> Layers {
+    Layers::new(clock.clone()).retry(Retry::default()).layer(Arc::new(Faults::default()))
 }
 
 fn mock(config: &Config) -> anyhow::Result<Cloud> {
@@ -53,13 +53,18 @@ fn mock(config: &Config) -> anyhow::Result<Cloud> {
         default_region: "us-east-1".to_owned(),
         default_instance_type: "m5.large".to_owned(),
     };
-    let for_clock: ForClock = Arc::new(move |clock| layered(clock, cloud.provider(clock.clone())));
+    let for_clock: ForClock = Arc::new(move |clock| layers(clock).around(cloud.provider(clock.clone())));
     Ok(Cloud { provider, for_clock })
 }
 
 #[cfg(feature = "aws")]
 fn aws(config: &Config) -> Cloud {
+    use drydock_cloud_api::{Layer, Throttle};
     use drydock_provider_aws::{AwsConfig, AwsProvider};
+
+    /// The buckets of EC2's describing actions, which are most of the calls ("Request throttling for the EC2 API").
+    const EC2_RATE: f64 = 20.0;
+    const EC2_BURST: f64 = 100.0;
 
     let endpoint = config.aws_endpoint.clone();
     let cloud = AwsProvider::new(AwsConfig { endpoint: endpoint.clone(), ..AwsConfig::default() });
@@ -70,6 +75,9 @@ fn aws(config: &Config) -> Cloud {
         default_region: "us-east-1".to_owned(),
         default_instance_type: "m5.large".to_owned(),
     };
-    let for_clock: ForClock = Arc::new(move |clock| layered(clock, Arc::new(cloud.clone())));
+    // One for all clusters: EC2 counts what an account asks for.
+    let throttle: Arc<dyn Layer> = Arc::new(Throttle::new(EC2_RATE, EC2_BURST));
+    let for_clock: ForClock =
+        Arc::new(move |clock| layers(clock).layer(throttle.clone()).around(Arc::new(cloud.clone())));
     Cloud { provider, for_clock }
 }

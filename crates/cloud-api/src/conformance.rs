@@ -46,6 +46,7 @@ macro_rules! conformance_suite {
             a_stopped_instance_is_stopped_and_can_be_terminated,
             an_instance_of_another_cluster_is_not_found,
             preparing_a_pool_is_idempotent,
+            a_prepared_pool_says_where_its_instances_can_go,
             an_unknown_instance_type_is_an_invalid_request,
             an_unknown_zone_is_an_invalid_request,
             an_instance_type_has_facts,
@@ -70,7 +71,7 @@ pub fn unique_cluster(subject: &dyn Subject) -> ClusterRef {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let uid = format!("{:x}-{n:x}-{:x}", wall::now().as_nanosecond(), std::process::id());
-    ClusterRef { name: format!("c{n}"), uid, region: subject.region() }
+    ClusterRef { name: format!("c{n}"), uid, account: "default".into(), region: subject.region() }
 }
 
 fn pool(subject: &dyn Subject, cluster: &ClusterRef) -> PoolRequest {
@@ -207,7 +208,9 @@ pub async fn a_launched_instance_runs_and_is_described_in_full(subject: &dyn Sub
     let running = in_state(subject, &cloud, &cluster, &launched.id, InstanceState::Running).await;
     let scheme = format!("{}://", subject.provider().provider_id_scheme());
     assert!(running.provider_id.starts_with(&scheme), "{running:?}");
-    assert!(running.provider_id.ends_with(&running.id), "{running:?}");
+    let id = subject.provider().instance_id(&running.provider_id);
+    assert_eq!(id.as_ref(), Some(&running.id), "a providerID leads back: {running:?}");
+    assert_eq!(running.failure, None);
     assert_eq!(running.node_name, launched.node_name, "a node's name never changes");
     assert!(is_dns_subdomain(&running.node_name), "{running:?}");
     assert_eq!(running.node_pool, "workers");
@@ -299,6 +302,25 @@ pub async fn preparing_a_pool_is_idempotent(subject: &dyn Subject) {
     request.user_data = "#!/bin/sh\necho changed\n".into();
     cloud.prepare_pool(&request).await.expect("prepare with other user data");
     cloud.launch(&launch(subject, &cluster, "a")).await.expect("launch");
+    clean_up(subject, &cloud, &cluster).await;
+}
+
+pub async fn a_prepared_pool_says_where_its_instances_can_go(subject: &dyn Subject) {
+    let (cloud, cluster) = prepared(subject).await;
+    let mut request = pool(subject, &cluster);
+    let zones = cloud.prepare_pool(&request).await.expect("prepare");
+    for (n, zone) in zones.iter().enumerate() {
+        let mut launch = launch(subject, &cluster, &format!("z{n}"));
+        launch.zone = Some(zone.clone());
+        assert_eq!(cloud.launch(&launch).await.expect("launch").zone, *zone);
+    }
+    if let Some(last) = zones.last() {
+        request.zones = vec![last.clone()];
+        assert_eq!(cloud.prepare_pool(&request).await.expect("prepare with a zone"), request.zones);
+        request.zones = vec!["nowhere-1z".into()];
+        let error = cloud.prepare_pool(&request).await.expect_err("no such zone");
+        assert_eq!(error.kind, CloudErrorKind::InvalidRequest, "{error}");
+    }
     clean_up(subject, &cloud, &cluster).await;
 }
 

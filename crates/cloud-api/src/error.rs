@@ -16,7 +16,7 @@ pub struct CloudError {
     pub retry_after: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum CloudErrorKind {
     /// No answer: connection refused, DNS, time-out. The call may have been carried out.
     Unreachable,
@@ -35,6 +35,8 @@ pub enum CloudErrorKind {
     InvalidRequest,
     /// Something else holds it: a security group still in use.
     InUse,
+    /// Nothing is wrong: the cloud is at it, in an operation of its own. Ask again.
+    InProgress,
     Unsupported,
 }
 
@@ -51,6 +53,7 @@ impl CloudErrorKind {
             Self::NotFound => "NotFound",
             Self::InvalidRequest => "InvalidRequest",
             Self::InUse => "InUse",
+            Self::InProgress => "InProgress",
             Self::Unsupported => "Unsupported",
         }
     }
@@ -74,6 +77,17 @@ impl CloudError {
     /// Whether the same call may succeed later without anybody changing it.
     pub fn is_retryable(&self) -> bool {
         !matches!(self.kind, CloudErrorKind::InvalidRequest | CloudErrorKind::Unsupported)
+    }
+
+    /// Whether a launch that failed so has certainly made nothing.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.kind,
+            CloudErrorKind::InvalidRequest
+                | CloudErrorKind::InsufficientCapacity
+                | CloudErrorKind::QuotaExceeded
+                | CloudErrorKind::Unauthorized
+        )
     }
 
     /// Whether the cloud may have done what it was asked all the same, so that only asking again, or looking, tells.

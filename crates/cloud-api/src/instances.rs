@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use crate::CloudError;
+use crate::{CloudError, CloudErrorKind};
 
 /// Who owns a cloud resource: everything of one cluster can be found by it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct ClusterRef {
     /// Unique over time, also when a name is used again.
     pub uid: String,
+    /// Where the cluster is at home, where a cloud has more places than regions: an Azure subscription and resource group,
+    /// a GCP project. What a provider was configured with if it has one only.
+    pub account: String,
     pub name: String,
     pub region: String,
 }
@@ -24,6 +27,9 @@ pub enum InstanceState {
     Stopped,
     ShuttingDown,
     Terminated,
+    /// The cloud could not make it, or gave it up, and it will not get better; it is still there, to be terminated.
+    /// [`Instance::failure`] says why.
+    Failed,
 }
 
 impl InstanceState {
@@ -40,7 +46,8 @@ pub struct Instance {
     pub id: String,
     /// As `spec.providerID` has it: `aws:///us-east-1a/i-0abc…`.
     pub provider_id: String,
-    /// What its Node is called: the private DNS name on AWS. Never changes.
+    /// What its Node is called: the private DNS name on AWS. Never changes, but a cloud may forget it ("") of a machine
+    /// that is terminated.
     pub node_name: String,
     /// The pool it was launched for, "" when the cloud does not say.
     pub node_pool: String,
@@ -52,6 +59,17 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// The idempotency token it was launched with, "" when unknown.
     pub client_token: String,
+    /// Why the cloud by itself failed or ended it, where it says so: capacity that ran out after the launch was
+    /// answered, a disk that cannot be decrypted, a spot machine that is wanted back. None when somebody ended it.
+    pub failure: Option<InstanceFailure>,
+}
+
+/// Why the cloud failed or ended a machine.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct InstanceFailure {
+    pub kind: CloudErrorKind,
+    /// The cloud's own words, with its code.
+    pub message: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -135,11 +153,13 @@ pub struct PoolRequest {
 #[async_trait]
 pub trait Instances: Send + Sync {
     /// Makes what all instances of a pool share (network, security group, launch template) unless it is there, and
-    /// brings it up to date with the request.
+    /// brings it up to date with the request. Answers the zones that its instances can go to, of those asked for if any;
+    /// none where there is no choice of zones.
     ///
     /// # Errors
     /// `InvalidRequest` for an instance type or parameter that the cloud does not know, or a network it cannot use.
-    async fn prepare_pool(&self, pool: &PoolRequest) -> Result<(), CloudError>;
+    /// `InProgress` where making it takes the cloud a while.
+    async fn prepare_pool(&self, pool: &PoolRequest) -> Result<Vec<String>, CloudError>;
 
     /// Removes what [`Instances::prepare_pool`] made for the pool. Succeeds when nothing is left. Does not touch the
     /// pool's instances.
@@ -157,7 +177,9 @@ pub trait Instances: Send + Sync {
     ///
     /// # Errors
     /// `InvalidRequest`, `InsufficientCapacity`, `QuotaExceeded` and `Unauthorized` mean that nothing was made. After
-    /// any other error a machine may exist: launch again with the same token.
+    /// any other error a machine may exist: launch again with the same token. A cloud that finds out later, in an
+    /// operation of its own, answers the machine as `Pending` and describes it as `Failed` or `Terminated`, with the
+    /// failure, once it knows.
     async fn launch(&self, request: &LaunchRequest) -> Result<Instance, CloudError>;
 
     /// Every instance of the cluster, of all its pools, that is not `Terminated`. May lag behind

@@ -32,10 +32,10 @@ pub use capabilities::{
 };
 pub use error::{CloudError, CloudErrorKind};
 pub use instances::{
-    Address, AddressKind, ClusterRef, Instance, InstanceState, InstanceType, Instances, LaunchRequest,
-    PoolRequest,
+    Address, AddressKind, ClusterRef, Instance, InstanceFailure, InstanceState, InstanceType, Instances,
+    LaunchRequest, PoolRequest,
 };
-pub use layers::{Call, CallCount, CloudMetrics, Faults, Layer, Layers, Operation, Retry};
+pub use layers::{Call, CallCount, CloudMetrics, Faults, Layer, Layers, Operation, Retry, Throttle};
 
 /// A cloud.
 pub trait CloudProvider: Send + Sync + 'static {

@@ -14,6 +14,7 @@
 mod agents;
 mod capacity;
 pub mod ccm;
+mod pace;
 mod pools;
 mod records;
 mod spec;
@@ -23,7 +24,7 @@ mod testing;
 pub use agents::{AgentError, AgentSpec, NodeAgents};
 pub use capacity::{NodeResources, Reservation, node_resources};
 pub use ccm::{CcmConfig, CloudControllerManager};
-pub use pools::{NodePools, NodePoolsConfig};
+pub use pools::{NodePools, NodePoolsConfig, release_remains};
 pub use records::{MachinePhase, MachineRecord, MemoryRecords, PoolRecords, RecordsError};
 pub use spec::{
     Counts, KubeletMode, MachineStatus, NodePoolsStatus, PoolReason, PoolSpec, PoolState, PoolStatus, Taint,

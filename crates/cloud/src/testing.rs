@@ -9,7 +9,7 @@ use drydock_client::testing::FakeServer;
 use drydock_client::{
     ApiResource, Client, PatchType, Reply, Request, SharedInformers, Transport, Verb, WatchStream, resources,
 };
-use drydock_cloud_api::{CloudProvider, ClusterRef, Faults, Instance, Instances, Layers};
+use drydock_cloud_api::{CloudProvider, ClusterRef, Faults, Instance, Instances, Layer, Layers};
 use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 use drydock_provider_mock::{MockCloud, MockConfig, MockProvider};
 use drydock_runtime::{Clock, Tasks};
@@ -47,7 +47,12 @@ impl World {
             faults: Arc::default(),
             records: Arc::default(),
             agents: Arc::new(FakeAgents { client: client.clone(), started: Mutex::default() }),
-            cluster: ClusterRef { uid: "u1".into(), name: "dev".into(), region: "us-east-1".into() },
+            cluster: ClusterRef {
+                uid: "u1".into(),
+                account: "default".into(),
+                name: "dev".into(),
+                region: "us-east-1".into(),
+            },
             gate,
             client,
             server,
@@ -74,10 +79,15 @@ impl World {
     }
 
     pub(crate) fn start_ccm(&self) -> Tasks {
+        self.start_ccm_through(self.faults.clone())
+    }
+
+    /// With a layer of one's own around the cloud.
+    pub(crate) fn start_ccm_through(&self, layer: Arc<dyn Layer>) -> Tasks {
         let tasks = Tasks::new("t", self.clock.clone());
         let config = CcmConfig {
             cluster: self.cluster.clone(),
-            provider: self.provider(),
+            provider: Layers::new(self.clock.clone()).layer(layer).around(self.mock.clone()),
             client: self.client.clone(),
             informers: SharedInformers::new(self.client.clone(), tasks.clone()),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{Instance as Ec2Instance, InstanceStateName};
-use drydock_cloud_api::{Address, AddressKind, Instance, InstanceState};
+use drydock_cloud_api::{Address, AddressKind, Instance, InstanceFailure, InstanceState};
 
 use crate::names::{CLIENT_TOKEN, NODEGROUP};
 
@@ -29,8 +29,21 @@ pub(crate) fn instance(found: &Ec2Instance, region: &str) -> Instance {
         region: region.to_owned(),
         addresses: addresses(found),
         client_token: token,
+        failure: failure(found),
         tags,
     }
+}
+
+/// What EC2 says of an instance that it ended by itself: `Server.InsufficientInstanceCapacity`,
+/// `Client.VolumeLimitExceeded`. Those that somebody ended have reasons as well.
+fn failure(found: &Ec2Instance) -> Option<InstanceFailure> {
+    const BY_SOMEBODY: [&str; 3] =
+        ["Client.UserInitiatedShutdown", "Client.InstanceInitiatedShutdown", "Server.ScheduledStop"];
+    let reason = found.state_reason().filter(|_| state(found).is_ending())?;
+    let code = reason.code().filter(|code| !code.is_empty() && !BY_SOMEBODY.contains(code))?;
+    let (_, name) = code.split_once('.')?;
+    let message = format!("{code}: {}", reason.message().unwrap_or("no message"));
+    Some(InstanceFailure { kind: crate::error::by_code(name, &message, 400), message })
 }
 
 pub(crate) fn state(found: &Ec2Instance) -> InstanceState {
@@ -70,4 +83,37 @@ fn addresses(found: &Ec2Instance) -> Vec<Address> {
     add(AddressKind::Hostname, found.private_dns_name());
     add(AddressKind::ExternalDNS, found.public_dns_name());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_ec2::types::{InstanceState as Ec2State, StateReason};
+    use drydock_cloud_api::CloudErrorKind;
+
+    #[test]
+    fn an_instance_that_ec2_ended_says_why() {
+        let why = |state, code: &str| {
+            let reason = StateReason::builder().code(code).message("m").build();
+            let state = Ec2State::builder().name(state).build();
+            failure(&Ec2Instance::builder().state(state).state_reason(reason).build()).map(|f| f.kind)
+        };
+        let terminated = InstanceStateName::Terminated;
+        assert_eq!(why(terminated.clone(), "Client.UserInitiatedShutdown"), None);
+        assert_eq!(why(terminated.clone(), "terminated"), None);
+        assert_eq!(why(InstanceStateName::Stopped, "Server.InternalError"), None);
+        assert_eq!(
+            why(terminated.clone(), "Server.InsufficientInstanceCapacity"),
+            Some(CloudErrorKind::InsufficientCapacity)
+        );
+        assert_eq!(
+            why(terminated.clone(), "Client.VolumeLimitExceeded"),
+            Some(CloudErrorKind::QuotaExceeded)
+        );
+        assert_eq!(
+            why(terminated.clone(), "Server.SpotInstanceTermination"),
+            Some(CloudErrorKind::InsufficientCapacity)
+        );
+        assert_eq!(why(terminated, "Server.InternalError"), Some(CloudErrorKind::Internal));
+    }
 }

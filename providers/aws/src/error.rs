@@ -14,8 +14,11 @@ where
         let kind = kind_of(&error);
         let message = match &error {
             SdkError::ServiceError(service) => {
-                let meta = service.err().meta();
-                format!("{}: {}", meta.code().unwrap_or("Unknown"), meta.message().unwrap_or("no message"))
+                let (meta, status) = (service.err().meta(), service.raw().status().as_u16());
+                match meta.code().filter(|code| !code.is_empty()) {
+                    Some(code) => format!("{code}: {}", meta.message().unwrap_or("no message")),
+                    None => format!("the endpoint answered with HTTP status {status} and no error of EC2's"),
+                }
             }
             other => chain(other),
         };
@@ -44,13 +47,14 @@ where
     }
 }
 
-fn by_code(code: &str, message: &str, status: u16) -> CloudErrorKind {
+pub(crate) fn by_code(code: &str, message: &str, status: u16) -> CloudErrorKind {
     use CloudErrorKind as Kind;
     match code {
         "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "RequestThrottled" | "SlowDown"
         | "EC2ThrottledException" => Kind::Throttled,
         "InsufficientInstanceCapacity" | "InsufficientHostCapacity" | "InsufficientCapacity"
         | "InsufficientFreeAddressesInSubnet" | "InsufficientReservedInstanceCapacity" | "SpotMaxPriceTooLow"
+        | "SpotInstanceTermination"
         // The type is not offered in this zone.
         | "Unsupported" => Kind::InsufficientCapacity,
         "AuthFailure" | "UnauthorizedOperation" | "InvalidClientTokenId" | "SignatureDoesNotMatch" | "ExpiredToken"
@@ -61,6 +65,8 @@ fn by_code(code: &str, message: &str, status: u16) -> CloudErrorKind {
         "InternalFailure" if message.contains("not been implemented") || message.contains("not yet implemented") => {
             Kind::Unsupported
         }
+        // Made a moment ago, by a call whose answer was lost, and not yet to be seen: it will be.
+        _ if code.ends_with(".Duplicate") || code.ends_with("AlreadyExistsException") => Kind::InUse,
         "UnsupportedOperation" | "InvalidAction" | "NotImplemented" => Kind::Unsupported,
         _ if code.contains("NotFound") => Kind::NotFound,
         _ if code.ends_with("LimitExceeded") || code == "MaxSpotInstanceCountExceeded" => Kind::QuotaExceeded,
@@ -71,6 +77,8 @@ fn by_code(code: &str, message: &str, status: u16) -> CloudErrorKind {
         }
         _ if status == 429 => Kind::Throttled,
         _ if status == 401 || status == 403 => Kind::Unauthorized,
+        // Somebody answers, but it is not EC2: another program on the port, a proxy.
+        "" => Kind::Unreachable,
         _ => Kind::InvalidRequest,
     }
 }
@@ -96,6 +104,9 @@ mod tests {
             ("InternalError", 500, Internal),
             ("Whatever", 503, Internal),
             ("", 429, Throttled),
+            ("", 404, Unreachable),
+            ("InvalidGroup.Duplicate", 400, InUse),
+            ("InvalidLaunchTemplateName.AlreadyExistsException", 400, InUse),
         ];
         for (code, status, kind) in cases {
             assert_eq!(by_code(code, "", status), kind, "{code} {status}");

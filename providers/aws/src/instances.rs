@@ -36,7 +36,7 @@ impl AwsProvider {
 
 #[async_trait]
 impl Instances for AwsProvider {
-    async fn prepare_pool(&self, pool: &PoolRequest) -> Result<(), CloudError> {
+    async fn prepare_pool(&self, pool: &PoolRequest) -> Result<Vec<String>, CloudError> {
         let cluster = &pool.cluster;
         let client = self.client(cluster).await;
         let kind = self.inner.types.get(&client, &cluster.region, &pool.instance_type).await?;
@@ -47,7 +47,8 @@ impl Instances for AwsProvider {
         }
         let image = self.image(&client, pool, &kind).await?;
         let security_group = network::ensure_security_group(&client, cluster, &network.vpc).await?;
-        template::ensure(&client, &Content { pool, image, security_group }).await
+        template::ensure(&client, &Content { pool, image, security_group }).await?;
+        Ok(if pool.zones.is_empty() { network.zones() } else { pool.zones.clone() })
     }
 
     async fn release_pool(&self, cluster: &ClusterRef, node_pool: &str) -> Result<(), CloudError> {

@@ -64,6 +64,13 @@ impl Network {
         Ok(Self { vpc, subnets })
     }
 
+    /// The zones that have a subnet, sorted.
+    pub(crate) fn zones(&self) -> Vec<String> {
+        let mut zones: Vec<String> = self.subnets.iter().map(|(zone, _)| zone.clone()).collect();
+        zones.dedup();
+        zones
+    }
+
     /// A subnet of the zone, or any.
     pub(crate) fn subnet(&self, zone: Option<&str>) -> Result<&str, CloudError> {
         let mut fitting = self.subnets.iter().filter(|(have, _)| zone.is_none_or(|zone| zone == have));

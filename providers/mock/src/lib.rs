@@ -12,6 +12,8 @@
 mod account;
 mod journal;
 mod machine;
+mod network;
+mod placement;
 mod places;
 mod provider;
 

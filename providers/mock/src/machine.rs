@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use drydock_cloud_api::{Address, AddressKind, Instance, InstanceState};
+use drydock_cloud_api::{Address, AddressKind, Instance, InstanceFailure, InstanceState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,9 @@ pub(crate) struct Machine {
     pub(crate) stopped_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) terminated_at: Option<Timestamp>,
+    /// Why the cloud gave it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<InstanceFailure>,
 }
 
 impl Machine {
@@ -39,6 +42,7 @@ impl Machine {
         match (self.terminated_at, self.stopped_at) {
             (Some(at), _) if passed(at, config.shutdown) => InstanceState::Terminated,
             (Some(_), _) => InstanceState::ShuttingDown,
+            _ if self.failure.is_some() => InstanceState::Failed,
             (None, Some(at)) if passed(at, config.stop) => InstanceState::Stopped,
             (None, Some(_)) => InstanceState::Stopping,
             (None, None) if passed(self.started_at, config.boot) => InstanceState::Running,
@@ -58,13 +62,16 @@ impl Machine {
             Address { kind: AddressKind::InternalIP, address: ip },
             Address { kind: AddressKind::Hostname, address: self.node_name.clone() },
         ];
+        let mut node_name = self.node_name.clone();
         if state == InstanceState::Terminated {
+            // As EC2, which forgets both.
             addresses.clear();
+            node_name.clear();
         }
         Instance {
             id: self.id.clone(),
             provider_id: format!("mock:///{}/{}", self.zone, self.id),
-            node_name: self.node_name.clone(),
+            node_name,
             node_pool: self.node_pool.clone(),
             state,
             instance_type: self.instance_type.clone(),
@@ -73,6 +80,7 @@ impl Machine {
             addresses,
             tags: self.tags.clone(),
             client_token: self.client_token.clone(),
+            failure: self.failure.clone(),
         }
     }
 }

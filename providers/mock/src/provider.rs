@@ -1,29 +1,27 @@
-//! The capabilities, as one tenant sees them on its clock.
+//! Machines and zones, as one tenant sees them on its clock. `network` has the other capabilities.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use drydock_cloud_api::{
-    CloudError, CloudErrorKind, CloudProvider, ClusterRef, Instance, InstanceType, Instances, LaunchRequest,
-    LoadBalancer, LoadBalancerAddress, LoadBalancerRequest, LoadBalancers, PoolRequest, Route, Routes, Zones,
-    catalog,
+    CloudError, CloudErrorKind, CloudProvider, ClusterRef, Instance, InstanceFailure, InstanceState,
+    InstanceType, Instances, LaunchRequest, LoadBalancers, PoolRequest, Routes, Zones, catalog,
 };
 use drydock_runtime::Clock;
 use jiff::Timestamp;
-use rand::Rng;
 
 use crate::MockCloud;
-use crate::account::{Account, Balancer, Holdings};
+use crate::account::Holdings;
 use crate::journal::Change;
-use crate::machine::{Machine, after};
+use crate::machine::Machine;
+use crate::placement::new_machine;
 use crate::places;
 
 /// One tenant's view of a [`MockCloud`]. Besides the capabilities it has what one does at a cloud's console.
 #[derive(Clone, Debug)]
 pub struct MockProvider {
-    cloud: Arc<MockCloud>,
-    clock: Clock,
+    pub(crate) cloud: Arc<MockCloud>,
+    pub(crate) clock: Clock,
 }
 
 impl MockProvider {
@@ -51,6 +49,15 @@ impl MockProvider {
     pub fn terminate_by_hand(&self, id: &str) -> bool {
         let now = self.clock.now();
         self.change_machine(id, |machine| machine.terminated_at = Some(now))
+    }
+
+    /// Fails a machine, as a cloud does that finds out too late that it cannot have it.
+    pub fn fail_by_hand(&self, id: &str, failure: InstanceFailure) -> bool {
+        self.change_machine(id, |machine| machine.failure = Some(failure))
+    }
+
+    pub(crate) fn is_terminated(&self, machine: &Machine, now: Timestamp) -> bool {
+        machine.state(now, &self.cloud.config) == InstanceState::Terminated
     }
 
     fn change_machine(&self, id: &str, change: impl FnOnce(&mut Machine)) -> bool {
@@ -90,7 +97,7 @@ impl CloudProvider for MockProvider {
     }
 }
 
-fn invalid(operation: &'static str, message: String) -> CloudError {
+pub(crate) fn invalid(operation: &'static str, message: String) -> CloudError {
     CloudError::new(CloudErrorKind::InvalidRequest, operation, message)
 }
 
@@ -110,7 +117,7 @@ fn check_type(operation: &'static str, name: &str) -> Result<InstanceType, Cloud
 
 #[async_trait]
 impl Instances for MockProvider {
-    async fn prepare_pool(&self, pool: &PoolRequest) -> Result<(), CloudError> {
+    async fn prepare_pool(&self, pool: &PoolRequest) -> Result<Vec<String>, CloudError> {
         const OP: &str = "PreparePool";
         check_region(OP, &pool.cluster.region)?;
         check_type(OP, &pool.instance_type)?;
@@ -124,10 +131,10 @@ impl Instances for MockProvider {
         self.cloud.with(|account| {
             let there =
                 account.holdings(&pool.cluster.uid).is_some_and(|h| h.pools.contains(&pool.node_pool));
-            if there {
-                return Ok(());
+            if !there {
+                account.commit(OP, &pool.cluster.uid, vec![Change::Pool(pool.node_pool.clone())])?;
             }
-            account.commit(OP, &pool.cluster.uid, vec![Change::Pool(pool.node_pool.clone())])
+            Ok(if pool.zones.is_empty() { known } else { pool.zones.clone() })
         })
     }
 
@@ -145,7 +152,7 @@ impl Instances for MockProvider {
         let now = self.clock.now();
         self.cloud.with(|account| {
             let Some(holdings) = account.holdings(&cluster.uid) else { return Ok(()) };
-            let in_use = holdings.machines.values().find(|m| !is_terminated(m, now, self));
+            let in_use = holdings.machines.values().find(|m| !self.is_terminated(m, now));
             if let Some(machine) = in_use {
                 let message = format!("DependencyViolation: {} still uses the cluster's network", machine.id);
                 return Err(CloudError::new(CloudErrorKind::InUse, OP, message));
@@ -185,7 +192,7 @@ impl Instances for MockProvider {
         Ok(self.cloud.with(|account| {
             let machines = account.holdings(&cluster.uid).into_iter().flat_map(|h| h.machines.values());
             machines
-                .filter(|machine| !is_terminated(machine, now, self))
+                .filter(|machine| !self.is_terminated(machine, now))
                 .map(|machine| machine.describe(now, &self.cloud.config))
                 .collect()
         }))
@@ -218,195 +225,9 @@ impl Instances for MockProvider {
     }
 }
 
-fn is_terminated(machine: &Machine, now: Timestamp, view: &MockProvider) -> bool {
-    machine.terminated_at.is_some_and(|at| now >= after(at, view.cloud.config.shutdown))
-}
-
 fn forget_old(holdings: &Holdings, now: Timestamp) -> Vec<Change> {
     let old = holdings.machines.values().filter(|machine| machine.is_forgotten(now));
     old.map(|machine| Change::ForgetMachine(machine.id.clone())).collect()
-}
-
-impl MockProvider {
-    /// The zone asked for, or the emptiest that has room.
-    fn choose_zone(
-        &self,
-        account: &Account,
-        request: &LaunchRequest,
-        now: Timestamp,
-    ) -> Result<String, CloudError> {
-        const OP: &str = "RunInstances";
-        let region = &request.cluster.region;
-        let mut zones = places::zones(region);
-        if let Some(zone) = &request.zone {
-            if !zones.contains(zone) {
-                return Err(invalid(OP, format!("InvalidZone: {zone:?} is not a zone of {region}")));
-            }
-            zones = vec![zone.clone()];
-        }
-        let limited = account.quota.is_some() || !account.capacity.is_empty();
-        let counted: Vec<&Holdings> = if limited {
-            account.clusters.values().collect()
-        } else {
-            account.holdings(&request.cluster.uid).into_iter().collect()
-        };
-        let mut used: BTreeMap<&str, u32> = BTreeMap::new();
-        for machine in
-            counted.iter().flat_map(|h| h.machines.values()).filter(|m| !is_terminated(m, now, self))
-        {
-            *used.entry(&machine.zone).or_default() += 1;
-        }
-        if let Some(quota) = account.quota.filter(|quota| used.values().sum::<u32>() >= *quota) {
-            let message =
-                format!("InstanceLimitExceeded: the account may have no more than {quota} instances");
-            return Err(CloudError::new(CloudErrorKind::QuotaExceeded, OP, message));
-        }
-        let taken = |zone: &str| used.get(zone).copied().unwrap_or(0);
-        let room = |zone: &String| account.capacity.get(zone).is_none_or(|limit| taken(zone) < *limit);
-        zones.into_iter().filter(room).min_by_key(|zone| taken(zone)).ok_or_else(|| {
-            let place = request.zone.as_deref().unwrap_or(region);
-            let message = format!(
-                "InsufficientInstanceCapacity: there is not enough {} capacity in {place} now",
-                request.instance_type
-            );
-            CloudError::new(CloudErrorKind::InsufficientCapacity, OP, message)
-        })
-    }
-}
-
-fn new_machine(
-    holdings: &Holdings,
-    request: &LaunchRequest,
-    zone: String,
-    now: Timestamp,
-) -> Result<Machine, CloudError> {
-    let ip = holdings.free_ip().ok_or_else(|| {
-        let message = "InsufficientFreeAddresses: the subnet has no free address".to_owned();
-        CloudError::new(CloudErrorKind::QuotaExceeded, "RunInstances", message)
-    })?;
-    let mut random = rand::rng();
-    let id = format!("i-{:017x}", random.random::<u128>() >> 60);
-    Ok(Machine {
-        node_name: node_name(holdings, request),
-        id,
-        node_pool: request.node_pool.clone(),
-        instance_type: request.instance_type.clone(),
-        zone,
-        region: request.cluster.region.clone(),
-        tags: request.tags.clone(),
-        client_token: request.client_token.clone(),
-        spot: request.spot,
-        ip,
-        started_at: now,
-        stopped_at: None,
-        terminated_at: None,
-    })
-}
-
-/// `CLUSTER-POOL-xxxxx`, a DNS label that no other machine of the cluster has.
-fn node_name(holdings: &Holdings, request: &LaunchRequest) -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let clean = |text: &str| -> String {
-        let lower = text.to_ascii_lowercase();
-        lower.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
-    };
-    let mut base = format!("{}-{}", clean(&request.cluster.name), clean(&request.node_pool));
-    base.truncate(57);
-    let base = base.trim_matches('-');
-    let mut random = rand::rng();
-    loop {
-        let suffix: String =
-            (0..5).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect();
-        let name = format!("{base}-{suffix}");
-        if holdings.machines.values().all(|machine| machine.node_name != name) {
-            return name;
-        }
-    }
-}
-
-#[async_trait]
-impl LoadBalancers for MockProvider {
-    async fn ensure(&self, request: &LoadBalancerRequest) -> Result<Vec<LoadBalancerAddress>, CloudError> {
-        let now = self.clock.now();
-        self.cloud.with(|account| {
-            let uid = &request.cluster.uid;
-            let known = account.holdings(uid).and_then(|h| h.balancers.get(&request.name)).cloned();
-            let mut balancer = known.clone().unwrap_or_else(|| Balancer {
-                name: request.name.clone(),
-                address: account.new_balancer_address(),
-                ports: Vec::new(),
-                instances: Vec::new(),
-                created_at: now,
-            });
-            balancer.ports.clone_from(&request.ports);
-            balancer.instances.clone_from(&request.instances);
-            let answer = self.balancer_addresses(&balancer, now);
-            let same = known.is_some_and(|k| k.ports == balancer.ports && k.instances == balancer.instances);
-            if !same {
-                account.commit("EnsureLoadBalancer", uid, vec![Change::Balancer(Box::new(balancer))])?;
-            }
-            Ok(answer)
-        })
-    }
-
-    async fn delete(&self, cluster: &ClusterRef, name: &str) -> Result<(), CloudError> {
-        self.cloud.with(|account| {
-            if !account.holdings(&cluster.uid).is_some_and(|h| h.balancers.contains_key(name)) {
-                return Ok(());
-            }
-            account.commit("DeleteLoadBalancer", &cluster.uid, vec![Change::ForgetBalancer(name.to_owned())])
-        })
-    }
-
-    async fn list(&self, cluster: &ClusterRef) -> Result<Vec<LoadBalancer>, CloudError> {
-        let now = self.clock.now();
-        Ok(self.cloud.with(|account| {
-            let balancers = account.holdings(&cluster.uid).into_iter().flat_map(|h| h.balancers.values());
-            balancers
-                .map(|balancer| LoadBalancer {
-                    name: balancer.name.clone(),
-                    addresses: self.balancer_addresses(balancer, now),
-                    instances: balancer.instances.clone(),
-                })
-                .collect()
-        }))
-    }
-}
-
-impl MockProvider {
-    fn balancer_addresses(&self, balancer: &Balancer, now: Timestamp) -> Vec<LoadBalancerAddress> {
-        let ready = now >= after(balancer.created_at, self.cloud.config.balancer);
-        if ready { vec![LoadBalancerAddress::Ip(balancer.address.clone())] } else { Vec::new() }
-    }
-}
-
-#[async_trait]
-impl Routes for MockProvider {
-    async fn list(&self, cluster: &ClusterRef) -> Result<Vec<Route>, CloudError> {
-        let now = self.clock.now();
-        Ok(self.cloud.with(|account| {
-            let Some(holdings) = account.holdings(&cluster.uid) else { return Vec::new() };
-            let alive = |id: &str| holdings.machines.get(id).is_some_and(|m| !is_terminated(m, now, self));
-            let routes = holdings.routes.values().cloned();
-            routes.map(|route| Route { blackhole: !alive(&route.target_instance), ..route }).collect()
-        }))
-    }
-
-    async fn create(&self, cluster: &ClusterRef, route: &Route) -> Result<(), CloudError> {
-        self.cloud
-            .with(|account| account.commit("CreateRoute", &cluster.uid, vec![Change::Route(route.clone())]))
-    }
-
-    async fn delete(&self, cluster: &ClusterRef, route: &Route) -> Result<(), CloudError> {
-        self.cloud.with(|account| {
-            if !account.holdings(&cluster.uid).is_some_and(|h| h.routes.contains_key(&route.destination_cidr))
-            {
-                return Ok(());
-            }
-            let change = Change::ForgetRoute(route.destination_cidr.clone());
-            account.commit("DeleteRoute", &cluster.uid, vec![change])
-        })
-    }
 }
 
 #[async_trait]

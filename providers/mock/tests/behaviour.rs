@@ -17,7 +17,7 @@ fn clock() -> Clock {
 }
 
 fn cluster() -> ClusterRef {
-    ClusterRef { uid: "u1".into(), name: "Dev_1".into(), region: "eastus".into() }
+    ClusterRef { uid: "u1".into(), account: "default".into(), name: "Dev_1".into(), region: "eastus".into() }
 }
 
 fn request(token: &str, zone: Option<&str>) -> LaunchRequest {

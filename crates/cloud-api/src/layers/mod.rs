@@ -5,6 +5,7 @@
 mod faults;
 mod metrics;
 mod retry;
+mod throttle;
 mod wrap;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use drydock_runtime::{Clock, Stopwatch};
 pub use faults::Faults;
 pub use metrics::{CallCount, CloudMetrics};
 pub use retry::Retry;
+pub use throttle::Throttle;
 
 use crate::{CloudError, CloudProvider};
 

@@ -88,7 +88,7 @@ macro_rules! forward {
 }
 
 forward!(Instances {
-    "prepare_pool" prepare_pool(pool: &PoolRequest) -> ();
+    "prepare_pool" prepare_pool(pool: &PoolRequest) -> Vec<String>;
     "release_pool" release_pool(cluster: &ClusterRef, node_pool: &str) -> ();
     "release_cluster" release_cluster(cluster: &ClusterRef) -> ();
     "launch" launch(request: &LaunchRequest) -> Instance;

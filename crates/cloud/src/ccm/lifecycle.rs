@@ -6,11 +6,12 @@ use std::time::Duration;
 use drydock_client::{DeleteOptions, PatchType, resources};
 use drydock_cloud_api::{InstanceState, Instances};
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
-use drydock_runtime::{OnError, Tasks};
+use drydock_runtime::{OnError, Stopwatch, Tasks};
 
 use super::Context;
 use super::lookup::Lookup;
-use crate::SHUTDOWN_TAINT;
+use crate::pace::rest;
+use crate::{SHUTDOWN_TAINT, UNINITIALIZED_TAINT};
 
 /// `--node-monitor-period`.
 const EVERY: Duration = Duration::from_secs(5);
@@ -25,8 +26,9 @@ pub(super) fn start(context: Context, instances: Arc<dyn Instances>, tasks: &Tas
             monitor.context.nodes.synced().await;
             loop {
                 monitor.context.some_nodes().await;
-                monitor.context.clock.sleep(EVERY).await;
+                let looking = Stopwatch::start();
                 monitor.look().await;
+                rest(&monitor.context.clock, EVERY, looking.elapsed()).await;
             }
         }
     });
@@ -51,8 +53,9 @@ impl Monitor {
         if is_ready(node) {
             return self.remove_shutdown_taint(node).await;
         }
-        // A node that never was a machine of this cloud is somebody else's: registered by hand, or by another agent.
-        if node.str_at(&["spec", "providerID"]).is_empty() {
+        // A node that never was a machine of this cloud is somebody else's: registered by hand, or by another agent. One
+        // that waits to be initialised says that it is one.
+        if node.str_at(&["spec", "providerID"]).is_empty() && !has_taint(node, UNINITIALIZED_TAINT) {
             return Ok(());
         }
         // A cloud that does not answer must not cost nodes: the error ends it here.
@@ -77,22 +80,25 @@ impl Monitor {
     }
 
     async fn add_shutdown_taint(&self, node: &Object) -> Result<(), Status> {
-        let taints = node.array_at(&["spec", "taints"]);
-        if taints.iter().any(is_shutdown_taint) {
+        if has_taint(node, SHUTDOWN_TAINT) {
             return Ok(());
         }
+        let taints = node.array_at(&["spec", "taints"]);
         let mut next = taints.to_vec();
         next.push(value!({"key": SHUTDOWN_TAINT, "effect": "NoSchedule"}));
         self.write_taints(node, next).await
     }
 
     async fn remove_shutdown_taint(&self, node: &Object) -> Result<(), Status> {
-        let taints = node.array_at(&["spec", "taints"]);
-        if !taints.iter().any(is_shutdown_taint) {
+        if !has_taint(node, SHUTDOWN_TAINT) {
             return Ok(());
         }
-        self.write_taints(node, taints.iter().filter(|taint| !is_shutdown_taint(taint)).cloned().collect())
-            .await
+        let taints = node.array_at(&["spec", "taints"]).iter();
+        self.write_taints(
+            node,
+            taints.filter(|taint| taint.str_at(&["key"]) != SHUTDOWN_TAINT).cloned().collect(),
+        )
+        .await
     }
 
     async fn write_taints(&self, node: &Object, taints: Vec<Value>) -> Result<(), Status> {
@@ -103,8 +109,8 @@ impl Monitor {
     }
 }
 
-fn is_shutdown_taint(taint: &Value) -> bool {
-    taint.str_at(&["key"]) == SHUTDOWN_TAINT
+fn has_taint(node: &Object, key: &str) -> bool {
+    node.array_at(&["spec", "taints"]).iter().any(|taint| taint.str_at(&["key"]) == key)
 }
 
 /// Its Ready condition is True. Unlike for node pools, the uninitialized taint does not matter.

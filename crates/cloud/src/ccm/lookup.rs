@@ -45,14 +45,15 @@ impl Lookup {
     pub(super) async fn find(&self, node: &Object) -> Result<Option<Arc<Instance>>, CloudError> {
         let provider_id = node.str_at(&["spec", "providerID"]);
         self.check_scheme(provider_id)?;
-        let cached = self.cached.lock().clone();
-        if let Some((at, listed)) = cached
-            && self.clock.now() < at.saturating_add(FRESH_FOR).unwrap_or(Timestamp::MAX)
-            && let Some(found) = listed.find(provider_id, node.name())
-        {
-            return Ok(Some(found));
-        }
-        if let Some(found) = self.list().await?.find(provider_id, node.name()) {
+        let listed = match self.fresh() {
+            Some(listed) if provider_id.is_empty() && listed.find(provider_id, node.name()).is_none() => {
+                // Nobody else could be asked about a name: it may have come since.
+                self.list().await?
+            }
+            Some(listed) => listed,
+            None => self.list().await?,
+        };
+        if let Some(found) = listed.find(provider_id, node.name()) {
             return Ok(Some(found));
         }
         // Not listed: terminated, or not yet visible. Only the cloud's word on this very machine counts.
@@ -60,6 +61,13 @@ impl Lookup {
             Some(id) => Ok(self.instances.get(&self.cluster, &id).await?.map(Arc::new)),
             None => Ok(None),
         }
+    }
+
+    /// What was listed, unless that is too long ago.
+    fn fresh(&self) -> Option<Arc<Listed>> {
+        let (at, listed) = self.cached.lock().clone()?;
+        let stale_at = at.saturating_add(FRESH_FOR).unwrap_or(Timestamp::MAX);
+        (self.clock.now() < stale_at).then_some(listed)
     }
 
     fn check_scheme(&self, provider_id: &str) -> Result<(), CloudError> {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use drydock_client::{Controller, PatchType, WorkQueue, resources};
 use drydock_cloud_api::{Address, AddressKind, Instance, Instances};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
-use drydock_runtime::{OnError, Tasks};
+use drydock_runtime::{OnError, Stopwatch, Tasks};
 
 use super::Context;
 use super::lookup::Lookup;
 use crate::UNINITIALIZED_TAINT;
+use crate::pace::rest;
 
 /// `--node-status-update-frequency`.
 const ADDRESSES_EVERY: Duration = Duration::from_secs(300);
@@ -45,8 +46,9 @@ pub(super) fn start(context: Context, instances: Arc<dyn Instances>, tasks: &Tas
         async move {
             loop {
                 controller.context.some_nodes().await;
-                controller.context.clock.sleep(ADDRESSES_EVERY).await;
+                let looking = Stopwatch::start();
                 controller.refresh_addresses().await;
+                rest(&controller.context.clock, ADDRESSES_EVERY, looking.elapsed()).await;
             }
         }
     });
@@ -195,6 +197,7 @@ mod tests {
             addresses: addresses.iter().map(address).collect(),
             tags: Default::default(),
             client_token: String::new(),
+            failure: None,
         }
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use drydock_client::{PatchType, resources};
 use drydock_cloud_api::{CloudError, Route, Routes};
 use drydock_machinery::{Object, ObjectMeta, Status, value};
-use drydock_runtime::{OnError, Tasks};
+use drydock_runtime::{OnError, Stopwatch, Tasks};
 
 use super::Context;
+use crate::pace::rest;
 
 /// `--route-reconciliation-period`.
 const EVERY: Duration = Duration::from_secs(10);
@@ -21,11 +22,12 @@ pub(super) fn start(context: Context, routes: Arc<dyn Routes>, tasks: &Tasks) {
         async move {
             controller.context.nodes.synced().await;
             loop {
+                let working = Stopwatch::start();
                 // Without Nodes there is nothing but routes of former ones: one look takes them.
                 if let Err(error) = controller.reconcile().await {
                     tracing::warn!(%error, "couldn't reconcile node routes");
                 }
-                controller.context.clock.sleep(EVERY).await;
+                rest(&controller.context.clock, EVERY, working.elapsed()).await;
                 if controller.context.nodes.is_empty() {
                     let _ = controller.reconcile().await;
                 }

@@ -1,10 +1,13 @@
 //! The cloud controller manager on a clock moved by hand, over the mock cloud.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_client::{PatchType, resources};
-use drydock_cloud_api::{CloudErrorKind, Instance, Instances, LaunchRequest, LoadBalancers, Routes};
+use drydock_cloud_api::{
+    CloudErrorKind, CloudMetrics, Instance, Instances, LaunchRequest, LoadBalancers, Routes,
+};
 use drydock_machinery::{ObjectMeta, Value, value};
 
 use crate::UNINITIALIZED_TAINT;
@@ -94,6 +97,39 @@ async fn only_a_node_that_is_not_ready_and_whose_machine_is_gone_is_deleted() {
     world.pass(Duration::from_secs(30)).await;
     assert!(world.nodes().iter().all(|node| node.name() != gone.node_name));
     assert_eq!(world.nodes().len(), 2);
+    ccm.close().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_machine_went_before_it_was_initialised_is_deleted() {
+    let world = World::new();
+    let instance = machine(&world, "a").await;
+    register(&world, &instance.node_name, uninitialized()).await;
+    set_ready(&world.client, &instance.node_name, "Unknown").await;
+    world.mock.terminate_by_hand(&instance.id);
+    world.clock.advance(Duration::from_secs(5));
+    // By hand, without a machine: nobody's business.
+    register(&world, "by-hand", value!({})).await;
+    set_ready(&world.client, "by-hand", "Unknown").await;
+    let ccm = world.start_ccm();
+    world.until("deleted", || world.nodes().len() == 1).await;
+    world.pass(Duration::from_secs(30)).await;
+    assert_eq!(world.nodes()[0].name(), "by-hand");
+    ccm.close().await;
+}
+
+#[tokio::test]
+async fn many_dead_nodes_are_looked_for_with_one_list() {
+    let world = World::new();
+    let metrics = Arc::new(CloudMetrics::default());
+    for n in 0..20 {
+        register(&world, &format!("n{n}"), value!({"providerID": format!("mock:///us-east-1a/i-{n}")})).await;
+        set_ready(&world.client, &format!("n{n}"), "Unknown").await;
+    }
+    let ccm = world.start_ccm_through(metrics.clone());
+    world.until("all are deleted", || world.nodes().is_empty()).await;
+    let lists = metrics.counts().iter().find(|row| row.operation == "list").map_or(0, |row| row.count);
+    assert!(lists <= 5, "{lists} lists for 20 nodes");
     ccm.close().await;
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Machine {
     pub(super) instance: Option<Instance>,
     pub(super) agent: Agent,
     pub(super) drain: Drain,
+    /// A launch under its token was under way, and nobody knows what came of it.
+    pub(super) may_exist: bool,
 }
 
 /// What this process has told the machine's agent.
@@ -38,8 +40,14 @@ pub(super) struct Drain {
 }
 
 impl Machine {
+    /// One that is now put on record.
     pub(super) fn new(record: MachineRecord) -> Self {
-        Self { record, instance: None, agent: Agent::Unknown, drain: Drain::default() }
+        Self { record, instance: None, agent: Agent::Unknown, drain: Drain::default(), may_exist: false }
+    }
+
+    /// One that was on record when the process started: the one before may have launched it.
+    pub(super) fn recorded(record: MachineRecord) -> Self {
+        Self { may_exist: true, ..Self::new(record) }
     }
 
     pub(super) fn state(&self) -> Option<InstanceState> {
@@ -63,10 +71,18 @@ impl Machine {
     }
 
     pub(super) fn take_instance(&mut self, instance: Instance) {
-        self.record.instance_id.clone_from(&instance.id);
-        self.record.node_name.clone_from(&instance.node_name);
-        self.record.provider_id.clone_from(&instance.provider_id);
-        self.record.zone.clone_from(&instance.zone);
+        let record = &mut self.record;
+        // Clouds forget some of it when a machine is terminated; its Node still has to be found.
+        for (known, said) in [
+            (&mut record.instance_id, &instance.id),
+            (&mut record.node_name, &instance.node_name),
+            (&mut record.provider_id, &instance.provider_id),
+            (&mut record.zone, &instance.zone),
+        ] {
+            if !said.is_empty() {
+                known.clone_from(said);
+            }
+        }
         if self.record.phase == MachinePhase::Wanted {
             self.record.phase = MachinePhase::Launched;
         }
@@ -92,7 +108,7 @@ pub(super) fn plan(want: &Want, machines: &[&Machine], is_ready: impl Fn(&str) -
     let mut plan = Plan::default();
     let mut current = Vec::new();
     for machine in machines.iter().copied().filter(|machine| machine.is_current()) {
-        if want.spec().is_some_and(|spec| is_outdated(machine, spec)) {
+        if is_outdated(machine, want.spec()) {
             plan.drop.push(machine.record.client_token.clone());
         } else {
             current.push(machine);
@@ -198,7 +214,8 @@ mod tests {
         assert_eq!(at(3), text(0, "never", "sick-b"));
         assert_eq!(at(2), text(0, "never", "sick-b young-a"));
         assert_eq!(at(0), text(0, "never", "sick-b young-a b old-a"));
-        let deleted = plan(&Want::Delete(None), &all, |_| true);
+        let spec = Arc::new(PoolSpec::new("p", 7, "m", ""));
+        let deleted = plan(&Want::Delete(spec), &all, |_| true);
         assert_eq!((deleted.add, deleted.drop.len(), deleted.drain.len()), (0, 1, 4));
     }
 }

@@ -49,21 +49,9 @@ impl Reconciler {
         self.write(records).await
     }
 
-    /// The pool's zones that are not known to be full; empty when the cloud has no zones to choose from.
+    /// The pool's zones that are not known to be full; empty when there is no choice of zones.
     async fn open_zones(&mut self, spec: &PoolSpec) -> Result<Vec<String>, Cause> {
-        let mut zones = spec.zones.clone();
-        if zones.is_empty() {
-            if self.zones.is_none() {
-                self.zones = Some(match self.config.provider.zones() {
-                    Some(cloud) => {
-                        let found = cloud.zones(&self.config.cluster.region).await;
-                        found.map_err(|error| Cause::from(&error))?
-                    }
-                    None => Vec::new(),
-                });
-            }
-            zones = self.zones.clone().unwrap_or_default();
-        }
+        let mut zones = self.prepare(spec).await?;
         let now = self.clock.now();
         let all = zones.len();
         zones.retain(|zone| self.exhausted.get(zone).is_none_or(|until| *until <= now));
@@ -72,6 +60,14 @@ impl Reconciler {
             return Err(Cause::new(CloudErrorKind::InsufficientCapacity.as_str(), message));
         }
         Ok(zones)
+    }
+
+    /// For a while no machine goes to this zone.
+    pub(super) fn leave_zone(&mut self, zone: &str) {
+        if !zone.is_empty() {
+            let until = self.clock.now().saturating_add(EXHAUSTED_FOR).unwrap_or(Timestamp::MAX);
+            self.exhausted.insert(zone.to_owned(), until);
+        }
     }
 
     /// Launches what is wanted and does not exist yet.
@@ -88,13 +84,19 @@ impl Reconciler {
                 .filter_map(|token| self.fleet.get(token))
                 .map(|machine| self.launch_request(spec, machine))
                 .collect();
+            for token in chunk {
+                if let Some(machine) = self.fleet.get_mut(token) {
+                    machine.may_exist = true;
+                }
+            }
             let answers = join_all(requests.iter().map(|request| cloud.launch(request))).await;
             self.take_answers(spec, requests, answers).await?;
         }
         Ok(())
     }
 
-    async fn prepare(&mut self, spec: &PoolSpec) -> Result<(), Cause> {
+    /// Makes what the pool's machines share, unless that was done; answers the zones that they can go to.
+    async fn prepare(&mut self, spec: &PoolSpec) -> Result<Vec<String>, Cause> {
         let request = PoolRequest {
             cluster: self.config.cluster.clone(),
             node_pool: spec.name.clone(),
@@ -105,12 +107,14 @@ impl Reconciler {
             spot: spec.spot,
             params: spec.params.clone(),
         };
-        if self.prepared.get(&spec.name) == Some(&request) {
-            return Ok(());
+        if let Some((prepared, zones)) = self.prepared.get(&spec.name)
+            && *prepared == request
+        {
+            return Ok(zones.clone());
         }
-        self.cloud()?.prepare_pool(&request).await.map_err(|error| Cause::from(&error))?;
-        self.prepared.insert(spec.name.clone(), request);
-        Ok(())
+        let zones = self.cloud()?.prepare_pool(&request).await.map_err(|error| Cause::from(&error))?;
+        self.prepared.insert(spec.name.clone(), (request, zones.clone()));
+        Ok(zones)
     }
 
     fn launch_request(&self, spec: &PoolSpec, machine: &Machine) -> LaunchRequest {
@@ -147,15 +151,17 @@ impl Reconciler {
                     }
                 }
                 Err(error) if error.kind == CloudErrorKind::InsufficientCapacity => {
-                    if let Some(zone) = request.zone {
-                        let until = self.clock.now().saturating_add(EXHAUSTED_FOR).unwrap_or(Timestamp::MAX);
-                        self.exhausted.insert(zone, until);
-                    }
+                    self.leave_zone(request.zone.as_deref().unwrap_or_default());
                     nowhere.push(token);
                     failure = failure.or(Some(error));
                 }
                 // The record stays: a machine may have been made, and is launched again under the same token.
-                Err(error) => failure = Some(error),
+                Err(error) => {
+                    if let Some(machine) = self.fleet.get_mut(&token) {
+                        machine.may_exist &= !error.is_refusal();
+                    }
+                    failure = Some(error);
+                }
             }
         }
         self.write(launched).await?;

@@ -5,13 +5,15 @@
 //! may end anywhere, and the process with it.
 //!
 //! * `fleet`: what is known of each machine, and the pure decision what to add and what to drain;
-//! * `reconciler`: the pass; `launch`, `retire` and `release` are its parts;
+//! * `reconciler`: the pass; `look`, `launch`, `kubelets`, `retire` and `release` are its parts;
 //! * `drain`: one step of emptying a node;
 //! * `status`: what is published.
 
 mod drain;
 mod fleet;
+mod kubelets;
 mod launch;
+mod look;
 mod reconciler;
 mod release;
 mod retire;
@@ -32,6 +34,8 @@ use tokio::sync::{Notify, watch};
 use crate::{Counts, NodeAgents, NodePoolsStatus, PoolRecords, PoolSpec, PoolState, PoolStatus};
 
 use reconciler::Reconciler;
+
+pub use release::release_remains;
 
 /// What a cluster's node pools work with.
 #[derive(Clone)]
@@ -74,14 +78,13 @@ struct Desired {
 enum Want {
     Keep(Arc<PoolSpec>),
     /// With what it was, for its machines' last hours.
-    Delete(Option<Arc<PoolSpec>>),
+    Delete(Arc<PoolSpec>),
 }
 
 impl Want {
-    fn spec(&self) -> Option<&Arc<PoolSpec>> {
+    fn spec(&self) -> &Arc<PoolSpec> {
         match self {
-            Self::Keep(spec) => Some(spec),
-            Self::Delete(spec) => spec.as_ref(),
+            Self::Keep(spec) | Self::Delete(spec) => spec,
         }
     }
 }
@@ -129,12 +132,11 @@ impl NodePools {
     }
 
     /// Drains and terminates a pool's machines and releases what they shared. When the pool's state is `Deleted`,
-    /// nothing is left. May be called again, also for a pool that never was. After a restart in the middle, start with
-    /// the pool's spec and call this again: its nodes' agents are needed to drain them.
-    pub fn delete(&self, name: &str) {
+    /// nothing is left. May be called again, also for a pool that never was or that an earlier process began to delete.
+    /// The spec is for its machines' last hours: their kubelets run until they are drained.
+    pub fn delete(&self, spec: PoolSpec) {
         self.change(|desired| {
-            let spec = desired.pools.get(name).and_then(Want::spec).cloned();
-            desired.pools.insert(name.to_owned(), Want::Delete(spec));
+            desired.pools.insert(spec.name.clone(), Want::Delete(Arc::new(spec)));
         });
     }
 
@@ -148,9 +150,12 @@ impl NodePools {
     }
 
     /// The cluster is deleted: terminates all its machines without draining, and releases everything it has in the
-    /// cloud, load balancers and routes too. Done when the status says `released`. Needs no API server.
+    /// cloud, load balancers and routes too. Done when the status says `released`. Needs no API server. Once is enough;
+    /// called again it changes nothing, nor does it hurry what waits after a failure.
     pub fn release(&self) {
-        self.change(|desired| desired.release = true);
+        if !self.shared.desired.lock().release {
+            self.change(|desired| desired.release = true);
+        }
     }
 
     /// Looks at the cloud now rather than at the next tick.
@@ -170,11 +175,18 @@ impl NodePools {
         let first = first_statuses(&desired);
         drop(desired);
         self.shared.status.send_if_modified(|status| {
-            let known = status.pools.len();
+            let mut changed = false;
             for (name, pool) in first {
-                status.pools.entry(name).or_insert(pool);
+                // What is deleted and wanted again is another pool: that the former is gone says nothing of it.
+                let former = |known: &PoolStatus| {
+                    known.state == PoolState::Deleted && pool.state == PoolState::Creating
+                };
+                if status.pools.get(&name).is_none_or(former) {
+                    status.pools.insert(name, pool);
+                    changed = true;
+                }
             }
-            status.pools.len() > known
+            changed
         });
         self.shared.wake.notify_one();
     }

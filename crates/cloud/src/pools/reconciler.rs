@@ -7,28 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_client::{EventRecorder, Informer};
-use drydock_cloud_api::{
-    CloudError, CloudErrorKind, Instance, InstanceState, InstanceType, Instances, PoolRequest,
-};
+use drydock_cloud_api::{CloudError, CloudErrorKind, InstanceType, Instances, PoolRequest};
 use drydock_runtime::{Clock, Hold, Stopwatch, TaskError, Tasks, wall};
 use jiff::Timestamp;
 
-use super::fleet::{self, Agent, Machine};
+use super::fleet::{self, Machine};
 use super::status::is_ready;
 use super::trouble::{Cause, Trouble};
 use super::{Desired, NodePoolsConfig, Shared, Want};
-use crate::{AgentSpec, KubeletMode, MachinePhase, MachineRecord, PoolSpec, Taint, node_resources};
+use crate::pace::{BREATHER, breather};
+use crate::{MachinePhase, MachineRecord};
 
 /// Between looks at the cloud while something moves, and otherwise.
 const FAST: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(5);
 /// With nothing on record: only to find what a lost answer may have left behind.
 const EMPTY: Duration = Duration::from_secs(60);
-/// On a fast clock passes come fast; a cloud is not. A pass is followed by several times its own wall time of rest.
-const BREATHER: u32 = 4;
-const LONGEST_BREATHER: Duration = Duration::from_secs(1);
-/// How long a cloud may not yet know of a machine that it has just made.
-pub(super) const VISIBLE_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) struct Reconciler {
     pub(super) config: NodePoolsConfig,
@@ -44,13 +38,15 @@ pub(super) struct Reconciler {
     pub(super) troubles: BTreeMap<String, Trouble>,
     /// What keeps us from looking.
     pub(super) blind: Option<Trouble>,
-    pub(super) prepared: BTreeMap<String, PoolRequest>,
+    /// What keeps us from ending instances that are on no record.
+    pub(super) orphans: Option<Trouble>,
+    /// By pool: what was asked for, and the zones that were answered.
+    pub(super) prepared: BTreeMap<String, (PoolRequest, Vec<String>)>,
     pub(super) deleted: BTreeSet<String>,
     pub(super) was_active: BTreeSet<String>,
-    pub(super) zones: Option<Vec<String>>,
     /// Zones without capacity, until then.
     pub(super) exhausted: BTreeMap<String, Timestamp>,
-    types: HashMap<String, InstanceType>,
+    pub(super) types: HashMap<String, InstanceType>,
     /// Machines whose launch was given up may still appear until then.
     pub(super) settled_at: Timestamp,
     pub(super) release_trouble: Option<Trouble>,
@@ -77,10 +73,10 @@ impl Reconciler {
             fleet: BTreeMap::new(),
             troubles: BTreeMap::new(),
             blind: None,
+            orphans: None,
             prepared: BTreeMap::new(),
             deleted: BTreeSet::new(),
             was_active: BTreeSet::new(),
-            zones: None,
             exhausted: BTreeMap::new(),
             types: HashMap::new(),
             settled_at: Timestamp::MIN,
@@ -96,8 +92,7 @@ impl Reconciler {
             let hold = self.clock.hold();
             let looked = Stopwatch::start();
             let wait = self.pass().await;
-            let floor = looked.elapsed().saturating_mul(BREATHER).min(LONGEST_BREATHER);
-            self.sleep(wait, floor, hold).await;
+            self.sleep(wait, breather(looked.elapsed()), hold).await;
         }
     }
 
@@ -106,7 +101,8 @@ impl Reconciler {
         loop {
             match self.config.records.list(&self.config.cluster.uid).await {
                 Ok(records) => {
-                    let machines = records.into_iter().map(|r| (r.client_token.clone(), Machine::new(r)));
+                    let machines =
+                        records.into_iter().map(|r| (r.client_token.clone(), Machine::recorded(r)));
                     self.fleet = machines.collect();
                     self.blind = None;
                     return;
@@ -167,8 +163,12 @@ impl Reconciler {
                     self.work(&desired).await;
                 }
                 Err(cause) => {
-                    tracing::warn!(cluster = %self.config.cluster.name, ?cause, "cannot look at the cloud");
-                    self.blind = Some(Trouble::again(self.blind.as_ref(), cause, &self.clock));
+                    let trouble = Trouble::again(self.blind.as_ref(), cause, &self.clock);
+                    if trouble.is_news(self.blind.as_ref()) {
+                        let (cluster, reason) = (&self.config.cluster.name, &trouble.reason.message);
+                        tracing::warn!(%cluster, reason, "cannot look at the cloud");
+                    }
+                    self.blind = Some(trouble);
                 }
             }
         }
@@ -184,6 +184,8 @@ impl Reconciler {
         self.generation = desired.generation;
         self.troubles.clear();
         self.blind = None;
+        self.orphans = None;
+        self.release_trouble = None;
         self.exhausted.clear();
         self.deleted.retain(|name| matches!(desired.pools.get(name), Some(Want::Delete(_))));
         self.was_active.retain(|name| matches!(desired.pools.get(name), Some(Want::Keep(_))));
@@ -195,7 +197,8 @@ impl Reconciler {
             .pools
             .iter()
             .any(|(name, want)| matches!(want, Want::Delete(_)) && !self.deleted.contains(name));
-        let troubles = self.troubles.values().chain(&self.blind).chain(&self.release_trouble);
+        let troubles =
+            self.troubles.values().chain(&self.blind).chain(&self.orphans).chain(&self.release_trouble);
         let retry = troubles.map(Trouble::next_attempt).min();
         let retry = retry.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         let moving = desired.release || deleting || self.fleet.values().any(Machine::is_moving);
@@ -208,61 +211,9 @@ impl Reconciler {
         retry.map_or(tick, |retry| retry.min(tick)).max(Duration::from_millis(50))
     }
 
-    /// Brings the fleet up to date with what the cloud says, and ends what is nobody's.
-    async fn look(&mut self) -> Result<(), Cause> {
-        let cloud = self.cloud()?;
-        let found = cloud.list(&self.config.cluster).await.map_err(|error| Cause::from(&error))?;
-        let mut by_id: BTreeMap<String, Instance> = found.into_iter().map(|i| (i.id.clone(), i)).collect();
-        let with_token = by_id.values().filter(|instance| !instance.client_token.is_empty());
-        let ids: HashMap<String, String> =
-            with_token.map(|i| (i.client_token.clone(), i.id.clone())).collect();
-        let mut adopted = Vec::new();
-        let mut missing = Vec::new();
-        for (token, machine) in &mut self.fleet {
-            let known = by_id.remove(&machine.record.instance_id);
-            if let Some(instance) = known {
-                machine.take_instance(instance);
-            } else if !machine.record.instance_id.is_empty() {
-                missing.push(token.clone());
-            } else if let Some(instance) = ids.get(token).and_then(|id| by_id.remove(id)) {
-                // Launched before a kill, or with a lost answer.
-                machine.take_instance(instance);
-                adopted.push(machine.record.clone());
-            }
-        }
-        if !adopted.is_empty() {
-            self.config.records.put(&adopted).await.map_err(|error| Cause::from(&error))?;
-        }
-        for token in missing {
-            self.confirm_missing(&cloud, &token).await?;
-        }
-        for orphan in by_id.into_values().filter(|instance| !instance.state.is_ending()) {
-            tracing::warn!(instance = orphan.id, "terminating an instance that is on no record");
-            let outcome = cloud.terminate(&self.config.cluster, &orphan.id).await;
-            outcome.map_err(|error| Cause::from(&error))?;
-        }
-        Ok(())
-    }
-
-    /// A machine that the cloud did not list: terminated, vanished, or not yet visible.
-    async fn confirm_missing(&mut self, cloud: &Arc<dyn Instances>, token: &str) -> Result<(), Cause> {
-        let Some(machine) = self.fleet.get_mut(token) else { return Ok(()) };
-        let id = &machine.record.instance_id;
-        let found = cloud.get(&self.config.cluster, id).await.map_err(|error| Cause::from(&error))?;
-        let visible_at = machine.record.created_at.saturating_add(VISIBLE_AFTER).unwrap_or(Timestamp::MAX);
-        let young = self.clock.now() < visible_at;
-        match (found, &mut machine.instance) {
-            (Some(instance), _) => machine.take_instance(instance),
-            (None, _) if young && machine.record.phase == MachinePhase::Launched => machine.instance = None,
-            (None, Some(instance)) => instance.state = InstanceState::Terminated,
-            (None, None) => machine.instance = Some(vanished(&machine.record, &self.config.cluster.region)),
-        }
-        Ok(())
-    }
-
     async fn work(&mut self, desired: &Desired) {
         if desired.release {
-            self.release_pass(desired).await;
+            self.release_pass().await;
             return;
         }
         for (name, want) in &desired.pools {
@@ -270,28 +221,38 @@ impl Reconciler {
             let gated = before.as_ref().is_some_and(|trouble| trouble.next_attempt() > self.clock.now());
             match self.pool_pass(name, want, gated).await {
                 Ok(()) if gated => {}
+                // A machine's failure is not over before its successor runs.
+                Ok(()) if before.as_ref().is_some_and(Trouble::is_of_machine) && self.is_booting(name) => {}
                 Ok(()) => drop(self.troubles.remove(name)),
+                Err(cause) if cause.is_waiting() => drop(self.troubles.remove(name)),
                 Err(cause) => {
-                    tracing::warn!(pool = name, ?cause, "node pool does not get what it wants");
                     let trouble = Trouble::again(before.as_ref(), cause, &self.clock);
+                    if trouble.is_news(before.as_ref()) {
+                        let reason = &trouble.reason.message;
+                        tracing::warn!(pool = name, reason, "node pool does not get what it wants");
+                    }
                     self.troubles.insert(name.clone(), trouble);
                 }
             }
         }
     }
 
+    fn is_booting(&self, pool: &str) -> bool {
+        self.machines_of(pool).into_iter().any(|machine| machine.is_current() && machine.is_moving())
+    }
+
     /// All steps of one pool. A failing step does not keep the others; the first failure is reported.
     async fn pool_pass(&mut self, name: &str, want: &Want, gated: bool) -> Result<(), Cause> {
         let mut outcome = self.drop_lost(name).await;
-        outcome = outcome.and(self.plan(name, want, gated).await);
+        outcome = outcome.and(self.end_failed(name).await);
+        let may_launch = !gated && outcome.is_ok();
+        outcome = outcome.and(self.plan(name, want, may_launch).await);
         if let Want::Keep(spec) = want
-            && !gated
+            && may_launch
         {
             outcome = outcome.and(self.launch(spec).await);
         }
-        if let Some(spec) = want.spec() {
-            outcome = outcome.and(self.run_agents(spec).await);
-        }
+        outcome = outcome.and(self.run_agents(want.spec()).await);
         outcome = outcome.and(self.drain(name, want).await);
         if !gated {
             outcome = outcome.and(self.retire(name).await);
@@ -323,7 +284,7 @@ impl Reconciler {
     }
 
     /// Compares sizes, and notes what is to be added, dropped and drained.
-    async fn plan(&mut self, name: &str, want: &Want, gated: bool) -> Result<(), Cause> {
+    async fn plan(&mut self, name: &str, want: &Want, may_launch: bool) -> Result<(), Cause> {
         let plan = fleet::plan(want, &self.machines_of(name), |node| self.node_is_ready(node));
         self.drop_wanted(&plan.drop).await?;
         let now = self.clock.now();
@@ -338,7 +299,7 @@ impl Reconciler {
         }
         self.write(draining).await?;
         match want {
-            Want::Keep(spec) if plan.add > 0 && !gated => self.add(spec, plan.add).await,
+            Want::Keep(spec) if plan.add > 0 && may_launch => self.add(spec, plan.add).await,
             _ => Ok(()),
         }
     }
@@ -357,108 +318,5 @@ impl Reconciler {
             }
         }
         Ok(())
-    }
-
-    /// Starts the agents of machines that run, and stops those of machines that do not.
-    async fn run_agents(&mut self, spec: &PoolSpec) -> Result<(), Cause> {
-        if spec.kubelet == KubeletMode::External {
-            return Ok(());
-        }
-        let up = |m: &Machine| m.state() == Some(InstanceState::Running) && m.agent != Agent::Started;
-        let started = |m: &Machine| matches!(m.record.phase, MachinePhase::Launched | MachinePhase::Draining);
-        for token in self.tokens_of(&spec.name, |machine| up(machine) && started(machine)) {
-            let Some(machine) = self.fleet.get(&token) else { continue };
-            let Some(instance) = machine.instance.clone() else { continue };
-            let kind = self.instance_type(&instance.instance_type).await?;
-            let agent = agent_spec(spec, &instance, &kind, &self.fleet[&token].record.version);
-            let outcome = self.config.agents.start(&agent).await;
-            outcome.map_err(|error| Cause::new("AgentFailure", error.to_string()))?;
-            self.mark_agent(&token, Agent::Started);
-        }
-        let down = |m: &Machine| {
-            matches!(m.state(), Some(InstanceState::Stopping | InstanceState::Stopped))
-                && m.agent != Agent::Stopped
-        };
-        for token in self.tokens_of(&spec.name, down) {
-            self.stop_agent(&token).await;
-        }
-        Ok(())
-    }
-
-    /// The machine stands still.
-    async fn stop_agent(&mut self, token: &str) {
-        let Some(machine) = self.fleet.get(token).filter(|machine| machine.agent != Agent::Stopped) else {
-            return;
-        };
-        self.config.agents.stop(&machine.record.node_name).await;
-        self.mark_agent(token, Agent::Stopped);
-    }
-
-    /// The machine is gone, or about to be.
-    pub(super) async fn remove_agent(&mut self, token: &str) {
-        let Some(machine) = self.fleet.get(token).filter(|machine| machine.agent != Agent::Removed) else {
-            return;
-        };
-        if !machine.record.node_name.is_empty() {
-            self.config.agents.remove(&machine.record.node_name).await;
-        }
-        self.mark_agent(token, Agent::Removed);
-    }
-
-    fn mark_agent(&mut self, token: &str, agent: Agent) {
-        if let Some(machine) = self.fleet.get_mut(token) {
-            machine.agent = agent;
-        }
-    }
-
-    async fn instance_type(&mut self, name: &str) -> Result<InstanceType, Cause> {
-        if let Some(known) = self.types.get(name) {
-            return Ok(known.clone());
-        }
-        let region = &self.config.cluster.region;
-        let found = self.cloud()?.instance_type(region, name).await.map_err(|error| Cause::from(&error))?;
-        self.types.insert(name.to_owned(), found.clone());
-        Ok(found)
-    }
-}
-
-/// What stands for a machine of which the cloud knows nothing any more.
-fn vanished(record: &MachineRecord, region: &str) -> Instance {
-    Instance {
-        id: record.instance_id.clone(),
-        provider_id: record.provider_id.clone(),
-        node_name: record.node_name.clone(),
-        node_pool: record.node_pool.clone(),
-        state: InstanceState::Terminated,
-        instance_type: record.instance_type.clone(),
-        zone: record.zone.clone(),
-        region: region.to_owned(),
-        addresses: Vec::new(),
-        tags: BTreeMap::new(),
-        client_token: record.client_token.clone(),
-    }
-}
-
-fn agent_spec(spec: &PoolSpec, instance: &Instance, kind: &InstanceType, version: &str) -> AgentSpec {
-    let max_pods = spec.max_pods.unwrap_or(kind.max_pods);
-    let mut labels = spec.labels.clone();
-    labels.insert(crate::NODE_POOL_LABEL.to_owned(), spec.name.clone());
-    let uninitialized = Taint {
-        key: crate::UNINITIALIZED_TAINT.to_owned(),
-        value: "true".to_owned(),
-        effect: "NoSchedule".to_owned(),
-    };
-    let taints = std::iter::once(uninitialized).chain(spec.taints.iter().cloned()).collect();
-    AgentSpec {
-        node_name: instance.node_name.clone(),
-        node_pool: spec.name.clone(),
-        instance_id: instance.id.clone(),
-        kubelet_version: version.to_owned(),
-        labels,
-        taints,
-        addresses: instance.addresses.clone(),
-        resources: node_resources(kind, max_pods, spec.reservation),
-        max_pods,
-        architecture: kind.architecture.clone(),
     }
 }

@@ -1,63 +1,72 @@
 //! Deleting a cluster: nothing of it is left in the cloud. Needs no API server.
 
-use std::collections::BTreeSet;
+use drydock_cloud_api::{CloudError, CloudProvider, ClusterRef, InstanceState};
 
-use drydock_cloud_api::{CloudError, InstanceState};
-
-use super::Desired;
 use super::fleet::Machine;
 use super::reconciler::Reconciler;
 use super::trouble::{Cause, Trouble};
 use crate::MachinePhase;
 
+/// Removes what a cluster has at its provider: starts the termination of its machines, and removes load balancers,
+/// routes, and what its pools share. For a cluster that has no node pools at work, so that nothing is made meanwhile.
+/// Succeeds when nothing is left.
+///
+/// # Errors
+/// `InUse` while machines are shutting down: call again.
+pub async fn release_remains(provider: &dyn CloudProvider, cluster: &ClusterRef) -> Result<(), CloudError> {
+    let Some(instances) = provider.instances() else { return Ok(()) };
+    for instance in instances.list(cluster).await?.iter().filter(|instance| !instance.state.is_ending()) {
+        instances.terminate(cluster, &instance.id).await?;
+    }
+    if let Some(balancers) = provider.load_balancers() {
+        for balancer in balancers.list(cluster).await? {
+            balancers.delete(cluster, &balancer.name).await?;
+        }
+    }
+    if let Some(routes) = provider.routes() {
+        for route in routes.list(cluster).await? {
+            routes.delete(cluster, &route).await?;
+        }
+    }
+    instances.release_cluster(cluster).await
+}
+
 impl Reconciler {
     /// One pass towards nothing left. Comes after a look at the cloud, which also ended what is on no record.
-    pub(super) async fn release_pass(&mut self, desired: &Desired) {
+    pub(super) async fn release_pass(&mut self) {
         let now = self.clock.now();
         if self.release_trouble.as_ref().is_some_and(|trouble| trouble.next_attempt() > now) {
             return;
         }
-        match self.release_steps(desired).await {
+        match self.release_steps().await {
             Ok(released) => {
                 self.release_trouble = None;
                 self.released = released;
             }
+            Err(cause) if cause.is_waiting() => self.release_trouble = None,
             Err(cause) => {
-                tracing::info!(cluster = %self.config.cluster.name, ?cause, "cluster is not yet released");
-                let before = self.release_trouble.take();
-                self.release_trouble = Some(Trouble::again(before.as_ref(), cause, &self.clock));
+                let trouble = Trouble::again(self.release_trouble.as_ref(), cause, &self.clock);
+                if trouble.is_news(self.release_trouble.as_ref()) {
+                    let (cluster, reason) = (&self.config.cluster.name, &trouble.reason.message);
+                    tracing::info!(%cluster, reason, "cluster is not yet released");
+                }
+                self.release_trouble = Some(trouble);
             }
         }
     }
 
-    async fn release_steps(&mut self, desired: &Desired) -> Result<bool, Cause> {
+    async fn release_steps(&mut self) -> Result<bool, Cause> {
         self.end_machines().await?;
         if !self.fleet.is_empty() || self.clock.now() < self.settled_at {
             return Ok(false);
         }
-        let cause = |error: CloudError| Cause::from(&error);
-        let cloud = self.cloud()?;
-        let cluster = self.config.cluster.clone();
-        if !cloud.list(&cluster).await.map_err(cause)?.is_empty() {
-            return Ok(false);
-        }
-        if let Some(balancers) = self.config.provider.load_balancers() {
-            for balancer in balancers.list(&cluster).await.map_err(cause)? {
-                balancers.delete(&cluster, &balancer.name).await.map_err(cause)?;
-            }
-        }
-        if let Some(routes) = self.config.provider.routes() {
-            for route in routes.list(&cluster).await.map_err(cause)? {
-                routes.delete(&cluster, &route).await.map_err(cause)?;
-            }
-        }
-        for pool in desired.pools.keys().filter(|pool| !self.deleted.contains(*pool)) {
-            cloud.release_pool(&cluster, pool).await.map_err(cause)?;
-        }
-        cloud.release_cluster(&cluster).await.map_err(cause)?;
+        let provider = self.config.provider.clone();
+        let outcome = release_remains(&*provider, &self.config.cluster).await;
+        outcome.map_err(|error| Cause::from(&error))?;
         Ok(true)
     }
 
+    /// One step of each machine's end. One that cannot be terminated keeps no other from it.
     async fn end_machines(&mut self) -> Result<(), Cause> {
         let wanted: Vec<String> = self.tokens(|machine| machine.record.phase == MachinePhase::Wanted);
         self.drop_wanted(&wanted).await?;
@@ -68,17 +77,17 @@ impl Reconciler {
             ending.push(record);
         }
         self.write(ending).await?;
+        let mut outcome = Ok(());
         for token in self.tokens(|_| true) {
             self.remove_agent(&token).await;
-            self.terminate(&token).await?;
+            outcome = outcome.and(self.terminate(&token).await);
         }
         let gone = self.tokens(|machine| machine.state() == Some(InstanceState::Terminated));
-        self.forget_records(&gone).await
+        outcome.and(self.forget_records(&gone).await)
     }
 
     fn tokens(&self, pick: impl Fn(&Machine) -> bool) -> Vec<String> {
-        let picked: BTreeSet<String> =
-            self.fleet.iter().filter(|(_, machine)| pick(machine)).map(|(token, _)| token.clone()).collect();
-        picked.into_iter().collect()
+        let picked = self.fleet.iter().filter(|(_, machine)| pick(machine));
+        picked.map(|(token, _)| token.clone()).collect()
     }
 }

@@ -3,25 +3,62 @@
 use std::time::Duration;
 
 use drydock_client::{DeleteOptions, resources};
-use drydock_cloud_api::InstanceState;
+use drydock_cloud_api::{CloudErrorKind, InstanceState};
 use drydock_machinery::{ObjectMeta, Status};
 use jiff::Timestamp;
 
 use super::Want;
 use super::drain::{self, Kubelet};
 use super::fleet::Machine;
-use super::reconciler::{Reconciler, VISIBLE_AFTER};
+use super::look::VISIBLE_AFTER;
+use super::reconciler::Reconciler;
 use super::trouble::Cause;
 use crate::MachinePhase;
 
 impl Reconciler {
-    /// Machines that somebody else terminated: their agents fall silent, and others take their place. Their Nodes are
-    /// the cloud controller manager's to delete.
+    /// Machines that the cloud failed are to be terminated, and make themselves known as the pool's trouble.
+    pub(super) async fn end_failed(&mut self, pool: &str) -> Result<(), Cause> {
+        let failed = self.tokens_of(pool, |machine| {
+            machine.record.phase != MachinePhase::Terminating
+                && machine.state() == Some(InstanceState::Failed)
+        });
+        let failure = self.note_failures(&failed);
+        let mut ending = Vec::new();
+        for token in &failed {
+            self.remove_agent(token).await;
+            ending.extend(self.fleet.get(token).map(|machine| {
+                let mut record = machine.record.clone();
+                record.phase = MachinePhase::Terminating;
+                record
+            }));
+        }
+        self.write(ending).await?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Why the cloud failed these, if it did: the first reason. Zones without capacity are left alone for a while.
+    fn note_failures(&mut self, tokens: &[String]) -> Option<Cause> {
+        let mut first = None;
+        for token in tokens {
+            let Some(machine) = self.fleet.get(token) else { continue };
+            let Some(failure) = machine.instance.as_ref().and_then(|i| i.failure.clone()) else { continue };
+            let zone = machine.record.zone.clone();
+            first = first.or_else(|| Some(Cause::of_machine(&machine.record.instance_id, &failure)));
+            if failure.kind == CloudErrorKind::InsufficientCapacity {
+                self.leave_zone(&zone);
+            }
+        }
+        first
+    }
+
+    /// Machines that somebody else terminated, or the cloud by itself: their agents fall silent, and others take their
+    /// place. Their Nodes are the cloud controller manager's to delete.
     pub(super) async fn drop_lost(&mut self, pool: &str) -> Result<(), Cause> {
         let lost = self.tokens_of(pool, |machine| {
             machine.record.phase != MachinePhase::Terminating
                 && machine.state().is_some_and(InstanceState::is_ending)
         });
+        let failure = self.note_failures(&lost);
         for token in &lost {
             self.remove_agent(token).await;
             if let Some(machine) = self.fleet.get(token) {
@@ -33,12 +70,13 @@ impl Reconciler {
                 );
             }
         }
-        self.forget_records(&lost).await
+        self.forget_records(&lost).await?;
+        failure.map_or(Ok(()), Err)
     }
 
     /// Drops machines that were never made, as far as is known: should one appear, it is nobody's.
     pub(super) async fn drop_wanted(&mut self, tokens: &[String]) -> Result<(), Cause> {
-        if !tokens.is_empty() {
+        if tokens.iter().any(|token| self.fleet.get(token).is_some_and(|machine| machine.may_exist)) {
             self.settled_at = self.clock.now().saturating_add(VISIBLE_AFTER / 6).unwrap_or(Timestamp::MAX);
         }
         self.forget_records(tokens).await
@@ -58,8 +96,7 @@ impl Reconciler {
 
     /// Takes one step of each drain of the pool.
     pub(super) async fn drain(&mut self, pool: &str, want: &Want) -> Result<(), Cause> {
-        let limit = want.spec().map_or(900, |spec| spec.drain_timeout_seconds);
-        let limit = Duration::from_secs(u64::from(limit));
+        let limit = Duration::from_secs(u64::from(want.spec().drain_timeout_seconds));
         let draining = self.tokens_of(pool, |machine| machine.record.phase == MachinePhase::Draining);
         let mut done = Vec::new();
         for token in draining {
@@ -153,7 +190,8 @@ impl Reconciler {
 
     /// When the last machine is gone, so is the pool.
     pub(super) async fn finish_delete(&mut self, pool: &str) -> Result<(), Cause> {
-        if self.deleted.contains(pool) || !self.machines_of(pool).is_empty() {
+        let unsettled = self.clock.now() < self.settled_at;
+        if self.deleted.contains(pool) || !self.machines_of(pool).is_empty() || unsettled {
             return Ok(());
         }
         let outcome = self.cloud()?.release_pool(&self.config.cluster, pool).await;

@@ -6,7 +6,8 @@ use super::fleet::Machine;
 use super::reconciler::Reconciler;
 use super::{Desired, Want};
 use crate::{
-    Counts, MachinePhase, MachineStatus, NodePoolsStatus, PoolState, PoolStatus, UNINITIALIZED_TAINT,
+    Counts, MachinePhase, MachineStatus, NodePoolsStatus, PoolReason, PoolState, PoolStatus,
+    UNINITIALIZED_TAINT,
 };
 
 /// Whether a Node is Ready and initialised.
@@ -24,7 +25,7 @@ impl Reconciler {
     pub(super) fn publish(&mut self, desired: &Desired) {
         let mut next = NodePoolsStatus {
             released: self.released,
-            release_reason: self.release_trouble.as_ref().map(|trouble| trouble.reason.clone()),
+            release_reason: self.release_reason(desired),
             ..NodePoolsStatus::default()
         };
         for (name, want) in &desired.pools {
@@ -36,6 +37,12 @@ impl Reconciler {
             *status = next;
             changed
         });
+    }
+
+    /// Why a release does not go on: what it met, or that nothing can be seen of the cloud at all.
+    fn release_reason(&self, desired: &Desired) -> Option<PoolReason> {
+        let trouble = self.blind.as_ref().or(self.release_trouble.as_ref()).or(self.orphans.as_ref());
+        trouble.filter(|_| desired.release && !self.released).map(|trouble| trouble.reason.clone())
     }
 
     fn pool_status(&mut self, name: &str, want: &Want, release: bool) -> PoolStatus {
@@ -54,7 +61,7 @@ impl Reconciler {
             ready: count(current.iter().filter(|machine| machine.ready).count()),
         };
         let steady = counts.ready == counts.desired && machines.len() == counts.desired as usize;
-        let trouble = self.troubles.get(name).or(self.blind.as_ref());
+        let trouble = self.troubles.get(name).or(self.blind.as_ref()).or(self.orphans.as_ref());
         let reason = trouble.map(|trouble| trouble.reason.clone());
         let state = match want {
             Want::Delete(_) if self.deleted.contains(name) => PoolState::Deleted,

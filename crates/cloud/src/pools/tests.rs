@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use drydock_client::{DeleteOptions, resources};
-use drydock_cloud_api::CloudErrorKind;
-use drydock_machinery::ObjectMeta;
+use drydock_cloud_api::{CloudErrorKind, InstanceFailure};
+use drydock_machinery::{ObjectMeta, value};
 
 use crate::testing::{World, is_active, name_of, pool_of};
 use crate::{MachinePhase, PoolRecords, PoolSpec, PoolState, UNINITIALIZED_TAINT};
@@ -247,7 +247,7 @@ async fn deleting_a_pool_leaves_nothing_of_it() {
     other.name = "other".into();
     let (pools, tasks) = world.start_pools(vec![spec(2), other]);
     world.until("both", || is_active(&pools, "workers", 2) && is_active(&pools, "other", 1)).await;
-    pools.delete("workers");
+    pools.delete(spec(2));
     world.until("deleted", || pool_of(&pools, "workers").state == PoolState::Deleted).await;
     assert_eq!(world.instances().await.len(), 1);
     assert_eq!(world.nodes().len(), 1);
@@ -255,7 +255,7 @@ async fn deleting_a_pool_leaves_nothing_of_it() {
     let known = || pools.subscribe().borrow().pools.contains_key("workers");
     world.until("forgotten", || !known()).await;
     assert!(is_active(&pools, "other", 1));
-    pools.delete("never-was");
+    pools.delete(PoolSpec::new("never-was", 1, "t3.medium", "v1.36.0"));
     world.until("also deleted", || pool_of(&pools, "never-was").state == PoolState::Deleted).await;
     tasks.close().await;
     ccm.close().await;
@@ -287,10 +287,191 @@ async fn hundreds_of_machines_come_and_go() {
     many.instance_type = "medium".into();
     let (pools, tasks) = world.start_pools(vec![many]);
     world.until("all are ready", || is_active(&pools, "workers", 200)).await;
-    pools.delete("workers");
+    pools.delete(spec(200));
     let deleted = || pools.subscribe().borrow().pools["workers"].state == PoolState::Deleted;
     world.until("none", deleted).await;
     assert!(world.nodes().is_empty());
+    tasks.close().await;
+    ccm.close().await;
+}
+
+#[tokio::test]
+async fn a_pool_of_a_deleted_ones_name_is_another_pool() {
+    let world = World::new();
+    let ccm = world.start_ccm();
+    let (pools, tasks) = world.start_pools(vec![spec(1)]);
+    world.until("a node", || is_active(&pools, "workers", 1)).await;
+    pools.delete(spec(1));
+    world.until("deleted", || pool_of(&pools, "workers").state == PoolState::Deleted).await;
+    pools.set(spec(2));
+    assert_eq!(pool_of(&pools, "workers").state, PoolState::Creating, "at once, not only after a pass");
+    world.until("two nodes", || is_active(&pools, "workers", 2)).await;
+    tasks.close().await;
+    ccm.close().await;
+}
+
+#[tokio::test]
+async fn a_restart_while_a_pool_is_deleted_makes_nothing_new() {
+    let world = World::new();
+    let ccm = world.start_ccm();
+    let (pools, tasks) = world.start_pools(vec![spec(2)]);
+    world.until("two nodes", || is_active(&pools, "workers", 2)).await;
+    let node = name_of(&world.nodes()[0]);
+    world.pod("web", &node, "ReplicaSet").await;
+    world.gate.refused.lock().push("web".into());
+    pools.delete(spec(2));
+    world.until("one is left, which drains", || pool_of(&pools, "workers").machines.len() == 1).await;
+    tasks.close().await;
+    let before = world.records.list("u1").await.unwrap();
+    let (pools, tasks) = world.start_pools(vec![]);
+    world.pass(Duration::from_secs(5)).await;
+    pools.delete(spec(2));
+    world.pass(Duration::from_secs(5)).await;
+    let after = world.records.list("u1").await.unwrap();
+    assert_eq!(before.len(), 1);
+    assert_eq!(before, after, "nothing else was wanted");
+    assert!(world.agents.started.lock().contains_key(&node), "its kubelet runs until it is drained");
+    world.gate.refused.lock().clear();
+    world
+        .until("it is evicted", || world.server.all(&resources::PODS).iter().any(|pod| pod.is_deleting()))
+        .await;
+    let now = DeleteOptions::default().grace(0);
+    world.client.delete(&resources::PODS, "default", "web", now).await.unwrap();
+    world.until("deleted", || pool_of(&pools, "workers").state == PoolState::Deleted).await;
+    assert!(world.instances().await.is_empty());
+    tasks.close().await;
+    ccm.close().await;
+}
+
+#[tokio::test]
+async fn a_release_says_that_the_cloud_is_unreachable_and_goes_on_when_it_is_back() {
+    let world = World::new();
+    let (pools, tasks) = world.start_pools(vec![spec(2)]);
+    world.until("machines run", || world.agents.started.lock().len() == 2).await;
+    tasks.close().await;
+    world.faults.set_outage(Some(CloudErrorKind::Unreachable));
+    // The process that deletes the cluster is another, and knows no pools.
+    let (pools_after, tasks) = world.start_pools(vec![]);
+    drop(pools);
+    pools_after.release();
+    let status = || pools_after.subscribe().borrow().clone();
+    world.until("it says so", || status().release_reason.is_some()).await;
+    assert_eq!(status().release_reason.unwrap().code, "Unreachable");
+    world.pass(Duration::from_secs(100)).await;
+    world.faults.set_outage(None);
+    world.until("released", || status().released).await;
+    assert_eq!(status().release_reason, None);
+    assert!(world.instances().await.is_empty());
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_cannot_be_terminated_keeps_no_other_alive() {
+    let world = World::new();
+    let (pools, tasks) = world.start_pools(vec![spec(3)]);
+    world.until("machines run", || world.agents.started.lock().len() == 3).await;
+    // One refusal: the first machine that is tried.
+    world.faults.fail("terminate", CloudErrorKind::Unauthorized, 1);
+    pools.release();
+    let status = || pools.subscribe().borrow().clone();
+    world.until("it says so", || status().release_reason.is_some_and(|r| r.code == "Unauthorized")).await;
+    world.pass(Duration::from_secs(10)).await;
+    assert_eq!(world.instances().await.len(), 1, "the others are gone");
+    world.until("released", || status().released).await;
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_orphan_that_cannot_be_terminated_keeps_no_pool_from_working() {
+    let world = World::new();
+    let ccm = world.start_ccm();
+    let (pools, tasks) = world.start_pools(vec![spec(1)]);
+    world.until("a node", || is_active(&pools, "workers", 1)).await;
+    tasks.close().await;
+    world
+        .records
+        .remove("u1", &[world.records.list("u1").await.unwrap()[0].client_token.clone()])
+        .await
+        .unwrap();
+    world.faults.fail("terminate", CloudErrorKind::Unauthorized, 2);
+    let (pools, tasks) = world.start_pools(vec![spec(1)]);
+    world.until("the pool says so", || pool_of(&pools, "workers").reason.is_some()).await;
+    world.until("and has its node", || pool_of(&pools, "workers").counts.ready == 1).await;
+    assert_eq!(world.instances().await.len(), 2);
+    world.until("the orphan goes in the end", || is_active(&pools, "workers", 1)).await;
+    world.pass(Duration::from_secs(5)).await;
+    assert_eq!(world.instances().await.len(), 1);
+    tasks.close().await;
+    ccm.close().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_the_cloud_fails_is_replaced_elsewhere_and_the_pool_says_why() {
+    let world = World::new();
+    let ccm = world.start_ccm();
+    let (pools, tasks) = world.start_pools(vec![spec(1)]);
+    world.until("a node", || is_active(&pools, "workers", 1)).await;
+    let first = world.instances().await.remove(0);
+    let message = "ZONE_RESOURCE_POOL_EXHAUSTED: no room".to_owned();
+    let failure = InstanceFailure { kind: CloudErrorKind::InsufficientCapacity, message };
+    assert!(world.mock.fail_by_hand(&first.id, failure));
+    world.until("it says why", || pool_of(&pools, "workers").reason.is_some()).await;
+    let reason = pool_of(&pools, "workers").reason.unwrap();
+    assert_eq!(reason.code, "InsufficientCapacity");
+    assert!(reason.message.contains(&first.id) && reason.message.contains("EXHAUSTED"), "{}", reason.message);
+    world.until("another takes its place", || is_active(&pools, "workers", 1)).await;
+    let second = world.instances().await;
+    assert_eq!(second.len(), 1, "the failed one was terminated");
+    assert_ne!((&second[0].id, &second[0].zone), (&first.id, &first.zone));
+    tasks.close().await;
+    ccm.close().await;
+}
+
+#[tokio::test]
+async fn machines_that_fail_again_and_again_are_made_ever_more_slowly() {
+    let world = World::new();
+    let (pools, tasks) = world.start_pools(vec![spec(1)]);
+    let mut made = std::collections::BTreeSet::new();
+    let until = world.clock.now() + Duration::from_secs(300);
+    while world.clock.now() < until {
+        for instance in world.instances().await.into_iter().filter(|instance| !instance.state.is_ending()) {
+            let message = "Client.InternalError: the disk cannot be decrypted".to_owned();
+            world.mock.fail_by_hand(
+                &instance.id,
+                InstanceFailure { kind: CloudErrorKind::InvalidRequest, message },
+            );
+            made.insert(instance.id);
+        }
+        world.pass(Duration::from_secs(1)).await;
+    }
+    assert!((3..15).contains(&made.len()), "{} machines in five minutes", made.len());
+    assert_eq!(pool_of(&pools, "workers").state, PoolState::Degraded);
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_machine_may_have_the_name_of_a_former_one() {
+    let world = World::new();
+    let ccm = world.start_ccm();
+    let (pools, tasks) = world.start_pools(vec![spec(1)]);
+    world.until("a node", || is_active(&pools, "workers", 1)).await;
+    tasks.close().await;
+    let name = name_of(&world.nodes()[0]);
+    // A process that finds the wrong Node when it comes up.
+    let node = value!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+        "spec": {"providerID": "mock:///us-east-1a/i-0former"},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    world.client.delete(&resources::NODES, "", &name, DeleteOptions::default()).await.unwrap();
+    world.client.create(&resources::NODES, node).await.unwrap();
+    let (_pools, tasks) = world.start_pools(vec![spec(1)]);
+    let id = world.instances().await[0].provider_id.clone();
+    let provider_id = || {
+        let node = world.nodes().into_iter().find(|node| node.name() == name)?;
+        Some(node.str_at(&["spec", "providerID"]).to_owned())
+    };
+    world.until("the node is its machine's", || provider_id() == Some(id.clone())).await;
     tasks.close().await;
     ccm.close().await;
 }

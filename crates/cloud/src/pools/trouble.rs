@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drydock_cloud_api::{CloudError, CloudErrorKind};
+use drydock_cloud_api::{CloudError, CloudErrorKind, InstanceFailure};
 use drydock_runtime::Clock;
 use jiff::Timestamp;
 
@@ -18,6 +18,7 @@ const HOPELESS_DELAY: Duration = Duration::from_secs(60);
 pub(super) struct Trouble {
     pub(super) reason: PoolReason,
     failures: u32,
+    of_machine: bool,
 }
 
 impl Trouble {
@@ -34,7 +35,19 @@ impl Trouble {
         let since = before.filter(|before| before.reason.code == cause.code).map_or(now, |b| b.reason.since);
         let next_attempt = Some(now.saturating_add(delay).unwrap_or(Timestamp::MAX));
         let reason = PoolReason { code: cause.code, message: cause.message, since, next_attempt };
-        Self { reason, failures: failures + 1 }
+        Self { reason, failures: failures + 1, of_machine: cause.of_machine }
+    }
+
+    /// Whether it says something else than before.
+    pub(super) fn is_news(&self, before: Option<&Self>) -> bool {
+        before.is_none_or(|before| {
+            (&before.reason.code, &before.reason.message) != (&self.reason.code, &self.reason.message)
+        })
+    }
+
+    /// It is about a machine that was made and then failed, rather than about a call.
+    pub(super) fn is_of_machine(&self) -> bool {
+        self.of_machine
     }
 
     pub(super) fn next_attempt(&self) -> Timestamp {
@@ -48,12 +61,30 @@ pub(super) struct Cause {
     code: String,
     message: String,
     hopeless: bool,
+    of_machine: bool,
     retry_after: Option<Duration>,
 }
 
 impl Cause {
     pub(super) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), hopeless: false, retry_after: None }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            hopeless: false,
+            of_machine: false,
+            retry_after: None,
+        }
+    }
+
+    /// A machine that the cloud made and then failed.
+    pub(super) fn of_machine(id: &str, failure: &InstanceFailure) -> Self {
+        let message = format!("{id} failed: {}", failure.message);
+        Self { of_machine: true, ..Self::new(failure.kind.as_str(), message) }
+    }
+
+    /// Nothing is wrong, it takes time.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.code == CloudErrorKind::InProgress.as_str()
     }
 }
 
@@ -67,6 +98,7 @@ impl From<&CloudError> for Cause {
             code: error.kind.as_str().to_owned(),
             message: error.to_string(),
             hopeless,
+            of_machine: false,
             retry_after: error.retry_after,
         }
     }
