@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::ip::Pool;
 use crate::plan::{self, When};
-use crate::registration::{self, Readiness};
+use crate::registration::{self, Readiness, Registered, Start};
 use crate::seed;
 use crate::spec::NodeSpec;
 use crate::wheel::{Due, Wheel};
@@ -72,6 +72,7 @@ struct Node {
     /// False while its instance is stopped: no heartbeats, and its pods stand still.
     running: bool,
     registered: bool,
+    start: Start,
 }
 
 impl NodeAgents {
@@ -104,16 +105,20 @@ impl NodeAgents {
     /// Boots a node: it registers after a moment. A node that exists is taken over, its pods live on.
     pub fn add(self: &Arc<Self>, spec: NodeSpec) {
         let name = Key::from(spec.name.as_str());
-        let node = Node {
+        let mut node = Node {
             client: (self.config.client_for)(&spec.name),
             spec: Arc::new(spec),
             pool: None,
             images: HashSet::new(),
             running: true,
             registered: false,
+            start: Start::First,
         };
         let now = self.clock.now();
         let mut state = self.state.lock();
+        if state.nodes.get(&name).is_some_and(|before| !before.running) {
+            node.start = Start::Reboot;
+        }
         state.nodes.insert(name.clone(), node);
         state.wheel.plan(Due::Register(name), now);
         drop(state);
@@ -145,6 +150,9 @@ impl NodeAgents {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let Some(node) = state.nodes.get_mut(name) else { return };
+        if !node.running {
+            node.start = Start::Reboot;
+        }
         node.running = true;
         node.registered = false;
         state.wheel.plan(Due::Register(name.into()), now);
@@ -267,12 +275,25 @@ impl NodeAgents {
 
     async fn register(self: &Arc<Self>, name: &Key) {
         let Some((spec, client)) = self.node(name) else { return };
-        if let Err(status) = registration::register(&client, &spec, &self.clock).await {
-            tracing::debug!(node = %name, %status, "registration failed");
-            return self.plan(Due::Register(name.clone()), RETRY);
+        let start = self.state.lock().nodes.get(name).map_or(Start::First, |node| node.start);
+        match registration::register(&client, &spec, start, &self.clock).await {
+            Ok(Registered::Booting) => {
+                self.node_event(name, "Starting", "Starting kubelet.");
+                self.plan(Due::Ready(name.clone()), seed::millis(300, 1_200, &[name, "boot"]));
+            }
+            Ok(Registered::CarriedOn(object)) => {
+                if let Some(node) = self.state.lock().nodes.get_mut(name)
+                    && node.pool.is_none()
+                {
+                    node.pool = Pool::new(object.str_at(&["spec", "podCIDR"]));
+                }
+                self.begin_work(name);
+            }
+            Err(status) => {
+                tracing::debug!(node = %name, %status, "registration failed");
+                return self.plan(Due::Register(name.clone()), RETRY);
+            }
         }
-        self.node_event(name, "Starting", "Starting kubelet.");
-        self.plan(Due::Ready(name.clone()), seed::millis(300, 1_200, &[name, "boot"]));
         self.plan(Due::Lease(name.clone()), Duration::ZERO);
     }
 
@@ -289,6 +310,10 @@ impl NodeAgents {
             return self.plan(Due::Ready(name.clone()), RETRY);
         }
         self.node_event(name, "NodeReady", &format!("Node {name} status is now: NodeReady"));
+        self.begin_work(name);
+    }
+
+    fn begin_work(&self, name: &Key) {
         // Spread, so that nodes that came together do not beat together.
         self.plan(Due::Status(name.clone()), STATUS_PERIOD.mul_f64(spread(name)));
         self.adopt_pods(name);

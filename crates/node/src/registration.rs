@@ -1,5 +1,7 @@
 //! The Node object and its lease, as a kubelet writes them.
 
+use std::sync::Arc;
+
 use drydock_client::resources::{LEASES, NODES};
 use drydock_client::{Client, PatchType, Request, Verb};
 use drydock_machinery::value::Map;
@@ -19,20 +21,52 @@ pub(crate) enum Readiness {
     Ready,
 }
 
+/// How a kubelet came to its Node.
+pub(crate) enum Registered {
+    /// It boots.
+    Booting,
+    /// It goes on where the one of before the service's restart ended.
+    CarriedOn(Arc<Object>),
+}
+
+/// Why a kubelet starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Its machine is new here: just launched, or of before the service's restart, whose time stood still meanwhile.
+    First,
+    /// Its machine was stopped.
+    Reboot,
+}
+
 /// Creates the Node, or takes over the one that is there.
-pub(crate) async fn register(client: &Client, spec: &NodeSpec, clock: &Clock) -> Result<(), Status> {
+pub(crate) async fn register(
+    client: &Client,
+    spec: &NodeSpec,
+    start: Start,
+    clock: &Clock,
+) -> Result<Registered, Status> {
     let now = clock.now_rfc3339();
     let mut node = node(spec);
     let status = status(spec, Readiness::Starting, &now, None);
     node.set(&["status"], status);
     match client.create(&NODES, node).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Registered::Booting),
         Err(status) if status.is_already_exists() => {
             let old = client.get(&NODES, "", &spec.name).await?;
-            post_status(client, spec, &old, Readiness::Starting, clock, false).await
+            if start == Start::Reboot || !is_ready(&old) {
+                post_status(client, spec, &old, Readiness::Starting, clock, false).await?;
+                return Ok(Registered::Booting);
+            }
+            post_status(client, spec, &old, Readiness::Ready, clock, false).await?;
+            Ok(Registered::CarriedOn(old))
         }
         Err(status) => Err(status),
     }
+}
+
+fn is_ready(node: &Object) -> bool {
+    let mut conditions = node.array_at(&["status", "conditions"]).iter();
+    conditions.any(|c| c.str_at(&["type"]) == "Ready" && c.str_at(&["status"]) == "True")
 }
 
 fn node(spec: &NodeSpec) -> Value {
