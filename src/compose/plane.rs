@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use drydock_auth::UserInfo;
 use drydock_client::{Options, Request, Verb, WatchEvent, resources};
-use drydock_cloud::{NodePoolsStatus, PoolSpec, PoolState};
+use drydock_cloud::{NodePoolsStatus, PoolSpec, PoolState, Reservation};
 use drydock_cloud_api::CloudErrorKind;
 use drydock_machinery::ObjectMeta as _;
 use drydock_tenant::Tenant;
@@ -165,6 +165,7 @@ fn pool_spec(pool: &NodePoolRecord) -> PoolSpec {
         taints: pool.taints.iter().map(taint).collect(),
         zones: pool.zones.clone(),
         spot: pool.spot,
+        reservation: Reservation::of_type(&pool.instance_type),
         ..PoolSpec::new(&pool.name, pool.nodes, &pool.instance_type, &git_version(&pool.version))
     }
 }
