@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
-use crate::service::PortRange;
+use crate::service::{PortRange, check_speed};
 
 /// As given by flags and variables, or by the file: every setting may be absent.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -21,8 +21,9 @@ pub struct Settings {
     #[arg(long, env = "DRYDOCK_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// How many times as fast as real time the clusters' clocks run [default: 1]
-    #[arg(long, env = "DRYDOCK_SPEED", value_name = "N")]
+    /// How many times as fast as real time the clusters' clocks run; 0 stops them, to be stepped by
+    /// `drydock cluster clock` [default: 1]
+    #[arg(long, env = "DRYDOCK_SPEED", value_name = "N", allow_negative_numbers = true)]
     pub speed: Option<f64>,
 
     /// File that holds the API token, which clients send as `Authorization: Bearer TOKEN`
@@ -132,9 +133,7 @@ impl Settings {
             return Err(wrong("listen", message));
         }
         let speed = self.speed.unwrap_or(1.0);
-        if !(speed.is_finite() && speed > 0.0 && speed <= 100_000.0) {
-            return Err(wrong("speed", format!("{speed} must be more than 0 and at most 100000")));
-        }
+        check_speed(speed).map_err(|message| wrong("speed", message))?;
         let address = self.cluster_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let cluster_ports = ports(address, self.cluster_ports.as_deref().unwrap_or("20000-29999"))?;
         let cluster_host = match self.cluster_host {
@@ -266,7 +265,12 @@ mod tests {
             with(|s| s.listen = Some("here".into())),
             "listen: \"here\" must be ADDRESS:PORT such as 127.0.0.1:8080",
         );
-        refused(with(|s| s.speed = Some(0.0)), "speed: 0 must be more than 0 and at most 100000");
+        for (speed, shown) in [(-1.0, "-1"), (f64::NAN, "NaN"), (100_001.0, "100001")] {
+            refused(
+                Settings { speed: Some(speed), ..Settings::default() },
+                &format!("speed: {shown} must be between 0, which stops the clock, and 100000"),
+            );
+        }
         refused(
             with(|s| s.cluster_ports = Some("9-1".into())),
             "cluster-ports: \"9-1\" must be FROM-TO such as 20000-29999, between 1024 and 65535",

@@ -8,6 +8,7 @@ pub mod compose;
 pub mod config;
 pub mod database;
 pub mod doors;
+mod duration;
 pub mod server;
 pub mod service;
 pub mod telemetry;

@@ -28,7 +28,9 @@ fn the_cli_names_the_field_at_fault_and_nothing_changes() {
         (&["a", "--nodes", "1", "--instance-type", "huge"], "instanceType"),
         (&["a", "--provider", "vapour"], "provider"),
         (&["a", "--region", "nowhere!"], "region"),
-        (&["a", "--nodes=-1"], "nodes"),
+        (&["a", "--region", "us-east-9"], "region"),
+        (&["a", "--nodes=-1"], "--nodes"),
+        (&["a", "--nodes", "-1"], "--nodes"),
         (&["a", "--colour", "red"], "--colour"),
     ] {
         let output = service.drydock(&[&["cluster", "create"], args].concat());
@@ -48,7 +50,9 @@ fn files_of_the_cli_are_checked_as_strictly() {
     for (name, content, says) in [
         ("unknown.yaml", "name: a\nnodes: 3\n", "nodes"),
         ("broken.yaml", "name: a\n  version: x\n", "line 2"),
-        ("broken.json", "{\"name\": ", "line 1"),
+        ("broken.json", "{\"name\": ", "the body is not JSON: EOF while parsing a value at line 1"),
+        ("broken", "\n{\"name\": \"a\",}", "the body is not JSON: trailing comma at line 2"),
+        ("twice.json", "{\"name\": \"a\", \"name\": \"b\"}", "the field \"name\" is given twice"),
     ] {
         let path = service.path(name);
         std::fs::write(&path, content).expect("write");
@@ -135,4 +139,21 @@ fn no_open_address_without_a_token() {
     let told = refused(&["--listen", "0.0.0.0:0", "--data-dir", &data.to_string_lossy()]);
     assert!(told.contains("token"), "{told}");
     assert!(!data.join("drydock.db").exists(), "nothing is made by a service that is refused");
+}
+
+#[test]
+fn numbers_that_cannot_be_are_refused_by_the_flag_they_are_given_to() {
+    for (args, says) in [
+        (&["node-pool", "scale", "p", "-c", "a", "--nodes", "-1"][..], "'--nodes <N>'"),
+        (&["node-pool", "create", "p", "-c", "a", "--nodes", "1.5"], "'--nodes <N>'"),
+        (&["up", "--nodes", "-3"], "'--nodes <N>'"),
+        (&["cluster", "clock", "a", "--advance", "-5m"], "'--advance <DURATION>'"),
+        (&["operation", "wait", "x", "--timeout", "-5"], "'--timeout <DURATION>'"),
+        (&["serve", "--speed", "-1"], "speed: -1 must be between 0"),
+        (&["serve", "--speed", "fast"], "'--speed <N>'"),
+    ] {
+        let output = Command::new(common::binary()).args(args).output().expect("the binary starts");
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(says), "{args:?} should name {says}: {told}");
+    }
 }

@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use super::error::{CliError, Problem};
 
+/// Where `drydock serve` listens unless told otherwise.
+pub(super) const DEFAULT_SERVER: &str = "http://127.0.0.1:8080";
+
 /// Which service to talk to.
 #[derive(Args, Debug)]
 pub(super) struct ConnectionArgs {
@@ -22,7 +25,7 @@ pub(super) struct ConnectionArgs {
         long,
         env = "DRYDOCK_SERVER",
         value_name = "URL",
-        default_value = "http://127.0.0.1:8080",
+        default_value = DEFAULT_SERVER,
         global = true
     )]
     server: String,
@@ -111,6 +114,12 @@ impl Client {
             }
             other => other?.json(),
         }
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, CliError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        self.send(Method::POST, path, headers, Some(body.to_string().into())).await?.json()
     }
 
     pub(super) async fn patch(&self, path: &str, body: &Value) -> Result<Value, CliError> {

@@ -1,6 +1,6 @@
 //! `drydock cluster`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::CliError;
 use super::client::{Client, query, segment};
+use super::clock;
 use super::duration;
 use super::kubeconfig;
 use super::operation::{self, WaitArgs};
@@ -67,6 +68,9 @@ pub(super) enum ClusterCommand {
         #[arg(long, value_name = "KIND", default_value = "certificate")]
         credential: String,
     },
+    /// Show a cluster's clock, step it by hand, or run it at another speed
+    #[command(after_help = clock::HELP)]
+    Clock(clock::ClockArgs),
 }
 
 #[derive(Args, Debug)]
@@ -84,7 +88,7 @@ pub(super) struct CreateArgs {
     #[arg(long)]
     region: Option<String>,
     /// Nodes of its first node pool `default`; 0 makes no node pool [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     nodes: Option<u32>,
     /// Instance type of those nodes [default: the provider's]
     #[arg(long, value_name = "TYPE", requires = "nodes")]
@@ -138,6 +142,7 @@ pub(super) async fn run(client: &Client, command: ClusterCommand) -> Result<(), 
             let done = operation::follow(client, &started, wait.timeout).await?;
             output::show(output.output, &done, |done| format!("{} is deleted\n", operation::target(done)))
         }
+        ClusterCommand::Clock(args) => clock::run(client, args).await,
         ClusterCommand::Kubeconfig { name, merge, output, credential } => {
             let text = download(client, &name, &credential).await?;
             match output {
@@ -151,7 +156,10 @@ pub(super) async fn run(client: &Client, command: ClusterCommand) -> Result<(), 
 
 async fn create(client: &Client, args: CreateArgs) -> Result<(), CliError> {
     let started = match &args.file {
-        Some(file) => client.create("/v1/clusters", "application/yaml", read(file)?).await?,
+        Some(file) => {
+            let body = read(file)?;
+            client.create("/v1/clusters", media(file, &body), body).await?
+        }
         None => {
             let body = request(&args).to_string();
             client.create("/v1/clusters", "application/json", body.into()).await?
@@ -171,9 +179,16 @@ pub(super) fn ready(cluster: &Value) -> String {
         "cluster {} is ready: Kubernetes {}, {}, {}\n",
         text(cluster, "/name"),
         text(cluster, "/version"),
-        output::nodes(cluster["nodes"]["ready"].as_u64().unwrap_or_default()),
+        nodes_ready(cluster),
         text(cluster, "/endpoint")
     )
+}
+
+/// `3 nodes`, or `1 of 3 nodes`.
+fn nodes_ready(cluster: &Value) -> String {
+    let count = |name: &str| cluster["nodes"][name].as_u64().unwrap_or_default();
+    let (ready, wanted) = (count("ready"), count("wanted"));
+    if ready < wanted { format!("{ready} of {}", output::nodes(wanted)) } else { output::nodes(ready) }
 }
 
 pub(super) async fn download(client: &Client, name: &str, credential: &str) -> Result<String, CliError> {
@@ -209,7 +224,16 @@ fn request(args: &CreateArgs) -> Value {
     body
 }
 
-fn read(file: &std::path::Path) -> Result<Bytes, CliError> {
+/// JSON is YAML, but what is wrong with it is better told in its own terms.
+fn media(file: &Path, body: &[u8]) -> &'static str {
+    let extension = file.extension().unwrap_or_default().to_ascii_lowercase();
+    let mut signs = body.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let begins = signs.next() == Some(&b'{') && signs.next().is_none_or(|sign| b"\"}".contains(sign));
+    let json = extension == "json" || (begins && extension != "yaml" && extension != "yml");
+    if json { "application/json" } else { "application/yaml" }
+}
+
+fn read(file: &Path) -> Result<Bytes, CliError> {
     let mut bytes = Vec::new();
     let outcome = if file.as_os_str() == "-" {
         std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(drop)
@@ -220,7 +244,7 @@ fn read(file: &std::path::Path) -> Result<Bytes, CliError> {
     Ok(bytes.into())
 }
 
-fn path(name: &str) -> String {
+pub(super) fn path(name: &str) -> String {
     format!("/v1/clusters/{}", segment(name))
 }
 

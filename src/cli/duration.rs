@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 /// `90s`, `10m`, `1h 30m`; a bare number is seconds.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }
-    let parsed: Option<SignedDuration> = text.parse().ok();
-    parsed
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| "must be a duration such as 90s, 10m or 1h".to_owned())
+    crate::duration::parse(text).ok_or_else(|| "must be a duration such as 90s, 10m or 1h".to_owned())
 }
 
 /// How long ago, as kubectl writes it.

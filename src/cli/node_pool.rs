@@ -40,7 +40,7 @@ pub(super) enum NodePoolCommand {
         #[command(flatten)]
         cluster: ClusterArg,
         /// How many nodes the pool is to have
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
         nodes: u32,
         #[command(flatten)]
         wait: WaitArgs,
@@ -74,7 +74,7 @@ pub(super) struct CreateArgs {
     #[command(flatten)]
     cluster: ClusterArg,
     /// How many nodes [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     nodes: Option<u32>,
     /// Instance type, one of the provider's [default: the provider's]
     #[arg(long, value_name = "TYPE")]

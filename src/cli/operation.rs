@@ -49,7 +49,7 @@ pub(super) enum OperationCommand {
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct TimeoutArgs {
     /// How long to wait at most; the operation goes on
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration::parse, allow_negative_numbers = true)]
     timeout: Duration,
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use drydock_runtime::tasks::chain;
 
 use crate::compose;
-use crate::config::{Config, Settings};
+use crate::config::{Config, ConfigError, Settings};
 use crate::server::Server;
 use crate::telemetry;
 
@@ -30,7 +31,8 @@ impl ServeArgs {
     /// Settles the settings and starts logging, by default at `level`.
     pub(super) fn config(self, level: &str) -> Result<Config, CliError> {
         let file = self.config;
-        let config = self.settings.settle(file.as_deref()).map_err(anyhow::Error::from)?;
+        let usage = |error: ConfigError| CliError::Usage(chain(&error));
+        let config = self.settings.settle(file.as_deref()).map_err(usage)?;
         let filter = config.log.as_deref().unwrap_or(level);
         telemetry::start(filter, config.log_format).map_err(CliError::Usage)?;
         Ok(config)

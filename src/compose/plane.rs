@@ -18,7 +18,8 @@ use super::planes::{git_version, tenant_error};
 use crate::database::cluster::{ClusterRecord, Reason};
 use crate::database::node_pool::{NodePoolRecord, NodePoolState, Observed};
 use crate::service::control_plane::{
-    ControlPlane, ControlPlaneError, ControlPlaneStatus, Credential, PoolStatus, Trouble,
+    ClockChange, ClockState, ControlPlane, ControlPlaneError, ControlPlaneStatus, Credential, PoolStatus,
+    Trouble,
 };
 
 pub(super) struct Plane {
@@ -56,6 +57,26 @@ impl Plane {
 
     fn spec(&self, pool: &NodePoolRecord) -> PoolSpec {
         PoolSpec { user_data: self.boot.user_data(pool), ..pool_spec(pool) }
+    }
+
+    fn pool_status(&self, name: &str, status: &drydock_cloud::PoolStatus) -> PoolStatus {
+        // Those on their way out count as well: a pool is not scaled down while a machine still drains.
+        let machines = u32::try_from(status.machines.len()).unwrap_or(u32::MAX);
+        let draining = status.machines.iter().find_map(|machine| Some((machine, machine.draining.as_ref()?)));
+        let note = draining.map(|(machine, progress)| format!("{} drains, {progress}", machine.node_name));
+        let still =
+            || (self.tenant.clock().rate() == 0.0).then(|| "the cluster's clock stands still".to_owned());
+        PoolStatus {
+            name: name.to_owned(),
+            wanted: status.counts.desired,
+            observed: Observed { machines, ready: status.counts.ready },
+            note: note.or_else(still),
+            trouble: status.reason.as_ref().map(|reason| Trouble {
+                reason: Reason::new(reason.code.clone(), reason.message.clone()),
+                permanent: PERMANENT.iter().any(|kind| kind.as_str() == reason.code),
+            }),
+            gone: status.state == PoolState::Deleted,
+        }
     }
 }
 
@@ -102,7 +123,7 @@ impl ControlPlane for Plane {
         ControlPlaneStatus {
             ready: *self.ready.borrow(),
             failure: None,
-            pools: pools.pools.iter().map(|(name, status)| pool_status(name, status)).collect(),
+            pools: pools.pools.iter().map(|(name, status)| self.pool_status(name, status)).collect(),
         }
     }
 
@@ -143,6 +164,25 @@ impl ControlPlane for Plane {
         reason.map_or(Ok(()), |reason| Err(ControlPlaneError { reason }))
     }
 
+    fn clock(&self) -> ClockState {
+        let drydock_tenant::ClockState { now, speed, target } = self.tenant.clock_state();
+        ClockState { now, speed, target }
+    }
+
+    async fn change_clock(&self, change: ClockChange) -> Result<(), ControlPlaneError> {
+        if let Some(speed) = change.speed {
+            self.tenant.set_clock_speed(speed).await.map_err(|error| tenant_error(&error))?;
+        }
+        if let Some(by) = change.advance {
+            self.tenant.advance_clock(by);
+        }
+        Ok(())
+    }
+
+    async fn clock_arrived(&self) {
+        self.tenant.clock_arrived().await;
+    }
+
     async fn close(&self) {
         self.tenant.close().await;
     }
@@ -172,20 +212,3 @@ fn pool_spec(pool: &NodePoolRecord) -> PoolSpec {
 
 /// What no later attempt changes, though the attempts go on.
 const PERMANENT: [CloudErrorKind; 2] = [CloudErrorKind::InvalidRequest, CloudErrorKind::Unsupported];
-
-fn pool_status(name: &str, status: &drydock_cloud::PoolStatus) -> PoolStatus {
-    // Those on their way out count as well: a pool is not scaled down while a machine still drains.
-    let machines = u32::try_from(status.machines.len()).unwrap_or(u32::MAX);
-    let draining = status.machines.iter().find_map(|machine| Some((machine, machine.draining.as_ref()?)));
-    PoolStatus {
-        name: name.to_owned(),
-        wanted: status.counts.desired,
-        observed: Observed { machines, ready: status.counts.ready },
-        note: draining.map(|(machine, progress)| format!("{} drains, {progress}", machine.node_name)),
-        trouble: status.reason.as_ref().map(|reason| Trouble {
-            reason: Reason::new(reason.code.clone(), reason.message.clone()),
-            permanent: PERMANENT.iter().any(|kind| kind.as_str() == reason.code),
-        }),
-        gone: status.state == PoolState::Deleted,
-    }
-}

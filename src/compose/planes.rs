@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drydock_apiserver::Version;
+use drydock_apiserver::{ServiceRange, Version};
 use drydock_auth::tokens::KeyReservoir;
 use drydock_cloud::{PoolRecords, release_remains};
 use drydock_cloud_api::ClusterRef;
@@ -124,6 +124,7 @@ impl ControlPlanes for Planes {
             records: self.records.clone(),
             pools: Vec::new(),
             pod_cidr: cluster.pod_cidr.clone(),
+            service_range: service_range(cluster)?,
             writers: self.writers.clone(),
             signing_keys: self.signing_keys.clone(),
             speed: self.speed,
@@ -171,6 +172,13 @@ fn cluster_ref(cluster: &ClusterRecord) -> ClusterRef {
         name: cluster.name.clone(),
         region: cluster.scope.region.clone(),
     }
+}
+
+/// Validation let it pass, so only a record that somebody changed by hand has none.
+fn service_range(cluster: &ClusterRecord) -> Result<ServiceRange, ControlPlaneError> {
+    let wrong = || format!("the cluster's record has the service network {:?}", cluster.service_cidr);
+    ServiceRange::parse(&cluster.service_cidr)
+        .ok_or_else(|| ControlPlaneError::new("NetworkUnusable", wrong()))
 }
 
 /// The release of a minor version that clusters run.

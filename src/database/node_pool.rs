@@ -153,6 +153,19 @@ impl Database {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
+    /// Records that no node of any pool is ready, as when nothing runs yet.
+    pub async fn node_pool_none_ready(&self) -> Result<()> {
+        let mut txn = self.begin().await?;
+        for sql in [
+            "UPDATE cluster SET revision = revision + 1, updated_at = ?1 \
+             WHERE uid IN (SELECT cluster_uid FROM node_pool WHERE ready > 0)",
+            "UPDATE node_pool SET ready = 0, revision = revision + 1, updated_at = ?1 WHERE ready > 0",
+        ] {
+            sqlx::query(sql).bind(text::now()).execute(&mut *txn).await?;
+        }
+        Ok(txn.commit().await?)
+    }
+
     /// By state: pools, nodes wanted, nodes ready.
     pub async fn node_pool_counts(&self) -> Result<Vec<(String, i64, i64, i64)>> {
         Ok(sqlx::query_as("SELECT state, count(*), sum(nodes), sum(ready) FROM node_pool GROUP BY state")

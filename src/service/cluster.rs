@@ -124,9 +124,13 @@ impl Service {
         validation::labels(&mut findings, "labels", &request.labels);
         let provider = self.provider_of(request.provider.as_deref(), &mut findings);
         let mut region = request.region;
+        // Where there is no such region there are no zones and instance types either, and to say so would not help.
+        let mut place = provider;
         if let Some(provider) = provider {
             let region = region.get_or_insert_with(|| provider.default_region.clone());
-            findings.check("region", provider.check_region(region).await);
+            let found = provider.check_region(region).await;
+            place = place.filter(|_| found.is_ok());
+            findings.check("region", found);
         }
         let cluster = ClusterRecord {
             uid: uuid::Uuid::new_v4().to_string(),
@@ -152,7 +156,7 @@ impl Service {
         let mut pools: Vec<NodePoolRecord> = Vec::new();
         for (i, pool) in request.node_pools.into_iter().enumerate() {
             let field = format!("nodePools[{i}].");
-            let pool = node_pool::validate(pool, &cluster, provider, &field, &mut findings).await;
+            let pool = node_pool::validate(pool, &cluster, place, &field, &mut findings).await;
             if pools.iter().any(|other| other.name == pool.name) {
                 findings.add(
                     format!("{field}name"),
@@ -271,13 +275,7 @@ impl Service {
         let cluster = self.cluster_record(key).await?;
         refuse_deleting(&cluster)?;
         let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().ready);
-        let Some(plane) = plane else {
-            let message = match &cluster.reason {
-                Some(reason) => format!("the cluster {:?} does not serve: {}", cluster.name, reason.message),
-                None => format!("the cluster {:?} is starting", cluster.name),
-            };
-            return Err(ServiceError::NotReady { message, retry_after: Duration::from_secs(1) });
-        };
+        let plane = plane.ok_or_else(|| not_serving(&cluster))?;
         plane.kubeconfig(credential).await.map_err(|error| ServiceError::Conflict(error.reason))
     }
 
@@ -308,6 +306,14 @@ pub(super) fn refuse_deleting(cluster: &ClusterRecord) -> Result<()> {
         return Err(ServiceError::Conflict(Reason::new("clusterDeleting", message)));
     }
     Ok(())
+}
+
+pub(super) fn not_serving(cluster: &ClusterRecord) -> ServiceError {
+    let message = match &cluster.reason {
+        Some(reason) => format!("the cluster {:?} does not serve: {}", cluster.name, reason.message),
+        None => format!("the cluster {:?} is starting", cluster.name),
+    };
+    ServiceError::NotReady { message, retry_after: Duration::from_secs(1) }
 }
 
 pub(super) fn bad_token() -> ServiceError {

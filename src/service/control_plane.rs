@@ -56,8 +56,35 @@ pub trait ControlPlane: Send + Sync + 'static {
     /// What stands in the way at the moment. It goes on; call again to wait on.
     async fn release(&self) -> Result<(), ControlPlaneError>;
 
+    /// What the cluster's clock shows.
+    fn clock(&self) -> ClockState;
+
+    /// Gives the clock another speed, or begins to step it; what is asked for is remembered when this answers.
+    async fn change_clock(&self, change: ClockChange) -> Result<(), ControlPlaneError>;
+
+    /// Answers when the clock is not being stepped any more.
+    async fn clock_arrived(&self);
+
     /// Stops it; what it has stays. Answers when its endpoint is free and its file is closed.
     async fn close(&self);
+}
+
+/// What a cluster's clock shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClockState {
+    pub now: jiff::Timestamp,
+    /// How many times as fast as real time it runs; 0 when it stands still.
+    pub speed: f64,
+    /// The time that it is being stepped to.
+    pub target: Option<jiff::Timestamp>,
+}
+
+/// What to do with a cluster's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClockChange {
+    pub speed: Option<f64>,
+    /// Step it forward by so much.
+    pub advance: Option<std::time::Duration>,
 }
 
 /// What the administrator of a kubeconfig proves itself with.

@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 
 use crate::database::Database;
 
+mod clock;
 pub mod cluster;
 pub mod control_plane;
 mod error;
@@ -30,6 +31,8 @@ mod sweep;
 pub mod validation;
 mod version;
 
+pub(crate) use clock::check_speed;
+pub use clock::{MAX_ADVANCE, MAX_SPEED};
 pub use control_plane::{ControlPlane, ControlPlanes};
 pub use error::{FieldError, Result, ServiceError};
 pub use page::{Page, PageRequest};
@@ -82,6 +85,8 @@ impl Service {
             changed,
         };
         let service = Self { inner: Arc::new(inner) };
+        // What was observed before the start says nothing about now.
+        service.inner.database.node_pool_none_ready().await?;
         service.sweep().await?;
         service.inner.fleet.all_known();
         service.start_sweeping();

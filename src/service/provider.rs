@@ -63,7 +63,7 @@ impl Providers {
 }
 
 impl Provider {
-    /// Regions to offer; the cloud may take others as well. Empty when it cannot be asked now.
+    /// Regions to offer. Empty when the cloud cannot be asked now.
     pub async fn regions(&self) -> Vec<String> {
         let Some(zones) = self.cloud.zones() else { return Vec::new() };
         wall::timeout(PATIENCE, zones.regions()).await.and_then(Result::ok).unwrap_or_default()
@@ -75,23 +75,22 @@ impl Provider {
             && region.len() <= 63
             && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !word {
-            return Err(format!(
-                "{region:?} must be a region of {}, such as {:?}",
-                self.name(),
-                self.default_region
-            ));
+            return Err(self.no_region(region).await);
         }
         let Some(zones) = self.cloud.zones() else { return Ok(()) };
-        let answer = wall::timeout(PATIENCE, zones.zones(region)).await;
-        match answer {
-            Some(Err(error)) if refuses(error.kind) => {
-                Err(format!("{region:?} is not a region of {}: {}", self.name(), error.message))
-            }
-            Some(Ok(zones)) if zones.is_empty() => {
-                Err(format!("{region:?} is not a region of {}", self.name()))
-            }
+        match wall::timeout(PATIENCE, zones.zones(region)).await {
+            Some(Err(error)) if refuses(error.kind) => Err(self.no_region(region).await),
+            Some(Ok(zones)) if zones.is_empty() => Err(self.no_region(region).await),
             _ => Ok(()),
         }
+    }
+
+    async fn no_region(&self, region: &str) -> String {
+        let (known, name) = (self.regions().await, self.name());
+        if known.is_empty() {
+            return format!("{region:?} must be a region of {name}, such as {:?}", self.default_region);
+        }
+        format!("{region:?} must be a region of {name}: one of {}", known.join(", "))
     }
 
     /// Whether the region has these zones.

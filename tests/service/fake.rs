@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use drydock::database::cluster::{ClusterRecord, Reason};
 use drydock::database::node_pool::{NodePoolRecord, NodePoolState, Observed};
 use drydock::service::control_plane::{
-    ControlPlane, ControlPlaneError, ControlPlaneStatus, ControlPlanes, Credential, PoolStatus, Trouble,
+    ClockChange, ClockState, ControlPlane, ControlPlaneError, ControlPlaneStatus, ControlPlanes, Credential,
+    PoolStatus, Trouble,
 };
+use drydock_runtime::Clock;
 use tokio::sync::watch;
 
 /// All clusters. Outlives a restart of the service, as a data folder would.
@@ -36,6 +38,7 @@ pub(crate) struct Fake {
     cluster: ClusterRecord,
     pools: Mutex<Vec<NodePoolRecord>>,
     status: watch::Sender<ControlPlaneStatus>,
+    clock: Clock,
 }
 
 impl Fakes {
@@ -65,6 +68,7 @@ impl ControlPlanes for FakePlanes {
             fakes: self.0.clone(),
             cluster: cluster.clone(),
             pools: Mutex::default(),
+            clock: Clock::manual("2026-01-01T00:00:00Z".parse().unwrap()),
             status: watch::Sender::new(ControlPlaneStatus { ready: true, ..ControlPlaneStatus::default() }),
         });
         let before = state.open.insert(cluster.uid.clone(), fake.clone());
@@ -148,6 +152,18 @@ impl ControlPlane for Fake {
             None => Ok(()),
         }
     }
+
+    fn clock(&self) -> ClockState {
+        ClockState { now: self.clock.now(), speed: self.clock.rate(), target: None }
+    }
+
+    async fn change_clock(&self, change: ClockChange) -> Result<(), ControlPlaneError> {
+        change.speed.into_iter().for_each(|speed| self.clock.set_rate(speed));
+        change.advance.into_iter().for_each(|by| self.clock.advance(by));
+        Ok(())
+    }
+
+    async fn clock_arrived(&self) {}
 
     async fn close(&self) {
         self.fakes.state.lock().unwrap().open.remove(&self.cluster.uid);

@@ -1,6 +1,7 @@
 //! The service through its real router, with a real database file and control planes that are made up.
 
 mod cli;
+mod clock;
 mod clusters;
 mod conditional;
 mod fake;

@@ -65,6 +65,7 @@ fn check(schema: &'static Value, value: &Value, at: &str) {
         Some("array") => value.is_array(),
         Some("string") => value.is_string(),
         Some("integer") => value.is_i64() || value.is_u64(),
+        Some("number") => value.is_number(),
         Some("boolean") => value.is_boolean(),
         other => panic!("{at}: a schema of type {other:?}"),
     };

@@ -27,10 +27,14 @@ async fn every_field_at_fault_is_named() {
             "provider: \"vapour\" must be one of mock",
         ]
     );
-    assert_eq!(
-        wrong(&world, json!({"name": "a", "region": "nowhere!"})).await,
-        ["region: \"nowhere!\" must be a region of mock, such as \"us-east-1\""]
-    );
+    for region in ["nowhere!", "us-east-9", ""] {
+        // A pool in it is not blamed for where it is.
+        let pools = json!([{"name": "p", "instanceType": "m5.large", "zones": ["us-east-1a"]}]);
+        let said = wrong(&world, json!({"name": "a", "region": region, "nodePools": pools})).await;
+        let begins =
+            format!("region: {region:?} must be a region of mock: one of local, us-east-1, us-east-2, ");
+        assert!(said.len() == 1 && said[0].starts_with(&begins), "{said:?}");
+    }
     let network = json!({"podCidr": "10.0.0.0/8", "serviceCidr": "10.96.0.0/12"});
     assert_eq!(
         wrong(&world, json!({"name": "a", "network": network, "labels": {"-": "x"}})).await,

@@ -1,5 +1,6 @@
 //! Starting: what is refused, and says which.
 
+use drydock::database::cluster::Reason;
 use drydock::server::StartError;
 
 use crate::harness::World;
@@ -53,6 +54,23 @@ async fn a_damaged_database_is_refused_and_the_folder_left_as_it_was() {
     assert!(matches!(error, StartError::Database(_)), "{error}");
     assert!(error.to_string().contains("drydock.db is damaged"), "{error}");
     assert!(std::fs::read(&path).unwrap() == bytes, "the file is left as it was");
+}
+
+#[tokio::test]
+async fn no_node_is_said_to_be_ready_that_was_not_seen_since_the_start() {
+    let mut world = World::new().await;
+    world.cluster("dev", 2).await;
+    world.stop().await;
+    world.fakes.change(|state| {
+        state.broken.insert("dev".into(), Reason::new("StateDamaged", "its file is damaged"));
+    });
+    world.start().await.unwrap();
+    let cluster = world.until("/v1/clusters/dev", "/state", "failed").await;
+    assert_eq!(cluster["nodes"], serde_json::json!({"wanted": 2, "ready": 0}));
+    let pool = world.get("/v1/clusters/dev/node-pools/default").await.json;
+    assert_eq!(pool["observed"], serde_json::json!({"machines": 2, "ready": 0}));
+    world.fakes.change(|state| state.broken.clear());
+    world.until("/v1/clusters/dev", "/nodes/ready", 2).await;
 }
 
 #[cfg(unix)]

@@ -24,5 +24,6 @@ pub mod seams;
 mod server;
 pub mod testing;
 
+pub use registry::allocate::ServiceRange;
 pub use seams::{Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
 pub use server::{ApiServer, Config, Version};

@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::http::documents::Documents;
 use crate::http::metrics::Requests;
 use crate::local::Local;
-use crate::registry::allocate::Allocators;
+use crate::registry::allocate::{Allocators, ServiceRange};
 use crate::registry::{Registry, commits};
 use crate::resources::{ResourceTable, Resources, builtin};
 use crate::seams::{Authenticator, Authorizer, NodeDialer, TokenIssuer};
@@ -35,6 +35,8 @@ pub struct Config {
     pub version: Version,
     /// `127.0.0.1:6443`: what discovery says of where the server is.
     pub address: String,
+    /// Where Services' addresses come from.
+    pub service_range: ServiceRange,
 }
 
 /// The Kubernetes version that a cluster has.
@@ -83,7 +85,7 @@ impl ApiServer {
             admission: config.admission,
             authorizer: config.authorizer.clone(),
             tokens: config.tokens.clone(),
-            addresses: Allocators::new(),
+            addresses: Allocators::new(config.service_range),
             minor_version: config.version.minor,
             loopback: OnceLock::new(),
             commits: commits(),

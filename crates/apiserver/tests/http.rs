@@ -105,6 +105,25 @@ async fn what_is_not_there_is_refused_in_upstreams_words() {
 }
 
 #[tokio::test]
+async fn a_scale_has_columns_of_its_own() {
+    let f = start().await;
+    let body = value!({"metadata": {"name": "d"}, "spec": {
+        "replicas": 2, "selector": {"matchLabels": {"app": "d"}},
+        "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+    }});
+    f.call(Method::POST, "/apis/apps/v1/namespaces/default/deployments", Some(body)).await;
+    let get = Request::get("/apis/apps/v1/namespaces/default/deployments/d/scale")
+        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let response = f.send(get.body(Full::default()).unwrap()).await;
+    let table = Value::from_json(&response.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    let columns = table.array_at(&["columnDefinitions"]).iter().map(|column| column.str_at(&["name"]));
+    assert_eq!(columns.collect::<Vec<_>>(), ["Name", "Desired", "Available", "Age"]);
+    let cells = table.array_at(&["rows"])[0].array_at(&["cells"]);
+    assert_eq!(cells[..3], [Value::from("d"), Value::from(2), Value::from(0)]);
+    f.tasks.close().await;
+}
+
+#[tokio::test]
 async fn a_custom_resource_is_served_once_its_definition_is_established() {
     let f = start().await;
     let schema = value!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
@@ -132,7 +151,16 @@ async fn a_custom_resource_is_served_once_its_definition_is_established() {
     let empty = value!({"apiVersion": "example.com/v1", "kind": "Hat", "metadata": {"name": "h"}, "spec": {"brim": 1}});
     let (_, made) = f.call(Method::POST, hats, Some(empty)).await;
     assert_eq!(made.get("spec"), Some(&value!({"size": 3})));
+    let watch = Request::get(format!(
+        "{hats}?watch=1&resourceVersion={}",
+        made.str_at(&["metadata", "resourceVersion"])
+    ));
+    let watch = f.send(watch.body(Full::default()).unwrap()).await;
     f.call(Method::DELETE, &format!("{path}/hats.example.com"), None).await;
+    // A watch hears of the end of its object, then ends itself.
+    let events = watch.into_body().collect().await.unwrap().to_bytes();
+    let event = Value::from_json(&events).unwrap();
+    assert_eq!((event.str_at(&["type"]), event.str_at(&["object", "metadata", "name"])), ("DELETED", "h"));
     while f.call(Method::GET, hats, None).await.0 != StatusCode::NOT_FOUND {
         tokio::task::yield_now().await;
     }

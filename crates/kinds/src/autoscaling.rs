@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::shape::{default_nil, has, present, shown, with_mut};
 use crate::table;
 
-pub(crate) const KINDS: &[&Kind] = &[&AUTOSCALER];
+pub(crate) const KINDS: &[&Kind] = &[&AUTOSCALER, &SCALE];
 
 static AUTOSCALER: Kind = Kind {
     status: true,
@@ -18,6 +18,9 @@ static AUTOSCALER: Kind = Kind {
     cells: table::horizontal_pod_autoscaler,
     ..Kind::new("autoscaling", "horizontalpodautoscalers")
 };
+
+/// Never stored: what a scale subresource shows.
+static SCALE: Kind = Kind { cells: table::scale, ..Kind::new("autoscaling", "scales") };
 
 fn zero_status(object: &mut Value) {
     default_nil(object, &["status", "desiredReplicas"], 0);

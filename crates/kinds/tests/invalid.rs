@@ -3,7 +3,7 @@
 use drydock_kinds::{Context, strategy};
 use drydock_machinery::catalog::Catalog;
 use drydock_machinery::decode::{self, FieldValidation};
-use drydock_machinery::{Value, defaults};
+use drydock_machinery::{Value, defaults, value};
 
 /// The errors of creating `object`, as a status cause lists them.
 fn create(group: &str, version: &str, resource: &str, object: &Value) -> Vec<String> {
@@ -25,6 +25,30 @@ fn create(group: &str, version: &str, resource: &str, object: &Value) -> Vec<Str
         .iter()
         .map(|error| format!("{}: {}", error.field, error.body()))
         .collect()
+}
+
+/// Containers mount what the claim templates will give each pod, and nothing else.
+#[test]
+fn a_stateful_sets_claims_are_volumes_of_its_pods() {
+    let set = |mount: &str| {
+        value!({
+            "metadata": {"name": "db", "namespace": "default"},
+            "spec": {
+                "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
+                "template": {
+                    "metadata": {"labels": {"app": "db"}},
+                    "spec": {"containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": mount, "mountPath": "/d"}]}]},
+                },
+                "volumeClaimTemplates": [{
+                    "metadata": {"name": "data"},
+                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+                }],
+            },
+        })
+    };
+    assert_eq!(create("apps", "v1", "statefulsets", &set("data")), [""; 0]);
+    let errors = ["spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"other\""];
+    assert_eq!(create("apps", "v1", "statefulsets", &set("other")), errors);
 }
 
 #[test]

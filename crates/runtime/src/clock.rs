@@ -3,6 +3,9 @@
 //! A clock maps wall time to its own time by a rate: 1 is real time, 60 is a minute a second, 0 stands still. Waiting
 //! is on the clock's own time, so a change of rate, a step by hand or a stop re-plans every waiter at once.
 //!
+//! Who steps a clock by hand waits, between steps, for those who [`Clock::hold`] it: work that takes wall time, such as
+//! calls to a cloud, would otherwise always come too late.
+//!
 //! Invariant: a clock never goes backwards. Clones are the same clock.
 
 use std::sync::Arc;
@@ -23,6 +26,18 @@ struct Inner {
     mapping: Mutex<Mapping>,
     /// Bumped when the mapping changes, so that waiters plan anew.
     changed: watch::Sender<u64>,
+    /// How many are at work that steps should wait for.
+    holds: watch::Sender<usize>,
+}
+
+/// Made by [`Clock::hold`].
+#[derive(Debug)]
+pub struct Hold(Clock);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.inner.holds.send_modify(|holds| *holds -= 1);
+    }
 }
 
 /// `own time = base + (wall - anchor) * rate`.
@@ -59,7 +74,8 @@ impl Clock {
     /// Starts at `base`, as a tenant's clock does that resumes after a stop.
     pub fn starting_at(base: Timestamp, rate: f64) -> Self {
         let mapping = Mapping { anchor: now_instant(), base, rate: clean(rate) };
-        Self { inner: Arc::new(Inner { mapping: Mutex::new(mapping), changed: watch::Sender::new(0) }) }
+        let (changed, holds) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { inner: Arc::new(Inner { mapping: Mutex::new(mapping), changed, holds }) }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -86,6 +102,17 @@ impl Clock {
         self.change(|mapping, now| {
             *mapping = Mapping { base: now.base.saturating_add(by).unwrap_or(now.base), ..now };
         });
+    }
+
+    /// Says that something is at work in this moment of the clock's time. Nothing but [`Clock::released`] heeds it.
+    pub fn hold(&self) -> Hold {
+        self.inner.holds.send_modify(|holds| *holds += 1);
+        Hold(self.clone())
+    }
+
+    /// Answers when nobody holds the clock.
+    pub async fn released(&self) {
+        let _ = self.inner.holds.subscribe().wait_for(|holds| *holds == 0).await;
     }
 
     fn change(&self, f: impl FnOnce(&mut Mapping, Mapping)) {
@@ -224,6 +251,19 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         sleep.await;
         assert_eq!(clock.now_rfc3339(), "2026-01-01T00:00:10Z");
+    }
+
+    #[tokio::test]
+    async fn whoever_steps_a_clock_waits_for_those_who_hold_it() {
+        let clock = Clock::manual(start());
+        clock.released().await;
+        let (one, other) = (clock.hold(), clock.clone().hold());
+        let mut released = Box::pin(clock.released());
+        assert!(futures::poll!(&mut released).is_pending());
+        drop(one);
+        assert!(futures::poll!(&mut released).is_pending());
+        drop(other);
+        released.await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ pub mod fault;
 pub mod tasks;
 pub mod wall;
 
-pub use clock::{Clock, Timer};
+pub use clock::{Clock, Hold, Timer};
 pub use tasks::{OnError, TaskError, Tasks};
 pub use tokio_util::sync::CancellationToken;
 pub use wall::Stopwatch;

@@ -11,7 +11,6 @@ use drydock_machinery::{GroupVersionResource, ObjectMeta as _, Status, Value, va
 use drydock_runtime::Clock;
 use futures::StreamExt as _;
 
-use crate::pki::SERVICE_IP;
 use crate::{Config, api_services, components, flow_control};
 
 /// Creates that run side by side: they share the store's syncs.
@@ -45,7 +44,7 @@ pub(crate) async fn run(
     // Namespaces first: the others live in them.
     create(server, &client, namespaces()).await?;
     let mut rest = rest(pki, config);
-    rest.extend(with_status(server, clock));
+    rest.extend(with_status(server, clock, config));
     create(server, &client, rest).await
 }
 
@@ -114,7 +113,7 @@ fn priority_classes() -> impl Iterator<Item = Wanted> {
 }
 
 /// Objects whose status somebody in the API server writes upstream. Nothing of it changes later.
-fn with_status(server: &ApiServer, clock: &Clock) -> Vec<Wanted> {
+fn with_status(server: &ApiServer, clock: &Clock, config: &Config) -> Vec<Wanted> {
     let now = clock.now_rfc3339();
     let mut wanted: Vec<Wanted> = flow_control::priority_levels()
         .into_iter()
@@ -135,7 +134,7 @@ fn with_status(server: &ApiServer, clock: &Clock) -> Vec<Wanted> {
     wanted.push(Wanted {
         resource: resources::SERVICE_CIDRS,
         object: value!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
-            "metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/12"]}}),
+            "metadata": {"name": "kubernetes"}, "spec": {"cidrs": [config.service_range.to_string()]}}),
         status: Some(value!({"conditions": [ready]})),
     });
     let since = now.get(..10).unwrap_or_default();
@@ -152,6 +151,7 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
     let (host, port) = config.address.rsplit_once(':').unwrap_or((&config.address, "443"));
     let port: i64 = port.parse().unwrap_or(443);
     let labels = value!({"component": "apiserver", "provider": "kubernetes"});
+    let service_ip = config.service_range.first_address().to_string();
     // Endpoints may not be on the loopback range; a cluster's pods would not reach it there either.
     let ip = if host.starts_with("127.") || host == "localhost" || host.contains(':') {
         "192.0.2.1"
@@ -164,7 +164,7 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
             status: None,
             object: value!({"apiVersion": "v1", "kind": "Service",
                 "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
-                "spec": {"clusterIP": SERVICE_IP, "clusterIPs": [SERVICE_IP], "type": "ClusterIP",
+                "spec": {"clusterIP": service_ip.as_str(), "clusterIPs": [service_ip.as_str()], "type": "ClusterIP",
                     "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
                     "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}]}}),
         },

@@ -18,12 +18,13 @@ mod flow_control;
 mod keeper;
 mod kubeconfig;
 mod pki;
+mod stepper;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use drydock_apiserver::admission::AdmissionChain;
-use drydock_apiserver::{ApiServer, Version};
+use drydock_apiserver::{ApiServer, ServiceRange, Version};
 use drydock_auth::pki::ClusterPki;
 use drydock_auth::tokens::{KeyReservoir, TokenAuthority};
 use drydock_auth::user::UserInfo;
@@ -59,11 +60,14 @@ pub struct Config {
     pub pools: Vec<PoolSpec>,
     /// The pods' network, such as `10.244.0.0/16`; each node gets a /24 of it.
     pub pod_cidr: String,
+    /// The Services' network; the first address is that of `kubernetes`.
+    pub service_range: ServiceRange,
     pub writers: Writers,
     /// RSA keys made ahead of time, for the tokens of new clusters. A new cluster that finds it empty gets an ECDSA
     /// key, rather than wait.
     pub signing_keys: Arc<KeyReservoir>,
-    /// How many times as fast as real time the cluster's clock runs.
+    /// How many times as fast as real time the cluster's clock runs, unless the cluster was given a speed of its own.
+    /// At 0 it stands still, to be stepped by hand.
     pub speed: f64,
 }
 
@@ -75,8 +79,19 @@ pub struct Tenant {
     pki: Arc<ClusterPki>,
     pools: NodePools,
     keeper: keeper::Keeper,
+    stepper: stepper::Stepper,
     cluster: ClusterRef,
     address: String,
+}
+
+/// What a cluster's clock shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClockState {
+    pub now: jiff::Timestamp,
+    /// How many times as fast as real time it runs; 0 when it stands still.
+    pub speed: f64,
+    /// The time that it is being stepped to by hand.
+    pub target: Option<jiff::Timestamp>,
 }
 
 /// Why a cluster does not run.
@@ -112,9 +127,9 @@ impl Tenant {
     }
 
     async fn start(config: Config, parent: &Tasks, store: Arc<dyn Store>) -> Result<Self, TenantError> {
-        let clock = keeper::clock(&*store, config.speed).await?;
-        let tasks = parent.child(config.cluster.name.clone(), clock.clone());
-        let started = Self::start_in(config, store, clock, &tasks).await;
+        let (clock, own_speed) = keeper::clock(&*store, config.speed).await?;
+        let tasks = parent.child(config.cluster.name.clone(), clock);
+        let started = Self::start_in(config, store, own_speed, &tasks).await;
         if started.is_err() {
             tasks.close().await;
         }
@@ -124,9 +139,10 @@ impl Tenant {
     async fn start_in(
         config: Config,
         store: Arc<dyn Store>,
-        clock: Clock,
+        own_speed: Option<f64>,
         tasks: &Tasks,
     ) -> Result<Self, TenantError> {
+        let clock = tasks.clock().clone();
         let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys).await?);
         let issuer = format!("https://{}", config.address);
         let tokens = Arc::new(TokenAuthority::new(
@@ -150,13 +166,15 @@ impl Tenant {
             nodes: Some(agents.clone()),
             version: config.version.clone(),
             address: config.address.clone(),
+            service_range: config.service_range,
         })
         .await?;
         let bootstrapping = Stopwatch::start();
         bootstrap::run(&server, tasks.clock(), &pki, &config).await?;
         tracing::debug!(elapsed = ?bootstrapping.elapsed(), "bootstrapped");
-        let keeper = keeper::Keeper::start(store.clone(), clock, tasks);
-        let tls = pki::server_config(&pki, &config.names)?;
+        let keeper = keeper::Keeper::start(store.clone(), clock.clone(), own_speed, tasks);
+        let stepper = stepper::Stepper::new(store.clone(), clock, keeper.clone(), tasks.clone());
+        let tls = pki::server_config(&pki, config.service_range.first_address(), &config.names)?;
         let serving = server.clone();
         tasks.spawn("endpoint", async move { serving.serve(config.listener, Some(tls)).await });
         let pools = components::start(
@@ -180,6 +198,7 @@ impl Tenant {
             pki,
             pools,
             keeper,
+            stepper,
             cluster: config.cluster,
             address: config.address,
         })
@@ -224,9 +243,32 @@ impl Tenant {
         self.tasks.clock()
     }
 
+    pub fn clock_state(&self) -> ClockState {
+        let target = *self.stepper.target().borrow();
+        ClockState { now: self.clock().now(), speed: self.clock().rate(), target }
+    }
+
+    /// Gives the cluster's clock a speed of its own, which it keeps across restarts.
+    ///
+    /// # Errors
+    /// When it could not be remembered.
+    pub async fn set_clock_speed(&self, speed: f64) -> Result<(), TenantError> {
+        Ok(self.keeper.set_speed(speed).await?)
+    }
+
+    /// Begins to step the clock forward, in steps small enough for the cluster to live through all that is due.
+    pub fn advance_clock(&self, by: std::time::Duration) {
+        self.stepper.advance(by);
+    }
+
+    /// Answers when the clock is not being stepped any more.
+    pub async fn clock_arrived(&self) {
+        let _ = self.stepper.target().wait_for(Option::is_none).await;
+    }
+
     /// Stops everything, and answers when the endpoint is free and the file is closed. What the cluster has stays.
     pub async fn close(&self) {
-        self.keeper.save().await;
+        self.keeper.close().await;
         self.tasks.close().await;
         if let Err(error) = self.store.close().await {
             tracing::error!(error = %drydock_runtime::tasks::chain(&error), "closing the store failed");

@@ -1,5 +1,6 @@
 //! A cluster's keys: made once, kept in its store.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use drydock_auth::pki::{ClusterPki, ClusterPkiPem};
@@ -12,9 +13,6 @@ use rustls::server::WebPkiClientVerifier;
 use crate::TenantError;
 
 const KEY: &str = "/drydock/pki";
-
-/// The service's address in every cluster: the first of the service range.
-pub(crate) const SERVICE_IP: &str = "10.96.0.1";
 
 pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Result<ClusterPki, TenantError> {
     let damaged = |why: String| TenantError::Damaged { what: "keys", why };
@@ -34,12 +32,13 @@ pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Resu
     Ok(pki)
 }
 
-/// TLS of the endpoint: its certificate, and client certificates of the cluster's CA if a client shows one.
+/// TLS of the endpoint: its certificate, which names the Service `kubernetes` too, and client certificates of the cluster's CA if a client shows one.
 pub(crate) fn server_config(
     pki: &ClusterPki,
+    service_ip: Ipv4Addr,
     names: &[String],
 ) -> Result<Arc<rustls::ServerConfig>, TenantError> {
-    let issued = pki.issue_api_server(SERVICE_IP, names)?;
+    let issued = pki.issue_api_server(&service_ip.to_string(), names)?;
     let unusable =
         |error: &dyn std::fmt::Display| TenantError::Damaged { what: "certificate", why: error.to_string() };
     let chain = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes())

@@ -105,7 +105,8 @@ fn check_region(operation: &'static str, region: &str) -> Result<(), CloudError>
     if places::is_region(region) {
         return Ok(());
     }
-    Err(invalid(operation, format!("InvalidRegion: there is no region {region:?}")))
+    let known = places::REGIONS.join(", ");
+    Err(invalid(operation, format!("InvalidRegion: there is no region {region:?}; those are {known}")))
 }
 
 fn check_type(operation: &'static str, name: &str) -> Result<InstanceType, CloudError> {

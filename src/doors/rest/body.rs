@@ -1,12 +1,14 @@
 //! Request bodies, read strictly: every wrong, missing or unknown field is named, all of them at once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use serde_json::{Map, Value};
 
+use crate::duration;
 use crate::service::validation::Findings;
 
 use super::problem::Problem;
@@ -198,6 +200,18 @@ impl Fields {
             Some(count) => Some(count),
             None => self.wrong(name, "a whole number from 0", &value, findings),
         }
+    }
+
+    pub(super) fn number(&mut self, name: &'static str, findings: &mut Findings) -> Option<f64> {
+        let value = self.take(name)?;
+        value.as_f64().or_else(|| self.wrong(name, "a number", &value, findings))
+    }
+
+    pub(super) fn duration(&mut self, name: &'static str, findings: &mut Findings) -> Option<Duration> {
+        let value = self.take(name)?;
+        let parsed = value.as_str().and_then(duration::parse);
+        parsed
+            .or_else(|| self.wrong(name, "a duration such as \"90s\", \"5m\" or \"1h30m\"", &value, findings))
     }
 
     pub(super) fn flag(&mut self, name: &'static str, findings: &mut Findings) -> Option<bool> {

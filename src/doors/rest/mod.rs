@@ -16,6 +16,7 @@ use crate::service::Service;
 
 pub mod access;
 mod body;
+mod clock;
 mod cluster;
 mod etag;
 mod health;
@@ -54,6 +55,8 @@ pub const ROUTES: &[(&str, &str, bool)] = &[
     ("PATCH", "/v1/clusters/{cluster}", true),
     ("DELETE", "/v1/clusters/{cluster}", true),
     ("GET", "/v1/clusters/{cluster}/kubeconfig", true),
+    ("GET", "/v1/clusters/{cluster}/clock", true),
+    ("POST", "/v1/clusters/{cluster}/clock", true),
     ("GET", "/v1/clusters/{cluster}/node-pools", true),
     ("POST", "/v1/clusters/{cluster}/node-pools", true),
     ("GET", "/v1/clusters/{cluster}/node-pools/{nodePool}", true),
@@ -71,6 +74,7 @@ pub fn router(service: Service, access: Access) -> Router {
     let app = App { service, access: Arc::new(access), metrics: Arc::new(Metrics::new()) };
     Router::new()
         .merge(cluster::routes())
+        .merge(clock::routes())
         .merge(node_pool::routes())
         .merge(operation::routes())
         .merge(provider::routes())

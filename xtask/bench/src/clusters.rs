@@ -8,14 +8,20 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use drydock_runtime::{Stopwatch, wall};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
 
 use crate::connection::Connection;
 use crate::kubeconfig;
 use crate::report::Figure;
 
+/// How long a cluster may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A service in a folder of its own, for as long as the value lives.
 pub(crate) struct Service {
-    binary: PathBuf,
     child: Child,
     folder: PathBuf,
     url: String,
@@ -46,59 +52,80 @@ impl Service {
             }
         };
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Ok(Self { binary: binary.to_owned(), child, folder, url })
+        Ok(Self { child, folder, url })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    fn drydock(&self, args: &[&str]) -> Result<Vec<u8>> {
-        let output = Command::new(&self.binary).args(args).env("DRYDOCK_SERVER", &self.url).output()?;
-        if !output.status.success() {
-            bail!("drydock {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(output.stdout)
-    }
-
-    fn kubeconfig(&self, name: &str) -> Result<PathBuf> {
-        let file = self.folder.join(format!("{name}.kubeconfig"));
-        std::fs::write(&file, self.drydock(&["cluster", "kubeconfig", name])?)?;
-        Ok(file)
-    }
-
-    /// Creates a cluster; answers its kubeconfig once its default service account is there.
+    /// Creates a cluster; answers its kubeconfig once its nodes are ready and its default service account is there.
     pub(crate) async fn cluster(&self, name: &str, nodes: u32) -> Result<PathBuf> {
-        self.drydock(&["cluster", "create", name, "--nodes", &nodes.to_string(), "--wait"])?;
-        let file = self.kubeconfig(name)?;
+        self.create(name, nodes).await?;
+        self.active(name).await?;
+        let file = self.kubeconfig(name).await?;
         default_account(&file).await?;
         Ok(file)
     }
 
-    /// Asks for a cluster over REST, without waiting for it.
-    async fn post_cluster(&self, name: &str, nodes: u32) -> Result<()> {
-        let body = serde_json::json!({"name": name, "node_pools": pools(nodes)}).to_string();
+    /// Asks for a cluster, without waiting for it.
+    async fn create(&self, name: &str, nodes: u32) -> Result<()> {
+        let pools = if nodes == 0 { json!([]) } else { json!([{"name": "default", "nodes": nodes}]) };
+        let body = json!({"name": name, "nodePools": pools}).to_string();
+        self.call("POST", "/v1/clusters", body).await.map(drop)
+    }
+
+    /// Waits until a cluster serves and all its nodes are ready.
+    async fn active(&self, name: &str) -> Result<()> {
+        let watch = Stopwatch::start();
+        loop {
+            let cluster: Value = serde_json::from_slice(
+                &self.call("GET", &format!("/v1/clusters/{name}"), String::new()).await?,
+            )?;
+            if cluster["state"] == "active" && cluster["nodes"]["ready"] == cluster["nodes"]["wanted"] {
+                return Ok(());
+            }
+            if watch.elapsed() > PATIENCE {
+                bail!("cluster {name} is still {cluster}");
+            }
+            wall::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Downloads a kubeconfig; an error as long as there is none.
+    async fn kubeconfig(&self, name: &str) -> Result<PathBuf> {
+        let file = self.folder.join(format!("{name}.kubeconfig"));
+        let text = self.call("GET", &format!("/v1/clusters/{name}/kubeconfig"), String::new()).await?;
+        std::fs::write(&file, text)?;
+        Ok(file)
+    }
+
+    async fn call(&self, method: &str, path: &str, body: String) -> Result<Bytes> {
         let authority = self.url.trim_start_matches("http://").trim_end_matches('/');
         let tcp = tokio::net::TcpStream::connect(authority).await?;
-        let (mut sender, driver) =
-            hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(tcp)).await?;
-        let request = http::Request::post("/v1/clusters")
+        let (mut sender, driver) = http1::handshake(TokioIo::new(tcp)).await?;
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(path)
             .header("host", authority)
-            .header("content-type", "application/json")
-            .body(http_body_util::Full::new(Bytes::from(body)))?;
-        let (response, _) = futures::join!(sender.send_request(request), async {
-            let _ = wall::timeout(Duration::from_secs(10), driver).await;
-        });
-        let status = response?.status();
-        if !status.is_success() {
-            bail!("POST /v1/clusters: {status}");
+            .header("connection", "close");
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
         }
-        Ok(())
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        let answer = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            anyhow::Ok((status, body))
+        };
+        let (answer, _) = futures::join!(answer, driver);
+        let (status, body) = answer?;
+        if !status.is_success() {
+            bail!("{method} {path}: {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(body)
     }
-}
-
-fn pools(nodes: u32) -> serde_json::Value {
-    if nodes == 0 { serde_json::json!([]) } else { serde_json::json!([{"name": "default", "size": nodes}]) }
 }
 
 impl Drop for Service {
@@ -130,11 +157,11 @@ pub(crate) async fn measure(binary: &Path, count: usize, nodes: u32) -> Result<V
     for i in 0..11 {
         let watch = Stopwatch::start();
         let name = format!("timed-{i}");
-        service.post_cluster(&name, 0).await?;
+        service.create(&name, 0).await?;
         let file = loop {
-            match service.kubeconfig(&name) {
+            match service.kubeconfig(&name).await {
                 Ok(file) => break file,
-                Err(error) if watch.elapsed() > Duration::from_secs(30) => return Err(error),
+                Err(error) if watch.elapsed() > PATIENCE => return Err(error),
                 Err(_) => wall::sleep(Duration::from_millis(1)).await,
             }
         };
@@ -152,22 +179,34 @@ pub(crate) async fn measure(binary: &Path, count: usize, nodes: u32) -> Result<V
     let before = resident_mib(service.pid())?;
     let watch = Stopwatch::start();
     for i in 0..count {
-        service.post_cluster(&format!("idle-{i}"), nodes).await?;
+        service.create(&format!("idle-{i}"), nodes).await?;
     }
     for i in 0..count {
-        let name = format!("idle-{i}");
-        service
-            .drydock(&["cluster", "get", &name, "--wait"])
-            .or_else(|_| service.drydock(&["cluster", "get", &name]))?;
+        service.active(&format!("idle-{i}")).await?;
     }
-    let last = service.kubeconfig(&format!("idle-{}", count - 1))?;
-    default_account(&last).await?;
-    figures.push(Figure::new(format!("create {count} clusters"), watch.elapsed().as_secs_f64(), "s"));
-    wall::sleep(Duration::from_secs(10)).await;
+    figures.push(Figure::new(
+        format!("create {count} clusters with {nodes} nodes, until all are active"),
+        watch.elapsed().as_secs_f64(),
+        "s",
+    ));
+    // Controllers come to rest.
+    wall::sleep(Duration::from_secs(15)).await;
+    let (cpu, watch) = (cpu_seconds(service.pid())?, Stopwatch::start());
+    wall::sleep(Duration::from_secs(20)).await;
+    let share = (cpu_seconds(service.pid())? - cpu) / watch.elapsed().as_secs_f64();
     let after = resident_mib(service.pid())?;
     let what = format!("memory per idle cluster with {nodes} nodes, over {count}");
     figures.push(Figure::new(what, (after - before) / count as f64, "MiB"));
     figures.push(Figure::new(format!("memory of the service with {count} clusters"), after, "MiB"));
+    figures.push(Figure::new("its share of a core while idle", share * 100.0, "%"));
+
+    // All of them answer.
+    let watch = Stopwatch::start();
+    for i in 0..count {
+        default_account(&service.kubeconfig(&format!("idle-{i}")).await?).await?;
+    }
+    let took = watch.elapsed().as_secs_f64() / count as f64;
+    figures.push(Figure::new("download a kubeconfig, connect and read, each of them in turn", took, "s"));
     Ok(figures)
 }
 
@@ -177,4 +216,13 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
     let kib: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
     Ok(kib / 1024.0)
+}
+
+/// Processor time that a process has used so far, in seconds.
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("no such process")?;
+    let fields = stat.rsplit_once(')').context("no command")?.1;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    // Linux reports in USER_HZ, which is 100 on every architecture that Rust supports.
+    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }

@@ -45,12 +45,29 @@ pub(crate) fn record(figures: &[Figure]) -> Result<()> {
         .context("docs/benchmarks.md: run this at the repository's top")?;
     writeln!(
         file,
-        "\n### {date}, commit {}, `cargo xtask bench {}`\n\n| what | figure |\n| --- | --- |",
+        "\n### {date}, commit {}, `cargo xtask bench {}`\n\n{}\n\n| what | figure |\n| --- | --- |",
         String::from_utf8_lossy(&commit).trim(),
-        args.join(" ")
+        args.join(" "),
+        machine()
     )?;
     for figure in figures {
         writeln!(file, "| {} | {} |", figure.what, figure.shown())?;
     }
     Ok(())
+}
+
+/// What it was measured on.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| -> Option<String> {
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown processor".to_owned());
+    let kib: u64 = field(&read("/proc/meminfo"), "MemTotal")
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{cores} cores of {model}, {} GiB, Linux {}", kib.div_ceil(1024 * 1024), kernel.trim())
 }

@@ -55,6 +55,8 @@ pub struct Watcher {
     running: Stopwatch,
     timeout: Duration,
     closed: CancellationToken,
+    /// Of the resource, if it may go.
+    outdated: Option<CancellationToken>,
     over: bool,
 }
 
@@ -120,6 +122,7 @@ impl Watcher {
             running: Stopwatch::start(),
             timeout,
             closed: cache.closed().clone(),
+            outdated: None,
             over: false,
         })
     }
@@ -129,6 +132,13 @@ impl Watcher {
     pub fn with_bookmarks(mut self, bookmarks: bool) -> Self {
         // A watch on the store's history does not know how far it is.
         self.bookmarks = bookmarks && matches!(self.source, Source::Window { .. });
+        self
+    }
+
+    /// Ends when `token` is cancelled, after the events until then.
+    #[must_use]
+    pub fn until(mut self, token: CancellationToken) -> Self {
+        self.outdated = Some(token);
         self
     }
 
@@ -228,10 +238,18 @@ impl Watcher {
                 },
             }
         };
+        let outdated = async {
+            match &self.outdated {
+                Some(token) => token.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            biased;
             waited = event => waited,
-            () = wall::sleep(wait_for) => Waited::Events,
+            () = outdated => Waited::Over,
             () = self.closed.cancelled() => Waited::Over,
+            () = wall::sleep(wait_for) => Waited::Events,
         }
     }
 }

@@ -8,6 +8,7 @@ use drydock_kinds::Plain;
 use drydock_machinery::crd::columns::Columns;
 use drydock_machinery::crd::{CustomResource, definition};
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, ObjectMeta, Value, value};
+use drydock_runtime::CancellationToken;
 use sha2::{Digest, Sha256};
 
 use crate::cache::key_prefix;
@@ -18,7 +19,7 @@ const SUBRESOURCE_VERBS: [&str; 3] = ["get", "patch", "update"];
 const AGE: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 
 /// The served versions, in the order of Kubernetes' version priority; none until the definition is established.
-pub(super) fn resources(definition: &Object) -> Vec<Arc<Resource>> {
+pub(super) fn resources(definition: &Object, outdated: &CancellationToken) -> Vec<Arc<Resource>> {
     if !definition::is_established(definition.value()) {
         return Vec::new();
     }
@@ -28,7 +29,7 @@ pub(super) fn resources(definition: &Object) -> Vec<Arc<Resource>> {
         .filter(|version| version.bool_at(&["served"]))
         .collect();
     versions.sort_by_key(|version| std::cmp::Reverse(priority(version.str_at(&["name"]))));
-    versions.into_iter().map(|version| Arc::new(resource(definition, version))).collect()
+    versions.into_iter().map(|version| Arc::new(resource(definition, version, outdated))).collect()
 }
 
 /// GA before beta before alpha, newer before older; anything else last, by name.
@@ -51,7 +52,7 @@ pub(super) fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String
     other
 }
 
-fn resource(definition: &Object, version: &Value) -> Resource {
+fn resource(definition: &Object, version: &Value, outdated: &CancellationToken) -> Resource {
     let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
     let text = |field: &str| names.str_at(&[field]).to_owned();
     let group = definition.str_at(&["spec", "group"]).to_owned();
@@ -98,6 +99,7 @@ fn resource(definition: &Object, version: &Value) -> Resource {
             preserve_unknown: definition.bool_at(&["spec", "preserveUnknownFields"]),
             definition_uid: definition.uid().to_owned(),
             terminating: definition.is_deleting(),
+            outdated: outdated.clone(),
         })),
     }
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use drydock_machinery::{Object, ObjectMeta, Status, Value};
-use drydock_runtime::Tasks;
+use drydock_runtime::{CancellationToken, Tasks};
 
 use crate::cache::{ResourceCache, key_prefix};
 use crate::registry::Registry;
@@ -40,7 +40,16 @@ const RETRY: Duration = Duration::from_millis(200);
 /// What was made of a definition, kept while the definition is the same.
 struct Compiled {
     revision: u64,
+    spec: Value,
     resources: Vec<Arc<Resource>>,
+    /// Of those resources; see [`Custom::outdated`](crate::resources::Custom::outdated).
+    outdated: CancellationToken,
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        self.outdated.cancel();
+    }
 }
 
 struct Registrar {
@@ -116,9 +125,7 @@ impl Registrar {
         for definition in &definitions {
             let known = self.compiled.get(definition.name());
             if known.is_none_or(|known| known.revision != definition.revision()) {
-                let resources = compile::resources(definition);
-                let compiled = Compiled { revision: definition.revision(), resources };
-                self.compiled.insert(definition.name().to_owned(), compiled);
+                self.compile(definition);
                 changed = true;
             }
         }
@@ -133,6 +140,19 @@ impl Registrar {
             core.documents.set_custom_openapi(openapi::documents(&served));
             core.registry.resources.set_custom(served);
         }
+    }
+
+    fn compile(&mut self, definition: &Object) {
+        let spec = definition.get("spec").cloned().unwrap_or_default();
+        if let Some(known) = self.compiled.get_mut(definition.name()).filter(|known| known.spec == spec) {
+            known.revision = definition.revision();
+            known.resources = compile::resources(definition, &known.outdated);
+            return;
+        }
+        let outdated = CancellationToken::new();
+        let resources = compile::resources(definition, &outdated);
+        let compiled = Compiled { revision: definition.revision(), spec, resources, outdated };
+        self.compiled.insert(definition.name().to_owned(), compiled);
     }
 
     /// Deletes the objects of a definition that is being deleted; true once none is left and the finalizer is gone.

@@ -1,8 +1,9 @@
 //! `meta.k8s.io Table`: what kubectl shows.
 
 use drydock_client::ObjectList;
+use drydock_kinds::Strategy;
 use drydock_machinery::crd::columns::Columns;
-use drydock_machinery::{Status, Value, value};
+use drydock_machinery::{ObjectMeta as _, Status, Value, value};
 use jiff::Timestamp;
 
 use super::handler::Req;
@@ -42,6 +43,28 @@ impl Options {
     }
 }
 
+/// What makes columns and cells of objects.
+#[derive(Clone, Copy)]
+struct Printer<'a> {
+    strategy: &'a dyn Strategy,
+    custom: Option<&'a Columns>,
+}
+
+impl<'a> Printer<'a> {
+    fn of(resource: &'a Resource) -> Self {
+        let custom = resource.custom.as_ref().and_then(|custom| custom.columns.as_ref());
+        Self { strategy: resource.strategy, custom }
+    }
+
+    /// A scale subresource shows another kind than its resource's.
+    fn of_object(resource: &'a Resource, object: &Value) -> Self {
+        if object.kind() == "Scale" && object.str_at(&["apiVersion"]) == "autoscaling/v1" {
+            return Self { strategy: drydock_kinds::strategy("autoscaling", "scales"), custom: None };
+        }
+        Self::of(resource)
+    }
+}
+
 pub(crate) fn of_list(
     request: &Req,
     resource: &Resource,
@@ -49,11 +72,12 @@ pub(crate) fn of_list(
     version: &str,
 ) -> Result<Value, Status> {
     let options = Options::of(request)?;
+    let printer = Printer::of(resource);
     let rows: Vec<Value> =
-        list.items.iter().map(|item| row(resource, item.value(), version, &options)).collect();
+        list.items.iter().map(|item| row(printer, item.value(), version, &options)).collect();
     let mut table = empty(version);
     table.set(&["metadata"], list_body::metadata_of(list));
-    table.set(&["columnDefinitions"], columns(resource));
+    table.set(&["columnDefinitions"], columns(printer));
     // Kinds without a printer of their own have no rows at all where others have an empty list.
     let plain = resource.custom.is_none() && resource.strategy.columns() == drydock_kinds::default_columns();
     let rows = if rows.is_empty() && plain { Value::Null } else { Value::from(rows) };
@@ -81,9 +105,10 @@ pub(crate) fn event(
     let mut table = empty(version);
     let revision = object.str_at(&["metadata", "resourceVersion"]);
     table.set(&["metadata"], value!({"resourceVersion": revision}));
-    let columns = if with_columns { columns(resource) } else { Value::Null };
+    let printer = Printer::of_object(resource, object);
+    let columns = if with_columns { columns(printer) } else { Value::Null };
     table.set(&["columnDefinitions"], columns);
-    table.set(&["rows"], vec![row(resource, object, version, options)]);
+    table.set(&["rows"], vec![row(printer, object, version, options)]);
     table
 }
 
@@ -91,8 +116,8 @@ fn empty(version: &str) -> Value {
     value!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}")})
 }
 
-fn columns(resource: &Resource) -> Value {
-    if let Some(custom) = custom_columns(resource) {
+fn columns(printer: Printer<'_>) -> Value {
+    if let Some(custom) = printer.custom {
         let name = drydock_kinds::default_columns()[0];
         let name = value!({
             "name": name.name, "type": name.column_type, "format": name.format,
@@ -101,7 +126,7 @@ fn columns(resource: &Resource) -> Value {
         let columns: Vec<Value> = std::iter::once(name).chain(custom.definitions().cloned()).collect();
         return Value::from(columns);
     }
-    let columns = resource.strategy.columns().iter().map(|column| {
+    let columns = printer.strategy.columns().iter().map(|column| {
         value!({
             "name": column.name, "type": column.column_type, "format": column.format,
             "description": column.description, "priority": column.priority,
@@ -110,18 +135,14 @@ fn columns(resource: &Resource) -> Value {
     Value::from(columns.collect::<Vec<_>>())
 }
 
-fn custom_columns(resource: &Resource) -> Option<&Columns> {
-    resource.custom.as_ref()?.columns.as_ref()
-}
-
-fn row(resource: &Resource, object: &Value, version: &str, options: &Options) -> Value {
+fn row(printer: Printer<'_>, object: &Value, version: &str, options: &Options) -> Value {
     let mut row = Value::object();
-    let cells = match custom_columns(resource) {
+    let cells = match printer.custom {
         Some(columns) => columns.cells(object, options.now),
-        None => resource.strategy.cells(object, options.now),
+        None => printer.strategy.cells(object, options.now),
     };
     row.set(&["cells"], cells);
-    let conditions = resource.strategy.row_conditions(object);
+    let conditions = printer.strategy.row_conditions(object);
     if !conditions.is_empty() {
         row.set(&["conditions"], conditions);
     }

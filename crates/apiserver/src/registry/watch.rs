@@ -25,7 +25,11 @@ pub(crate) async fn watch(registry: &Arc<Registry>, call: &Call) -> Result<Watch
     let cache = registry.cache.by_prefix(&call.resource.prefix);
     let timeout = Duration::from_secs(seconds);
     let watcher = Watcher::start(&registry.cache, cache, Box::new(selection), start, timeout).await?;
-    Ok(watcher.with_bookmarks(given.allow_watch_bookmarks))
+    let watcher = watcher.with_bookmarks(given.allow_watch_bookmarks);
+    Ok(match &call.resource.custom {
+        Some(custom) => watcher.until(custom.outdated.clone()),
+        None => watcher,
+    })
 }
 
 async fn start(registry: &Registry, call: &Call) -> Result<WatcherStart, Status> {

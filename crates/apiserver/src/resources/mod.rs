@@ -14,6 +14,7 @@ use drydock_kinds::Strategy;
 use drydock_machinery::crd::CustomResource;
 use drydock_machinery::crd::columns::Columns;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Schema, Value};
+use drydock_runtime::CancellationToken;
 
 pub use builtin::builtin;
 pub use table::{GroupInfo, ResourceTable, Resources, VersionInfo};
@@ -70,6 +71,8 @@ pub struct Custom {
     pub definition_uid: String,
     /// Being deleted: creates are refused.
     pub terminating: bool,
+    /// Cancelled once the definition is gone or says otherwise: watches end, and their clients look again.
+    pub outdated: CancellationToken,
 }
 
 impl Resource {

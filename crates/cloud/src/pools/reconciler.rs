@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use drydock_client::{EventRecorder, Informer};
 use drydock_cloud_api::{CloudError, CloudErrorKind, InstanceType, Instances, PoolRequest};
-use drydock_runtime::{Clock, Stopwatch, TaskError, Tasks, wall};
+use drydock_runtime::{Clock, Hold, Stopwatch, TaskError, Tasks, wall};
 use jiff::Timestamp;
 
 use super::fleet::{self, Machine};
@@ -89,9 +89,10 @@ impl Reconciler {
     pub(super) async fn run(mut self) -> Result<(), TaskError> {
         self.load().await;
         loop {
+            let hold = self.clock.hold();
             let looked = Stopwatch::start();
             let wait = self.pass().await;
-            self.sleep(wait, breather(looked.elapsed())).await;
+            self.sleep(wait, breather(looked.elapsed()), hold).await;
         }
     }
 
@@ -118,13 +119,16 @@ impl Reconciler {
         }
     }
 
-    /// Until the next pass is due, or the desire changes; on wall time for `floor` at least unless it does.
-    async fn sleep(&mut self, wait: Option<Duration>, floor: Duration) {
+    /// Until the next pass is due, or the desire changes; on wall time for `floor` at least unless it does,
+    /// with the clock held.
+    async fn sleep(&mut self, wait: Option<Duration>, floor: Duration, hold: Hold) {
         let shared = self.shared.clone();
         let clock = self.clock.clone();
         let deadline = wait.and_then(|wait| clock.now().checked_add(wait).ok());
+        let hold = deadline.is_some().then_some(hold);
         let due = async {
             wall::sleep(floor).await;
+            drop(hold);
             clock.sleep_until(deadline.unwrap_or(Timestamp::MAX)).await;
         };
         tokio::pin!(due);

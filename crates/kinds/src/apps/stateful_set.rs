@@ -1,6 +1,6 @@
 //! StatefulSet.
 
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use super::{selector, selector_matches_template};
 use crate::check::{IntOrPercent, int_or_percent, percent_of};
@@ -101,7 +101,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     let template_path = path.child("template");
     if let Some(selector) = selector(spec) {
         selector_matches_template(errors, &selector, &pods, &template_path);
-        template::validate(errors, &pods, &template_path);
+        template::validate(errors, &with_claims(spec, &pods), &template_path);
     }
     let policy = pods.str_at(&["spec", "restartPolicy"]);
     if policy != "Always" {
@@ -113,6 +113,22 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
             "activeDeadlineSeconds in StatefulSet is not Supported",
         );
     }
+}
+
+/// The template with a volume for each claim template, as its pods will have: containers may mount those.
+fn with_claims(spec: &Value, template: &Value) -> Value {
+    let mut volumes = template.array_at(&["spec", "volumes"]).to_vec();
+    for claim in spec.array_at(&["volumeClaimTemplates"]) {
+        let name = claim.name();
+        if !name.is_empty() && !volumes.iter().any(|volume| volume.str_at(&["name"]) == name) {
+            volumes.push(value!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+        }
+    }
+    let mut template = template.clone();
+    if !volumes.is_empty() {
+        template.set(&["spec", "volumes"], volumes);
+    }
+    template
 }
 
 fn validate_strategy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {

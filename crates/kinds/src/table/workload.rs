@@ -278,3 +278,8 @@ pub(crate) fn lease_candidate(object: &Value, now: Timestamp) -> Vec<Value> {
         age(object, now),
     ]
 }
+
+pub(crate) fn scale(object: &Value, now: Timestamp) -> Vec<Value> {
+    let (desired, available) = (int(object, &["spec", "replicas"]), int(object, &["status", "replicas"]));
+    vec![object.name().into(), desired, available, age(object, now)]
+}

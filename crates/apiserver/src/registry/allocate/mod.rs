@@ -4,6 +4,7 @@
 //! cache at first use; nothing is stored. A reservation that is not kept (the write failed) is given back.
 
 mod pool;
+mod range;
 mod service;
 
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use parking_lot::Mutex;
 use crate::admission::Reader;
 use crate::resources::Resource;
 use pool::Pool;
+pub use range::ServiceRange;
 
 /// A tenant's Service addresses.
 #[derive(Clone)]
 pub(crate) struct Allocators {
+    range: ServiceRange,
     pool: Arc<Mutex<Option<Pool>>>,
 }
 
@@ -29,8 +32,8 @@ pub(crate) struct Reserved {
 }
 
 impl Allocators {
-    pub(crate) fn new() -> Self {
-        Self { pool: Arc::default() }
+    pub(crate) fn new(range: ServiceRange) -> Self {
+        Self { range, pool: Arc::default() }
     }
 
     /// Gives a new Service its cluster IP and node ports. Other kinds pass unchanged.
@@ -96,7 +99,7 @@ impl Allocators {
     ) -> Result<(), Status> {
         let mut pool = self.pool.lock();
         let pool = pool.get_or_insert_with(|| {
-            let mut pool = Pool::default();
+            let mut pool = Pool::new(self.range);
             for service in reader.list("", "services", "") {
                 service::addresses_of(service.value()).into_iter().for_each(|ip| pool.mark_address(ip));
                 service::ports_of(service.value()).into_iter().for_each(|port| pool.mark_port(port));

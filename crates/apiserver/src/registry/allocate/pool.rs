@@ -5,17 +5,15 @@ use std::net::Ipv4Addr;
 
 use rand::Rng as _;
 
-/// Of `10.96.0.0/12`, the range that kubeadm gives to Services.
-const FIRST_ADDRESS: u32 = u32::from_be_bytes([10, 96, 0, 0]);
-const ADDRESSES: u32 = 1 << 20;
-/// The first addresses are left to those who ask for one by name.
-const STATIC_ADDRESSES: u32 = 256;
+use super::ServiceRange;
+
 pub(crate) const NODE_PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;
 /// How many random picks are tried before the range is searched.
 const PICKS: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
+    range: ServiceRange,
     addresses: HashSet<Ipv4Addr>,
     ports: HashSet<u16>,
 }
@@ -29,6 +27,10 @@ pub(crate) enum Refused {
 }
 
 impl Pool {
+    pub(crate) fn new(range: ServiceRange) -> Self {
+        Self { range, addresses: HashSet::new(), ports: HashSet::new() }
+    }
+
     pub(crate) fn mark_address(&mut self, ip: Ipv4Addr) {
         self.addresses.insert(ip);
     }
@@ -46,8 +48,7 @@ impl Pool {
     }
 
     pub(crate) fn take_address(&mut self, ip: Ipv4Addr) -> Result<(), Refused> {
-        let at = u32::from(ip).wrapping_sub(FIRST_ADDRESS);
-        if at == 0 || at >= ADDRESSES - 1 {
+        if !self.range.holds(ip) {
             return Err(Refused::OutOfRange);
         }
         if self.addresses.insert(ip) { Ok(()) } else { Err(Refused::Taken) }
@@ -55,14 +56,15 @@ impl Pool {
 
     pub(crate) fn any_address(&mut self) -> Result<Ipv4Addr, Refused> {
         let mut rng = rand::rng();
+        let range = self.range;
         for _ in 0..PICKS {
-            let ip = Ipv4Addr::from(FIRST_ADDRESS + rng.random_range(STATIC_ADDRESSES..ADDRESSES - 1));
+            let ip = range.address(rng.random_range(range.reserved().max(1)..range.size() - 1));
             if self.addresses.insert(ip) {
                 return Ok(ip);
             }
         }
-        let free = (1..ADDRESSES - 1).rev().map(|at| Ipv4Addr::from(FIRST_ADDRESS + at));
-        let free = free.into_iter().find(|ip| !self.addresses.contains(ip)).ok_or(Refused::Full)?;
+        let all = (1..range.size() - 1).rev().map(|at| range.address(at));
+        let free = all.into_iter().find(|ip| !self.addresses.contains(ip)).ok_or(Refused::Full)?;
         self.addresses.insert(free);
         Ok(free)
     }
@@ -85,5 +87,23 @@ impl Pool {
         let free = NODE_PORTS.clone().find(|port| !self.ports.contains(port)).ok_or(Refused::Full)?;
         self.ports.insert(free);
         Ok(free)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_range_is_given_out_to_the_last_address() {
+        let mut pool = Pool::new(ServiceRange::parse("192.168.7.16/28").unwrap());
+        assert_eq!(pool.take_address(Ipv4Addr::new(192, 168, 7, 17)), Ok(()));
+        for outside in [[192, 168, 7, 16], [192, 168, 7, 31], [10, 96, 0, 9]] {
+            assert_eq!(pool.take_address(Ipv4Addr::from(outside)), Err(Refused::OutOfRange));
+        }
+        let mut given: Vec<_> = (0..13).map(|_| pool.any_address().unwrap().octets()[3]).collect();
+        given.sort_unstable();
+        assert_eq!(given, (18..=30).collect::<Vec<_>>());
+        assert_eq!(pool.any_address(), Err(Refused::Full));
     }
 }
