@@ -292,6 +292,10 @@ fn a_cloud_that_cannot_be_reached_is_waited_for() {
             let said = line.contains("running") && line.contains("DescribeInstances");
             if said { Ok(()) } else { Err(operations) }
         });
+        // And goes on saying so: an attempt that is under way is no better news.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let operations = service.ok(&["operation", "list"]);
+        assert!(operations.contains("DescribeInstances"), "{operations}");
     };
     says_so(&service);
     service.kill();
