@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::service::{PortRange, check_speed};
+use crate::yaml;
 
 /// As given by flags and variables, or by the file: every setting may be absent.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -173,8 +174,7 @@ fn from_file(path: &Path) -> Result<Settings> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Settings::default());
     }
-    serde_saphyr::from_str(&text)
-        .map_err(|error| ConfigError::File { path: path.to_owned(), message: error.to_string() })
+    yaml::read(&text).map_err(|message| ConfigError::File { path: path.to_owned(), message })
 }
 
 /// `localhost` stands for 127.0.0.1; other names would need a resolver.

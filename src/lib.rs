@@ -12,3 +12,4 @@ mod duration;
 pub mod server;
 pub mod service;
 pub mod telemetry;
+mod yaml;

@@ -49,7 +49,7 @@ fn files_of_the_cli_are_checked_as_strictly() {
     let service = Service::start();
     for (name, content, says) in [
         ("unknown.yaml", "name: a\nnodes: 3\n", "nodes"),
-        ("broken.yaml", "name: a\n  version: x\n", "line 2"),
+        ("broken.yaml", "name: a\n  version: x\n", "the body is not YAML: line 2 column 10"),
         ("broken.json", "{\"name\": ", "the body is not JSON: EOF while parsing a value at line 1"),
         ("broken", "\n{\"name\": \"a\",}", "the body is not JSON: trailing comma at line 2"),
         ("twice.json", "{\"name\": \"a\", \"name\": \"b\"}", "the field \"name\" is given twice"),
@@ -63,6 +63,24 @@ fn files_of_the_cli_are_checked_as_strictly() {
     }
     let unchanged = service.ok(&["cluster", "list", "-o", "json"]);
     assert!(!unchanged.contains("\"name\""), "{unchanged}");
+}
+
+#[test]
+fn names_that_yaml_could_take_for_something_else_are_names() {
+    let service = Service::start();
+    let config = service.path("merged");
+    let names = ["0", "true", "null", "1e3"];
+    for name in names {
+        service.cluster(name, 0);
+        let merge = ["cluster", "kubeconfig", name, "--merge"];
+        let mut command = Command::new(common::binary());
+        common::run(command.args(merge).env("DRYDOCK_SERVER", &service.url).env("KUBECONFIG", &config));
+        assert!(service.ok(&["cluster", "get", name, "-o", "yaml"]).contains(&format!("name: \"{name}\"")));
+    }
+    let kubectl = common::Kubectl { kubeconfig: config };
+    for name in names {
+        assert!(kubectl.ok(&["--context", name, "get", "namespaces"]).contains("kube-system"), "{name}");
+    }
 }
 
 #[test]
@@ -111,6 +129,62 @@ fn a_damaged_tenant_fails_alone() {
     });
     assert!(told.contains("state.db"), "the reason names the file: {told}");
     assert!(std::fs::read(&path).expect("the file") == garbage, "the damaged file was changed");
+}
+
+#[test]
+fn a_cluster_whose_file_is_gone_fails_alone_and_is_not_made_anew() {
+    let mut service = Service::start();
+    service.cluster("bad", 0);
+    let folder = folders(&service).pop().expect("a folder of its own");
+    service.cluster("good", 0);
+    service.stop();
+    let kept = std::fs::read(folder.join("state.db")).expect("a file");
+    std::fs::remove_file(folder.join("state.db")).expect("removed");
+    service.launch();
+    let failed = || {
+        common::eventually("the cluster is said to have failed", || {
+            let told = service.ok(&["cluster", "get", "bad", "-o", "json"]);
+            if told.contains("\"failed\"") { Ok(told) } else { Err(told) }
+        })
+    };
+    let told = failed();
+    assert!(told.contains("state.db is missing or empty") && told.contains("StateLost"), "{told}");
+    common::eventually("the other serves", || {
+        let output = service.drydock(&["cluster", "kubeconfig", "good"]);
+        if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
+    });
+    // It is tried again and again, and by each start, and stays so until its file is back.
+    service.stop();
+    service.launch();
+    assert!(!folder.join("state.db").exists());
+    std::fs::write(folder.join("state.db"), kept).expect("restored");
+    common::eventually("the restored cluster serves", || {
+        let output = service.drydock(&["cluster", "kubeconfig", "bad"]);
+        if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
+    });
+}
+
+#[test]
+fn a_cluster_whose_port_is_taken_says_which() {
+    let mut service = Service::start();
+    service.cluster("dev", 0);
+    let told = service.ok(&["cluster", "get", "dev", "-o", "json"]);
+    let cluster: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let address =
+        cluster["endpoint"].as_str().expect("an endpoint").trim_start_matches("https://").to_owned();
+    service.stop();
+    let holder = std::net::TcpListener::bind(&address).expect("the cluster's port");
+    service.launch();
+    common::eventually("the cluster says so", || {
+        let told = service.ok(&["cluster", "get", "dev"]);
+        let says = told.contains(&format!("cannot listen on {address}"));
+        if says && told.contains("failed") { Ok(()) } else { Err(told) }
+    });
+    drop(holder);
+    common::eventually("it serves when the port is free", || {
+        let output = service.drydock(&["cluster", "kubeconfig", "dev"]);
+        if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
+    });
 }
 
 fn folders(service: &Service) -> Vec<std::path::PathBuf> {

@@ -38,15 +38,32 @@ fn interrupt(mut child: Child) {
     assert!(status.success(), "up ended with {status}");
 }
 
+#[cfg(unix)]
+fn files_are_private(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let Ok(meta) = std::fs::metadata(&path) else { continue };
+        assert_eq!(meta.permissions().mode() & 0o077, 0, "{}", path.display());
+        if meta.is_dir() {
+            files_are_private(&path);
+        }
+    }
+}
+
 #[test]
 fn a_first_cluster_in_one_command_and_found_again_by_the_next() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    // A folder that is there already, and that anybody may look into.
     let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
     let kubeconfig = data.join("dev.kubeconfig");
     let kubectl = Kubectl { kubeconfig: kubeconfig.clone() };
     let ready = "{.items[*].status.conditions[?(@.type=='Ready')].status}";
 
     let (first, told) = up(&data);
+    #[cfg(unix)]
+    files_are_private(&data);
     assert!(told.contains("cluster dev is ready: Kubernetes 1.36, 3 nodes, https://"), "{told}");
     assert!(told.contains(&format!("export KUBECONFIG={}", kubeconfig.display())), "{told}");
     assert!(told.contains("kubectl get nodes"), "{told}");

@@ -54,6 +54,7 @@ fn merged(old: &str, new: &str) -> Result<Value> {
     if !base.is_object() {
         bail!("it is not a kubeconfig");
     }
+    refuse_foreign(&base, &new)?;
     for list in ["clusters", "contexts", "users"] {
         let added = new[list].as_array().cloned().unwrap_or_default();
         if base[list].is_null() {
@@ -69,6 +70,34 @@ fn merged(old: &str, new: &str) -> Result<Value> {
     }
     base["current-context"] = new["current-context"].clone();
     Ok(base)
+}
+
+/// A cluster of somebody else's that happens to have the same name must not be lost. One of ours has the same host, though
+/// after it was made anew another port.
+fn refuse_foreign(base: &Value, new: &Value) -> Result<()> {
+    let entries = |config: &Value, list: &str| config[list].as_array().cloned().unwrap_or_default();
+    for cluster in entries(new, "clusters") {
+        let Some(old) = entries(base, "clusters").into_iter().find(|old| old["name"] == cluster["name"])
+        else {
+            continue;
+        };
+        let (server, host) = (&old["cluster"]["server"], host_of(&cluster["cluster"]["server"]));
+        if host_of(server) != host {
+            bail!("it has another cluster {} at {server}; use --output FILE", cluster["name"]);
+        }
+    }
+    for context in entries(new, "contexts") {
+        let old = entries(base, "contexts").into_iter().find(|old| old["name"] == context["name"]);
+        if old.is_some_and(|old| old["context"]["cluster"] != context["context"]["cluster"]) {
+            bail!("it has a context {} of another cluster; use --output FILE", context["name"]);
+        }
+    }
+    Ok(())
+}
+
+fn host_of(server: &Value) -> Option<String> {
+    let uri: http::Uri = server.as_str()?.parse().ok()?;
+    uri.host().map(str::to_owned)
 }
 
 fn replace(file: &Path, text: &str) -> Result<()> {
@@ -116,7 +145,7 @@ current-context: dev
 apiVersion: v1
 kind: Config
 preferences: {colors: true}
-clusters: [{name: work, cluster: {server: 'https://work'}}, {name: dev, cluster: {server: 'https://old'}}]
+clusters: [{name: work, cluster: {server: 'https://work'}}, {name: dev, cluster: {server: 'https://127.0.0.1:19999'}}]
 users: [{name: work, user: {token: 'yes'}}]
 contexts: null
 current-context: work
@@ -144,6 +173,22 @@ current-context: work
             assert_eq!(std::fs::read_to_string(&file).unwrap(), old);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_belongs_to_another_cluster_of_that_name_is_not_replaced() {
+        for (old, says) in [
+            (
+                "clusters: [{name: dev, cluster: {server: 'https://dev.example:6443'}}]",
+                "it has another cluster \"dev\" at \"https://dev.example:6443\"; use --output FILE",
+            ),
+            (
+                "contexts: [{name: dev, context: {cluster: work, user: work}}]",
+                "it has a context \"dev\" of another cluster; use --output FILE",
+            ),
+        ] {
+            assert_eq!(merged(old, NEW).unwrap_err().to_string(), says);
+        }
     }
 
     #[cfg(unix)]

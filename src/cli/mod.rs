@@ -51,7 +51,7 @@ enum Command {
     Up(up::UpArgs),
     /// Start the service
     Serve(serve::ServeArgs),
-    /// Create, list, get and delete clusters; download their kubeconfigs
+    /// Create, list, get and delete clusters; their kubeconfigs and clocks
     #[command(visible_alias = "clusters", arg_required_else_help = true)]
     Cluster {
         #[command(flatten)]
@@ -67,7 +67,7 @@ enum Command {
         #[command(subcommand)]
         command: node_pool::NodePoolCommand,
     },
-    /// List the cloud providers that clusters can have their nodes in
+    /// List and get the cloud providers that clusters can have their nodes in
     #[command(visible_alias = "providers", arg_required_else_help = true)]
     Provider {
         #[command(flatten)]

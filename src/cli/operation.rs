@@ -27,6 +27,9 @@ pub(super) enum OperationCommand {
         /// Only those in this state: pending, running, succeeded or failed
         #[arg(long)]
         state: Option<String>,
+        /// Only those of this type: clusterCreate, clusterDelete, nodePoolCreate, nodePoolScale or nodePoolDelete
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<String>,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -70,11 +73,12 @@ impl TimeoutArgs {
 
 pub(super) async fn run(client: &Client, command: OperationCommand) -> Result<(), CliError> {
     match command {
-        OperationCommand::List { cluster, node_pool, state, output } => {
+        OperationCommand::List { cluster, node_pool, state, kind, output } => {
             let query = query(&[
                 ("cluster", cluster.as_deref()),
                 ("nodePool", node_pool.as_deref()),
                 ("state", state.as_deref()),
+                ("type", kind.as_deref()),
             ]);
             let items = client.list(&format!("/v1/operations{query}")).await?;
             let header = ["ID", "TYPE", "TARGET", "STATE", "PROGRESS", "AGE", "MESSAGE"];

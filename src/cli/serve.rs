@@ -33,10 +33,17 @@ impl ServeArgs {
         let file = self.config;
         let usage = |error: ConfigError| CliError::Usage(chain(&error));
         let config = self.settings.settle(file.as_deref()).map_err(usage)?;
+        keep_files_private();
         let filter = config.log.as_deref().unwrap_or(level);
         telemetry::start(filter, config.log_format).map_err(CliError::Usage)?;
         Ok(config)
     }
+}
+
+/// The data folder holds keys. One that was there before may be open to others, so each file is for its owner alone.
+fn keep_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {

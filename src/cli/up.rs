@@ -57,8 +57,10 @@ pub(super) async fn run(args: UpArgs) -> Result<(), CliError> {
         config.data_dir.display()
     ))?;
     let client = Client::new(&server.url(), config.api_token.clone())?;
+    // The next commands are typed in another terminal, in whatever folder.
+    let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
     let first = First {
-        kubeconfig: config.data_dir.join(format!("{}.kubeconfig", args.cluster)),
+        kubeconfig: folder.join(format!("{}.kubeconfig", args.cluster)),
         name: args.cluster,
         nodes: args.nodes,
         nodes_come: config.speed > 0.0,

@@ -1,7 +1,7 @@
 //! Opens and destroys control planes of `drydock-tenant`, behind the service's seam.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use super::plane::Plane;
 use super::providers::Clouds;
 use crate::config::Config;
-use crate::database::cluster::ClusterRecord;
+use crate::database::cluster::{ClusterRecord, ClusterState};
 use crate::service::control_plane::{ControlPlane, ControlPlaneError, ControlPlanes};
 
 /// Threads that write the stores of all clusters.
@@ -95,6 +95,23 @@ impl Planes {
         })
     }
 
+    /// A cluster that was active and has no state any more must not come back as an empty one of the same name.
+    fn refuse_lost_state(&self, cluster: &ClusterRecord) -> Result<(), ControlPlaneError> {
+        const CODE: &str = "StateLost";
+        let known = cluster.reason.as_ref().is_some_and(|reason| reason.code == CODE);
+        if cluster.state != ClusterState::Active && !known {
+            return Ok(());
+        }
+        let file = self.folder(cluster).join(drydock_tenant::STATE_FILE);
+        let written = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0);
+        if written(&file) || written(&file.with_extension("db-wal")) {
+            return Ok(());
+        }
+        let message =
+            format!("{} is missing or empty; restore it from a copy, or delete the cluster", file.display());
+        Err(ControlPlaneError::new(CODE, message))
+    }
+
     async fn listener(&self, port: u16) -> Result<TcpListener, ControlPlaneError> {
         let address = SocketAddr::new(self.bind, port);
         TcpListener::bind(address).await.map_err(|error| {
@@ -113,6 +130,7 @@ impl Planes {
 #[async_trait]
 impl ControlPlanes for Planes {
     async fn open(&self, cluster: &ClusterRecord) -> Result<Arc<dyn ControlPlane>, ControlPlaneError> {
+        self.refuse_lost_state(cluster)?;
         let config = drydock_tenant::Config {
             cluster: cluster_ref(cluster),
             folder: self.folder(cluster),

@@ -75,6 +75,9 @@ async fn people_read_tables() {
         "node-pool get gpu --cluster dev",
         "node-pool delete gpu --cluster dev --wait",
         "provider list",
+        "provider get mock",
+        "cluster clock dev --advance 5m -o yaml",
+        "operation list --type nodePoolDelete",
         "operation list --cluster dev",
         "cluster delete web --wait",
         "cluster kubeconfig dev",
@@ -196,7 +199,9 @@ async fn a_cluster_is_created_from_a_file() {
 async fn help_teaches_and_completions_are_written() {
     let world = World::new().await;
     let mut golden = String::new();
-    for args in ["--help", "serve --help", "cluster create --help", "node-pool scale --help"] {
+    for args in
+        ["--help", "serve --help", "cluster create --help", "cluster clock --help", "node-pool scale --help"]
+    {
         let args: Vec<_> = args.split(' ').collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_drydock"));
         let output = command.args(&args).env("COLUMNS", "110").output().unwrap();

@@ -56,3 +56,22 @@ async fn pools_have_revisions_too() {
     let late = world.call(Method::DELETE, path, &[("if-match", &tag)], "").await;
     assert_eq!(late.problem(412).0, "preconditionFailed");
 }
+
+#[tokio::test]
+async fn what_a_client_has_is_not_sent_again() {
+    let world = World::new().await;
+    world.cluster("dev", 0).await;
+    let tag = world.get("/v1/clusters/dev").await.headers["etag"].to_str().unwrap().to_owned();
+    for (seen, status) in [
+        (tag.clone(), 304),
+        (format!("W/{tag}"), 304),
+        (format!("\"other\", {tag}"), 304),
+        ("*".to_owned(), 304),
+        ("\"other\"".to_owned(), 200),
+    ] {
+        let headers = [("if-none-match", seen.as_str())];
+        let answer = world.call(Method::GET, "/v1/clusters/dev", &headers, "").await;
+        assert_eq!(answer.status, status, "{seen}");
+        assert_eq!(answer.headers["etag"], tag.as_str());
+    }
+}

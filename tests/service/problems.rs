@@ -90,6 +90,26 @@ async fn shapes_are_strict() {
 }
 
 #[tokio::test]
+async fn null_is_no_value_that_a_field_can_have() {
+    let world = World::new().await;
+    assert_eq!(
+        wrong(&world, json!({"name": null, "region": null, "labels": {"a": null}, "nodePools": null})).await,
+        [
+            "name: must be a string, not null",
+            "region: must be a string, not null",
+            "labels[\"a\"]: must be a string, not null",
+            "nodePools: must be a list, not null",
+        ]
+    );
+    world.cluster("dev", 1).await;
+    let (_, errors) = world.patch("/v1/clusters/dev", &json!({"labels": null})).await.problem(422);
+    assert_eq!(errors, ["labels: must be an object of strings, not null"]);
+    let pool = "/v1/clusters/dev/node-pools/default";
+    let (_, errors) = world.patch(pool, &json!({"nodes": null})).await.problem(422);
+    assert_eq!(errors, ["nodes: must be a whole number from 0, not null"]);
+}
+
+#[tokio::test]
 async fn malformed_bodies_say_where() {
     let world = World::new().await;
     let check = async |media: &str, body: &str, says: &str| {
@@ -108,7 +128,8 @@ async fn malformed_bodies_say_where() {
     check("application/json", "", "the body is not JSON").await;
     check("application/json", "{\"name\":\"a\",\"name\":\"b\"}", "the field \"name\" is given twice").await;
     check("application/yaml", "name: a\n  version: x\n", "line 2").await;
-    check("application/yaml", "name: a\nname: b\n", "name").await;
+    let twice = "the body is not YAML: line 2 column 1: duplicate mapping key: name";
+    check("application/yaml", "name: a\nname: b\n", twice).await;
     check("application/json", &"[".repeat(100_000), "recursion limit").await;
     check("application/yaml", &"[".repeat(100_000), "the body is not YAML").await;
 }
@@ -121,6 +142,15 @@ async fn bodies_must_be_of_a_known_type_and_a_sensible_size() {
     };
     assert_eq!(post(&[], "{}").await.problem(415).0, "unsupportedMediaType");
     assert_eq!(post(&[("content-type", "text/plain")], "{}").await.problem(415).0, "unsupportedMediaType");
+    // A merge patch creates nothing, and only what the document names is taken.
+    for media in ["application/merge-patch+json", "text/yaml", "application/jsonx"] {
+        let answer = post(&[("content-type", media)], "{\"name\":\"a\"}").await;
+        assert_eq!(answer.problem(415).0, "unsupportedMediaType");
+        let detail = format!("the Content-Type must be application/json or application/yaml, not {media}");
+        assert_eq!(answer.json["detail"], detail);
+    }
+    let json = [("content-type", "Application/JSON; charset=utf-8")];
+    assert_eq!(post(&json, "{}").await.problem(422).1, ["name: is required"]);
     let large = format!("{{\"name\":\"{}\"}}", "a".repeat(1 << 20));
     assert_eq!(post(&[("content-type", "application/json")], &large).await.problem(413).0, "bodyTooLarge");
 }
@@ -149,11 +179,13 @@ async fn wrong_parameters_are_named() {
     check("/v1/clusters?pageToken=eA", &["pageToken: is not a page token of this list"]).await;
     check("/v1/clusters?state=fine", &["state: \"fine\" must be one of creating, active, failed, deleting"])
         .await;
+    check("/v1/clusters?state=", &["state: \"\" must be one of creating, active, failed, deleting"]).await;
+    check("/v1/clusters?limit=", &["limit: \"\" must be a whole number between 1 and 500"]).await;
     check(
         "/v1/operations?colour=red&limit=1&limit=2",
         &[
             "limit: is given twice",
-            "colour: is not a parameter of this path; those are limit, pageToken, state, type, cluster, nodePool",
+            "colour: is not a parameter of this request; those are limit, pageToken, state, type, cluster, nodePool",
         ],
     )
     .await;
@@ -161,6 +193,36 @@ async fn wrong_parameters_are_named() {
     world.cluster("dev", 1).await;
     let kubeconfig = "/v1/clusters/dev/kubeconfig?credential=password";
     check(kubeconfig, &["credential: \"password\" must be one of certificate, token"]).await;
+}
+
+#[tokio::test]
+async fn parameters_that_a_write_does_not_take_are_refused_and_nothing_is_written() {
+    let world = World::new().await;
+    let before = world.cluster("dev", 1).await;
+    let json = ("content-type", "application/json");
+    for (method, path, body) in [
+        (Method::POST, "/v1/clusters?dryRun=true", json!({"name": "other"})),
+        (Method::PATCH, "/v1/clusters/dev?dryRun=true", json!({"labels": {"a": "b"}})),
+        (Method::DELETE, "/v1/clusters/dev?dryRun=true", json!({})),
+        (Method::POST, "/v1/clusters/dev/clock?dryRun=true", json!({"advance": "5m"})),
+        (Method::POST, "/v1/clusters/dev/node-pools?dryRun=true", json!({"name": "other"})),
+        (Method::PATCH, "/v1/clusters/dev/node-pools/default?dryRun=true", json!({"nodes": 2})),
+        (Method::DELETE, "/v1/clusters/dev/node-pools/default?dryRun=true", json!({})),
+        (Method::GET, "/metrics?dryRun=true", json!({})),
+    ] {
+        let (_, errors) = world.call(method, path, &[json], &body.to_string()).await.problem(422);
+        assert_eq!(errors, ["dryRun: is not a parameter of this request; it takes none"], "{path}");
+    }
+    assert_eq!(world.get("/v1/clusters").await.json["items"], json!([before]));
+    assert_eq!(world.get("/v1/operations").await.json["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn paths_that_are_no_text_are_refused_with_a_problem() {
+    let world = World::new().await;
+    let answer = world.get("/v1/clusters/%FF").await;
+    assert_eq!(answer.problem(400).0, "malformed");
+    assert_eq!(world.get("/v1/clusters/a%2Fb").await.problem(404).0, "notFound");
 }
 
 #[tokio::test]

@@ -40,6 +40,14 @@ async fn other_paths_and_methods_are_refused_with_a_problem() {
     let world = World::new().await;
     assert_eq!(world.get("/v1/nothing").await.problem(404).0, "noSuchPath");
     assert_eq!(world.get("/v2/clusters").await.problem(404).0, "noSuchPath");
+    for (_, template, _) in ROUTES {
+        let answer = world.call(Method::PUT, &filled(template), &[], "").await;
+        assert_eq!(answer.problem(405).0, "methodNotAllowed");
+        let mut allowed: Vec<_> = answer.headers["allow"].to_str().unwrap().split(',').collect();
+        allowed.retain(|method| *method != "HEAD");
+        let served = ROUTES.iter().filter(|(_, path, _)| path == template).map(|(method, _, _)| *method);
+        assert_eq!(allowed, served.collect::<Vec<_>>(), "{template}");
+    }
     let answer = world.call(Method::PUT, "/v1/clusters", &[], "").await;
     assert_eq!(answer.problem(405).0, "methodNotAllowed");
     assert_eq!(answer.headers["allow"], "GET,HEAD,POST");

@@ -16,7 +16,10 @@ struct Fixture {
 }
 
 async fn start() -> Fixture {
-    let clock = Clock::real();
+    start_with(Clock::real()).await
+}
+
+async fn start_with(clock: Clock) -> Fixture {
     let tasks = Tasks::new("test", clock.clone());
     let server = testing::open(&tasks, clock).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,6 +88,57 @@ async fn a_watch_streams_one_event_a_line() {
         .collect();
     let names: Vec<&str> = events.iter().map(|event| event.str_at(&["object", "metadata", "name"])).collect();
     assert_eq!(names, ["a", "b"]);
+    f.tasks.close().await;
+}
+
+/// kubectl shows the ages that the server counts.
+#[tokio::test]
+async fn a_watched_tables_ages_are_those_of_the_moment() {
+    let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
+    let f = start_with(clock.clone()).await;
+    let request = Request::get(format!("{SECRETS}?watch=true"))
+        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let mut watch = f.send(request.body(Full::default()).unwrap()).await.into_body();
+    clock.advance(std::time::Duration::from_secs(60));
+    f.call(Method::POST, SECRETS, Some(value!({"metadata": {"name": "b"}}))).await;
+    let frame = watch.frame().await.unwrap().unwrap().into_data().unwrap();
+    let event = Value::from_json(&frame).unwrap();
+    let cells = event.array_at(&["object", "rows"])[0].array_at(&["cells"]);
+    assert_eq!(cells.last(), Some(&Value::from("0s")));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn exec_says_what_there_is_not() {
+    let f = start().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let (status, refused) = f.call(Method::POST, &format!("{pods}/none/exec?command=ls"), None).await;
+    assert_eq!((status, refused.str_at(&["message"])), (StatusCode::NOT_FOUND, "pods \"none\" not found"));
+    let containers = value!([{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]);
+    let pod = value!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": containers}});
+    f.call(Method::POST, pods, Some(pod)).await;
+    for (query, message) in [
+        ("", "a container name must be specified for pod p, choose one of: [a b]"),
+        ("container=c&", "container c is not valid for pod p"),
+        ("container=a&", "no node can be reached"),
+    ] {
+        let (_, refused) = f.call(Method::POST, &format!("{pods}/p/exec?{query}command=ls"), None).await;
+        assert_eq!(refused.str_at(&["message"]), message);
+    }
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn old_clients_get_openapi_in_protobuf() {
+    let f = start().await;
+    let get = Request::get("/openapi/v2")
+        .header("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf");
+    let response = f.send(get.body(Full::default()).unwrap()).await;
+    let media_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    assert_eq!(response.headers()["content-type"], media_type);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    // Field 1, swagger.
+    assert_eq!(body[..5], [0x0a, 3, b'2', b'.', b'0']);
     f.tasks.close().await;
 }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use drydock_client::resources::CERTIFICATE_SIGNING_REQUESTS;
 use drydock_client::{Change, Controller, DeleteOptions, Request, Verb, WorkQueue};
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value, value};
+use jiff::Timestamp;
 
 use crate::Context;
 use crate::util::{between, conditions, time_at};
@@ -188,13 +189,20 @@ fn request(csr: &Object) -> SigningRequest {
     }
 }
 
+/// Since when a request is as it is, and how long it is kept like that.
+///
+/// Who decides writes the time, by their own clock: kubectl's stays behind a cluster whose time runs fast.
+fn kept(csr: &Object) -> (Option<Timestamp>, Duration) {
+    let created = time_at(csr, &["metadata", "creationTimestamp"]);
+    match csr.array_at(&["status", "conditions"]).first() {
+        Some(condition) => (time_at(condition, &["lastUpdateTime"]).max(created), KEEP_DECIDED),
+        None => (created, KEEP_PENDING),
+    }
+}
+
 /// Deletes the request when its time is over, else comes back then. True when it was deleted.
 async fn clean(ctx: &Context, queue: &WorkQueue, csr: &Object) -> Result<bool, Status> {
-    let decided = csr.array_at(&["status", "conditions"]).first();
-    let (since, keep) = match decided {
-        Some(condition) => (time_at(condition, &["lastUpdateTime"]), KEEP_DECIDED),
-        None => (time_at(csr, &["metadata", "creationTimestamp"]), KEEP_PENDING),
-    };
+    let (since, keep) = kept(csr);
     let now = ctx.clock.now();
     let age = between(since.unwrap_or(now), now);
     if age < keep {
@@ -204,5 +212,26 @@ async fn clean(ctx: &Context, queue: &WorkQueue, csr: &Object) -> Result<bool, S
     match ctx.client.delete(&CERTIFICATE_SIGNING_REQUESTS, "", csr.name(), DeleteOptions::default()).await {
         Err(status) if !status.is_not_found() => Err(status),
         _ => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::{Object, value};
+
+    use super::{KEEP_DECIDED, KEEP_PENDING, kept};
+
+    #[test]
+    fn a_decision_by_a_clock_that_is_behind_counts_from_the_requests_creation() {
+        let check = |decided: Option<&str>, since: &str, keep| {
+            let mut csr = value!({"metadata": {"name": "a", "creationTimestamp": "2026-01-01T10:00:00Z"}});
+            if let Some(time) = decided {
+                csr.set(&["status", "conditions"], value!([{"type": "Approved", "lastUpdateTime": time}]));
+            }
+            assert_eq!(kept(&Object::new(csr, 1)), (since.parse().ok(), keep));
+        };
+        check(None, "2026-01-01T10:00:00Z", KEEP_PENDING);
+        check(Some("2026-01-01T10:30:00Z"), "2026-01-01T10:30:00Z", KEEP_DECIDED);
+        check(Some("2026-01-01T08:00:00Z"), "2026-01-01T10:00:00Z", KEEP_DECIDED);
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use crate::ip::Pool;
 use crate::plan::{self, When};
-use crate::registration::{self, Readiness};
+use crate::registration::{self, Readiness, Registered, Start};
 use crate::seed;
 use crate::spec::NodeSpec;
 use crate::wheel::{Due, Wheel};
@@ -72,6 +72,7 @@ struct Node {
     /// False while its instance is stopped: no heartbeats, and its pods stand still.
     running: bool,
     registered: bool,
+    start: Start,
 }
 
 impl NodeAgents {
@@ -104,16 +105,20 @@ impl NodeAgents {
     /// Boots a node: it registers after a moment. A node that exists is taken over, its pods live on.
     pub fn add(self: &Arc<Self>, spec: NodeSpec) {
         let name = Key::from(spec.name.as_str());
-        let node = Node {
+        let mut node = Node {
             client: (self.config.client_for)(&spec.name),
             spec: Arc::new(spec),
             pool: None,
             images: HashSet::new(),
             running: true,
             registered: false,
+            start: Start::First,
         };
         let now = self.clock.now();
         let mut state = self.state.lock();
+        if state.nodes.get(&name).is_some_and(|before| !before.running) {
+            node.start = Start::Reboot;
+        }
         state.nodes.insert(name.clone(), node);
         state.wheel.plan(Due::Register(name), now);
         drop(state);
@@ -145,6 +150,9 @@ impl NodeAgents {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let Some(node) = state.nodes.get_mut(name) else { return };
+        if !node.running {
+            node.start = Start::Reboot;
+        }
         node.running = true;
         node.registered = false;
         state.wheel.plan(Due::Register(name.into()), now);
@@ -203,6 +211,11 @@ impl NodeAgents {
                 node.keep_ip(&pod);
             }
         }
+        if !registration::extended(object).is_empty() {
+            state.wheel.plan(Due::Extended(object.name().into()), self.clock.now());
+            drop(state);
+            self.wake.notify_one();
+        }
     }
 
     async fn run(self: Arc<Self>) {
@@ -242,6 +255,7 @@ impl NodeAgents {
             Due::Ready(name) => self.become_ready(name).await,
             Due::Lease(name) => self.heartbeat(name, due.clone(), LEASE_PERIOD).await,
             Due::Status(name) => self.heartbeat(name, due.clone(), STATUS_PERIOD).await,
+            Due::Extended(name) => self.allocate_extended(name).await,
             Due::Pod(key) => self.step(key).await,
         }
     }
@@ -261,12 +275,25 @@ impl NodeAgents {
 
     async fn register(self: &Arc<Self>, name: &Key) {
         let Some((spec, client)) = self.node(name) else { return };
-        if let Err(status) = registration::register(&client, &spec, &self.clock).await {
-            tracing::debug!(node = %name, %status, "registration failed");
-            return self.plan(Due::Register(name.clone()), RETRY);
+        let start = self.state.lock().nodes.get(name).map_or(Start::First, |node| node.start);
+        match registration::register(&client, &spec, start, &self.clock).await {
+            Ok(Registered::Booting) => {
+                self.node_event(name, "Starting", "Starting kubelet.");
+                self.plan(Due::Ready(name.clone()), seed::millis(300, 1_200, &[name, "boot"]));
+            }
+            Ok(Registered::CarriedOn(object)) => {
+                if let Some(node) = self.state.lock().nodes.get_mut(name)
+                    && node.pool.is_none()
+                {
+                    node.pool = Pool::new(object.str_at(&["spec", "podCIDR"]));
+                }
+                self.begin_work(name);
+            }
+            Err(status) => {
+                tracing::debug!(node = %name, %status, "registration failed");
+                return self.plan(Due::Register(name.clone()), RETRY);
+            }
         }
-        self.node_event(name, "Starting", "Starting kubelet.");
-        self.plan(Due::Ready(name.clone()), seed::millis(300, 1_200, &[name, "boot"]));
         self.plan(Due::Lease(name.clone()), Duration::ZERO);
     }
 
@@ -283,6 +310,10 @@ impl NodeAgents {
             return self.plan(Due::Ready(name.clone()), RETRY);
         }
         self.node_event(name, "NodeReady", &format!("Node {name} status is now: NodeReady"));
+        self.begin_work(name);
+    }
+
+    fn begin_work(&self, name: &Key) {
         // Spread, so that nodes that came together do not beat together.
         self.plan(Due::Status(name.clone()), STATUS_PERIOD.mul_f64(spread(name)));
         self.adopt_pods(name);
@@ -322,6 +353,16 @@ impl NodeAgents {
                 tracing::debug!(node = %name, %status, "heartbeat failed");
                 self.plan(due, RETRY);
             }
+        }
+    }
+
+    async fn allocate_extended(self: &Arc<Self>, name: &Key) {
+        let (Some((_, client)), Some(node)) = (self.node(name), self.nodes.get_key(name)) else { return };
+        if !registration::extended(&node).is_empty()
+            && let Err(status) = registration::allocate_extended(&client, &node).await
+        {
+            tracing::debug!(node = %name, %status, "extended resources were not allocated");
+            self.plan(Due::Extended(name.clone()), RETRY);
         }
     }
 
@@ -469,9 +510,15 @@ impl Node {
     }
 }
 
-fn timers_of(node: &str) -> [Due; 4] {
-    let name = Key::from(node);
-    [Due::Register(name.clone()), Due::Ready(name.clone()), Due::Lease(name.clone()), Due::Status(name)]
+fn timers_of(node: &str) -> [Due; 5] {
+    let name = || Key::from(node);
+    [
+        Due::Register(name()),
+        Due::Ready(name()),
+        Due::Lease(name()),
+        Due::Status(name()),
+        Due::Extended(name()),
+    ]
 }
 
 /// A share between a half and a whole.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::agents::NodeAgents;
 use crate::logs::Run;
+use crate::status::{APP, EPHEMERAL, INIT, spec_list};
 
 type Lines = BoxStream<'static, std::io::Result<Bytes>>;
 
@@ -147,8 +148,7 @@ fn first_line(run: &Run, options: &LogOptions, now: Timestamp) -> usize {
 }
 
 fn find<'a>(pod: &'a Value, name: &str) -> Option<(&'a Value, &'a Value)> {
-    let lists = [("containers", "containerStatuses"), ("initContainers", "initContainerStatuses")];
-    lists.into_iter().find_map(|(spec, status)| {
+    [APP, INIT, EPHEMERAL].into_iter().map(|status| (spec_list(status), status)).find_map(|(spec, status)| {
         let named = |list: &'a [Value]| list.iter().find(|one| one.str_at(&["name"]) == name);
         Some((named(pod.array_at(&["spec", spec]))?, named(pod.array_at(&["status", status]))?))
     })

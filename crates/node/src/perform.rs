@@ -11,7 +11,7 @@ use crate::agents::NodeAgents;
 use crate::behaviour::{self, Ending};
 use crate::plan::{Step, back_off, is_sidecar};
 use crate::spec::NodeSpec;
-use crate::status::{APP, Draft, Ended, INIT};
+use crate::status::{APP, Draft, EPHEMERAL, Ended, INIT, spec_list};
 
 const COMPLETED: Ended = Ended { exit_code: 0, reason: "Completed" };
 
@@ -35,6 +35,7 @@ impl NodeAgents {
             Step::Conditions => {}
             Step::Ends(i) => end(pod, &mut draft, i),
             Step::Restarts(i) => self.restart(spec, pod, &mut draft, i),
+            Step::Debug(i) => self.start_ephemeral(spec, pod, &mut draft, i),
             Step::Stop => return stop(client, pod, draft).await,
             Step::DeadlineExceeded => {
                 draft.end_all(&Ended { exit_code: 137, reason: "Error" });
@@ -102,7 +103,7 @@ impl NodeAgents {
 
     /// Pulls, creates and starts one container.
     fn launch(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>, list: &str, i: usize) {
-        let containers = if list == INIT { "initContainers" } else { "containers" };
+        let containers = spec_list(list);
         let Some(container) = pod.array_at(&["spec", containers]).get(i) else { return };
         if !self.pull(spec, pod, containers, container) {
             let image = container.str_at(&["image"]);
@@ -113,8 +114,12 @@ impl NodeAgents {
         self.record(spec, &about, EventType::Normal, "Created", "Container created".to_owned());
         self.record(spec, &about, EventType::Normal, "Started", "Container started".to_owned());
         let probed = behaviour::is_probed(container) || behaviour::never_ready(pod);
-        // An init container is ready when it has ended, a sidecar when it has started.
-        let ready = if list == INIT { is_sidecar(container) } else { !probed };
+        // An init container is ready when it has ended, a sidecar when it has started, an ephemeral one never.
+        let ready = match list {
+            INIT => is_sidecar(container),
+            EPHEMERAL => false,
+            _ => !probed,
+        };
         draft.start(list, i, ready);
     }
 
@@ -146,6 +151,13 @@ impl NodeAgents {
                 self.launch(spec, pod, draft, APP, i);
             }
         }
+    }
+
+    fn start_ephemeral(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>, i: usize) {
+        let Some(container) = pod.array_at(&["spec", "ephemeralContainers"]).get(i) else { return };
+        self.announce_pull(spec, pod, "ephemeralContainers", container);
+        draft.add_ephemeral(container);
+        self.launch(spec, pod, draft, EPHEMERAL, i);
     }
 
     /// Starts a container again, at once the first time and after a pause when it keeps ending.

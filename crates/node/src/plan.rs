@@ -6,6 +6,7 @@ use drydock_machinery::{ObjectMeta, Value};
 use jiff::Timestamp;
 
 use crate::behaviour;
+use crate::status::EPHEMERAL;
 
 /// A step in a pod's life. Containers are named by their place in their list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) enum Step {
     Conditions,
     Ends(usize),
     Restarts(usize),
+    /// An ephemeral container is started beside the others; it runs until the pod ends.
+    Debug(usize),
     /// The containers have stopped after a deletion.
     Stop,
     /// Nothing is left but the object.
@@ -59,7 +62,17 @@ pub(crate) fn next(pod: &Value, has_image: impl Fn(&str) -> bool) -> Option<(Ste
         return Some((Step::Admit, NOW));
     }
     let step = init_step(pod, &has_image).unwrap_or_else(|| app_step(pod, &has_image));
-    earlier(step, deadline(pod))
+    earlier(earlier(step, debug_step(pod, &has_image)), deadline(pod))
+}
+
+/// The next ephemeral container that was added, once the pod has a sandbox.
+fn debug_step(pod: &Value, has_image: &impl Fn(&str) -> bool) -> Option<(Step, When)> {
+    if pod.str_at(&["status", "podIP"]).is_empty() {
+        return None;
+    }
+    let i = pod.array_at(&["status", EPHEMERAL]).len();
+    let container = pod.array_at(&["spec", "ephemeralContainers"]).get(i)?;
+    Some((Step::Debug(i), When::After(pull_times(pod, [container], has_image))))
 }
 
 /// The step of the first init container that is not done. Some(None) when it rests there; None when all are done.
@@ -157,12 +170,20 @@ fn start_time<'a>(
     containers: impl IntoIterator<Item = &'a Value>,
     has_image: &impl Fn(&str) -> bool,
 ) -> Duration {
+    behaviour::sandbox_time(pod) + pull_times(pod, containers, has_image)
+}
+
+fn pull_times<'a>(
+    pod: &Value,
+    containers: impl IntoIterator<Item = &'a Value>,
+    has_image: &impl Fn(&str) -> bool,
+) -> Duration {
     let pulls = containers.into_iter().filter_map(|container| {
         let image = container.str_at(&["image"]);
         let cached = container.str_at(&["imagePullPolicy"]) != "Always" && has_image(image);
         (!cached).then(|| behaviour::pull_time(pod, image))
     });
-    behaviour::sandbox_time(pod) + pulls.sum()
+    pulls.sum()
 }
 
 pub(crate) fn is_pull_failure(reason: &str) -> bool {

@@ -1,7 +1,10 @@
 //! The Node object and its lease, as a kubelet writes them.
 
+use std::sync::Arc;
+
 use drydock_client::resources::{LEASES, NODES};
 use drydock_client::{Client, PatchType, Request, Verb};
+use drydock_machinery::value::Map;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::{Clock, clock};
 
@@ -18,20 +21,52 @@ pub(crate) enum Readiness {
     Ready,
 }
 
+/// How a kubelet came to its Node.
+pub(crate) enum Registered {
+    /// It boots.
+    Booting,
+    /// It goes on where the one of before the service's restart ended.
+    CarriedOn(Arc<Object>),
+}
+
+/// Why a kubelet starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Its machine is new here: just launched, or of before the service's restart, whose time stood still meanwhile.
+    First,
+    /// Its machine was stopped.
+    Reboot,
+}
+
 /// Creates the Node, or takes over the one that is there.
-pub(crate) async fn register(client: &Client, spec: &NodeSpec, clock: &Clock) -> Result<(), Status> {
+pub(crate) async fn register(
+    client: &Client,
+    spec: &NodeSpec,
+    start: Start,
+    clock: &Clock,
+) -> Result<Registered, Status> {
     let now = clock.now_rfc3339();
     let mut node = node(spec);
     let status = status(spec, Readiness::Starting, &now, None);
     node.set(&["status"], status);
     match client.create(&NODES, node).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Registered::Booting),
         Err(status) if status.is_already_exists() => {
             let old = client.get(&NODES, "", &spec.name).await?;
-            post_status(client, spec, &old, Readiness::Starting, clock, false).await
+            if start == Start::Reboot || !is_ready(&old) {
+                post_status(client, spec, &old, Readiness::Starting, clock, false).await?;
+                return Ok(Registered::Booting);
+            }
+            post_status(client, spec, &old, Readiness::Ready, clock, false).await?;
+            Ok(Registered::CarriedOn(old))
         }
         Err(status) => Err(status),
     }
+}
+
+fn is_ready(node: &Object) -> bool {
+    let mut conditions = node.array_at(&["status", "conditions"]).iter();
+    conditions.any(|c| c.str_at(&["type"]) == "Ready" && c.str_at(&["status"]) == "True")
 }
 
 fn node(spec: &NodeSpec) -> Value {
@@ -159,6 +194,22 @@ pub(crate) async fn post_status(
     let mut request = request.subresource("status").body(patch);
     request.options.volatile = heartbeat;
     client.object(request).await.map(drop)
+}
+
+/// Resources of other makers (`example.com/dongle`) that the node has by its status but does not give out yet.
+pub(crate) fn extended(node: &Object) -> Map {
+    let allocatable = node.object_at(&["status", "allocatable"]);
+    let capacity = node.object_at(&["status", "capacity"]).iter();
+    let new = capacity.filter(|(name, amount)| name.contains('/') && allocatable.get(name) != Some(*amount));
+    Map::from_entries(new.map(|(name, amount)| (name.clone(), amount.clone())))
+}
+
+/// As kubelets do, gives out the extended resources that somebody has patched into the node's capacity.
+pub(crate) async fn allocate_extended(client: &Client, node: &Object) -> Result<(), Status> {
+    let mut patch = Value::object();
+    patch.set(&["status", "allocatable"], extended(node));
+    let request = Request::new(Verb::Patch(PatchType::Strategic), &NODES, "", node.name());
+    client.object(request.subresource("status").body(patch)).await.map(drop)
 }
 
 /// Creates or renews the node's lease.

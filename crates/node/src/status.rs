@@ -21,9 +21,15 @@ pub(crate) struct Ended {
 
 pub(crate) const INIT: &str = "initContainerStatuses";
 pub(crate) const APP: &str = "containerStatuses";
+pub(crate) const EPHEMERAL: &str = "ephemeralContainerStatuses";
 
-fn spec_list(list: &str) -> &'static str {
-    if list == INIT { "initContainers" } else { "containers" }
+/// Where the containers of a list of statuses are.
+pub(crate) fn spec_list(list: &str) -> &'static str {
+    match list {
+        INIT => "initContainers",
+        EPHEMERAL => "ephemeralContainers",
+        _ => "containers",
+    }
 }
 
 impl<'a> Draft<'a> {
@@ -86,6 +92,13 @@ impl<'a> Draft<'a> {
         });
     }
 
+    /// The next ephemeral container gets a status.
+    pub(crate) fn add_ephemeral(&mut self, container: &Value) {
+        let mut statuses = self.new.array_at(&["status", EPHEMERAL]).to_vec();
+        statuses.push(waiting_container(container, "ContainerCreating"));
+        self.new.set(&["status", EPHEMERAL], statuses);
+    }
+
     pub(crate) fn ready(&mut self, list: &str, i: usize, ready: bool) {
         self.edit(list, i, |status| {
             status.set(&["started"], true);
@@ -128,7 +141,7 @@ impl<'a> Draft<'a> {
 
     /// Ends whatever runs; what was never started ends, too.
     pub(crate) fn end_all(&mut self, ended: &Ended) {
-        for list in [INIT, APP] {
+        for list in [INIT, APP, EPHEMERAL] {
             for i in 0..self.pod.array_at(&["status", list]).len() {
                 if self.pod.array_at(&["status", list])[i].at(&["state", "terminated"]).is_none() {
                     self.end(list, i, ended);
@@ -170,6 +183,7 @@ impl<'a> Draft<'a> {
             "podIPs",
             INIT,
             APP,
+            EPHEMERAL,
             "observedGeneration",
         ] {
             let value = self.new.at(&["status", field]);

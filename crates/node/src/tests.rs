@@ -91,6 +91,46 @@ async fn a_node_registers_becomes_ready_and_keeps_its_lease() {
     tasks.close().await;
 }
 
+fn starts(server: &FakeServer) -> usize {
+    server.all(&EVENTS).iter().filter(|event| event.str_at(&["reason"]) == "Starting").count()
+}
+
+fn ready_since(server: &FakeServer) -> Option<String> {
+    let node = server.all(&NODES).into_iter().next()?;
+    let conditions = node.array_at(&["status", "conditions"]).iter();
+    let mut ready = conditions.filter(|c| c.str_at(&["type"]) == "Ready" && c.str_at(&["status"]) == "True");
+    Some(ready.next()?.str_at(&["lastTransitionTime"]).to_owned())
+}
+
+#[tokio::test]
+async fn a_node_of_before_a_restart_stays_ready_and_one_whose_machine_was_stopped_boots() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    server.until(|s| ready_since(s).is_some() && starts(s) == 1).await;
+    let since = ready_since(&server);
+    tasks.clock().sleep(Duration::from_secs(3)).await;
+    tasks.close().await;
+
+    let tasks = Tasks::new("again", Clock::scaled(100.0));
+    let client = server.client();
+    let again = NodeAgents::start(NodeAgentsConfig {
+        client_for: Arc::new(move |_| client.clone()),
+        events: server.client(),
+        informers: SharedInformers::new(server.client(), tasks.clone()),
+        tasks: tasks.clone(),
+    });
+    again.add(spec());
+    again.resume("a");
+    server.client().create(&PODS, pod("p", value!({}))).await.unwrap();
+    server.until(|s| is(s, "p", "Ready")).await;
+    assert_eq!((ready_since(&server), starts(&server)), (since.clone(), 1));
+
+    again.suspend("a");
+    again.resume("a");
+    server.until(|s| starts(s) == 2 && ready_since(s).is_some_and(|now| Some(now) != since)).await;
+    tasks.close().await;
+}
+
 #[tokio::test]
 async fn a_pod_runs_logs_and_stops() {
     let Played { server, agents, tasks } = played();
@@ -129,6 +169,40 @@ async fn init_containers_come_first_and_a_finite_pod_succeeds() {
     let done = find(&server, "p").unwrap();
     let init = &done.array_at(&["status", "initContainerStatuses"])[0];
     assert_eq!(init.i64_at(&["state", "terminated", "exitCode"]), Some(0));
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_extended_resource_in_the_capacity_becomes_allocatable() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    server.until(|s| !s.all(&LEASES).is_empty()).await;
+    let mut node = server.all(&NODES)[0].value().clone();
+    node.set(&["status", "capacity", "example.com/dongle"], "4");
+    server.client().update_status(&NODES, node).await.unwrap();
+    let allocatable = |s: &FakeServer| s.all(&NODES)[0].object_at(&["status", "allocatable"]).clone();
+    server.until(|s| allocatable(s).get("example.com/dongle") == Some(&Value::from("4"))).await;
+    assert_eq!(allocatable(&server).get("cpu"), Some(&Value::from("4")));
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_ephemeral_container_runs_beside_the_others() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    server.client().create(&PODS, pod("p", value!({}))).await.unwrap();
+    server.until(|s| is(s, "p", "Ready")).await;
+    let mut debugged = find(&server, "p").unwrap().value().clone();
+    debugged.set(&["spec", "ephemeralContainers"], value!([{"name": "debug", "image": "busybox:1"}]));
+    server.client().update(&PODS, debugged).await.unwrap();
+    let status = |s: &FakeServer| {
+        find(s, "p").and_then(|pod| pod.array_at(&["status", "ephemeralContainerStatuses"]).first().cloned())
+    };
+    server.until(|s| status(s).is_some()).await;
+    let status = status(&server).unwrap();
+    assert_eq!(status.str_at(&["name"]), "debug");
+    assert!(status.at(&["state", "running", "startedAt"]).is_some(), "{status:?}");
+    assert!(is(&server, "p", "Ready"));
     tasks.close().await;
 }
 

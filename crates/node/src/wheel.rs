@@ -16,6 +16,8 @@ pub(crate) enum Due {
     Lease(Key),
     /// Post the node's status.
     Status(Key),
+    /// Make resources allocatable that somebody else says the node has.
+    Extended(Key),
     /// The pod's next step; by `namespace/name`.
     Pod(Key),
 }

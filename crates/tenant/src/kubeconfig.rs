@@ -36,13 +36,15 @@ pub(crate) async fn write(tenant: &Tenant, credential: Credential) -> Result<Str
         Credential::Token => format!("    token: {}\n", token(tenant).await?),
     };
     let (name, endpoint) = (&tenant.cluster.name, tenant.endpoint());
+    // In quotes: names such as `0` and `true` are strings, too. No name of a cluster holds a quote.
+    let (user_name, name) = (format!("\"{name}-admin\""), format!("\"{name}\""));
     let ca = STANDARD.encode(tenant.ca_pem());
     Ok(format!(
         "apiVersion: v1\nkind: Config\n\
          clusters:\n- name: {name}\n  cluster:\n    server: {endpoint}\n    certificate-authority-data: {ca}\n\
-         contexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {name}-admin\n\
+         contexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: {user_name}\n\
          current-context: {name}\n\
-         users:\n- name: {name}-admin\n  user:\n{user}"
+         users:\n- name: {user_name}\n  user:\n{user}"
     ))
 }
 

@@ -31,7 +31,7 @@ pub struct MockConfig {
 impl Default for MockConfig {
     fn default() -> Self {
         let second = Duration::from_secs(1);
-        Self { boot: second, stop: second, shutdown: second, balancer: second }
+        Self { boot: second, stop: second, shutdown: second, balancer: 15 * second }
     }
 }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
 use crate::duration;
 use crate::service::validation::Findings;
+use crate::yaml;
 
 use super::problem::Problem;
 
@@ -27,10 +29,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let format = Format::of(media)?;
-        let body = axum::body::to_bytes(request.into_body(), LIMIT).await.map_err(|_| {
-            let detail = format!("the body did not arrive whole, or is larger than {LIMIT} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bodyTooLarge", detail)
+        let format = Format::of(media, request.method())?;
+        let body = axum::body::to_bytes(request.into_body(), LIMIT).await.map_err(|error| {
+            if error.into_inner().is::<LengthLimitError>() {
+                let detail = format!("the body is larger than {LIMIT} bytes");
+                return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bodyTooLarge", detail);
+            }
+            Problem::malformed("the body did not arrive whole")
         })?;
         match format.parse(&body)? {
             Value::Object(fields) => Ok(Self { fields, bytes: body }),
@@ -46,16 +51,17 @@ enum Format {
 }
 
 impl Format {
-    fn of(media: Option<&str>) -> Result<Self, Problem> {
+    fn of(media: Option<&str>, method: &Method) -> Result<Self, Problem> {
         let essence = media.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        match essence {
-            "application/json" | "application/merge-patch+json" => Ok(Self::Json),
-            "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(Self::Yaml),
-            other => {
-                let detail = format!("the body must be application/json or application/yaml, not {other:?}");
-                Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupportedMediaType", detail))
-            }
+        match essence.to_ascii_lowercase().as_str() {
+            "application/json" => return Ok(Self::Json),
+            "application/yaml" => return Ok(Self::Yaml),
+            "application/merge-patch+json" if method == Method::PATCH => return Ok(Self::Json),
+            _ => {}
         }
+        let given = if essence.is_empty() { String::new() } else { format!(", not {essence}") };
+        let detail = format!("the Content-Type must be application/json or application/yaml{given}");
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupportedMediaType", detail))
     }
 
     fn parse(self, body: &[u8]) -> Result<Value, Problem> {
@@ -69,8 +75,7 @@ impl Format {
             Self::Yaml => {
                 let text = std::str::from_utf8(body)
                     .map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))?;
-                serde_saphyr::from_str(text)
-                    .map_err(|error| Problem::malformed(format!("the body is not YAML: {error}")))
+                yaml::read(text).map_err(|error| Problem::malformed(format!("the body is not YAML: {error}")))
             }
         }
     }
@@ -151,7 +156,7 @@ mod strict {
     }
 }
 
-/// Takes fields out of an object one by one. `null` is as if absent.
+/// Takes fields out of an object one by one. `null` is a value like any other: a field that has none is left out.
 pub(super) struct Fields {
     /// Before the names of fields: `nodePools[0].`.
     path: String,
@@ -235,8 +240,16 @@ impl Fields {
     }
 
     pub(super) fn labels(&mut self, name: &'static str, findings: &mut Findings) -> BTreeMap<String, String> {
-        let changes = self.label_changes(name, findings);
-        changes.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+        let mut out = BTreeMap::new();
+        for (key, value) in self.label_changes(name, findings) {
+            match value {
+                Some(value) => drop(out.insert(key, value)),
+                None => self
+                    .wrong(&format!("{name}[{key:?}]"), "a string", &Value::Null, findings)
+                    .unwrap_or_default(),
+            }
+        }
+        out
     }
 
     /// As in a merge patch: null removes.
@@ -311,7 +324,7 @@ impl Fields {
 
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
-        self.fields.remove(name).filter(|value| !value.is_null())
+        self.fields.remove(name)
     }
 
     fn wrong<T>(&self, name: &str, wanted: &str, got: &Value, findings: &mut Findings) -> Option<T> {

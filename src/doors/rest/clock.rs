@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -16,7 +16,7 @@ use super::App;
 use super::body::{Body, Fields};
 use super::cluster::refuse;
 use super::problem::Problem;
-use super::query::Query;
+use super::query::{NoQuery, Path};
 
 /// How long an answer waits for the clock to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,13 +40,17 @@ impl From<ClockState> for View {
     }
 }
 
-async fn read(State(app): State<App>, Path(name): Path<String>, query: Query) -> Result<Response, Problem> {
-    query.finish()?;
+async fn read(State(app): State<App>, Path(name): Path<String>, _: NoQuery) -> Result<Response, Problem> {
     let clock = app.service.cluster_clock(&ClusterKey::Native(name)).await?;
     Ok(Json(View::from(clock)).into_response())
 }
 
-async fn change(State(app): State<App>, Path(name): Path<String>, body: Body) -> Result<Response, Problem> {
+async fn change(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    _: NoQuery,
+    body: Body,
+) -> Result<Response, Problem> {
     let mut findings = Findings::default();
     let mut fields = Fields::new("a change of a clock", body.fields);
     let change = ClockChange {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -17,7 +17,7 @@ use crate::service::validation::Findings;
 use super::body::{Body, Fields};
 use super::page::{List, page};
 use super::problem::Problem;
-use super::query::Query;
+use super::query::{NoQuery, Path, Query};
 use super::{App, etag, idempotency, node_pool, operation};
 
 pub(super) fn routes() -> Router<App> {
@@ -116,7 +116,12 @@ async fn list(State(app): State<App>, mut query: Query) -> Result<Response, Prob
     Ok(Json(List::of(clusters.map(View::from))).into_response())
 }
 
-async fn create(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    _: NoQuery,
+    body: Body,
+) -> Result<Response, Problem> {
     let key = idempotency::key(&headers, "POST /v1/clusters", &body.bytes)?;
     let mut findings = Findings::default();
     let mut fields = Fields::new("a cluster", body.fields);
@@ -149,9 +154,8 @@ async fn read(
     State(app): State<App>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    query.finish()?;
     let cluster = app.service.cluster_get(&ClusterKey::Native(name)).await?;
     let revision = cluster.record.revision;
     Ok(etag::tagged(&headers, revision, &View::from(cluster)))
@@ -161,6 +165,7 @@ async fn update(
     State(app): State<App>,
     Path(name): Path<String>,
     headers: HeaderMap,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, Problem> {
     let revision = etag::required(&headers)?;
@@ -178,9 +183,8 @@ async fn delete(
     State(app): State<App>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    query.finish()?;
     let revision = etag::required(&headers)?;
     Ok(operation::accepted(app.service.cluster_delete(&ClusterKey::Native(name), revision).await?))
 }

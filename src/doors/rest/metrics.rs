@@ -23,6 +23,7 @@ use crate::service::ServiceError;
 
 use super::App;
 use super::problem::Problem;
+use super::query::NoQuery;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/metrics", get(metrics))
@@ -86,7 +87,7 @@ impl Metrics {
     }
 }
 
-async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+async fn metrics(State(app): State<App>, _: NoQuery) -> Result<Response, Problem> {
     let records = records(&app).await.map_err(Problem::from)?;
     let mut text = String::new();
     // Each registry ends its text with `# EOF`; there must be one.

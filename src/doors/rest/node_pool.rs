@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -18,7 +18,7 @@ use super::body::{Body, Fields};
 use super::cluster::{ReasonView, refuse};
 use super::page::{List, page};
 use super::problem::Problem;
-use super::query::Query;
+use super::query::{NoQuery, Path, Query};
 use super::{App, etag, idempotency, operation};
 
 pub(super) fn routes() -> Router<App> {
@@ -122,6 +122,7 @@ async fn create(
     State(app): State<App>,
     Path(cluster): Path<String>,
     headers: HeaderMap,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&headers, &format!("POST /v1/clusters/{cluster}/node-pools"), &body.bytes)?;
@@ -136,9 +137,8 @@ async fn read(
     State(app): State<App>,
     Path((cluster, name)): Path<(String, String)>,
     headers: HeaderMap,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    query.finish()?;
     let pool = app.service.node_pool_get(&ClusterKey::Native(cluster), &name).await?;
     let revision = pool.record.revision;
     Ok(etag::tagged(&headers, revision, &View::from(pool)))
@@ -148,6 +148,7 @@ async fn update(
     State(app): State<App>,
     Path((cluster, name)): Path<(String, String)>,
     headers: HeaderMap,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, Problem> {
     let revision = etag::required(&headers)?;
@@ -168,9 +169,8 @@ async fn delete(
     State(app): State<App>,
     Path((cluster, name)): Path<(String, String)>,
     headers: HeaderMap,
-    query: Query,
+    _: NoQuery,
 ) -> Result<Response, Problem> {
-    query.finish()?;
     let revision = etag::required(&headers)?;
     let going = app.service.node_pool_delete(&ClusterKey::Native(cluster), &name, revision).await?;
     Ok(operation::accepted(going))

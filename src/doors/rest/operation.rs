@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,7 +14,7 @@ use crate::database::operation::{OperationFilter, OperationKind, OperationRecord
 use super::cluster::ReasonView;
 use super::page::{List, page};
 use super::problem::Problem;
-use super::query::Query;
+use super::query::{Path, Query};
 use super::{App, etag};
 
 /// How long a client may let an answer wait, in seconds.
@@ -121,7 +121,8 @@ async fn read(
         None => app.service.operation_get(&id).await?,
         Some(seconds) => {
             let patience = Duration::from_secs(seconds.into());
-            app.service.operation_wait(&id, etag::seen(&headers), patience).await?
+            let seen = etag::Seen::of(&headers).and_then(|seen| seen.latest());
+            app.service.operation_wait(&id, seen, patience).await?
         }
     };
     let revision = operation.revision;

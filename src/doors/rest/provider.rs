@@ -1,6 +1,6 @@
 //! `/v1/providers`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -11,7 +11,7 @@ use crate::service::Provider;
 use super::App;
 use super::page::List;
 use super::problem::Problem;
-use super::query::Query;
+use super::query::{NoQuery, Path};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/v1/providers", get(list)).route("/v1/providers/{provider}", get(read))
@@ -43,15 +43,13 @@ async fn view(app: &App, provider: &Provider) -> View {
     }
 }
 
-async fn list(State(app): State<App>, query: Query) -> Result<Response, Problem> {
-    query.finish()?;
+async fn list(State(app): State<App>, _: NoQuery) -> Result<Response, Problem> {
     let providers = app.service.providers().provider_list();
     let views = futures::future::join_all(providers.iter().map(|provider| view(&app, provider))).await;
     Ok(Json(List::whole(views)).into_response())
 }
 
-async fn read(State(app): State<App>, Path(name): Path<String>, query: Query) -> Result<Response, Problem> {
-    query.finish()?;
+async fn read(State(app): State<App>, Path(name): Path<String>, _: NoQuery) -> Result<Response, Problem> {
     let provider = app.service.providers().provider_get(&name)?;
     Ok(Json(view(&app, provider).await).into_response())
 }

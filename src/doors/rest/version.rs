@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::App;
 use super::page::List;
 use super::problem::Problem;
-use super::query::Query;
+use super::query::NoQuery;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/v1/versions", get(list))
@@ -21,8 +21,7 @@ struct View {
     default: bool,
 }
 
-async fn list(State(app): State<App>, query: Query) -> Result<Response, Problem> {
-    query.finish()?;
+async fn list(State(app): State<App>, _: NoQuery) -> Result<Response, Problem> {
     let versions = app.service.versions();
     let views =
         versions.iter().map(|version| View { version: version.name, default: version.default }).collect();

@@ -11,6 +11,8 @@ use super::handler::Req;
 use super::negotiate::Format;
 use super::{Answer, body, encode};
 
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Status> {
     match parts {
         ["v2"] => v2(request).await,
@@ -26,9 +28,11 @@ pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Statu
 
 async fn v2(request: &Req) -> Result<Answer, Status> {
     let accept = request.header(ACCEPT).unwrap_or("");
-    let only_protobuf = accept.contains("com.github.proto-openapi.spec.v2") && !accept.contains("json");
-    if only_protobuf {
-        return Ok(body::text(406, "406 Not Acceptable: the document is to be had as JSON"));
+    // Also asked for with `@` in place of a dot, by old clients.
+    let protobuf = accept.contains("com.github.proto-openapi.spec.v2") && !accept.contains("json");
+    if protobuf {
+        let answer = body::whole(200, V2_PROTOBUF, openapi::v2_protobuf());
+        return Ok(encode::finish(request, answer, 200).await);
     }
     Ok(document(request, &openapi::v2_document()).await)
 }

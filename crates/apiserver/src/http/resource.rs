@@ -36,11 +36,18 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     let asked = asked(&request.parts.method, &path, &request.query);
     let mut call = call(&request, &path, resource, asked)?;
     authorize(&request, &call, asked)?;
-    if asked.verb == Verb::Get && call.request.subresource == "log" {
-        check_served(&call.resource, &call.request, asked.name())?;
-        return super::pod_streams::log(&request, &call).await;
-    }
     check_served(&call.resource, &call.request, asked.name())?;
+    if &*call.resource.gvr.resource == "pods" && call.resource.gvr.group.is_empty() {
+        match call.request.subresource.as_str() {
+            "log" => return super::pod_streams::log(&request, &call).await,
+            "exec" | "attach" | "portforward" => {
+                // Who connects by a WebSocket, which is a GET, needs the right to create as well.
+                authorize(&request, &call, Asked { verb: Verb::Create, watch: false })?;
+                return super::pod_streams::connect(&request, &call).await;
+            }
+            _ => {}
+        }
+    }
     let accept = request.header(ACCEPT);
     let wanted = if call.resource.custom.is_some() {
         negotiate::accept_text(accept)?

@@ -4,17 +4,18 @@ use drydock_client::ObjectList;
 use drydock_kinds::Strategy;
 use drydock_machinery::crd::columns::Columns;
 use drydock_machinery::{ObjectMeta as _, Status, Value, value};
+use drydock_runtime::Clock;
 use jiff::Timestamp;
 
 use super::handler::Req;
 use super::{encode, list_body};
 use crate::resources::Resource;
 
-/// `metav1.TableOptions`, and the time that ages are counted from.
-#[derive(Clone, Debug)]
+/// `metav1.TableOptions`, and the clock that ages are counted by.
+#[derive(Clone)]
 pub(crate) struct Options {
     include: Include,
-    now: Timestamp,
+    clock: Clock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Options {
                 return Err(Status::bad_request(text));
             }
         };
-        Ok(Self { include, now: request.core.registry.clock.now() })
+        Ok(Self { include, clock: request.core.registry.clock.clone() })
     }
 }
 
@@ -72,9 +73,9 @@ pub(crate) fn of_list(
     version: &str,
 ) -> Result<Value, Status> {
     let options = Options::of(request)?;
-    let printer = Printer::of(resource);
+    let (printer, now) = (Printer::of(resource), options.clock.now());
     let rows: Vec<Value> =
-        list.items.iter().map(|item| row(printer, item.value(), version, &options)).collect();
+        list.items.iter().map(|item| row(printer, item.value(), version, options.include, now)).collect();
     let mut table = empty(version);
     table.set(&["metadata"], list_body::metadata_of(list));
     table.set(&["columnDefinitions"], columns(printer));
@@ -108,7 +109,7 @@ pub(crate) fn event(
     let printer = Printer::of_object(resource, object);
     let columns = if with_columns { columns(printer) } else { Value::Null };
     table.set(&["columnDefinitions"], columns);
-    table.set(&["rows"], vec![row(printer, object, version, options)]);
+    table.set(&["rows"], vec![row(printer, object, version, options.include, options.clock.now())]);
     table
 }
 
@@ -135,18 +136,18 @@ fn columns(printer: Printer<'_>) -> Value {
     Value::from(columns.collect::<Vec<_>>())
 }
 
-fn row(printer: Printer<'_>, object: &Value, version: &str, options: &Options) -> Value {
+fn row(printer: Printer<'_>, object: &Value, version: &str, include: Include, now: Timestamp) -> Value {
     let mut row = Value::object();
     let cells = match printer.custom {
-        Some(columns) => columns.cells(object, options.now),
-        None => printer.strategy.cells(object, options.now),
+        Some(columns) => columns.cells(object, now),
+        None => printer.strategy.cells(object, now),
     };
     row.set(&["cells"], cells);
     let conditions = printer.strategy.row_conditions(object);
     if !conditions.is_empty() {
         row.set(&["conditions"], conditions);
     }
-    match options.include {
+    match include {
         Include::None => row.set(&["object"], Value::Null),
         Include::Metadata => row.set(&["object"], encode::partial(object, version)),
         Include::Object => row.set(&["object"], object.clone()),

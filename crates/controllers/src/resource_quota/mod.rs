@@ -1,11 +1,14 @@
 //! Resource quotas: keeps `status.used` equal to what is there.
 //!
-//! Admission counts up before objects exist; this controller counts everything anew when something changes that a
-//! quota of that namespace is about.
+//! Admission counts up before objects exist. This controller counts everything anew for a quota that is new or changed,
+//! and when something goes or gets smaller that a quota of its namespace is about. Not when something comes: admission
+//! has charged it, and a count that misses others on their way would give back what they were charged. What was charged
+//! to writes that failed afterwards is given back every five minutes, as upstream.
 
 mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_client::resources::{
     CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PODS, REPLICATION_CONTROLLERS, RESOURCE_QUOTAS, SECRETS, SERVICES,
@@ -16,6 +19,9 @@ use parking_lot::Mutex;
 
 use crate::Context;
 use crate::util::split_key;
+
+/// Upstream's `--resource-quota-sync-period`.
+const RESYNC: Duration = Duration::from_secs(300);
 
 struct Quotas {
     ctx: Context,
@@ -31,12 +37,23 @@ pub(crate) fn start(ctx: Context) {
     let this =
         Arc::new(Quotas { queue: queue.clone(), quotas: quotas.clone(), followed: Mutex::default(), ctx });
     let to = queue.clone();
-    quotas.on_change(move |change| to.add_object(change.object()));
+    quotas.on_change(move |change| {
+        if is_news(change) {
+            to.add_object(change.object());
+        }
+    });
     let tasks = this.ctx.tasks.clone();
     Controller::new("resourcequota", queue).workers(5).needs([quotas]).start(&tasks, move |key| {
         let this = this.clone();
         async move { this.sync(&key).await }
     });
+}
+
+/// Whether a quota needs a first or a new count. A charge of admission's changes its `status.used` alone.
+fn is_news(change: Change<'_>) -> bool {
+    let Change::Updated { old, new } = change else { return true };
+    let hard = |quota: &Object, part| quota.at(&[part, "hard"]).cloned();
+    hard(old, "spec") != hard(new, "spec") || hard(new, "status") != hard(new, "spec")
 }
 
 impl Quotas {
@@ -52,10 +69,11 @@ impl Quotas {
         let mut new = quota.value().clone();
         new.set(&["status", "hard"], quota.object_at(&["spec", "hard"]).clone());
         new.set(&["status", "used"], used);
-        if new.get("status") == quota.get("status") {
-            return Ok(());
+        if new.get("status") != quota.get("status") {
+            self.ctx.client.update_status(&RESOURCE_QUOTAS, new).await?;
         }
-        self.ctx.client.update_status(&RESOURCE_QUOTAS, new).await.map(drop)
+        self.queue.add_after(key.clone(), RESYNC);
+        Ok(())
     }
 
     /// None for a resource that nobody knows.
@@ -102,7 +120,11 @@ impl Quotas {
         let is_quota = *resource == RESOURCE_QUOTAS;
         informer.on_change(move |change| {
             let object = change.object();
-            let matters = !matches!(change, Change::Updated { old, new } if !usage::matters(old, new));
+            let matters = match change {
+                Change::Added(_) => false,
+                Change::Updated { old, new } => usage::matters(old, new),
+                Change::Deleted(_) => true,
+            };
             if matters && !is_quota {
                 for quota in me.quotas.list_in(object.namespace()) {
                     me.queue.add_object(&quota);
@@ -110,5 +132,28 @@ impl Quotas {
             }
         });
         informer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::value;
+
+    use super::*;
+
+    fn quota(spec: &str, counted: &str, used: &str) -> Arc<Object> {
+        let tree = value!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"},
+            "spec": {"hard": {"pods": spec}}, "status": {"hard": {"pods": counted}, "used": {"pods": used}}});
+        Arc::new(Object::new(tree, 1))
+    }
+
+    #[test]
+    fn a_charge_of_admission_is_not_counted_again_and_a_changed_limit_is() {
+        let updated = |old: &Arc<Object>, new: &Arc<Object>| is_news(Change::Updated { old, new });
+        let before = quota("2", "2", "0");
+        assert!(is_news(Change::Added(&before)));
+        assert!(!updated(&before, &quota("2", "2", "1")));
+        assert!(updated(&before, &quota("3", "2", "0")));
+        assert!(!updated(&quota("3", "2", "0"), &quota("3", "3", "0")));
     }
 }

@@ -24,9 +24,14 @@ pub(super) fn of(
     total.to_string()
 }
 
-/// Whether an update can change usage.
+/// Whether an update can lower usage.
 pub(super) fn matters(old: &Object, new: &Object) -> bool {
-    old.get("spec") != new.get("spec") || pod::is_finished(old) != pod::is_finished(new)
+    if new.kind() == "Pod" {
+        // Being bound to a node changes the spec, too.
+        let containers = |pod: &Object| pod.at(&["spec", "containers"]).cloned();
+        return pod::is_finished(old) != pod::is_finished(new) || containers(old) != containers(new);
+    }
+    old.get("spec") != new.get("spec")
 }
 
 fn one_if(holds: bool) -> Quantity {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
+
 use super::operations::{Answer, Body, Described, DescribedSubresource, Media, Operation, PathItem};
 use super::schemas::{Dialect, collect, render};
 use super::{Cache, Document, paths, v2, v3};
@@ -40,14 +42,22 @@ pub fn index<'a>(custom: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value 
 /// The OpenAPI v2 document of the built-in API. Made on first use.
 pub fn v2_document() -> Arc<Document> {
     static DOCUMENT: OnceLock<Arc<Document>> = OnceLock::new();
-    Arc::clone(DOCUMENT.get_or_init(|| {
-        let items: Vec<PathItem> = cache().keys().flat_map(|path| items(path)).collect();
-        let text = Catalog::builtin().text();
-        let listed = text.definitions.iter().filter(|definition| !definition.unlisted);
-        let names = listed.filter_map(|definition| text.full_name(definition.reference)).collect();
-        let definitions = render(&names, Dialect::V2);
-        Arc::new(Document::new(&v2::document(v2::paths(&items), definitions)))
-    }))
+    Arc::clone(DOCUMENT.get_or_init(|| Arc::new(Document::new(&make_v2()))))
+}
+
+/// The same document as a message of gnostic's `OpenAPIv2.proto`. Made on first use.
+pub fn v2_protobuf() -> Bytes {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    DOCUMENT.get_or_init(|| Bytes::from(super::v2_protobuf::encode(&make_v2()))).clone()
+}
+
+fn make_v2() -> Value {
+    let items: Vec<PathItem> = cache().keys().flat_map(|path| items(path)).collect();
+    let text = Catalog::builtin().text();
+    let listed = text.definitions.iter().filter(|definition| !definition.unlisted);
+    let names = listed.filter_map(|definition| text.full_name(definition.reference)).collect();
+    let definitions = render(&names, Dialect::V2);
+    v2::document(v2::paths(&items), definitions)
 }
 
 /// One place for each document that there is.

@@ -12,6 +12,7 @@ mod operations;
 mod paths;
 mod schemas;
 mod v2;
+mod v2_protobuf;
 mod v3;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-pub use built_in::{index, v2_document, v3_document};
+pub use built_in::{index, v2_document, v2_protobuf, v3_document};
 pub use operations::{Described, DescribedSubresource};
 pub use paths::custom_paths;
 pub use schemas::definition_v3;

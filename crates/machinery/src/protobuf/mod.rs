@@ -12,7 +12,7 @@
 mod decode;
 mod encode;
 mod plan;
-mod wire;
+pub(crate) mod wire;
 
 use crate::decode::TypeMeta;
 use crate::object::ObjectMeta as _;

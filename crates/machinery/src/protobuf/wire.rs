@@ -2,32 +2,32 @@
 
 use super::ProtobufError;
 
-pub(super) const VARINT: u64 = 0;
-pub(super) const FIXED64: u64 = 1;
-pub(super) const LEN: u64 = 2;
+pub(crate) const VARINT: u64 = 0;
+pub(crate) const FIXED64: u64 = 1;
+pub(crate) const LEN: u64 = 2;
 const FIXED32: u64 = 5;
 
-pub(super) struct Writer {
+pub(crate) struct Writer {
     out: Vec<u8>,
 }
 
 /// Where a nested message began.
-pub(super) struct Open(usize);
+pub(crate) struct Open(usize);
 
 impl Writer {
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { out: Vec::with_capacity(capacity) }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.out
     }
 
-    pub(super) fn bytes_raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes_raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
-    pub(super) fn varint(&mut self, mut value: u64) {
+    pub(crate) fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.out.push(value as u8 | 0x80);
             value >>= 7;
@@ -40,35 +40,35 @@ impl Writer {
     }
 
     /// Negative numbers take ten bytes, as in Go.
-    pub(super) fn int(&mut self, number: u32, value: i64) {
+    pub(crate) fn int(&mut self, number: u32, value: i64) {
         self.tag(number, VARINT);
         self.varint(value as u64);
     }
 
-    pub(super) fn double(&mut self, number: u32, value: f64) {
+    pub(crate) fn double(&mut self, number: u32, value: f64) {
         self.tag(number, FIXED64);
         self.out.extend_from_slice(&value.to_bits().to_le_bytes());
     }
 
-    pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, number: u32, bytes: &[u8]) {
         self.tag(number, LEN);
         self.varint(bytes.len() as u64);
         self.out.extend_from_slice(bytes);
     }
 
-    pub(super) fn string(&mut self, number: u32, text: &str) {
+    pub(crate) fn string(&mut self, number: u32, text: &str) {
         self.bytes(number, text.as_bytes());
     }
 
     /// Begins a nested message; what is written until [`Writer::end`] is in it.
-    pub(super) fn begin(&mut self, number: u32) -> Open {
+    pub(crate) fn begin(&mut self, number: u32) -> Open {
         self.tag(number, LEN);
         // Most messages are shorter than 128 bytes: their length takes this one byte.
         self.out.push(0);
         Open(self.out.len())
     }
 
-    pub(super) fn end(&mut self, open: Open) {
+    pub(crate) fn end(&mut self, open: Open) {
         let length = self.out.len() - open.0;
         if length < 0x80 {
             self.out[open.0 - 1] = length as u8;
@@ -80,21 +80,21 @@ impl Writer {
     }
 }
 
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next field's number and wire type; None at the end.
-    pub(super) fn tag(&mut self) -> Result<Option<(u32, u64)>, ProtobufError> {
+    pub(crate) fn tag(&mut self) -> Result<Option<(u32, u64)>, ProtobufError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         Ok(Some((number, tag & 7)))
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, ProtobufError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, ProtobufError> {
         let mut value = 0u64;
         for i in 0..10 {
             let (&byte, rest) = self.rest.split_first().ok_or(ProtobufError::UnexpectedEnd)?;
@@ -116,24 +116,24 @@ impl<'a> Reader<'a> {
         Err(ProtobufError::Overflow)
     }
 
-    pub(super) fn double(&mut self) -> Result<f64, ProtobufError> {
+    pub(crate) fn double(&mut self) -> Result<f64, ProtobufError> {
         let (bytes, rest) = self.rest.split_first_chunk::<8>().ok_or(ProtobufError::UnexpectedEnd)?;
         self.rest = rest;
         Ok(f64::from_bits(u64::from_le_bytes(*bytes)))
     }
 
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], ProtobufError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], ProtobufError> {
         let length = usize::try_from(self.varint()?).map_err(|_| ProtobufError::Overflow)?;
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or(ProtobufError::UnexpectedEnd)?;
         self.rest = rest;
         Ok(bytes)
     }
 
-    pub(super) fn string(&mut self) -> Result<&'a str, ProtobufError> {
+    pub(crate) fn string(&mut self) -> Result<&'a str, ProtobufError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| ProtobufError::Utf8)
     }
 
-    pub(super) fn skip(&mut self, wire_type: u64) -> Result<(), ProtobufError> {
+    pub(crate) fn skip(&mut self, wire_type: u64) -> Result<(), ProtobufError> {
         match wire_type {
             VARINT => self.varint().map(drop),
             FIXED64 => self.double().map(drop),
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The bytes of field 1: what RawExtension and its like consist of.
-pub(super) fn first_bytes(message: &[u8]) -> Result<&[u8], ProtobufError> {
+pub(crate) fn first_bytes(message: &[u8]) -> Result<&[u8], ProtobufError> {
     let mut reader = Reader::new(message);
     let mut found: &[u8] = &[];
     while let Some((number, wire_type)) = reader.tag()? {
