@@ -140,7 +140,7 @@ async fn load_balancers_have_addresses_of_their_own() {
         };
         assert_eq!(provider.ensure(&request).await.unwrap(), [], "it takes a while");
     }
-    clock.advance(Duration::from_secs(1));
+    clock.advance(MockConfig::default().balancer);
     for balancer in LoadBalancers::list(&*provider, &cluster()).await.unwrap() {
         seen.insert(format!("{:?}", balancer.addresses));
     }
