@@ -7,6 +7,8 @@ mod common;
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use base64::Engine as _;
+use common::proxy::Proxy;
 use common::{Kubectl, Service, eventually, text, tool};
 use serde_json::Value;
 
@@ -32,9 +34,27 @@ fn ec2(args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
 }
 
+fn tagged(cluster: &str) -> String {
+    format!("Name=tag:kubernetes.io/cluster/{cluster},Values=owned")
+}
+
+/// Nothing that costs anything, or stands in anybody's way, is left of a cluster.
+fn assert_nothing_is_left(cluster: &str) {
+    assert_eq!(instances(cluster, ALIVE), BTreeSet::new());
+    for (command, list) in [
+        ("describe-security-groups", "SecurityGroups"),
+        ("describe-launch-templates", "LaunchTemplates"),
+        ("describe-volumes", "Volumes"),
+        ("describe-network-interfaces", "NetworkInterfaces"),
+    ] {
+        let found = ec2(&[command, "--filters", &tagged(cluster)]);
+        assert_eq!(found[list].as_array().map(Vec::len), Some(0), "{found}");
+    }
+}
+
 /// The ids of the cluster's instances in one of the given states.
 fn instances(cluster: &str, states: &str) -> BTreeSet<String> {
-    let tag = format!("Name=tag:kubernetes.io/cluster/{cluster},Values=owned");
+    let tag = tagged(cluster);
     let state = format!("Name=instance-state-name,Values={states}");
     let answer = ec2(&["describe-instances", "--filters", &tag, &state]);
     let reservations = answer["Reservations"].as_array().cloned().unwrap_or_default();
@@ -67,8 +87,12 @@ fn cluster(service: &Service, name: &str, nodes: u32) -> Kubectl {
 }
 
 fn start() -> Service {
+    start_through(&endpoint())
+}
+
+fn start_through(endpoint: &str) -> Service {
     // Static credentials of LocalStack; the service's own environment is ours.
-    Service::start_with(&["--speed", "10", "--aws-endpoint", &endpoint()])
+    Service::start_with(&["--speed", "10", "--aws-endpoint", endpoint])
 }
 
 /// The instance ids that Nodes name.
@@ -104,6 +128,8 @@ fn node_pools_are_ec2_instances_through_their_whole_life() {
     let name = format!("ls-{}", std::process::id());
     let kubectl = cluster(&service, &name, 2);
     nodes_match_instances(&kubectl, &name, 2);
+    check_resources(&service, &name);
+    check_nodes(&kubectl);
     let zones = kubectl.get(&["nodes"], "{.items[*].metadata.labels.topology\\.kubernetes\\.io/zone}");
     assert!(zones.split(' ').all(|zone| zone.starts_with("us-east-1")), "{zones}");
     let provider_ids = kubectl.get(&["nodes"], "{.items[*].spec.providerID}");
@@ -140,13 +166,79 @@ fn node_pools_are_ec2_instances_through_their_whole_life() {
         if taints.contains("node.cloudprovider.kubernetes.io/shutdown") { Ok(()) } else { Err(taints) }
     });
 
+    ec2(&["start-instances", "--instance-ids", stopped]);
+    assert_eq!(nodes_match_instances(&kubectl, &name, 2), healed, "it came back");
+
     service.ok(&["cluster", "delete", &name, "--wait"]);
-    assert_eq!(instances(&name, ALIVE), BTreeSet::new());
-    let tag = format!("Name=tag:kubernetes.io/cluster/{name},Values=owned");
-    let groups = ec2(&["describe-security-groups", "--filters", &tag]);
-    assert_eq!(groups["SecurityGroups"].as_array().map(Vec::len), Some(0), "{groups}");
-    let templates = ec2(&["describe-launch-templates", "--filters", &tag]);
-    assert_eq!(templates["LaunchTemplates"].as_array().map(Vec::len), Some(0), "{templates}");
+    assert_nothing_is_left(&name);
+}
+
+/// What EC2 has of a cluster is what EKS would make: subnet, security group, launch template, tags, user data.
+fn check_resources(service: &Service, cluster: &str) {
+    let config = service.ok(&["cluster", "get", cluster, "-o", "json"]);
+    let config: Value = serde_json::from_str(&config).expect("JSON");
+    let server = config["endpoint"].as_str().expect("an endpoint");
+    let groups = ec2(&["describe-security-groups", "--filters", &tagged(cluster)]);
+    let group = groups["SecurityGroups"][0]["GroupId"].as_str().expect("a security group");
+    let templates = ec2(&["describe-launch-templates", "--filters", &tagged(cluster)]);
+    let template = templates["LaunchTemplates"][0]["LaunchTemplateName"].as_str().expect("a launch template");
+    let versions = ec2(&[
+        "describe-launch-template-versions",
+        "--launch-template-name",
+        template,
+        "--versions",
+        "$Latest",
+    ]);
+    let data = &versions["LaunchTemplateVersions"][0]["LaunchTemplateData"];
+    assert_eq!(data["SecurityGroupIds"][0].as_str(), Some(group), "{data}");
+    let boots = |data: &Value| {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(data.as_str().unwrap_or_default());
+        let text = text(&bytes.expect("base64"));
+        assert!(text.contains("kind: NodeConfig") && text.contains(server), "{text}");
+        assert!(text.contains(&format!("name: \"{cluster}\"")), "{text}");
+    };
+    boots(&data["UserData"]);
+    let found = ec2(&["describe-instances", "--filters", &tagged(cluster)]);
+    for reservation in found["Reservations"].as_array().expect("reservations") {
+        let instance = &reservation["Instances"][0];
+        let id = instance["InstanceId"].as_str().expect("an id");
+        let tag = |name: &str| {
+            let tags = instance["Tags"].as_array().into_iter().flatten();
+            tags.filter(|tag| tag["Key"] == name).find_map(|tag| tag["Value"].as_str()).unwrap_or_default()
+        };
+        assert_eq!(tag(&format!("kubernetes.io/cluster/{cluster}")), "owned");
+        assert_eq!((tag("eks:cluster-name"), tag("eks:nodegroup-name")), (cluster, "default"));
+        assert!(instance["SubnetId"].as_str().is_some_and(|id| id.starts_with("subnet-")), "{instance}");
+        assert_eq!(instance["SecurityGroups"][0]["GroupId"].as_str(), Some(group), "{instance}");
+        let attribute = ["describe-instance-attribute", "--instance-id", id, "--attribute", "userData"];
+        boots(&ec2(&attribute)["UserData"]["Value"]);
+    }
+}
+
+/// Nodes are what an m5.large is in EKS.
+fn check_nodes(kubectl: &Kubectl) {
+    let nodes: Value = serde_json::from_str(&kubectl.ok(&["get", "nodes", "-o", "json"])).expect("JSON");
+    for node in nodes["items"].as_array().expect("nodes") {
+        let of = |part: &str, name: &str| node["status"][part][name].as_str().unwrap_or_default().to_owned();
+        assert_eq!((of("capacity", "cpu"), of("capacity", "memory")), ("2".into(), "8Gi".into()));
+        // 60 + 10 millicores; 255 MiB and 11 for each pod for the kubelet, 100 MiB before eviction.
+        let memory = format!("{}Mi", 8192 - 255 - 29 * 11 - 100);
+        assert_eq!((of("allocatable", "cpu"), of("allocatable", "memory")), ("1930m".into(), memory));
+        assert_eq!((of("capacity", "pods"), of("allocatable", "pods")), ("29".into(), "29".into()));
+        let kinds: Vec<&str> = node["status"]["addresses"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|address| address["type"].as_str())
+            .collect();
+        for kind in ["InternalIP", "InternalDNS", "Hostname"] {
+            assert!(kinds.contains(&kind), "{kinds:?}");
+        }
+        let zone = node["metadata"]["labels"]["topology.kubernetes.io/zone"].as_str().unwrap_or_default();
+        let provider_id = node["spec"]["providerID"].as_str().unwrap_or_default();
+        assert!(provider_id.starts_with(&format!("aws:///{zone}/i-")), "{provider_id}");
+        assert_eq!(node["metadata"]["labels"]["topology.kubernetes.io/region"], "us-east-1");
+    }
 }
 
 #[test]
@@ -162,5 +254,79 @@ fn a_kill_in_the_middle_of_scaling_neither_leaks_nor_doubles_instances() {
     }
     nodes_match_instances(&kubectl, &name, 4);
     service.ok(&["cluster", "delete", &name, "--wait"]);
-    assert_eq!(instances(&name, ALIVE), BTreeSet::new());
+    assert_nothing_is_left(&name);
+}
+
+#[test]
+fn a_cloud_that_cannot_be_reached_is_waited_for() {
+    let line = Proxy::start(&endpoint());
+    let mut service = start_through(&line.url());
+    let name = format!("lu-{}", std::process::id());
+    let kubectl = cluster(&service, &name, 1);
+    line.cut();
+    service.ok(&["node-pool", "scale", "default", "--cluster", &name, "--nodes", "2"]);
+    let pools = ["node-pool", "list", "--cluster", &name];
+    eventually("the pool says so", || {
+        let pools = service.ok(&pools);
+        if pools.contains("degraded") && pools.contains("DescribeInstances") { Ok(()) } else { Err(pools) }
+    });
+    assert_eq!(
+        kubectl.get(&["nodes"], "{.items[*].spec.providerID}").split(' ').count(),
+        1,
+        "it costs no node"
+    );
+    line.mend();
+    nodes_match_instances(&kubectl, &name, 2);
+    eventually("all is well", || {
+        let pools = service.ok(&pools);
+        if pools.contains("active") { Ok(()) } else { Err(pools) }
+    });
+
+    // Deleted while it is away, also by a service that was killed and knows it from its records only.
+    line.cut();
+    service.ok(&["cluster", "delete", &name]);
+    let says_so = |service: &Service| {
+        eventually("the operation says what it waits for", || {
+            let operations = service.ok(&["operation", "list"]);
+            let line = operations.lines().find(|line| line.contains("clusterDelete")).unwrap_or_default();
+            let said = line.contains("running") && line.contains("DescribeInstances");
+            if said { Ok(()) } else { Err(operations) }
+        });
+        // And goes on saying so: an attempt that is under way is no better news.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let operations = service.ok(&["operation", "list"]);
+        assert!(operations.contains("DescribeInstances"), "{operations}");
+    };
+    says_so(&service);
+    service.kill();
+    service.launch();
+    says_so(&service);
+    assert_eq!(instances(&name, ALIVE).len(), 2);
+    line.mend();
+    eventually("the cluster is gone", || {
+        let clusters = service.ok(&["cluster", "list"]);
+        if clusters.contains(&name) { Err(clusters) } else { Ok(()) }
+    });
+    assert_nothing_is_left(&name);
+}
+
+#[test]
+fn a_cluster_deleted_while_it_is_made_leaves_nothing() {
+    let mut service = start();
+    let name = format!("ld-{}", std::process::id());
+    let create = ["cluster", "create", &name, "--provider", "aws", "--region", "us-east-1", "--nodes", "6"];
+    for (n, pause) in [0, 400].into_iter().enumerate() {
+        service.ok(&create);
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        service.ok(&["cluster", "delete", &name]);
+        if n % 2 == 1 {
+            service.kill();
+            service.launch();
+        }
+        eventually("the cluster is gone", || {
+            let clusters = service.ok(&["cluster", "list"]);
+            if clusters.contains(&name) { Err(clusters) } else { Ok(()) }
+        });
+        assert_nothing_is_left(&name);
+    }
 }

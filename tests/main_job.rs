@@ -109,3 +109,62 @@ fn a_stopped_service_finds_everything_as_it_was() {
     assert_eq!(before, after);
     kubectl.until(&["nodes"], "{.items[*].status.conditions[?(@.type=='Ready')].status}", "True");
 }
+
+/// Two replicas on two nodes, both needed.
+const GUARDED: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      affinity:
+        podAntiAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+          - topologyKey: kubernetes.io/hostname
+            labelSelector: {matchLabels: {app: web}}
+      containers: [{name: web, image: nginx:1.27}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: guard}
+spec:
+  minAvailable: 2
+  selector: {matchLabels: {app: web}}
+";
+
+#[test]
+fn a_smaller_pool_waits_for_disruption_budgets_and_says_so() {
+    let service = Service::start_with(&["--speed", "10"]);
+    let kubectl = service.cluster("guarded", 2);
+    kubectl.feed(&["apply"], GUARDED);
+    kubectl.ok(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+    kubectl.until(&["pdb", "guard"], "{.status.currentHealthy}", "2");
+    let scale = ["node-pool", "scale", "default", "--cluster", "guarded", "--nodes", "1"];
+    service.ok(&scale);
+    common::eventually("the operation says what holds it", || {
+        let operations = service.ok(&["operation", "list"]);
+        let said = operations.contains("The disruption budget guard needs 2 healthy pods");
+        if said { Ok(()) } else { Err(operations) }
+    });
+    let unschedulable = kubectl.get(&["nodes"], "{.items[*].spec.unschedulable}");
+    assert_eq!(unschedulable, "true", "one of two nodes is cordoned, and still there");
+    kubectl.ok(&["delete", "pdb", "guard"]);
+    service.ok(&[&scale[..], &["--wait"]].concat());
+    kubectl.until(&["nodes"], "{.items[*].status.conditions[?(@.type=='Ready')].status}", "True");
+}
+
+#[test]
+fn a_node_pool_may_be_made_again_under_its_name() {
+    let service = Service::start_with(&["--speed", "10"]);
+    let kubectl = service.cluster("again", 0);
+    for _ in 0..2 {
+        service.ok(&["node-pool", "create", "b", "--cluster", "again", "--nodes", "1", "--wait"]);
+        kubectl.until(&["nodes"], "{.items[*].status.conditions[?(@.type=='Ready')].status}", "True");
+        service.ok(&["node-pool", "delete", "b", "--cluster", "again", "--wait"]);
+        kubectl.until(&["nodes"], "{.items[*].metadata.name}", "");
+    }
+}

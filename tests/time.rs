@@ -142,6 +142,9 @@ spec:
         if output.status.success() { Ok(()) } else { Err(common::text(&output.stderr)) }
     });
     assert_eq!(now(&service, "still"), before + Duration::from_secs(300));
+
+    // Machines take their time to shut down: a cluster that goes is given it.
+    service.ok(&["cluster", "delete", "still", "--wait"]);
 }
 
 #[test]

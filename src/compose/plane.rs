@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use drydock_auth::UserInfo;
 use drydock_client::{Options, Request, Verb, WatchEvent, resources};
-use drydock_cloud::{NodePoolsStatus, PoolSpec, PoolState};
+use drydock_cloud::{NodePoolsStatus, PoolSpec, PoolState, Reservation};
 use drydock_cloud_api::CloudErrorKind;
 use drydock_machinery::ObjectMeta as _;
 use drydock_tenant::Tenant;
@@ -145,6 +145,10 @@ impl ControlPlane for Plane {
     }
 
     async fn release(&self) -> Result<(), ControlPlaneError> {
+        if self.tenant.clock().rate() == 0.0 {
+            // A cloud on the cluster's clock would never get to an end.
+            self.tenant.set_clock_speed(1.0).await.map_err(|error| tenant_error(&error))?;
+        }
         self.tenant.pools().release();
         // What was answered before is known: it is waited on, so that the end is noticed at once.
         let told = self.told.lock().clone();
@@ -205,6 +209,7 @@ fn pool_spec(pool: &NodePoolRecord) -> PoolSpec {
         taints: pool.taints.iter().map(taint).collect(),
         zones: pool.zones.clone(),
         spot: pool.spot,
+        reservation: Reservation::of_type(&pool.instance_type),
         ..PoolSpec::new(&pool.name, pool.nodes, &pool.instance_type, &git_version(&pool.version))
     }
 }

@@ -40,8 +40,8 @@ impl Clouds {
 }
 
 /// What is the same around all providers: retries, and the fault points that tests arm.
-fn layers(clock: &Clock) -> Layers {
-    Layers::new(clock.clone()).retry(Retry::default()).layer(Arc::new(Faults::default()))
+fn layers() -> Layers {
+    Layers::default().retry(Retry::default()).layer(Arc::new(Faults::default()))
 }
 
 fn mock(config: &Config) -> anyhow::Result<Cloud> {
@@ -53,7 +53,7 @@ fn mock(config: &Config) -> anyhow::Result<Cloud> {
         default_region: "us-east-1".to_owned(),
         default_instance_type: "m5.large".to_owned(),
     };
-    let for_clock: ForClock = Arc::new(move |clock| layers(clock).around(cloud.provider(clock.clone())));
+    let for_clock: ForClock = Arc::new(move |clock| layers().around(cloud.provider(clock.clone())));
     Ok(Cloud { provider, for_clock })
 }
 
@@ -78,6 +78,6 @@ fn aws(config: &Config) -> Cloud {
     // One for all clusters: EC2 counts what an account asks for.
     let throttle: Arc<dyn Layer> = Arc::new(Throttle::new(EC2_RATE, EC2_BURST));
     let for_clock: ForClock =
-        Arc::new(move |clock| layers(clock).layer(throttle.clone()).around(Arc::new(cloud.clone())));
+        Arc::new(move |_| layers().layer(throttle.clone()).around(Arc::new(cloud.clone())));
     Cloud { provider, for_clock }
 }

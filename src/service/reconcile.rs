@@ -10,7 +10,7 @@ use drydock_runtime::tasks::TaskError;
 use drydock_runtime::{OnError, fault, wall};
 
 use crate::database::cluster::{self, ClusterRecord, ClusterState, Reason};
-use crate::database::operation::{self, Progress};
+use crate::database::operation::{self, OperationRecord, OperationState, Progress};
 use crate::database::{DatabaseError, node_pool};
 
 use super::Service;
@@ -232,7 +232,11 @@ impl Service {
         let mut txn = self.inner.database.begin().await?;
         let message = trouble.map_or("removing what the cluster has", |reason| &reason.message);
         let open = operation::open_in_txn(&mut txn, &cluster.uid).await?;
-        for operation in open.iter().filter(|operation| operation.progress.message != message) {
+        // A new attempt is no news: what stood in the way of the last one is still true.
+        let begins =
+            |operation: &&OperationRecord| trouble.is_some() || operation.state != OperationState::Running;
+        for operation in open.iter().filter(|operation| operation.progress.message != message).filter(begins)
+        {
             let progress = Progress { message: message.to_owned(), ..operation.progress.clone() };
             operation::progress_in_txn(&mut txn, &operation.id, &progress).await?;
         }

@@ -2,6 +2,8 @@
 
 #![expect(dead_code, unreachable_pub, reason = "each test binary uses a part of this one file")]
 
+pub mod proxy;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

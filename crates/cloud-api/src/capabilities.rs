@@ -9,7 +9,8 @@ use crate::{CloudError, ClusterRef, PoolRequest};
 /// Groups that the cloud keeps at a size by itself (Auto Scaling groups, scale sets, managed instance groups).
 #[async_trait]
 pub trait InstanceGroups: Send + Sync {
-    /// Creates the pool's group, or brings it to this size. The size is absolute, hence idempotent.
+    /// Creates the pool's group, or brings it to this size. The size is absolute, hence idempotent. A group that is made
+    /// smaller chooses by itself what goes: [`InstanceGroups::remove_instance`] is for a choice of one's own.
     async fn ensure(&self, pool: &PoolRequest, size: u32) -> Result<(), CloudError>;
 
     /// Takes one instance out and makes the group smaller by one. Succeeds without a change when it is gone already.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use drydock_cloud_api::InstanceType;
+use drydock_cloud_api::{InstanceType, catalog};
 use serde::{Deserialize, Serialize};
 
 const MIB: u64 = 1 << 20;
@@ -23,6 +23,19 @@ pub enum Reservation {
     Gke,
     /// Everything is allocatable.
     None,
+}
+
+impl Reservation {
+    /// That of the cloud which has types of this name; EKS's, whose types are too many for a catalog, for unknown ones.
+    pub fn of_type(instance_type: &str) -> Self {
+        if catalog::azure(instance_type).is_some() {
+            Self::Aks
+        } else if catalog::gcp(instance_type).or_else(|| catalog::generic(instance_type)).is_some() {
+            Self::Gke
+        } else {
+            Self::Eks
+        }
+    }
 }
 
 /// `status.capacity` and `status.allocatable`: resource name to quantity.
@@ -128,7 +141,23 @@ fn tiered(total: u64, tiers: &[(u64, u64)], whole: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drydock_cloud_api::catalog;
+
+    #[test]
+    fn every_type_leaves_something_for_pods() {
+        for name in ["t3.nano", "m5.large", "x9.metal", "small", "e2-micro", "Standard_B2s"] {
+            let reservation = Reservation::of_type(name);
+            let expected = match name {
+                "small" | "e2-micro" => Reservation::Gke,
+                "Standard_B2s" => Reservation::Aks,
+                _ => Reservation::Eks,
+            };
+            assert_eq!(reservation, expected, "{name}");
+            let Some(kind) = catalog::any(name) else { continue };
+            let resources = node_resources(&kind, kind.max_pods, reservation);
+            let memory: u64 = resources.allocatable["memory"].trim_end_matches("Ki").parse().unwrap();
+            assert!(memory > 64 * 1024, "{name}: {memory}");
+        }
+    }
 
     #[test]
     fn nodes_offer_what_the_clouds_nodes_offer() {

@@ -61,7 +61,7 @@ impl World {
     }
 
     pub(crate) fn provider(&self) -> Arc<dyn CloudProvider> {
-        Layers::new(self.clock.clone()).layer(self.faults.clone()).around(self.mock.clone())
+        Layers::default().layer(self.faults.clone()).around(self.mock.clone())
     }
 
     /// Starts node pools, as a process that has just come up does.
@@ -87,7 +87,7 @@ impl World {
         let tasks = Tasks::new("t", self.clock.clone());
         let config = CcmConfig {
             cluster: self.cluster.clone(),
-            provider: Layers::new(self.clock.clone()).layer(layer).around(self.mock.clone()),
+            provider: Layers::default().layer(layer).around(self.mock.clone()),
             client: self.client.clone(),
             informers: SharedInformers::new(self.client.clone(), tasks.clone()),
         };

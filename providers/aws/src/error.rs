@@ -70,6 +70,8 @@ pub(crate) fn by_code(code: &str, message: &str, status: u16) -> CloudErrorKind 
         "UnsupportedOperation" | "InvalidAction" | "NotImplemented" => Kind::Unsupported,
         _ if code.contains("NotFound") => Kind::NotFound,
         _ if code.ends_with("LimitExceeded") || code == "MaxSpotInstanceCountExceeded" => Kind::QuotaExceeded,
+        // Somebody answers, but it is not EC2: another program on the port, a proxy.
+        "" if status == 501 || status < 500 && !matches!(status, 401 | 403 | 429) => Kind::Unreachable,
         _ if status == 501 => Kind::Unsupported,
         _ if status >= 500 => Kind::Internal,
         "InternalError" | "InternalFailure" | "Unavailable" | "ServiceUnavailable" | "InternalServerError" => {
@@ -77,8 +79,6 @@ pub(crate) fn by_code(code: &str, message: &str, status: u16) -> CloudErrorKind 
         }
         _ if status == 429 => Kind::Throttled,
         _ if status == 401 || status == 403 => Kind::Unauthorized,
-        // Somebody answers, but it is not EC2: another program on the port, a proxy.
-        "" => Kind::Unreachable,
         _ => Kind::InvalidRequest,
     }
 }
@@ -104,7 +104,10 @@ mod tests {
             ("InternalError", 500, Internal),
             ("Whatever", 503, Internal),
             ("", 429, Throttled),
+            ("", 403, Unauthorized),
             ("", 404, Unreachable),
+            ("", 501, Unreachable),
+            ("InternalFailure", 501, Unsupported),
             ("InvalidGroup.Duplicate", 400, InUse),
             ("InvalidLaunchTemplateName.AlreadyExistsException", 400, InUse),
         ];

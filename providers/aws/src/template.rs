@@ -2,8 +2,7 @@
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
-    InstanceType, LaunchTemplate, LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData,
-    ResourceType, Tag,
+    InstanceType, LaunchTemplateTagSpecificationRequest, RequestLaunchTemplateData, ResourceType, Tag,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -118,8 +117,12 @@ pub(crate) async fn delete(
     if let Some(node_pool) = node_pool {
         request = request.filters(names::filter(format!("tag:{}", names::NODEGROUP), &[node_pool]));
     }
-    let reply = request.send().await.map_err(map("DescribeLaunchTemplates"))?;
-    for id in reply.launch_templates().iter().filter_map(LaunchTemplate::launch_template_id) {
+    let mut templates = request.into_paginator().items().send();
+    let mut ids: Vec<String> = Vec::new();
+    while let Some(template) = templates.next().await {
+        ids.extend(template.map_err(map("DescribeLaunchTemplates"))?.launch_template_id);
+    }
+    for id in ids {
         match client.delete_launch_template().launch_template_id(id).send().await {
             Err(error) if !code(&error).contains("NotFound") => {
                 return Err(map("DeleteLaunchTemplate")(error));

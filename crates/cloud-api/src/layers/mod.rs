@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use drydock_runtime::{Clock, Stopwatch};
+use drydock_runtime::{Stopwatch, wall};
 
 pub use faults::Faults;
 pub use metrics::{CallCount, CloudMetrics};
@@ -58,17 +58,18 @@ pub trait Layer: Send + Sync + 'static {
 /// Builds a decorated provider. The first layer is the outermost; retries go around all of them.
 #[derive(Clone)]
 pub struct Layers {
-    clock: Clock,
     retry: Retry,
     layers: Vec<Arc<dyn Layer>>,
 }
 
-impl Layers {
-    /// Without retries and layers. Backoff waits on `clock`.
-    pub fn new(clock: Clock) -> Self {
-        Self { clock, retry: Retry::never(), layers: Vec::new() }
+impl Default for Layers {
+    /// Without retries and layers.
+    fn default() -> Self {
+        Self { retry: Retry::never(), layers: Vec::new() }
     }
+}
 
+impl Layers {
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
@@ -107,7 +108,7 @@ impl Stack {
             };
             let Some(delay) = self.built.retry.delay(call.attempt, &error) else { return Err(error) };
             tracing::debug!(operation = operation.name, error = %error, ?delay, "cloud call is tried again");
-            self.built.clock.sleep(delay).await;
+            wall::sleep(delay).await;
             call.attempt += 1;
             call.elapsed = Duration::ZERO;
         }
@@ -163,7 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn throttled_calls_are_tried_again_and_invalid_ones_are_not() {
         let metrics = Arc::new(CloudMetrics::default());
-        let stack = stack(Layers::new(Clock::real()).retry(Retry::default()).layer(metrics.clone()));
+        let stack = stack(Layers::default().retry(Retry::default()).layer(metrics.clone()));
         let calls = AtomicU32::new(0);
         let result = stack
             .call(OP, || {
@@ -188,7 +189,7 @@ mod tests {
     async fn a_fault_may_lose_the_answer_of_a_call_that_was_carried_out() {
         let faults = Arc::new(Faults::default());
         faults.lose_answer("launch", CloudErrorKind::Unreachable, 1);
-        let stack = stack(Layers::new(Clock::real()).layer(faults));
+        let stack = stack(Layers::default().layer(faults));
         let calls = AtomicU32::new(0);
         let attempt = || -> futures::future::BoxFuture<'static, Result<u32, CloudError>> {
             let n = calls.fetch_add(1, Ordering::SeqCst);

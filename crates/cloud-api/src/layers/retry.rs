@@ -1,4 +1,5 @@
-//! When a call is tried again within itself. Longer troubles are the caller's business, which shows them to people.
+//! When a call is tried again within itself: on wall time, since the cloud does not run faster with a cluster's clock.
+//! Longer troubles are the caller's business, which shows them to people.
 
 use std::time::Duration;
 

@@ -56,22 +56,35 @@ pub(super) async fn step(
                 Ok(()) if kubelet == Kubelet::Alive => waiting += 1,
                 Ok(()) => {}
                 Err(status) if status.is_not_found() => {}
-                Err(status) => refused.push(format!("{}: {}", pod.key(), status.message)),
+                Err(status) => refused.push(format!("{}: {}", pod.key(), why(&status))),
             }
         }
         drain.next_evict = (!refused.is_empty()).then(|| now.saturating_add(EVICT_AGAIN).unwrap_or(now));
     } else {
         // Not yet asked again: what held them holds.
         waiting += staying.len();
-        drain.progress = Some(format!("{waiting} pods left; {}", tail(drain.progress.as_deref())));
+        drain.progress = Some(format!("{}; {}", left_over(waiting), tail(drain.progress.as_deref())));
         return Ok(false);
     }
     let total = waiting + refused.len();
     drain.progress = Some(match refused.first() {
-        Some(first) => format!("{total} pods left; {first}"),
-        None => format!("{total} pods left"),
+        Some(first) => format!("{}; {first}", left_over(total)),
+        None => left_over(total),
     });
     Ok(total == 0)
+}
+
+fn left_over(pods: usize) -> String {
+    if pods == 1 { "1 pod left".to_owned() } else { format!("{pods} pods left") }
+}
+
+/// A refusal's words, with its first cause: which budget, and what it needs.
+fn why(status: &Status) -> String {
+    let cause = status.details.as_ref().and_then(|details| details.causes.first());
+    match cause.filter(|cause| !cause.message.is_empty()) {
+        Some(cause) => format!("{} {}", status.message, cause.message),
+        None => status.message.clone(),
+    }
 }
 
 /// What held the pods, from the last progress.

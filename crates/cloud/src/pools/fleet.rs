@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use drydock_cloud_api::{Instance, InstanceState};
+use drydock_runtime::Stopwatch;
 use jiff::Timestamp;
 
 use super::Want;
@@ -18,6 +19,8 @@ pub(super) struct Machine {
     pub(super) drain: Drain,
     /// A launch under its token was under way, and nobody knows what came of it.
     pub(super) may_exist: bool,
+    /// Since this process had the answer to its launch.
+    pub(super) launched: Option<Stopwatch>,
 }
 
 /// What this process has told the machine's agent.
@@ -42,7 +45,14 @@ pub(super) struct Drain {
 impl Machine {
     /// One that is now put on record.
     pub(super) fn new(record: MachineRecord) -> Self {
-        Self { record, instance: None, agent: Agent::Unknown, drain: Drain::default(), may_exist: false }
+        Self {
+            record,
+            instance: None,
+            agent: Agent::Unknown,
+            drain: Drain::default(),
+            may_exist: false,
+            launched: None,
+        }
     }
 
     /// One that was on record when the process started: the one before may have launched it.

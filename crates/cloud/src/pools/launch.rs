@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drydock_cloud_api::{CloudErrorKind, LaunchRequest, PoolRequest};
+use drydock_runtime::Stopwatch;
 use futures::future::join_all;
 use jiff::Timestamp;
 use rand::Rng;
@@ -147,6 +148,7 @@ impl Reconciler {
                 Ok(instance) => {
                     if let Some(machine) = self.fleet.get_mut(&token) {
                         machine.take_instance(instance);
+                        machine.launched = Some(Stopwatch::start());
                         launched.push(machine.record.clone());
                     }
                 }

@@ -13,6 +13,8 @@ use crate::{MachinePhase, MachineRecord};
 
 /// How long a cloud may not yet know of a machine that it has just made.
 pub(super) const VISIBLE_AFTER: Duration = Duration::from_secs(60);
+/// The same on wall time, for a cloud that does not run as fast as the cluster's clock.
+const VISIBLE_AFTER_WALL: Duration = Duration::from_secs(10);
 
 impl Reconciler {
     /// Brings the fleet up to date with what the cloud says, and ends what is nobody's.
@@ -69,7 +71,8 @@ impl Reconciler {
         let id = &machine.record.instance_id;
         let found = cloud.get(&self.config.cluster, id).await.map_err(|error| Cause::from(&error))?;
         let visible_at = machine.record.created_at.saturating_add(VISIBLE_AFTER).unwrap_or(Timestamp::MAX);
-        let young = self.clock.now() < visible_at;
+        let launched = machine.launched.is_some_and(|watch| watch.elapsed() < VISIBLE_AFTER_WALL);
+        let young = launched || self.clock.now() < visible_at;
         match (found, &mut machine.instance) {
             (Some(instance), _) => machine.take_instance(instance),
             (None, _) if young && machine.record.phase == MachinePhase::Launched => machine.instance = None,

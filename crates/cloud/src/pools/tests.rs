@@ -64,7 +64,7 @@ async fn growing_adds_and_shrinking_drains_terminates_and_deletes_the_node() {
     world.pass(Duration::from_secs(20)).await;
     assert_eq!(world.instances().await.len(), 3, "the machine waits for its pods");
     let machine = pool_of(&pools, "workers").machines.into_iter().find(|m| m.node_name == victim).unwrap();
-    assert_eq!((machine.phase, machine.draining.as_deref()), (MachinePhase::Draining, Some("1 pods left")));
+    assert_eq!((machine.phase, machine.draining.as_deref()), (MachinePhase::Draining, Some("1 pod left")));
     world
         .client
         .delete(&resources::PODS, "default", pod.name(), DeleteOptions::default().grace(0))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drydock_machinery::quantity::Quantity;
-use drydock_machinery::{GroupVersionResource, Object, ObjectMeta as _, Value};
+use drydock_machinery::{GroupVersionResource, Object, ObjectMeta, Value};
 
 use crate::util::pod;
 

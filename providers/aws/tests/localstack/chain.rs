@@ -31,7 +31,7 @@ impl World {
     /// `through` is the endpoint that the provider uses.
     fn new(endpoint: String, through: &str) -> Self {
         let clock = Clock::scaled(20.0);
-        let layers = Layers::new(clock.clone()).retry(Retry::default());
+        let layers = Layers::default().retry(Retry::default());
         let cluster = drydock_cloud_api::conformance::unique_cluster(&localstack());
         Self {
             provider: layers.around(Arc::new(provider(through))),

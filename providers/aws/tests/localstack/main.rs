@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use drydock_cloud_api::conformance::Subject;
 use drydock_cloud_api::{CloudErrorKind, CloudProvider, Instances, Layers, Retry};
 use drydock_provider_aws::{AwsConfig, AwsProvider};
-use drydock_runtime::{Clock, wall};
+use drydock_runtime::wall;
 
 /// Where LocalStack answers.
 ///
@@ -59,7 +59,7 @@ struct LocalStack {
 
 fn localstack() -> LocalStack {
     let endpoint = endpoint();
-    let layers = Layers::new(Clock::real()).retry(Retry::default());
+    let layers = Layers::default().retry(Retry::default());
     LocalStack { provider: layers.around(Arc::new(provider(&endpoint))), endpoint }
 }
 
