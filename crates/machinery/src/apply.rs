@@ -16,6 +16,7 @@ mod manage;
 mod managed;
 mod merge;
 mod path;
+mod pool;
 mod reconcile;
 mod remove;
 mod scale;
@@ -29,6 +30,7 @@ mod versions;
 
 pub use manage::{FieldManager, manager_or_user_agent};
 pub use path::{Path, PathElement};
+pub use pool::share_managed_fields;
 pub use scale::{ScaleFields, scale_to_parent, scale_to_subresource};
 pub use serialize::FieldsError;
 pub use set::FieldSet;

@@ -151,6 +151,34 @@ impl Value {
         }
     }
 
+    /// Lets go of storage of its own for every part that is equal to the same part of `other`, and shares that. Answers
+    /// whether all is equal.
+    pub fn share_with(&mut self, other: &Self) -> bool {
+        if self.shares_storage(other) {
+            return true;
+        }
+        let equal = match (&mut *self, other) {
+            (Self::Array(own), Self::Array(others)) => {
+                let parts = own.make_mut().iter_mut().zip(others);
+                // All parts are gone through, whatever came of those before.
+                let equal = parts.fold(true, |equal, (part, other)| part.share_with(other) & equal);
+                equal && own.len() == others.len()
+            }
+            (Self::Object(own), Self::Object(others)) => {
+                let same_length = own.len() == others.len();
+                let share = |(key, part): (&Key, &mut Self)| {
+                    others.get(key).is_some_and(|other| part.share_with(other))
+                };
+                own.iter_mut().map(share).fold(true, |equal, part| part & equal) && same_length
+            }
+            (own, other) => own == other,
+        };
+        if equal {
+            *self = other.clone();
+        }
+        equal
+    }
+
     /// Reads JSON. The last of duplicate keys wins; strict decoding over a schema reports them.
     ///
     /// # Errors
@@ -603,6 +631,20 @@ mod tests {
         assert_eq!(copy.i64_at(&["spec", "replicas"]), Some(5));
         assert_eq!(copy.remove(&["spec", "template", "x"]), Some(value!([1, 2])));
         assert_eq!(copy.remove(&["no", "such"]), None);
+    }
+
+    #[test]
+    fn equal_parts_are_shared_and_others_stay() {
+        let other = value!({"a": {"x": [1, {"y": "z"}]}, "b": {"same": {"deep": [1]}, "own": 1}, "c": 2});
+        let own = value!({"a": {"x": [1, {"y": "z"}]}, "b": {"same": {"deep": [1]}, "own": 3}, "d": 2});
+        let mut shared = own.clone();
+        assert!(!shared.share_with(&other));
+        assert_eq!(shared, own);
+        let both = |path: &[&str]| shared.at(path).unwrap().shares_storage(other.at(path).unwrap());
+        assert!(both(&["a"]) && both(&["b", "same"]) && !both(&["b"]));
+        let mut equal = value!({"a": {"x": [1]}});
+        assert!(equal.share_with(&value!({"a": {"x": [1]}})));
+        assert!(!value!({"a": [1, 2]}).share_with(&value!({"a": [1]})));
     }
 
     #[test]

@@ -55,7 +55,7 @@ async fn read(store: &Subject, range: Range) -> Vec<(String, String, Revision, R
         .entries
         .into_iter()
         .map(|entry| {
-            let value = String::from_utf8(entry.value.bytes.to_vec()).expect("utf-8");
+            let value = String::from_utf8(entry.value.bytes().to_vec()).expect("utf-8");
             (entry.key.to_string(), value, entry.create_revision, entry.mod_revision)
         })
         .collect()
@@ -75,7 +75,7 @@ async fn next(watch: &mut Watch) -> Arc<Batch> {
 
 /// An event as text: `+a=1`, `a=1>2`, `-a=2`.
 fn show(event: &Event) -> String {
-    let text = |value: &Payload| String::from_utf8_lossy(&value.bytes).into_owned();
+    let text = |value: &Payload| String::from_utf8_lossy(&value.bytes()).into_owned();
     match event {
         Event::Put { entry, previous: None } => format!("+{}={}", entry.key, text(&entry.value)),
         Event::Put { entry, previous: Some(previous) } => {
@@ -306,14 +306,14 @@ pub async fn history_is_linear_for_concurrent_writers(store: Subject) {
             let writer_key = told.get(seen as usize - 1).map_or("end", |(_, key)| key);
             assert_eq!(&**event.key(), writer_key, "revision {seen} wrote its writer's key");
             let (before, after) = match event {
-                Event::Put { entry, previous } => (previous.as_ref(), Some(entry.value.bytes.clone())),
+                Event::Put { entry, previous } => (previous.as_ref(), Some(entry.value.bytes())),
                 Event::Delete { previous } => (Some(previous), None),
             };
             let known = match after {
                 Some(value) => model.insert(event.key().clone(), value),
                 None => model.remove(event.key()),
             };
-            assert_eq!(before.map(|entry| entry.value.bytes.clone()), known, "at revision {seen}");
+            assert_eq!(before.map(|entry| entry.value.bytes()), known, "at revision {seen}");
         }
     }
     let latest: Vec<_> = all(&store).await.into_iter().map(|(key, value, ..)| (key, value)).collect();

@@ -33,12 +33,21 @@ use futures::stream::BoxStream;
 /// Counts commits; the first is 1.
 pub type Revision = u64;
 
-/// Bytes in the store, and optionally what they decode to, passed by pointer through engines that run in process so
-/// that a reader of events need not decode what the writer had at hand.
+/// Bytes in the store, or what they decode to, passed by pointer through engines that run in process: a reader need not
+/// decode what the writer had at hand, and memory holds the decoded form alone once the bytes are on disk.
 #[derive(Clone)]
 pub struct Payload {
-    pub bytes: Bytes,
-    pub decoded: Option<Arc<dyn Any + Send + Sync>>,
+    /// Absent when they are on disk and `content` can make them again.
+    bytes: Option<Bytes>,
+    content: Option<Arc<dyn Content>>,
+    /// Of the bytes.
+    len: usize,
+}
+
+/// What a payload's bytes decode to.
+pub trait Content: Any + Send + Sync {
+    /// Always the same bytes.
+    fn encode(&self) -> Bytes;
 }
 
 /// A key and its value at one revision.
@@ -230,12 +239,61 @@ impl Event {
 
 impl Payload {
     pub fn new(bytes: impl Into<Bytes>) -> Self {
-        Self { bytes: bytes.into(), decoded: None }
+        let bytes = bytes.into();
+        Self { len: bytes.len(), bytes: Some(bytes), content: None }
+    }
+
+    /// Encodes `content`, and keeps it.
+    pub fn of(content: Arc<dyn Content>) -> Self {
+        let bytes = content.encode();
+        Self { len: bytes.len(), bytes: Some(bytes), content: Some(content) }
+    }
+
+    pub fn bytes(&self) -> Bytes {
+        match (&self.bytes, &self.content) {
+            (Some(bytes), _) => bytes.clone(),
+            (None, Some(content)) => content.encode(),
+            (None, None) => Bytes::new(),
+        }
+    }
+
+    /// How many bytes they are.
+    pub fn size(&self) -> usize {
+        self.len
+    }
+
+    /// What the writer had at hand, if it was a `T` and is still in memory.
+    pub fn content<T: Content>(&self) -> Option<Arc<T>> {
+        let content: Arc<dyn Any + Send + Sync> = self.content.clone()?;
+        content.downcast().ok()
+    }
+
+    /// The same without the bytes, when they can be made again.
+    pub(crate) fn settled(&self) -> Self {
+        let bytes = if self.content.is_some() { None } else { self.bytes.clone() };
+        Self { bytes, content: self.content.clone(), len: self.len }
+    }
+}
+
+impl Entry {
+    pub(crate) fn settled(&self) -> Self {
+        Self { value: self.value.settled(), ..self.clone() }
+    }
+}
+
+impl Event {
+    pub(crate) fn settled(&self) -> Self {
+        match self {
+            Self::Put { entry, previous } => {
+                Self::Put { entry: entry.settled(), previous: previous.as_ref().map(Entry::settled) }
+            }
+            Self::Delete { previous } => Self::Delete { previous: previous.settled() },
+        }
     }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.bytes.len())
+        write!(f, "{} bytes", self.len)
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::{
-    Batch, Check, Entry, Event, Payload, Range, RangeResult, Revision, Stats, StoreError, Txn, Write,
+    Batch, Check, Entry, Event, Range, RangeResult, Revision, Stats, StoreError, Txn, Write,
 };
 
 #[derive(Debug, Default)]
@@ -143,7 +143,9 @@ impl State {
     pub(crate) fn publish(&mut self, staged: &Staged, keep: usize) {
         let revision = staged.batch.revision;
         debug_assert_eq!(revision, self.published + 1, "commits are published in order");
-        for (event, expires_at) in staged.batch.events.iter().zip(&staged.expires_at) {
+        // What is on disk now need not be in memory twice.
+        let events: Vec<Event> = staged.batch.events.iter().map(Event::settled).collect();
+        for (event, expires_at) in events.iter().zip(&staged.expires_at) {
             let (key, old) = match event {
                 Event::Put { entry, .. } => {
                     self.bytes += size(entry);
@@ -161,7 +163,7 @@ impl State {
             }
         }
         self.published = revision;
-        self.history.push_back(staged.batch.clone());
+        self.history.push_back(Arc::new(Batch { revision, events }));
         while self.history.len() > keep {
             self.history.pop_front();
         }
@@ -277,6 +279,5 @@ pub(crate) fn filter(batch: &Arc<Batch>, prefix: &str) -> Option<Arc<Batch>> {
 }
 
 fn size(entry: &Entry) -> u64 {
-    let Payload { bytes, .. } = &entry.value;
-    (bytes.len() + entry.key.len()) as u64
+    (entry.value.size() + entry.key.len()) as u64
 }

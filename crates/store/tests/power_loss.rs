@@ -278,7 +278,7 @@ async fn no_acknowledged_commit_is_lost_when_the_power_fails() {
             // A later commit, that was not acknowledged any more, may be there.
             let newer = entry.mod_revision > *revision;
             assert!(
-                newer || *entry.value.bytes == *value.as_bytes(),
+                newer || *entry.value.bytes() == *value.as_bytes(),
                 "round {round} lost {key} at {revision}"
             );
         }

@@ -25,7 +25,7 @@ fn open(path: &Path) -> Result<Arc<SqliteStore>, StoreError> {
 async fn contents(store: &SqliteStore) -> Vec<(String, String)> {
     let range = store.range(Range::default()).await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    range.entries.iter().map(|entry| (entry.key.to_string(), text(&entry.value.bytes))).collect()
+    range.entries.iter().map(|entry| (entry.key.to_string(), text(&entry.value.bytes()))).collect()
 }
 
 #[tokio::test]

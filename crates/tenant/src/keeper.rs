@@ -35,7 +35,7 @@ struct Saved {
 pub(crate) async fn clock(store: &dyn Store, speed: f64) -> Result<(Clock, Option<f64>), TenantError> {
     let found = store.range(Range { prefix: KEY.to_owned(), ..Range::default() }).await?;
     let Some(entry) = found.entries.first() else { return Ok((Clock::scaled(speed), None)) };
-    let saved: Saved = serde_json::from_slice(&entry.value.bytes)
+    let saved: Saved = serde_json::from_slice(&entry.value.bytes())
         .map_err(|error| TenantError::Damaged { what: "clock", why: error.to_string() })?;
     let gap = if saved.clean { Duration::ZERO } else { PERIOD.mul_f64(saved.rate.unwrap_or(speed).max(0.0)) };
     let time = saved.time.saturating_add(gap).unwrap_or(saved.time);

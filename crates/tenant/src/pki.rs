@@ -19,7 +19,7 @@ pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Resu
     let found = store.range(Range { prefix: KEY.to_owned(), ..Range::default() }).await?;
     if let Some(entry) = found.entries.first() {
         let pem: ClusterPkiPem =
-            serde_json::from_slice(&entry.value.bytes).map_err(|error| damaged(error.to_string()))?;
+            serde_json::from_slice(&entry.value.bytes()).map_err(|error| damaged(error.to_string()))?;
         return Ok(ClusterPki::from_pem(&pem)?);
     }
     // To make an RSA key here would take longer than to make the rest of the cluster.

@@ -39,7 +39,12 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
     settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
     call.warnings.append(&mut decoded.warnings);
-    Ok(settle(call, &expected, decoded.value))
+    let mut object = settle(call, &expected, decoded.value);
+    if let Body::Value(given) = &call.body {
+        // What every cluster begins with is in memory once.
+        object.share_with(given);
+    }
+    Ok(object)
 }
 
 /// An object that a patch made, in the request's version: decoded anew, with defaults.
@@ -70,6 +75,8 @@ pub(crate) fn patched(
     };
     settle_custom(&expected, &mut decoded, validation)?;
     finish(&expected, &mut decoded.value);
+    // What the patch left alone is shared with the object as it was.
+    decoded.value.share_with(tree);
     Ok(decoded)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ecow::EcoString;
 
+use super::pool::pooled;
 use super::set::FieldSet;
 use crate::value::Value;
 
@@ -124,7 +125,7 @@ impl Managed {
         entry.set(&["operation"], if applied { "Apply" } else { "Update" });
         entry.set(&["apiVersion"], versioned.api_version.clone());
         entry.set(&["fieldsType"], "FieldsV1");
-        entry.set(&["fieldsV1"], versioned.set.to_fields_v1());
+        entry.set(&["fieldsV1"], pooled(versioned.set.to_fields_v1()));
         if let Some(time) = self.times.get(id) {
             entry.set(&["time"], time.clone());
         }

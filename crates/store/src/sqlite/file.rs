@@ -69,7 +69,7 @@ impl LogFile {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.busy_timeout(std::time::Duration::ZERO)?;
             connection.pragma_update(None, "locking_mode", "exclusive")?;
-            connection.pragma_update(None, "cache_size", -256)?;
+            connection.pragma_update(None, "cache_size", -64)?;
             connection.pragma_update(None, "synchronous", "full")?;
             if !exists {
                 create(&connection)?;

@@ -418,7 +418,7 @@ fn rows(staged: &Staged) -> impl Iterator<Item = Row> {
                 revision,
                 position,
                 key: entry.key.clone(),
-                value: Some(entry.value.bytes.clone()),
+                value: Some(entry.value.bytes()),
                 create_revision: entry.create_revision,
                 previous: previous.as_ref().map_or(0, |previous| previous.mod_revision),
                 expires_at: *expires_at,
