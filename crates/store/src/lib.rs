@@ -7,8 +7,8 @@
 //! Invariants every engine keeps (the conformance suite checks them):
 //! * A commit that was acknowledged survives the death of the process and of the machine, unless it was
 //!   [`Durability::Volatile`].
-//! * Revisions start at 1 and grow by exactly one per commit. They never repeat, also across restarts and for volatile
-//!   writes; after the death of the process some may be skipped.
+//! * Revisions start at 1 and grow with every commit, by exactly one in engines that live in this process. They never
+//!   repeat, also across restarts and for volatile writes; after the death of the process some may be skipped.
 //! * A watch delivers every commit after its start revision once, in order, one [`Batch`] per commit.
 //! * What a watch delivers and a range returns has been acknowledged or is about to be: never rolled back.
 //!
