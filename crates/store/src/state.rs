@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::{
-    Batch, Check, Entry, Event, Range, RangeResult, Revision, Stats, StoreError, Txn, Write,
-};
+use crate::{Batch, Check, Entry, Event, Range, RangeResult, Revision, Stats, StoreError, Txn, Write};
 
 #[derive(Debug, Default)]
 pub(crate) struct State {

@@ -73,7 +73,8 @@ mod tests {
                 {"manager": name, "fieldsV1": {"f:data": {".": {}, "f:of-the-pool-test": {}}}}]}})
         };
         let (mut a, mut b) = (object("a"), object("b"));
-        let fields = |object: &Value| object.array_at(&["metadata", "managedFields"])[0].get("fieldsV1").cloned();
+        let fields =
+            |object: &Value| object.array_at(&["metadata", "managedFields"])[0].get("fieldsV1").cloned();
         share_managed_fields(&mut a);
         share_managed_fields(&mut b);
         assert_eq!((&a, &b), (&object("a"), &object("b")));
