@@ -41,6 +41,9 @@ pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) 
     let kubeconfig = service.cluster("fidelity", 0)?;
     let player = Player { corpus, tools, kubeconfig: &kubeconfig };
     let mut results = player.play(cases, "4", "8")?;
+    if cases.is_empty() {
+        check_all_ran(&recorded(corpus)?, &results)?;
+    }
     if bless {
         if !cases.is_empty() {
             bail!("--bless goes with a run of all cases");
@@ -55,6 +58,10 @@ pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) 
     }
     let list = std::fs::read_to_string(KNOWN).with_context(|| KNOWN.to_owned())?;
     let known: BTreeSet<&str> = list.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let recorded = recorded(corpus)?;
+    if let Some(stray) = known.iter().find(|case| !recorded.contains(**case)) {
+        bail!("{KNOWN} names {stray}, which is no recorded case");
+    }
     // A case that differed is forgiven if it agrees now; one that is known to differ must agree both times to count.
     let surprising = surprises(&results, &known);
     let (lucky, unlucky): (Vec<String>, Vec<String>) =
@@ -63,6 +70,36 @@ pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) 
     player.play_again(&mut results, lucky, |agrees| !agrees)?;
     report(&results);
     judge(&results, &known)
+}
+
+/// The cases that the corpus holds: `kinds/configmap` for `cases/kinds/configmap.yaml` with its golden file.
+fn recorded(corpus: &Path) -> Result<BTreeSet<String>> {
+    let top = corpus.join("cases");
+    let mut cases = BTreeSet::new();
+    let mut folders = vec![top.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "yaml")
+                && path.with_extension("golden.json").exists()
+                && let Ok(case) = path.with_extension("").strip_prefix(&top)
+            {
+                cases.insert(case.to_string_lossy().into_owned());
+            }
+        }
+    }
+    Ok(cases)
+}
+
+fn check_all_ran(recorded: &BTreeSet<String>, results: &Results) -> Result<()> {
+    let missing: Vec<&String> = recorded.iter().filter(|case| !results.contains_key(*case)).collect();
+    if !missing.is_empty() || results.len() != recorded.len() {
+        bail!("{} of {} recorded cases ran; not: {missing:?}", results.len(), recorded.len());
+    }
+    println!("{} recorded cases ran", results.len());
+    Ok(())
 }
 
 type Results = BTreeMap<String, serde_json::Value>;
