@@ -10,13 +10,14 @@ use crate::process::cargo;
 /// Which packages of the workspace a package may depend on; see `docs/ARCHITECTURE.md`.
 const LAYERS: &[(&str, &[&str])] = &[
     ("drydock-runtime", &[]),
-    ("drydock-machinery", &[]),
+    ("drydock-cel", &[]),
+    ("drydock-machinery", &["cel"]),
     ("drydock-store", &["runtime"]),
     ("drydock-client", &["runtime", "machinery"]),
     ("drydock-cloud-api", &["runtime"]),
     ("drydock-kinds", &["machinery"]),
     ("drydock-auth", &["runtime", "machinery"]),
-    ("drydock-apiserver", &["runtime", "machinery", "store", "client", "kinds", "auth"]),
+    ("drydock-apiserver", &["runtime", "machinery", "cel", "store", "client", "kinds", "auth"]),
     ("drydock-controllers", &["runtime", "machinery", "client"]),
     ("drydock-scheduler", &["runtime", "machinery", "client"]),
     ("drydock-node", &["runtime", "machinery", "client"]),
