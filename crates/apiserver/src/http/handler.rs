@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
-use super::{Answer, authenticate, body, raw, resource};
+use super::{Answer, authenticate, failure, raw, resource};
 use crate::server::Core;
 
 /// How long a request that is no watch may take.
@@ -38,7 +38,7 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
     let answer = AssertUnwindSafe(respond(core, peer, request)).catch_unwind().await;
     let mut answer = answer.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
-        body::status(&Status::internal("the request caused the API server to panic"))
+        failure::answer(&Status::internal("the request caused the API server to panic"), failure::Form::Json)
     });
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static("audit-id"), audit_id);
@@ -54,15 +54,16 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
 
 async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let (parts, incoming) = request.into_parts();
+    let query = Query::parse(parts.uri.query());
+    let form = failure::Form::of(&parts.headers, &query);
     let user = match authenticate::user(&core, &peer, &parts).await {
         Ok(user) => user,
-        Err(status) => return body::status(&status),
+        Err(status) => return failure::answer(&status, form),
     };
-    let query = Query::parse(parts.uri.query());
     let path = path::parse(parts.uri.path());
     let user = match super::impersonate::user(&core, user, &parts, &path, &query) {
         Ok(user) => user,
-        Err(status) => return body::status(&status),
+        Err(status) => return failure::answer(&status, form),
     };
     let counted = core.clone();
     let running = counted.requests.begin(&parts.method, &path, &query);
@@ -73,8 +74,8 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
     };
     let answer = match wall::timeout(TIMEOUT, answer).await {
         Some(Ok(answer)) => answer,
-        Some(Err(status)) => body::status(&status),
-        None => body::status(&timed_out()),
+        Some(Err(status)) => failure::answer(&status, form),
+        None => failure::answer(&timed_out(), form),
     };
     running.done(answer.status().as_u16());
     answer
@@ -107,10 +108,12 @@ impl Req {
 
     /// Whether JSON is to be indented: asked for, or a person is likely to look.
     pub(crate) fn is_pretty(&self) -> bool {
-        let agent = self.header(http::header::USER_AGENT).unwrap_or("");
-        match self.query.flag("pretty") {
-            Some(pretty) => pretty,
-            None => ["curl/", "Wget/", "Mozilla/"].iter().any(|known| agent.starts_with(known)),
-        }
+        is_pretty(&self.parts.headers, &self.query)
     }
+}
+
+pub(crate) fn is_pretty(headers: &HeaderMap, query: &Query) -> bool {
+    let agent = headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    let is_known = || ["curl/", "Wget/", "Mozilla/"].iter().any(|known| agent.starts_with(known));
+    query.flag("pretty").unwrap_or_else(is_known)
 }
