@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
-use super::{Answer, authenticate, body, raw, resource};
+use super::{Answer, authenticate, body, flow, raw, resource};
 use crate::server::Core;
 
 /// How long a request that is no watch may take.
@@ -34,7 +34,6 @@ pub(crate) struct Req {
 pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let audit_id = audit_id(request.headers());
     let head = request.method() == Method::HEAD;
-    let ids = core.flow_ids.clone();
     let answer = AssertUnwindSafe(respond(core, peer, request)).catch_unwind().await;
     let mut answer = answer.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
@@ -43,8 +42,6 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static("audit-id"), audit_id);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
-    headers.insert(HeaderName::from_static("x-kubernetes-pf-flowschema-uid"), ids[0].clone());
-    headers.insert(HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid"), ids[1].clone());
     if head {
         let (parts, _) = answer.into_parts();
         return Answer::from_parts(parts, Default::default());
@@ -67,17 +64,27 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
     let counted = core.clone();
     let running = counted.requests.begin(&parts.method, &path, &query);
     let request = Req { core, user, parts, query };
+    let (classified, ticket) = flow::enter(&request, &path).await;
+    let mut answer = match ticket {
+        // A watch gives its seats back once it has begun.
+        Ok(_ticket) => in_time(request, path, incoming).await,
+        Err(_) => flow::too_many_requests(),
+    };
+    flow::name(&mut answer, &classified);
+    running.done(answer.status().as_u16());
+    answer
+}
+
+async fn in_time(request: Req, path: Path, incoming: Incoming) -> Answer {
     let answer = match path {
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
         Path::Other(path) => other(request, path).boxed(),
     };
-    let answer = match wall::timeout(TIMEOUT, answer).await {
+    match wall::timeout(TIMEOUT, answer).await {
         Some(Ok(answer)) => answer,
         Some(Err(status)) => body::status(&status),
         None => body::status(&timed_out()),
-    };
-    running.done(answer.status().as_u16());
-    answer
+    }
 }
 
 async fn other(request: Req, path: String) -> Result<Answer, Status> {

@@ -9,6 +9,7 @@ mod connection;
 mod discovery;
 pub(crate) mod documents;
 mod encode;
+mod flow;
 mod handler;
 mod health;
 mod impersonate;

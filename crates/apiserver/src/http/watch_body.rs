@@ -47,11 +47,13 @@ pub(crate) fn answer(
         }
         Err(status) => return Err(status),
     };
-    let events = stream::unfold((watcher, encoder), |(mut watcher, mut encoder)| async move {
-        let step = watcher.next().await?;
-        let bytes = encoder.encode(step);
-        Some((bytes, (watcher, encoder)))
-    });
+    let Some(watching) = request.core.requests.watch() else { return Ok(super::flow::too_many_requests()) };
+    let events =
+        stream::unfold((watcher, encoder, watching), |(mut watcher, mut encoder, watching)| async move {
+            let step = watcher.next().await?;
+            let bytes = encoder.encode(step);
+            Some((bytes, (watcher, encoder, watching)))
+        });
     Ok(body::streamed(content_type, events))
 }
 
