@@ -44,13 +44,14 @@ pub(crate) async fn measure(
     let target = kubeconfig::load(file)?;
     let mut bench = Bench { target, clients, duration: Duration::from_secs(seconds), figures: Vec::new() };
     bench.namespaces().await?;
+    // First, while nothing else is in the server.
+    if let Some(pid) = pid {
+        bench.memory(pid).await?;
+    }
     bench.writes().await?;
     bench.reads().await?;
     bench.patches().await?;
     bench.fan_out().await?;
-    if let Some(pid) = pid {
-        bench.memory(pid).await?;
-    }
     Ok(bench.figures)
 }
 

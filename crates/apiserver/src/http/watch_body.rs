@@ -1,10 +1,12 @@
 //! Watches over HTTP: one JSON document a line. An object is encoded once, whoever watches it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use drydock_machinery::value::write_json_string;
 use drydock_machinery::{Object, Status, Value, value};
+use drydock_runtime::{Stopwatch, wall};
 use futures::stream;
 
 use super::handler::Req;
@@ -48,13 +50,39 @@ pub(crate) fn answer(
         Err(status) => return Err(status),
     };
     let Some(watching) = request.core.requests.watch() else { return Ok(super::flow::too_many_requests()) };
-    let events =
-        stream::unfold((watcher, encoder, watching), |(mut watcher, mut encoder, watching)| async move {
+    let events = stream::unfold(
+        (watcher, encoder, Pace(None), watching),
+        |(mut watcher, mut encoder, mut pace, watching)| async move {
+            pace.wait().await;
             let step = watcher.next().await?;
+            pace.saw(&step);
             let bytes = encoder.encode(step);
-            Some((bytes, (watcher, encoder, watching)))
-        });
+            Some((bytes, (watcher, encoder, pace, watching)))
+        },
+    );
     Ok(body::streamed(content_type, events))
+}
+
+/// Lets events gather while there are many: each write to a connection costs as much as several events. An event that
+/// comes alone is sent at once.
+struct Pace(Option<Stopwatch>);
+
+/// How long events gather, and how many of them are not worth waiting for more.
+const GATHER: Duration = Duration::from_millis(1);
+const ENOUGH: usize = 64;
+
+impl Pace {
+    async fn wait(&self) {
+        let left = self.0.and_then(|since| GATHER.checked_sub(since.elapsed()));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            wall::sleep(left).await;
+        }
+    }
+
+    fn saw(&mut self, step: &Step) {
+        let few = matches!(step, Step::Changes(changes) if changes.len() < ENOUGH);
+        self.0 = few.then(Stopwatch::start);
+    }
 }
 
 impl Encoder {
