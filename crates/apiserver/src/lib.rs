@@ -14,6 +14,7 @@ mod access;
 pub mod admission;
 pub mod cache;
 mod definitions;
+mod flow_control;
 mod http;
 mod local;
 mod maintenance;

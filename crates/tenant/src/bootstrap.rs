@@ -118,12 +118,8 @@ fn with_status(server: &ApiServer, clock: &Clock, config: &Config) -> Vec<Wanted
     let mut wanted: Vec<Wanted> = flow_control::priority_levels()
         .into_iter()
         .map(|level| Wanted::new(PRIORITY_LEVELS, level))
+        .chain(flow_control::flow_schemas().into_iter().map(|schema| Wanted::new(FLOW_SCHEMAS, schema)))
         .collect();
-    wanted.extend(flow_control::flow_schemas(&now).into_iter().map(|(object, status)| Wanted {
-        resource: FLOW_SCHEMAS,
-        object,
-        status: Some(status),
-    }));
     wanted.extend(api_services::all(server).into_iter().map(|object| Wanted {
         resource: resources::API_SERVICES,
         object,

@@ -98,9 +98,8 @@ const SCHEMAS: [Schema; 13] = [
     ("catch-all", "catch-all", 10000, "ByUser", EVERYONE, What::Everything),
 ];
 
-/// The schemas, each with its status.
-pub(crate) fn flow_schemas(now: &str) -> Vec<(Value, Value)> {
-    SCHEMAS.iter().map(|schema| (flow_schema(schema), dangling(schema.1, now))).collect()
+pub(crate) fn flow_schemas() -> Vec<Value> {
+    SCHEMAS.iter().map(flow_schema).collect()
 }
 
 fn flow_schema((name, level, precedence, by, who, what): &Schema) -> Value {
@@ -152,15 +151,6 @@ fn rules(what: What) -> Value {
             value!({"nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["/healthz", "/readyz", "/livez"]}]})
         }
     }
-}
-
-/// The level that a schema names exists.
-fn dangling(level: &str, now: &str) -> Value {
-    let message = format!(
-        "This FlowSchema references the PriorityLevelConfiguration object named {level:?} and it exists"
-    );
-    value!({"conditions": [{"type": "Dangling", "status": "False", "reason": "Found", "message": message,
-        "lastTransitionTime": now}]})
 }
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {

@@ -184,6 +184,7 @@ pub(crate) fn serve(request: &Req) -> Answer {
     let _ = writeln!(out, "apiserver_watch_cache_resource_version {}", core.registry.cache.revision());
     let _ = writeln!(out, "# TYPE etcd_request_duration_seconds histogram");
     core.registry.commits.lock().write(&mut out, "etcd_request_duration_seconds", "operation=\"txn\"");
+    core.flow_control.write_metrics(&mut out);
     if let Some(seconds) = process_cpu_seconds() {
         let _ = writeln!(out, "# TYPE process_cpu_seconds_total counter");
         let _ = writeln!(out, "process_cpu_seconds_total {seconds}");
