@@ -107,7 +107,9 @@ impl ApiServer {
         let server = Self { core };
         // A weak reference: the registry is not kept alive by its own client.
         let loopback = Local::loopback(&server.core, UserInfo::api_server());
-        let _ = server.core.registry.loopback.set(Client::new(Arc::new(loopback)));
+        let loopback = Client::new(Arc::new(loopback));
+        let _ = server.core.registry.loopback.set(loopback.clone());
+        server.core.flow.start(&server.core, loopback);
         let registry = &server.core.registry;
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;

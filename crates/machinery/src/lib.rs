@@ -21,6 +21,7 @@ pub mod catalog;
 pub mod crd;
 pub mod decode;
 pub mod defaults;
+pub mod go_duration;
 pub mod jsonpath;
 pub mod names;
 pub mod names_validation;

@@ -9,6 +9,7 @@
 //! they changed. Left out, of what upstream does: requests of components in process do not count, and a write's
 //! watchers are not charged to it.
 
+mod conditions;
 mod config;
 mod level;
 mod matching;

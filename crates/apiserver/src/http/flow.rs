@@ -5,7 +5,7 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::handler::Req;
 use super::path::{Path, ResourcePath};
-use super::{Answer, body, resource};
+use super::{Answer, body};
 use crate::flow::{Classified, Rejection, Ticket};
 
 /// Objects of a list that make one seat's work, and the seats that a list takes at most: upstream's figures.
@@ -13,14 +13,12 @@ const OBJECTS_PER_SEAT: u64 = 100;
 const MOST_SEATS: u64 = 10;
 
 /// Waits for the request's turn.
-pub(crate) async fn enter(request: &Req, path: &Path) -> (Classified, Result<Option<Ticket>, Rejection>) {
-    let method = request.parts.method.as_str().to_ascii_lowercase();
-    let attributes = match path {
-        Path::Resource(path) => {
-            resource::path_attributes(&request.user, &request.parts.method, path, &request.query)
-        }
-        Path::Other(path) => Attributes::path(&request.user, &method, path),
-    };
+pub(crate) async fn enter(
+    request: &Req,
+    path: &Path,
+    verb: &str,
+) -> (Classified, Result<Option<Ticket>, Rejection>) {
+    let attributes = path.attributes(&request.user, verb);
     let flow = &request.core.flow;
     let classified = flow.classify(&attributes);
     if is_long_running(&attributes) {

@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use drydock_auth::{Attributes, UserInfo};
 use drydock_machinery::Status;
@@ -17,11 +16,8 @@ use hyper::body::Incoming;
 use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
-use super::{Answer, authenticate, body, flow, raw, resource};
+use super::{Answer, authenticate, body, deadline, flow, raw, resource};
 use crate::server::Core;
-
-/// How long a request that is no watch may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is known of a request once it is authenticated.
 pub(crate) struct Req {
@@ -51,23 +47,28 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
 
 async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let (parts, incoming) = request.into_parts();
-    let user = match authenticate::user(&core, &peer, &parts).await {
-        Ok(user) => user,
-        Err(status) => return body::status(&status),
-    };
     let query = Query::parse(parts.uri.query());
     let path = path::parse(parts.uri.path());
-    let user = match super::impersonate::user(&core, user, &parts, &path, &query) {
-        Ok(user) => user,
+    let verb = match &path {
+        Path::Resource(path) => resource::verb(&parts.method, path, &query).to_owned(),
+        Path::Other(_) => parts.method.as_str().to_ascii_lowercase(),
+    };
+    let allowed = deadline::of(&path, &verb, &query);
+    let sender = match allowed {
+        Ok(timeout) => sender(&core, &peer, &parts, &verb, &path).await.map(|user| (user, timeout)),
+        Err(status) => Err(status),
+    };
+    let (user, timeout) = match sender {
+        Ok(sender) => sender,
         Err(status) => return body::status(&status),
     };
     let counted = core.clone();
     let running = counted.requests.begin(&parts.method, &path, &query);
     let request = Req { core, user, parts, query };
-    let (classified, ticket) = flow::enter(&request, &path).await;
+    let (classified, ticket) = flow::enter(&request, &path, &verb).await;
     let mut answer = match ticket {
         // A watch gives its seats back once it has begun.
-        Ok(_ticket) => in_time(request, path, incoming).await,
+        Ok(_ticket) => in_time(request, path, verb, timeout, incoming).await,
         Err(_) => flow::too_many_requests(),
     };
     flow::name(&mut answer, &classified);
@@ -75,21 +76,32 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
     answer
 }
 
-async fn in_time(request: Req, path: Path, incoming: Incoming) -> Answer {
+async fn in_time(request: Req, path: Path, verb: String, timeout: Duration, incoming: Incoming) -> Answer {
     let answer = match path {
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
-        Path::Other(path) => other(request, path).boxed(),
+        Path::Other(path) => other(request, verb, path).boxed(),
     };
-    match wall::timeout(TIMEOUT, answer).await {
+    match wall::timeout(timeout, answer).await {
         Some(Ok(answer)) => answer,
         Some(Err(status)) => body::status(&status),
         None => body::status(&timed_out()),
     }
 }
 
-async fn other(request: Req, path: String) -> Result<Answer, Status> {
-    let method = request.parts.method.as_str().to_ascii_lowercase();
-    let attributes = Attributes::path(&request.user, &method, &path);
+/// Who the request goes on as.
+async fn sender(
+    core: &Core,
+    peer: &Peer,
+    parts: &Parts,
+    verb: &str,
+    path: &Path,
+) -> Result<Arc<UserInfo>, Status> {
+    let user = authenticate::user(core, peer, parts).await?;
+    super::impersonate::user(core, user, parts, verb, path)
+}
+
+async fn other(request: Req, verb: String, path: String) -> Result<Answer, Status> {
+    let attributes = Attributes::path(&request.user, &verb, &path);
     request.core.authorize(&attributes)?;
     raw::serve(&request, &path).await
 }

@@ -6,6 +6,7 @@
 mod authenticate;
 mod body;
 mod connection;
+mod deadline;
 mod discovery;
 pub(crate) mod documents;
 mod encode;
