@@ -42,12 +42,10 @@ impl CustomResource {
         }
     }
 
-    /// Everything in `new` that the schema does not allow, in upstream's order; metadata of the object itself and CEL
-    /// excepted. What is the same in `old` is let pass ("ratcheting").
+    /// Everything in `new` that the schema's value validations do not allow, in upstream's order. What is the same in
+    /// `old` is let pass ("ratcheting"). [`CustomResource::validate_structure`] comes after it.
     pub fn validate(&self, new: &Value, old: Option<&Value>) -> FieldErrors {
-        let mut errors = validate::validate(&self.validation, new, old, &FieldPath::root());
-        self.validate_structure(&mut errors, new);
-        errors
+        validate::validate(&self.validation, new, old, &FieldPath::root())
     }
 
     /// As [`CustomResource::validate`], for a write to the status subresource: only `status` is looked at.
@@ -57,7 +55,6 @@ impl CustomResource {
             let old = old.map(|old| old.get("status").unwrap_or(&Value::Null));
             errors = validate::validate(node, status, old, &FieldPath::new("status"));
         }
-        self.validate_structure(&mut errors, new);
         errors
     }
 
@@ -74,10 +71,31 @@ impl CustomResource {
         Ok(unknown)
     }
 
-    /// Embedded objects' metadata, and the uniqueness that list types promise.
-    fn validate_structure(&self, errors: &mut FieldErrors, new: &Value) {
-        embedded::validate(errors, new, self.schema.root(), &FieldPath::root());
-        list_type::validate(errors, new, self.schema.root(), &FieldPath::root());
+    /// Embedded objects' metadata, unless the write is `of_status`, and the uniqueness that list types promise, unless
+    /// the `old` object did not keep it either.
+    pub fn validate_structure(
+        &self,
+        errors: &mut FieldErrors,
+        new: &Value,
+        old: Option<&Value>,
+        of_status: bool,
+    ) {
+        let root = FieldPath::root();
+        if !of_status {
+            embedded::validate(errors, new, self.schema.root(), &root);
+        }
+        let mut found = FieldErrors::new();
+        list_type::validate(&mut found, new, self.schema.root(), &root);
+        if found.is_empty() {
+            return;
+        }
+        let mut before = FieldErrors::new();
+        if let Some(old) = old {
+            list_type::validate(&mut before, old, self.schema.root(), &root);
+        }
+        if before.is_empty() {
+            errors.append(found);
+        }
     }
 }
 

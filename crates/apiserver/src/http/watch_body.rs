@@ -47,10 +47,14 @@ pub(crate) fn answer(
         }
         Err(status) => return Err(status),
     };
-    let events = stream::unfold((watcher, encoder), |(mut watcher, mut encoder)| async move {
+    let cache = request.core.registry.cache.clone();
+    let events = stream::unfold(Some((watcher, encoder, cache)), |state| async move {
+        let (mut watcher, mut encoder, cache) = state?;
         let step = watcher.next().await?;
+        let step = convert::step(&*cache, &encoder.resource, step).await;
+        let over = matches!(step, Step::Error(_));
         let bytes = encoder.encode(step);
-        Some((bytes, (watcher, encoder)))
+        Some((bytes, (!over).then_some((watcher, encoder, cache))))
     });
     Ok(body::streamed(content_type, events))
 }
@@ -61,7 +65,7 @@ impl Encoder {
         match step {
             Step::Changes(changes) => {
                 for (kind, object) in changes {
-                    self.change(kind, &convert::object(&self.resource, object), &mut out);
+                    self.change(kind, &object, &mut out);
                 }
             }
             Step::Bookmark { revision, initial_events_end } => {
