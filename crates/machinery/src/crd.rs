@@ -12,7 +12,6 @@ mod compile;
 pub mod definition;
 mod embedded;
 mod formats;
-mod go_regex;
 mod list_type;
 mod node;
 pub mod selectable;
@@ -22,8 +21,8 @@ use crate::schema::Schema;
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
 
+pub use drydock_cel::go_regex;
 pub use embedded::validate_object_meta_without_name;
-pub use go_regex::go_regex;
 
 /// One served version of a custom resource.
 #[derive(Clone, Debug)]
