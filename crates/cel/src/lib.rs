@@ -8,4 +8,6 @@
 //! The crate knows no Kubernetes objects: callers declare their types and hand in values.
 
 pub mod ast;
+pub mod parse;
+pub mod source;
 pub mod types;
