@@ -8,6 +8,9 @@
 //! The crate knows no Kubernetes objects: callers declare their types and hand in values.
 
 pub mod ast;
+pub mod check;
+pub mod declare;
+pub mod env;
 pub mod parse;
 pub mod source;
 pub mod types;

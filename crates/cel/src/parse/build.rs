@@ -122,7 +122,13 @@ impl Builder<'_> {
             ExprKind::Struct(object) => {
                 let copy = |f: &Field| {
                     let value = self.copy(&f.value)?;
-                    Ok(Field { id: self.id(), optional: f.optional, name: f.name.clone(), value })
+                    Ok(Field {
+                        id: self.id(),
+                        offset: f.offset,
+                        optional: f.optional,
+                        name: f.name.clone(),
+                        value,
+                    })
                 };
                 let fields = object.fields.iter().map(copy).collect::<Result<_, _>>()?;
                 ExprKind::Struct(Box::new(Struct { type_name: object.type_name.clone(), fields }))
@@ -422,7 +428,8 @@ impl Builder<'_> {
         if let Some(list) = self.child(node, Rule::FieldInit, 0) {
             let list = &tree.nodes[list];
             let pairs = children(tree, list, Rule::OptField).zip(children(tree, list, Rule::Expr));
-            for (field, value) in pairs {
+            let colons = self.tokens(list, &[Kind::Colon]);
+            for ((field, value), colon) in pairs.zip(colons) {
                 let id = self.id();
                 let field = &tree.nodes[field];
                 let optional = self.token(field, &[Kind::Question]).is_some();
@@ -430,7 +437,7 @@ impl Builder<'_> {
                     continue;
                 };
                 let value = self.visit(value)?;
-                fields.push(Field { id, optional, name, value });
+                fields.push(Field { id, offset: colon.start, optional, name, value });
             }
         }
         Ok(self.expr(offset, ExprKind::Struct(Box::new(Struct { type_name: type_name.into(), fields }))))

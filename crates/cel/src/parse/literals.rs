@@ -92,7 +92,7 @@ fn unescape(text: &str, mut found: impl FnMut(Unit) -> Result<(), &'static str>)
         let mut number = |digits: usize, base, start: u32| {
             (0..digits).try_fold(start, |value, _| {
                 let digit = characters.next().and_then(|c| c.to_digit(base)).ok_or(BROKEN)?;
-                Ok(value.wrapping_mul(base).wrapping_add(digit))
+                Ok::<u32, &'static str>(value.wrapping_mul(base).wrapping_add(digit))
             })
         };
         found(match escape {

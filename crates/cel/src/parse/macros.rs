@@ -11,6 +11,8 @@ pub const ACCUMULATOR: &str = "@result";
 const OLD_ACCUMULATOR: &str = "__result__";
 /// The variable of a fold that only binds a name.
 const UNUSED: &str = "#unused";
+/// The list that is sorted.
+const SORTED: &str = "@__sortBy_input__";
 /// Adds to a map that is being built.
 const MAP_INSERT: &str = "cel.@mapInsert";
 
@@ -22,6 +24,8 @@ type Expansion = Result<Expr, (u32, String)>;
 pub struct Macros {
     /// `all`, `exists` and the like with two variables, `transformList` and its kin.
     pub two_variables: bool,
+    /// `sortBy`.
+    pub sort_by: bool,
 }
 
 /// Expands a call if it is a macro's, else hands its parts back.
@@ -39,6 +43,7 @@ pub(super) fn expand(
             factory.fold(function, target, arguments)
         }
         (Some(target), "optMap" | "optFlatMap", 2) => factory.opt_map(function, target, arguments)?,
+        (Some(target), "sortBy", 2) if factory.builder.macros.sort_by => factory.sort_by(target, arguments),
         (Some(target), _, 3 | 4)
             if factory.builder.macros.two_variables && is_pair(function, arguments.len()) =>
         {
@@ -247,6 +252,27 @@ impl Factory<'_, '_> {
         }
         let none = self.call("optional.none", Vec::new());
         Ok(Ok(self.call(functions::CONDITIONAL, vec![has_value, mapped, none])))
+    }
+
+    /// Binds the list to a name, makes its keys, and sorts by them.
+    fn sort_by(&mut self, target: Expr, arguments: Vec<Expr>) -> Expansion {
+        if matches!(target.kind, ExprKind::Literal(_) | ExprKind::Map(_) | ExprKind::Struct(_)) {
+            let message =
+                "sortBy can only be applied to a list, identifier, comprehension, call or select expression";
+            return Err((target.offset, message.to_owned()));
+        }
+        let bound = self.ident(SORTED);
+        let keys = self.fold("map", bound, arguments)?;
+        let sorted = Some(self.ident(SORTED));
+        let call = Call { target: sorted, function: "@sortByAssociatedKeys".into(), arguments: vec![keys] };
+        let fold = Fold {
+            initial: target,
+            condition: self.literal(Literal::Bool(false)),
+            step: self.ident(SORTED),
+            result: self.new_expr(ExprKind::Call(Box::new(call))),
+        };
+        let nothing = self.list(Vec::new());
+        Ok(self.comprehension(nothing, UNUSED, None, SORTED, fold))
     }
 
     fn pairs(&mut self, function: &str, target: Expr, arguments: Vec<Expr>) -> Expansion {
