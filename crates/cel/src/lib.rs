@@ -5,7 +5,7 @@
 //! against variables and counts what that costs. Kubernetes' libraries (lists, regex, URLs, quantities, IP addresses,
 //! formats, semantic versions, authorization) are declared and implemented side by side.
 //!
-//! To evaluate: compile the text in an environment, plan it once with [`Program::new`] (with the [`library::Library`]
+//! To evaluate: compile the text with [`env::Env::compile`], plan it once with [`Program::new`] (with the [`library::Library`]
 //! of the caller, whose functions need more than this crate knows), keep it, and call [`Program::evaluate`] with
 //! [`Variables`] and a [`Budget`] as often as needed. Variables are [`value::Value`]s; a caller's own objects come in
 //! as [`value::ListView`] and [`value::MapView`] without being copied.
@@ -15,11 +15,16 @@
 //! types and hand in values.
 
 pub mod ast;
+pub mod check;
+pub mod declare;
+pub mod env;
 pub mod error;
 mod interpret;
 pub mod library;
+pub mod parse;
 mod program;
 mod regex;
+pub mod source;
 pub mod types;
 pub mod value;
 

@@ -1,7 +1,8 @@
 //! A compiled expression that can be evaluated any number of times.
 
+use crate::check::Checked;
 use crate::error::EvalError;
-use crate::interpret::plan::{Facts, Planned, plan};
+use crate::interpret::plan::{Planned, plan};
 use crate::interpret::{Limits, Machine, Variables};
 use crate::library::Library;
 use crate::value::Value;
@@ -49,12 +50,12 @@ pub struct Program {
 }
 
 impl Program {
-    pub(crate) fn plan(
-        expr: &crate::ast::Expr,
-        facts: &dyn Facts,
-        library: &Library,
-    ) -> Result<Self, EvalError> {
-        plan(expr, facts, library, Budget::default().limits()).map(|planned| Self { planned })
+    /// Plans a checked expression, with the functions of `library`.
+    ///
+    /// # Errors
+    /// A constant that does not convert, a malformed pattern, a function that the library does not have.
+    pub fn new(checked: &Checked, library: &Library) -> Result<Self, EvalError> {
+        plan(checked, library, Budget::default().limits()).map(|planned| Self { planned })
     }
 
     /// Evaluates it. The errors of [`Evaluation::result`] are the expression's own, or that it ran out of `budget`:

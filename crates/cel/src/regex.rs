@@ -14,10 +14,23 @@ pub fn go_regex(pattern: &str) -> Result<Regex, String> {
         }
         other => {
             let text = other.to_string();
-            let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-            format!("error parsing regexp: {reason}: `{pattern}`")
+            let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ");
+            format!("error parsing regexp: {}: `{pattern}`", go_reason(reason))
         }
     })
+}
+
+/// What Go calls a mistake, for those that are common.
+fn go_reason(reason: &str) -> &str {
+    match reason {
+        "unclosed group" => "missing closing )",
+        "unopened group" => "unexpected )",
+        "unclosed character class" => "missing closing ]",
+        "repetition operator missing expression" => "missing argument to repetition operator",
+        "unrecognized escape sequence" => "invalid escape sequence",
+        "invalid character class range, the start must be <= the end" => "invalid character class range",
+        other => other,
+    }
 }
 
 fn translate(pattern: &str) -> String {

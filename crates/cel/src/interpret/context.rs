@@ -83,6 +83,11 @@ impl<'a> Context<'a> {
         self.allocate(len.saturating_mul(size_of::<crate::value::Value>()))
     }
 
+    /// Whether a pattern is written in the expression.
+    pub(crate) fn is_literal(&self, pattern: &str) -> bool {
+        self.literals.contains_key(pattern)
+    }
+
     /// A pattern in Go's notation, compiled.
     ///
     /// # Errors

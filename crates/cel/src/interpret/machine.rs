@@ -69,8 +69,8 @@ impl<'p> Machine<'p> {
 
     pub(super) fn slot(&mut self, index: usize) -> Result<Value, EvalError> {
         match &self.slots[index] {
-            Slot::Ready(value) => return value.clone(),
-            Slot::Empty => return Err(EvalError::new("no such attribute(s)")),
+            Slot::Ready(value) => value.clone(),
+            Slot::Empty => Err(EvalError::new("no such attribute(s)")),
             Slot::Pending(plan) => {
                 let plan: &'p Plan = plan;
                 let value = self.evaluate(plan);
@@ -121,12 +121,12 @@ impl<'p> Machine<'p> {
         Ok(Value::Bool(value))
     }
 
+    /// What is no optional passes for one that has a value.
     fn optional_or(&mut self, [first, second]: &'p [Plan; 2], unwrap: bool) -> Result<Value, EvalError> {
         match self.evaluate(first)? {
-            Value::Optional(Some(value)) if unwrap => Ok((*value).clone()),
-            Value::Optional(Some(value)) => Ok(Value::Optional(Some(value))),
             Value::Optional(None) => self.evaluate(second),
-            _ => Err(EvalError::no_such_overload()),
+            Value::Optional(Some(value)) if unwrap => Ok((*value).clone()),
+            other => Ok(other),
         }
     }
 
@@ -283,7 +283,7 @@ impl<'p> Machine<'p> {
         let outcome = match range {
             Value::List(list) => self.fold_list(fold, &list),
             Value::Map(map) => self.fold_map(fold, &map),
-            other => Err(EvalError::new(format!("got '{}', expected iterable type", other.type_name()))),
+            other => Err(EvalError::new(format!("got '{}', expected iterable type", go_type(&other)))),
         };
         let result = outcome.and_then(|()| self.evaluate(&fold.result));
         for slot in &mut self.slots[fold.accumulator..=fold.second.unwrap_or(fold.variable)] {
@@ -343,6 +343,24 @@ impl<'p> Machine<'p> {
         }
         self.slots[fold.accumulator] = Slot::Ready(value);
         Ok(true)
+    }
+}
+
+/// What Go calls the type of cel-go's value.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "types.Null",
+        Value::Bool(_) => "types.Bool",
+        Value::Int(_) => "types.Int",
+        Value::Uint(_) => "types.Uint",
+        Value::Double(_) => "types.Double",
+        Value::String(_) => "types.String",
+        Value::Bytes(_) => "types.Bytes",
+        Value::Duration(_) => "types.Duration",
+        Value::Timestamp(_) => "types.Timestamp",
+        Value::Type(_) => "*types.Type",
+        Value::Optional(_) => "*types.Optional",
+        _ => "ref.Val",
     }
 }
 

@@ -10,9 +10,11 @@ use ::regex::Regex;
 use ecow::EcoString;
 
 use crate::ast::{self, Expr, ExprKind, Literal, NodeId, functions};
+use crate::check::Checked;
 use crate::error::EvalError;
 use crate::interpret::context::{Context, Limits};
 use crate::library::{Implementation, Library};
+use crate::parse::ACCUMULATOR;
 use crate::types::Type;
 use crate::value::{BuiltMap, Key, List, Value, runtime_type_name};
 
@@ -127,14 +129,6 @@ pub(crate) struct Fold {
     pub(crate) result: Plan,
 }
 
-/// What the planner asks about the tree's nodes.
-pub(crate) trait Facts {
-    /// The overload of a call, when the checker found exactly one.
-    fn overload(&self, node: NodeId) -> Option<Arc<str>>;
-
-    fn type_of(&self, node: NodeId) -> Type;
-}
-
 /// A whole expression, planned.
 #[derive(Debug)]
 pub(crate) struct Planned {
@@ -145,20 +139,15 @@ pub(crate) struct Planned {
 
 /// # Errors
 /// A constant that does not convert, a malformed pattern, a function without implementation.
-pub(crate) fn plan(
-    expr: &Expr,
-    facts: &dyn Facts,
-    library: &Library,
-    limits: Limits,
-) -> Result<Planned, EvalError> {
+pub(crate) fn plan(checked: &Checked, library: &Library, limits: Limits) -> Result<Planned, EvalError> {
     let mut planner =
-        Planner { facts, library, limits, scope: Vec::new(), slots: 0, regexes: HashMap::new() };
-    let root = planner.node(expr)?;
+        Planner { checked, library, limits, scope: Vec::new(), slots: 0, regexes: HashMap::new() };
+    let root = planner.node(&checked.expr)?;
     Ok(Planned { root, slots: planner.slots, regexes: planner.regexes })
 }
 
 struct Planner<'a> {
-    facts: &'a dyn Facts,
+    checked: &'a Checked,
     library: &'a Library,
     limits: Limits,
     /// The variables of the comprehensions around, outermost first; a name's place is its slot.
@@ -188,8 +177,8 @@ impl Planner<'_> {
     fn ident(&self, id: NodeId, name: &Arc<str>) -> Plan {
         let base = match self.slot(name) {
             Some(slot) => Base::Slot(slot),
-            None => match self.facts.type_of(id) {
-                Type::Type(of) => return Plan::Constant(Value::Type(runtime_type_name(&of))),
+            None => match self.checked.type_of(id) {
+                Type::Type(of) => return Plan::Constant(Value::Type(runtime_type_name(of))),
                 _ => Base::Variable(EcoString::from(name.trim_start_matches('.'))),
             },
         };
@@ -211,7 +200,10 @@ impl Planner<'_> {
     fn call(&mut self, id: NodeId, call: &ast::Call) -> Result<Plan, EvalError> {
         let operands = call.target.iter().chain(&call.arguments);
         let arguments = operands.map(|operand| self.node(operand)).collect::<Result<Vec<_>, _>>()?;
-        let overload = self.facts.overload(id).unwrap_or_else(|| "".into());
+        let overload = match self.checked.overloads(id) {
+            [only] => only.clone(),
+            _ => "".into(),
+        };
         let arguments = match special(&call.function, arguments) {
             Ok(plan) => return Ok(plan),
             Err(arguments) => arguments,
@@ -277,7 +269,7 @@ impl Planner<'_> {
         match attribute.base {
             Base::Slot(slot) if attribute.qualifiers.is_empty() => {
                 let name = self.scope.get(slot)?.as_deref()?;
-                matches!(name, "__result__" | "@result").then_some(slot)
+                (name == ACCUMULATOR).then_some(slot)
             }
             _ => None,
         }

@@ -213,7 +213,7 @@ fn hex_digits(text: &str) -> Result<usize, String> {
     match digits {
         0 => Err(at("each colon-separated field must have at least one digit", text)),
         1..=4 => Ok(digits),
-        _ => Err(at("each group must have 4 or fewer digits", text)),
+        _ => Err(at("each group must have 4 or less digits", text)),
     }
 }
 

@@ -50,8 +50,10 @@ fn matches_regex(context: &mut Context<'_>, args: &[Value]) -> Result<Value, Eva
             let regex = context.regex(pattern).map_err(EvalError::new)?;
             Ok(Value::Bool(regex.is_match(text)))
         }
-        [Value::String(_), _] => Err(EvalError::no_such_overload()),
-        _ => Err(EvalError::new("no such overload: matches")),
+        [_, Value::String(pattern)] if !context.is_literal(pattern) => {
+            Err(EvalError::new("no such overload: matches"))
+        }
+        _ => Err(EvalError::no_such_overload()),
     }
 }
 

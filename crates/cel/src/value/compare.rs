@@ -14,7 +14,7 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Result<bool, EvalError> {
         (Value::String(a), Value::String(b)) | (Value::Type(a), Value::Type(b)) => a == b,
         (Value::Bytes(a), Value::Bytes(b)) => a == b,
         (Value::Duration(a), Value::Duration(b)) => a == b,
-        (Value::Timestamp(a), Value::Timestamp(b)) => a.instant() == b.instant(),
+        (Value::Timestamp(a), Value::Timestamp(b)) => a.nanoseconds() == b.nanoseconds(),
         (Value::List(a), b) => a.equals(b)?,
         (Value::Map(a), b) => a.equals(b)?,
         (Value::Optional(a), Value::Optional(b)) => match (a, b) {
@@ -38,7 +38,7 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Result<Ordering, EvalError> {
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
         (Value::Duration(a), Value::Duration(b)) => a.cmp(b),
-        (Value::Timestamp(a), Value::Timestamp(b)) => a.instant().cmp(&b.instant()),
+        (Value::Timestamp(a), Value::Timestamp(b)) => a.nanoseconds().cmp(&b.nanoseconds()),
         _ => match numbers(a, b) {
             Some(Some(order)) => order,
             Some(None) => return Err(EvalError::new("NaN values cannot be ordered")),

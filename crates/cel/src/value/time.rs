@@ -1,7 +1,8 @@
 //! Durations and points in time, as Go reads and writes them.
 
 use jiff::SignedDuration;
-use jiff::tz::{Offset, TimeZone};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 use crate::error::EvalError;
 
@@ -12,9 +13,14 @@ pub struct Duration(i64);
 /// A point in time from year 1 to 9999, with the offset from UTC that it was written with.
 #[derive(Clone, Copy, Debug)]
 pub struct Timestamp {
-    instant: jiff::Timestamp,
-    offset: Offset,
+    /// Since 1970; negative before.
+    nanoseconds: i128,
+    /// In seconds, east of UTC.
+    offset: i32,
 }
+
+const SECOND: i128 = 1_000_000_000;
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// The years 1 to 9999, in seconds.
 const MIN_SECONDS: i64 = -62_135_596_800;
@@ -103,27 +109,27 @@ impl std::fmt::Display for Duration {
 }
 
 impl Timestamp {
-    pub fn new(instant: jiff::Timestamp) -> Self {
-        Self { instant, offset: Offset::UTC }
-    }
-
     /// Seconds from 1970.
     ///
     /// # Errors
     /// `timestamp overflow` outside of the years 1 to 9999.
     pub fn from_seconds(seconds: i64) -> Result<Self, EvalError> {
-        in_range(seconds)?;
-        jiff::Timestamp::from_second(seconds).map(Self::new).map_err(|_| overflow())
+        Self { nanoseconds: i128::from(seconds) * SECOND, offset: 0 }.in_range()
     }
 
-    pub fn instant(&self) -> jiff::Timestamp {
-        self.instant
+    /// The point in time, whatever the offset.
+    pub fn nanoseconds(&self) -> i128 {
+        self.nanoseconds
     }
 
+    /// Whole seconds since 1970, rounded down.
     pub fn seconds(&self) -> i64 {
-        // jiff rounds towards zero, Go downwards.
-        let below = self.instant.subsec_nanosecond() < 0;
-        self.instant.as_second() - i64::from(below)
+        i64::try_from(self.nanoseconds.div_euclid(SECOND)).unwrap_or(i64::MAX)
+    }
+
+    fn in_range(self) -> Result<Self, EvalError> {
+        let fits = (MIN_SECONDS..=MAX_SECONDS).contains(&self.seconds());
+        fits.then_some(self).ok_or_else(|| EvalError::new("timestamp overflow"))
     }
 
     /// RFC 3339 as Go's `time.Parse` takes it. None when it is malformed.
@@ -131,9 +137,7 @@ impl Timestamp {
     /// # Errors
     /// `timestamp overflow` outside of the years 1 to 9999.
     pub fn parse(text: &str) -> Result<Option<Self>, EvalError> {
-        let Some(parsed) = Self::parse_unchecked(text) else { return Ok(None) };
-        in_range(parsed.seconds())?;
-        Ok(Some(parsed))
+        Self::parse_unchecked(text).map(Self::in_range).transpose()
     }
 
     fn parse_unchecked(text: &str) -> Option<Self> {
@@ -160,44 +164,51 @@ impl Timestamp {
         let time = jiff::civil::Time::new(small(11)?, small(14)?, small(17)?, nanoseconds);
         let offset = offset(zone)?;
         let civil = date.ok()?.to_datetime(time.ok()?);
-        let instant = offset.to_timestamp(civil).ok()?;
-        Some(Self { instant, offset })
+        let since = civil.duration_since(EPOCH).as_nanos();
+        Some(Self { nanoseconds: since - i128::from(offset) * SECOND, offset })
     }
 
     pub(crate) fn plus(self, duration: Duration) -> Result<Self, EvalError> {
-        let moved = self.instant.checked_add(SignedDuration::from_nanos(duration.0));
-        let moved = Self { instant: moved.map_err(|_| overflow())?, offset: self.offset };
-        in_range(moved.seconds()).map(|()| moved)
+        Self { nanoseconds: self.nanoseconds + i128::from(duration.0), ..self }.in_range()
     }
 
     pub(crate) fn minus(self, duration: Duration) -> Result<Self, EvalError> {
-        let moved = self.instant.checked_sub(SignedDuration::from_nanos(duration.0));
-        let moved = Self { instant: moved.map_err(|_| overflow())?, offset: self.offset };
-        in_range(moved.seconds()).map(|()| moved)
+        Self { nanoseconds: self.nanoseconds - i128::from(duration.0), ..self }.in_range()
     }
 
     pub(crate) fn since(self, other: Self) -> Result<Duration, EvalError> {
-        let nanoseconds = self.instant.as_nanosecond() - other.instant.as_nanosecond();
+        let nanoseconds = self.nanoseconds - other.nanoseconds;
         i64::try_from(nanoseconds).map(Duration).map_err(|_| EvalError::new("integer overflow"))
     }
 
     /// The date and time in a zone: an IANA name, or an offset as `-08:00`. None is UTC.
-    pub(crate) fn civil(self, zone: Option<&str>) -> Result<jiff::civil::DateTime, EvalError> {
-        let zone = match zone {
-            None | Some("" | "UTC") => TimeZone::UTC,
-            Some(name) if name.contains(':') => TimeZone::fixed(numeric_zone(name)?),
+    pub(crate) fn civil(self, zone: Option<&str>) -> Result<DateTime, EvalError> {
+        let offset = match zone {
+            None | Some("" | "UTC") => 0,
+            Some(name) if name.contains(':') => numeric_zone(name)?,
             Some(name) => {
-                TimeZone::get(name).map_err(|_| EvalError::new(format!("unknown time zone {name}")))?
+                let zone =
+                    TimeZone::get(name).map_err(|_| EvalError::new(format!("unknown time zone {name}")))?;
+                // Zones know nothing of the very last day.
+                let at = jiff::Timestamp::from_nanosecond(self.nanoseconds).unwrap_or(jiff::Timestamp::MAX);
+                zone.to_offset(at).seconds()
             }
         };
-        Ok(zone.to_datetime(self.instant))
+        self.at_offset(offset).ok_or_else(|| EvalError::new("timestamp overflow"))
+    }
+
+    fn at_offset(self, offset: i32) -> Option<DateTime> {
+        let since = self.nanoseconds + i128::from(offset) * SECOND;
+        let seconds = i64::try_from(since.div_euclid(SECOND)).ok()?;
+        let rest = i32::try_from(since.rem_euclid(SECOND)).ok()?;
+        EPOCH.checked_add(SignedDuration::new(seconds, rest)).ok()
     }
 }
 
 impl std::fmt::Display for Timestamp {
     /// RFC 3339 with as many digits of a second as there are.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let civil = self.offset.to_datetime(self.instant);
+        let civil = self.at_offset(self.offset).unwrap_or(EPOCH);
         write!(
             f,
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
@@ -212,8 +223,8 @@ impl std::fmt::Display for Timestamp {
             let digits = format!("{:09}", civil.subsec_nanosecond());
             write!(f, ".{}", digits.trim_end_matches('0'))?;
         }
-        let minutes = self.offset.seconds() / 60;
-        if self.offset.seconds() == 0 {
+        let minutes = self.offset / 60;
+        if minutes == 0 {
             return f.write_str("Z");
         }
         let sign = if minutes < 0 { '-' } else { '+' };
@@ -234,25 +245,28 @@ fn fraction(text: &str) -> Option<(i32, &str)> {
     Some((value * 10_i32.pow(missing), &rest[end..]))
 }
 
-/// `Z` or `+hh:mm`.
-fn offset(text: &str) -> Option<Offset> {
+/// `Z` or `+hh:mm`, in seconds.
+fn offset(text: &str) -> Option<i32> {
     if text == "Z" {
-        return Some(Offset::UTC);
+        return Some(0);
     }
     let bytes = text.as_bytes();
     if bytes.len() != 6 || !matches!(bytes[0], b'+' | b'-') || bytes[3] != b':' {
         return None;
     }
-    let hours: i32 = text[1..3].parse().ok()?;
-    let minutes: i32 = text[4..6].parse().ok()?;
+    let number = |from: usize| {
+        let digits = text.get(from..from + 2)?;
+        digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<i32>().ok()).flatten()
+    };
+    let (hours, minutes) = (number(1)?, number(4)?);
     if hours > 24 || minutes > 59 {
         return None;
     }
     let seconds = (hours * 60 + minutes) * 60;
-    Offset::from_seconds(if bytes[0] == b'-' { -seconds } else { seconds }).ok()
+    Some(if bytes[0] == b'-' { -seconds } else { seconds })
 }
 
-fn numeric_zone(text: &str) -> Result<Offset, EvalError> {
+fn numeric_zone(text: &str) -> Result<i32, EvalError> {
     let number = |part: &str| {
         part.parse::<i32>()
             .map_err(|_| EvalError::new(format!("strconv.Atoi: parsing {part:?}: invalid syntax")))
@@ -263,16 +277,7 @@ fn numeric_zone(text: &str) -> Result<Offset, EvalError> {
     hours
         .checked_mul(60)
         .and_then(|total| total.checked_add(minutes)?.checked_mul(60))
-        .and_then(|seconds| Offset::from_seconds(seconds).ok())
         .ok_or_else(|| EvalError::new(format!("unknown time zone {text}")))
-}
-
-fn in_range(seconds: i64) -> Result<(), EvalError> {
-    if (MIN_SECONDS..=MAX_SECONDS).contains(&seconds) { Ok(()) } else { Err(overflow()) }
-}
-
-fn overflow() -> EvalError {
-    EvalError::new("timestamp overflow")
 }
 
 #[cfg(test)]
