@@ -16,6 +16,7 @@
 
 pub mod ast;
 pub mod check;
+pub mod cost;
 pub mod declare;
 pub mod env;
 pub mod error;
