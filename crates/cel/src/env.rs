@@ -13,6 +13,10 @@ use crate::types::Type;
 pub trait Types: Send + Sync {
     /// Whether there is a type of this name.
     fn has_type(&self, name: &str) -> bool;
+    /// Whether an expression may name the type, to make a value of it.
+    fn is_nameable(&self, name: &str) -> bool {
+        self.has_type(name)
+    }
     /// The type of a field of the named type; none if it has no such field.
     fn field(&self, type_name: &str, field: &str) -> Option<Type>;
 }
@@ -71,7 +75,7 @@ impl Env {
         if let Some(found) = self.variables.get(name) {
             return Some(found.clone());
         }
-        if self.types.as_ref().is_some_and(|types| types.has_type(name)) {
+        if self.types.as_ref().is_some_and(|types| types.is_nameable(name)) {
             return Some(Type::Type(Arc::new(Type::named(name))));
         }
         named_type(name).map(|of| Type::Type(Arc::new(of)))

@@ -4,8 +4,9 @@
 //! [`Schema`] over which pruning, defaulting and server-side apply run, and compiled value validations.
 //! [`definition`] checks the CustomResourceDefinition itself; [`columns`] and [`selectable`] evaluate its JSONPaths.
 //!
-//! Deliberately absent: CEL. `x-kubernetes-validations` stay in each type's `source`, which is the seam; and what
-//! makes a definition established, which is a controller's.
+//! [`rules`] compiles `x-kubernetes-validations`.
+//!
+//! Deliberately absent: what makes a definition established, which is a controller's.
 
 pub mod columns;
 mod compile;
@@ -14,6 +15,7 @@ mod embedded;
 mod formats;
 mod list_type;
 mod node;
+pub mod rules;
 pub mod selectable;
 mod validate;
 
