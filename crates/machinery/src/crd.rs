@@ -4,17 +4,18 @@
 //! [`Schema`] over which pruning, defaulting and server-side apply run, and compiled value validations.
 //! [`definition`] checks the CustomResourceDefinition itself; [`columns`] and [`selectable`] evaluate its JSONPaths.
 //!
-//! Deliberately absent: CEL. `x-kubernetes-validations` stay in each type's `source`, which is the seam; and what
-//! makes a definition established, which is a controller's.
+//! [`rules`] compiles `x-kubernetes-validations`.
+//!
+//! Deliberately absent: what makes a definition established, which is a controller's.
 
 pub mod columns;
 mod compile;
 pub mod definition;
 mod embedded;
 mod formats;
-mod go_regex;
 mod list_type;
 mod node;
+pub mod rules;
 pub mod selectable;
 mod validate;
 
@@ -22,8 +23,8 @@ use crate::schema::Schema;
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
 
+pub use drydock_cel::go_regex;
 pub use embedded::validate_object_meta_without_name;
-pub use go_regex::go_regex;
 
 /// One served version of a custom resource.
 #[derive(Clone, Debug)]
