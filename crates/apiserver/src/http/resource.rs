@@ -169,6 +169,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         body: Body::Json(Default::default()),
         default_manager: manager(request),
         warnings: Vec::new(),
+        audit: Vec::new(),
     })
 }
 

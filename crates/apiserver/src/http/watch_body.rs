@@ -50,16 +50,17 @@ pub(crate) fn answer(
         Err(status) => return Err(status),
     };
     let Some(watching) = request.core.requests.watch() else { return Ok(super::flow::too_many_requests()) };
-    let events = stream::unfold(
-        (watcher, encoder, Pace(None), watching),
-        |(mut watcher, mut encoder, mut pace, watching)| async move {
-            pace.wait().await;
-            let step = watcher.next().await?;
-            pace.saw(&step);
-            let bytes = encoder.encode(step);
-            Some((bytes, (watcher, encoder, pace, watching)))
-        },
-    );
+    let cache = request.core.registry.cache.clone();
+    let events = stream::unfold(Some((watcher, encoder, Pace(None), cache, watching)), |state| async move {
+        let (mut watcher, mut encoder, mut pace, cache, watching) = state?;
+        pace.wait().await;
+        let step = watcher.next().await?;
+        pace.saw(&step);
+        let step = convert::step(&*cache, &encoder.resource, step).await;
+        let over = matches!(step, Step::Error(_));
+        let bytes = encoder.encode(step);
+        Some((bytes, (!over).then_some((watcher, encoder, pace, cache, watching))))
+    });
     Ok(body::streamed(content_type, events))
 }
 
@@ -91,7 +92,7 @@ impl Encoder {
         match step {
             Step::Changes(changes) => {
                 for (kind, object) in changes {
-                    self.change(kind, &convert::object(&self.resource, object), &mut out);
+                    self.change(kind, &object, &mut out);
                 }
             }
             Step::Bookmark { revision, initial_events_end } => {
