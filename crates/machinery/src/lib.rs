@@ -22,6 +22,7 @@ pub mod crd;
 pub mod decode;
 pub mod defaults;
 pub mod go_duration;
+pub mod json;
 pub mod jsonpath;
 pub mod names;
 pub mod names_validation;

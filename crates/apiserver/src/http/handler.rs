@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
-use super::{Answer, authenticate, body, deadline, flow, raw, resource};
+use super::{Answer, authenticate, deadline, failure, flow, raw, resource};
 use crate::server::Core;
 
 /// What is known of a request once it is authenticated.
@@ -33,7 +33,7 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
     let answer = AssertUnwindSafe(respond(core, peer, request)).catch_unwind().await;
     let mut answer = answer.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
-        body::status(&Status::internal("the request caused the API server to panic"))
+        failure::answer(&Status::internal("the request caused the API server to panic"), failure::Form::Json)
     });
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static("audit-id"), audit_id);
@@ -48,6 +48,7 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
 async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let (parts, incoming) = request.into_parts();
     let query = Query::parse(parts.uri.query());
+    let form = failure::Form::of(&parts.headers, &query);
     let path = path::parse(parts.uri.path());
     let verb = match &path {
         Path::Resource(path) => resource::verb(&parts.method, path, &query).to_owned(),
@@ -60,7 +61,7 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
     };
     let (user, timeout) = match sender {
         Ok(sender) => sender,
-        Err(status) => return body::status(&status),
+        Err(status) => return failure::answer(&status, form),
     };
     let counted = core.clone();
     let running = counted.requests.begin(&parts.method, &path, &query);
@@ -68,7 +69,10 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
     let (classified, ticket) = flow::enter(&request, &path, &verb).await;
     let mut answer = match ticket {
         // A watch gives its seats back once it has begun.
-        Ok(_ticket) => in_time(request, path, verb, timeout, incoming).await,
+        Ok(_ticket) => match in_time(request, path, verb, timeout, incoming).await {
+            Ok(answer) => answer,
+            Err(status) => failure::answer(&status, form),
+        },
         Err(_) => flow::too_many_requests(),
     };
     flow::name(&mut answer, &classified);
@@ -76,16 +80,18 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
     answer
 }
 
-async fn in_time(request: Req, path: Path, verb: String, timeout: Duration, incoming: Incoming) -> Answer {
+async fn in_time(
+    request: Req,
+    path: Path,
+    verb: String,
+    timeout: Duration,
+    incoming: Incoming,
+) -> Result<Answer, Status> {
     let answer = match path {
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
         Path::Other(path) => other(request, verb, path).boxed(),
     };
-    match wall::timeout(timeout, answer).await {
-        Some(Ok(answer)) => answer,
-        Some(Err(status)) => body::status(&status),
-        None => body::status(&timed_out()),
-    }
+    wall::timeout(timeout, answer).await.unwrap_or_else(|| Err(timed_out()))
 }
 
 /// Who the request goes on as.
@@ -126,10 +132,12 @@ impl Req {
 
     /// Whether JSON is to be indented: asked for, or a person is likely to look.
     pub(crate) fn is_pretty(&self) -> bool {
-        let agent = self.header(http::header::USER_AGENT).unwrap_or("");
-        match self.query.flag("pretty") {
-            Some(pretty) => pretty,
-            None => ["curl/", "Wget/", "Mozilla/"].iter().any(|known| agent.starts_with(known)),
-        }
+        is_pretty(&self.parts.headers, &self.query)
     }
+}
+
+pub(crate) fn is_pretty(headers: &HeaderMap, query: &Query) -> bool {
+    let agent = headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    let is_known = || ["curl/", "Wget/", "Mozilla/"].iter().any(|known| agent.starts_with(known));
+    query.flag("pretty").unwrap_or_else(is_known)
 }

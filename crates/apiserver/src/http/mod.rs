@@ -11,6 +11,7 @@ mod discovery;
 pub(crate) mod documents;
 mod encode;
 mod flow;
+mod failure;
 mod handler;
 mod health;
 mod impersonate;

@@ -12,7 +12,7 @@ use super::handler::Req;
 use super::negotiate::{self, Format, View, Wanted};
 use super::path::ResourcePath;
 use super::query::Query;
-use super::{Answer, body, encode, watch_body};
+use super::{Answer, body, encode, failure, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
 use crate::resources::Resource;
@@ -65,7 +65,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     warnings.extend(deprecated);
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
-        Err(status) => body::status(&status),
+        Err(status) => failure::answer(&status, failure::Form::of(&request.parts.headers, &request.query)),
     };
     for warning in warnings {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use drydock_machinery::value::write_json_string;
-use drydock_machinery::{Object, Status, Value, value};
+use drydock_machinery::{Object, Status, Value, json, value};
 use drydock_runtime::{Stopwatch, wall};
 use futures::stream;
 
@@ -115,12 +115,12 @@ impl Encoder {
             View::Whole => event(kind, out, |out| object.write_json(out)),
             View::Metadata(version) | View::MetadataList(version) => {
                 let partial = encode::partial(object.value(), version);
-                event(kind, out, |out| partial.write_json(out));
+                event(kind, out, |out| json::write(&partial, out));
             }
             View::Table(version) => {
                 let columns = !std::mem::replace(&mut self.columns_sent, true);
                 let table = table::event(&self.resource, object.value(), version, &self.table, columns);
-                event(kind, out, |out| table.write_json(out));
+                event(kind, out, |out| json::write(&table, out));
             }
         }
     }
@@ -128,7 +128,7 @@ impl Encoder {
     fn event(&self, kind: &str, out: &mut Vec<u8>, value: &Value) {
         match protobuf::event(kind, value).filter(|_| self.protobuf) {
             Some(frame) => out.extend_from_slice(&frame),
-            None => event(kind, out, |out| value.write_json(out)),
+            None => event(kind, out, |out| json::write(value, out)),
         }
     }
 
