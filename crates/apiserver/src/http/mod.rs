@@ -6,9 +6,11 @@
 mod authenticate;
 mod body;
 mod connection;
+mod deadline;
 mod discovery;
 pub(crate) mod documents;
 mod encode;
+mod flow;
 mod failure;
 mod handler;
 mod health;

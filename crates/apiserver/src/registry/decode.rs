@@ -9,7 +9,7 @@ use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
-use super::{Body, Call, convert};
+use super::{Body, Call};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
 
@@ -31,6 +31,9 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let text = text(&call.body);
     let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, text.as_bytes()))?;
     if expected.custom.is_some() {
+        if meta.kind.is_empty() {
+            return Err(without_kind(&expected, &call.body, &text));
+        }
         check_custom_kind(&call.body, &text, &meta, &expected.kind)?;
     } else {
         check_kind(&meta, &expected)?;
@@ -238,27 +241,6 @@ fn settle_custom(
     Ok(())
 }
 
-/// What a custom resource's schema says of an object, and what there is to say of a definition.
-pub(crate) fn validate_custom(
-    resource: &Resource,
-    object: &Value,
-    old: Option<&Value>,
-    subresource: &str,
-) -> FieldErrors {
-    if definitions::is_definition(resource) {
-        return definitions::validate(object, old, subresource);
-    }
-    let Some(custom) = &resource.custom else { return FieldErrors::new() };
-    // The schema is the request's version's; so is what it looks at.
-    let shown = convert::from_storage(resource, object.clone());
-    let old = old.map(|old| convert::from_storage(resource, old.clone()));
-    if subresource == "status" {
-        custom.compiled.validate_status(&shown, old.as_ref())
-    } else {
-        custom.compiled.validate(&shown, old.as_ref())
-    }
-}
-
 /// `transformDecodeError` of a body that does not even say what it is.
 fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
     Status::bad_request(format!(
@@ -310,6 +292,19 @@ fn internal_group(kind: &GroupVersionKind) -> &str {
     if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or("") }
 }
 
+/// The 400 for a custom object that does not say what it is.
+fn without_kind(expected: &Expected, body: &Body, text: &str) -> Status {
+    let json = match body {
+        Body::Value(value) => String::from_utf8_lossy(&value.to_json()).into_owned(),
+        Body::Yaml(_) => match decode::yaml(text) {
+            Ok(yaml) => String::from_utf8_lossy(&yaml.value.to_json()).into_owned(),
+            Err(_) => text.to_owned(),
+        },
+        Body::Json(_) | Body::Protobuf(_) => text.to_owned(),
+    };
+    unrecognized(expected, &format!("Object 'Kind' is missing in '{json}'"), text.as_bytes())
+}
+
 /// A custom object of another kind of its group decodes, and is then found invalid.
 fn check_custom_kind(
     body: &Body,
@@ -318,7 +313,7 @@ fn check_custom_kind(
     expected: &GroupVersionKind,
 ) -> Result<(), Status> {
     let given = GroupVersionKind::from_api_version(&meta.api_version, &meta.kind);
-    if meta.api_version.is_empty() || (given.group == expected.group && given.version != expected.version) {
+    if meta.api_version != expected.api_version() {
         return Err(Status::bad_request(format!(
             "the API version in the data ({}) does not match the expected API version ({})",
             meta.api_version,
@@ -333,13 +328,7 @@ fn check_custom_kind(
         _ => Value::from_json(text.as_bytes()).unwrap_or_default(),
     };
     let mut errors = FieldErrors::new();
-    if given.kind != expected.kind {
-        errors.invalid(&FieldPath::new("kind"), &*given.kind, format!("must be {}", expected.kind));
-    }
-    if given.group != expected.group {
-        let text = format!("must be {}", expected.api_version());
-        errors.invalid(&FieldPath::new("apiVersion"), meta.api_version.as_str(), text);
-    }
+    errors.invalid(&FieldPath::new("kind"), &*given.kind, format!("must be {}", expected.kind));
     Err(Status::invalid(&given.group, &given.kind, tree.name(), &errors))
 }
 

@@ -24,7 +24,7 @@ impl Registry {
         let validation = decode::validation(call);
         let mut warnings = Vec::new();
         let make = |call: &Call, current: &Arc<Object>| {
-            let shown = convert::from_storage(&resource, current.value().clone());
+            let shown = convert::from_working(&resource, current.value().clone());
             let tree = patched(resource.schema.as_ref(), kind, &shown, &patch)?;
             let decoded = fitted(&resource, kind, &tree, validation);
             let decoded = with_strict(decoded, &strict, validation)
@@ -50,7 +50,7 @@ impl Registry {
         let now = self.clock.now();
         let mut warnings = Vec::new();
         let make = |call: &Call, current: &Arc<Object>| {
-            let shown = convert::from_storage(&resource, current.value().clone());
+            let shown = convert::from_working(&resource, current.value().clone());
             let (object, found) = applied_over(call, &resource, Some(&shown), &applied, validation, now)?;
             warnings = found;
             Ok(object)
@@ -78,7 +78,7 @@ impl Registry {
     }
 }
 
-/// The object that `applied` makes of `live`, in the storage version, and warnings.
+/// The object that `applied` makes of `live`, in the working version, and warnings.
 fn applied_over(
     call: &Call,
     resource: &Resource,
@@ -101,11 +101,11 @@ fn applied_over(
     Ok((finished(call, resource, decoded.value)?, decoded.warnings))
 }
 
-/// Checks that the patched object still is the one that was asked for, and takes it to the storage version.
+/// Checks that the patched object still is the one that was asked for, and takes it to the version that is worked on.
 fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value, Status> {
     match_name(call, &object)?;
     meta::match_namespace(call, &mut object)?;
-    let mut object = convert::to_storage(resource, object);
+    let mut object = convert::to_working(resource, object);
     resource.strategy.set_defaults(&mut object);
     Ok(object)
 }

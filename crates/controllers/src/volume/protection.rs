@@ -1,9 +1,12 @@
-//! A claim that a pod uses, and a volume that is bound, are not gone before their use has ended: admission gives them a
-//! finalizer, and these controllers take it away. They also give it to those that lost it.
+//! A claim that a pod uses, a volume that is bound and an attributes class that either names are not gone before their
+//! use has ended: admission gives them a finalizer, and these controllers take it away. They also give it to those that
+//! lost it.
 
 use std::sync::Arc;
 
-use drydock_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
+use drydock_client::resources::{
+    PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES,
+};
 use drydock_client::{Change, Controller, WorkQueue};
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value};
 
@@ -12,6 +15,7 @@ use crate::util::{pod, split_key};
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 
 pub(crate) fn start_claims(ctx: Context) {
     let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
@@ -92,6 +96,60 @@ pub(crate) fn start_volumes(ctx: Context) {
             }
         }
     });
+}
+
+/// A class that lost its finalizer gets it back.
+pub(crate) fn start_attributes_classes(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let classes = ctx.informers.informer(&VOLUME_ATTRIBUTES_CLASSES);
+    let claims = ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS);
+    let volumes = ctx.informers.informer(&PERSISTENT_VOLUMES);
+    let to = queue.clone();
+    classes.on_change(move |change| to.add_object(change.object()));
+    for users in [&claims, &volumes] {
+        let to = queue.clone();
+        users.on_change(move |change| {
+            let before = match change {
+                Change::Updated { old, .. } => old,
+                change => change.object(),
+            };
+            classes_of(before).for_each(|class| to.add(class));
+        });
+    }
+    let tasks = ctx.tasks.clone();
+    Controller::new("volumeattributesclass-protection", queue).needs([classes, claims, volumes]).start(
+        &tasks,
+        move |key| {
+            let ctx = ctx.clone();
+            async move { sync_attributes_class(&ctx, &key).await }
+        },
+    );
+}
+
+/// The attributes classes that a claim or a volume has, had or wants.
+fn classes_of(object: &Value) -> impl Iterator<Item = &str> {
+    const PATHS: [&[&str]; 3] = [
+        &["spec", "volumeAttributesClassName"],
+        &["status", "currentVolumeAttributesClassName"],
+        &["status", "modifyVolumeStatus", "targetVolumeAttributesClassName"],
+    ];
+    PATHS.into_iter().map(|path| object.str_at(path)).filter(|name| !name.is_empty())
+}
+
+async fn sync_attributes_class(ctx: &Context, key: &Key) -> Result<(), Status> {
+    let classes = ctx.informers.informer(&VOLUME_ATTRIBUTES_CLASSES);
+    let Some(class) = classes.get_key(key) else { return Ok(()) };
+    if !class.is_deleting() {
+        return add_finalizer(ctx, &VOLUME_ATTRIBUTES_CLASSES, &class, CLASS_FINALIZER).await;
+    }
+    let uses = |object: &Arc<Object>| classes_of(object).any(|used| used == class.name());
+    let used = [&PERSISTENT_VOLUME_CLAIMS, &PERSISTENT_VOLUMES]
+        .into_iter()
+        .any(|resource| ctx.informers.informer(resource).list().iter().any(uses));
+    if used {
+        return Ok(());
+    }
+    remove_finalizer(ctx, &VOLUME_ATTRIBUTES_CLASSES, &class, CLASS_FINALIZER).await
 }
 
 /// Whether the object is there and lacks the finalizer, or is being deleted and has it.
