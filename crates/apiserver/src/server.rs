@@ -81,7 +81,7 @@ impl ApiServer {
         let registry = Registry {
             cache,
             clock: config.clock,
-            resources: Resources::new(builtin()),
+            resources: Resources::new(builtin(config.version.minor)),
             admission: config.admission,
             authorizer: config.authorizer.clone(),
             tokens: config.tokens.clone(),
