@@ -15,6 +15,7 @@ pub mod admission;
 pub mod cache;
 mod conversion;
 mod definitions;
+mod flow;
 mod http;
 mod local;
 mod maintenance;

@@ -77,6 +77,7 @@ impl Registry {
     }
 
     async fn store_new(&self, call: &Call, mut object: Value) -> Result<Done, Status> {
+        decode::as_stored(&call.resource, &mut object);
         let key = call.key_of(object.name());
         if call.is_dry_run() {
             object.remove(&["metadata", "resourceVersion"]);

@@ -94,8 +94,9 @@ impl Registry {
         old: &Arc<Object>,
         new: Value,
     ) -> Result<Done, WriteError> {
-        let (object, reserved) =
+        let (mut object, reserved) =
             self.decide_update(call, tracking, old, new).await.map_err(WriteError::Failed)?;
+        decode::as_stored(&call.resource, &mut object);
         let deletes = deletes(call, &object);
         if call.is_dry_run() {
             return Ok(Done::ok(Reply::Virtual(object)));

@@ -1,5 +1,6 @@
 //! A claim that a pod uses, a volume that is bound and an attributes class that either names are not gone before their
-//! use has ended: admission gives them a finalizer, and these controllers take it away.
+//! use has ended: admission gives them a finalizer, and these controllers take it away. They also give it to those that
+//! lost it.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub(crate) fn start_claims(ctx: Context) {
     let (claims, pods) = (ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS), ctx.informers.informer(&PODS));
     let to = queue.clone();
     claims.on_change(move |change| {
-        if change.object().is_deleting() {
+        if is_concerned(&change, CLAIM_FINALIZER) {
             to.add_object(change.object());
         }
     });
@@ -59,7 +60,10 @@ fn claims_of(pod: &Value) -> Vec<String> {
 async fn sync_claim(ctx: &Context, key: &Key) -> Result<(), Status> {
     let (namespace, name) = split_key(key);
     let claims = ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS);
-    let Some(claim) = claims.get(namespace, name).filter(|claim| claim.is_deleting()) else { return Ok(()) };
+    let Some(claim) = claims.get(namespace, name) else { return Ok(()) };
+    if !claim.is_deleting() {
+        return add_finalizer(ctx, &PERSISTENT_VOLUME_CLAIMS, &claim, CLAIM_FINALIZER).await;
+    }
     let uses = |pod: &Arc<Object>| !pod::is_finished(pod) && claims_of(pod).iter().any(|used| used == name);
     if ctx.informers.informer(&PODS).list_in(namespace).iter().any(uses) {
         return Ok(());
@@ -72,9 +76,8 @@ pub(crate) fn start_volumes(ctx: Context) {
     let volumes = ctx.informers.informer(&PERSISTENT_VOLUMES);
     let to = queue.clone();
     volumes.on_change(move |change| {
-        let volume = change.object();
-        if volume.is_deleting() && volume.str_at(&["status", "phase"]) != "Bound" {
-            to.add_object(volume);
+        if is_concerned(&change, VOLUME_FINALIZER) {
+            to.add_object(change.object());
         }
     });
     let tasks = ctx.tasks.clone();
@@ -82,11 +85,14 @@ pub(crate) fn start_volumes(ctx: Context) {
         let ctx = ctx.clone();
         async move {
             let found = ctx.informers.informer(&PERSISTENT_VOLUMES).get_key(&key);
-            let unused =
-                |volume: &Arc<Object>| volume.is_deleting() && volume.str_at(&["status", "phase"]) != "Bound";
-            match found.filter(unused) {
-                Some(volume) => remove_finalizer(&ctx, &PERSISTENT_VOLUMES, &volume, VOLUME_FINALIZER).await,
-                None => Ok(()),
+            match found {
+                Some(volume) if !volume.is_deleting() => {
+                    add_finalizer(&ctx, &PERSISTENT_VOLUMES, &volume, VOLUME_FINALIZER).await
+                }
+                Some(volume) if volume.str_at(&["status", "phase"]) != "Bound" => {
+                    remove_finalizer(&ctx, &PERSISTENT_VOLUMES, &volume, VOLUME_FINALIZER).await
+                }
+                _ => Ok(()),
             }
         }
     });
@@ -146,6 +152,13 @@ async fn sync_attributes_class(ctx: &Context, key: &Key) -> Result<(), Status> {
     remove_finalizer(ctx, &VOLUME_ATTRIBUTES_CLASSES, &class, CLASS_FINALIZER).await
 }
 
+/// Whether the object is there and lacks the finalizer, or is being deleted and has it.
+fn is_concerned(change: &Change<'_>, finalizer: &str) -> bool {
+    let object = change.object();
+    let has = object.finalizers().any(|own| own == finalizer);
+    !matches!(change, Change::Deleted(_)) && has == object.is_deleting()
+}
+
 async fn add_finalizer(
     ctx: &Context,
     resource: &GroupVersionResource,
@@ -155,10 +168,9 @@ async fn add_finalizer(
     if object.finalizers().any(|own| own == name) {
         return Ok(());
     }
-    let mut finalizers: Vec<Value> = object.finalizers().map(Value::from).collect();
-    finalizers.push(name.into());
     let mut new = object.value().clone();
-    new.set(&["metadata", "finalizers"], finalizers);
+    let all: Vec<&str> = object.finalizers().chain([name]).collect();
+    new.set(&["metadata", "finalizers"], all);
     match ctx.client.update(resource, new).await {
         Err(status) if !status.is_not_found() => Err(status),
         _ => Ok(()),

@@ -117,7 +117,7 @@ impl Registry {
                 Ok(Box::new(move |_| Ok(applied.clone())))
             }
             Verb::Patch(kind) => {
-                let patch = patch::read(call)?;
+                let patch = patch::read(call, kind)?.patch;
                 let schema = drydock_machinery::Catalog::builtin().schema(&SCALE);
                 Ok(Box::new(move |current| {
                     let scale = scale_of(&resource, current)?;
