@@ -68,6 +68,9 @@ pub struct AdmissionRequest<'a> {
     pub dry_run: bool,
     /// For the answer's warning headers; without code and agent.
     pub warnings: Vec<String>,
+    /// For the audit event: qualified keys, such as `pod-security.kubernetes.io/enforce-policy`, and what they say. The
+    /// first value of a key stays.
+    pub audit_annotations: Vec<(String, String)>,
 }
 
 /// What a plugin may use besides the request.

@@ -145,6 +145,7 @@ impl Registry {
             options: &options,
             dry_run: !call.request.options.dry_run.is_empty(),
             warnings: Vec::new(),
+            audit_annotations: Vec::new(),
         };
         self.admission.admit(&self.admission_context(), &mut request).await?;
         let AdmissionRequest { object, warnings, .. } = request;
@@ -178,6 +179,7 @@ impl Registry {
             options: &options,
             dry_run: !call.request.options.dry_run.is_empty(),
             warnings: Vec::new(),
+            audit_annotations: Vec::new(),
         };
         self.admission.validate(&self.admission_context(), &mut request).await?;
         let AdmissionRequest { warnings, .. } = request;

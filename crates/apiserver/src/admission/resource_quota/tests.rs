@@ -25,6 +25,7 @@ fn check_quota(
         options: &options,
         dry_run: false,
         warnings: Vec::new(),
+        audit_annotations: Vec::new(),
     };
     let quota = Arc::new(Object::new(quota, 1));
     let charges = check(&request, &[quota]);

@@ -32,6 +32,7 @@ fn with_request<T>(subresource: &str, check: impl FnOnce(&AdmissionRequest<'_>) 
         options: &Value::object(),
         dry_run: false,
         warnings: Vec::new(),
+        audit_annotations: Vec::new(),
     })
 }
 
