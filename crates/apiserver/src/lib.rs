@@ -10,11 +10,12 @@
 //! Deliberately absent: anything about one kind (that is `drydock-kinds`), who callers are and what they may do
 //! (`drydock-auth`), and everything that happens later than the request (controllers).
 
-mod access;
 pub mod admission;
+pub mod audit;
 pub mod cache;
 mod definitions;
 mod http;
+pub mod identity;
 mod local;
 mod maintenance;
 mod metrics;
@@ -24,6 +25,7 @@ pub mod seams;
 mod server;
 pub mod testing;
 
+pub use identity::{Access, Identity};
 pub use registry::allocate::ServiceRange;
 pub use seams::{Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
 pub use server::{ApiServer, Config, Version};

@@ -6,6 +6,7 @@ use drydock_auth::UserInfo;
 use drydock_machinery::Status;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use rustls::pki_types::CertificateDer;
 
 use super::connection::Peer;
 use crate::seams::Credentials;
@@ -21,11 +22,18 @@ pub(crate) async fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<
     {
         return Ok(known.clone());
     }
-    let credentials = Credentials { bearer_token, peer_certificates: &peer.certificates };
+    let credentials =
+        Credentials { bearer_token, peer_certificates: &peer.certificates, headers: Some(&parts.headers) };
     let found = core.authenticator.authenticate(&*core.registry.cache, credentials).await;
     let user = match found {
         Ok(Some(user)) => user,
-        Ok(None) if bearer_token.is_none() && peer.certificates.is_empty() => UserInfo::anonymous(),
+        Ok(None)
+            if bearer_token.is_none()
+                && peer.certificates.is_empty()
+                && core.authenticator.allows_anonymous(parts.uri.path()) =>
+        {
+            return Ok(Arc::new(UserInfo::anonymous()));
+        }
         Ok(None) => return Err(Status::unauthorized()),
         Err(why) => {
             tracing::debug!(%why, "authentication failed");
@@ -33,7 +41,8 @@ pub(crate) async fn user(core: &Core, peer: &Peer, parts: &Parts) -> Result<Arc<
         }
     };
     let user = Arc::new(user);
-    if bearer_token.is_none() {
+    let is_enough = |leaf: &CertificateDer<'_>| core.authenticator.is_certificate_enough(leaf);
+    if bearer_token.is_none() && peer.certificates.first().is_some_and(is_enough) {
         let _ = peer.user.set(user.clone());
     }
     Ok(user)

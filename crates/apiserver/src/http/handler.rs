@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drydock_auth::audit::Stage;
 use drydock_auth::{Attributes, UserInfo};
 use drydock_machinery::Status;
 use drydock_machinery::status::Reason;
@@ -17,7 +18,8 @@ use hyper::body::Incoming;
 use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
-use super::{Answer, authenticate, body, raw, resource};
+use super::{Answer, audit, authenticate, body, impersonate, raw, resource};
+use crate::audit::Event;
 use crate::server::Core;
 
 /// How long a request that is no watch may take.
@@ -29,17 +31,16 @@ pub(crate) struct Req {
     pub(crate) user: Arc<UserInfo>,
     pub(crate) parts: Parts,
     pub(crate) query: Query,
+    /// The request's audit event, if it has one.
+    pub(crate) audit: Option<Arc<Event>>,
 }
 
 pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let audit_id = audit_id(request.headers());
     let head = request.method() == Method::HEAD;
     let ids = core.flow_ids.clone();
-    let answer = AssertUnwindSafe(respond(core, peer, request)).catch_unwind().await;
-    let mut answer = answer.unwrap_or_else(|_| {
-        tracing::error!("a request panicked");
-        body::status(&Status::internal("the request caused the API server to panic"))
-    });
+    let answer = AssertUnwindSafe(respond(core, peer, request, &audit_id)).catch_unwind().await;
+    let mut answer = answer.unwrap_or_else(|_| panicked());
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static("audit-id"), audit_id);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
@@ -52,29 +53,72 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
     answer
 }
 
-async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
+pub(crate) fn panicked() -> Answer {
+    tracing::error!("a request panicked");
+    body::status(&Status::internal("the request caused the API server to panic"))
+}
+
+async fn respond(
+    core: Arc<Core>,
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+    audit_id: &HeaderValue,
+) -> Answer {
     let (parts, incoming) = request.into_parts();
-    let user = match authenticate::user(&core, &peer, &parts).await {
-        Ok(user) => user,
-        Err(status) => return body::status(&status),
-    };
     let query = Query::parse(parts.uri.query());
     let path = path::parse(parts.uri.path());
-    let user = match super::impersonate::user(&core, user, &parts, &path, &query) {
-        Ok(user) => user,
-        Err(status) => return body::status(&status),
+    let method = parts.method.as_str().to_ascii_lowercase();
+    let begin = |user: &UserInfo| {
+        let attributes = attributes(user, &parts, &method, &path, &query);
+        core.auditor.begin(&attributes, || audit::head(&parts, &peer, audit_id, &attributes))
     };
-    let counted = core.clone();
-    let running = counted.requests.begin(&parts.method, &path, &query);
-    let request = Req { core, user, parts, query };
+    let user = match authenticate::user(&core, &peer, &parts).await {
+        Ok(user) => user,
+        Err(status) => {
+            audit::unauthenticated(core.auditor.begin_nameless(begin), &peer, &parts, status.code).await;
+            return body::status(&status);
+        }
+    };
+    let event = begin(&user);
+    if let Some(event) = &event {
+        event.stage(Stage::RequestReceived).await;
+    }
+    let noted = event.clone();
+    let answered = async move {
+        let sender = attributes(&user, &parts, &method, &path, &query);
+        let user = impersonate::user(&core, user.clone(), &parts, &sender, event.as_deref()).await?;
+        let request = Req { core, user, parts, query, audit: event };
+        Ok(answer(request, path, incoming).await)
+    };
+    let answered = AssertUnwindSafe(answered).catch_unwind().await;
+    audit::answered(noted, answered).await
+}
+
+fn attributes<'a>(
+    user: &'a UserInfo,
+    parts: &Parts,
+    method: &'a str,
+    path: &'a Path,
+    query: &'a Query,
+) -> Attributes<'a> {
+    match path {
+        Path::Resource(path) => resource::path_attributes(user, &parts.method, path, query),
+        Path::Other(path) => Attributes::path(user, method, path),
+    }
+}
+
+/// The answer to a request that goes on as its user.
+async fn answer(request: Req, path: Path, incoming: Incoming) -> Answer {
+    let (core, event) = (request.core.clone(), request.audit.clone());
+    let running = core.requests.begin(&request.parts.method, &path, &request.query);
     let answer = match path {
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
         Path::Other(path) => other(request, path).boxed(),
     };
     let answer = match wall::timeout(TIMEOUT, answer).await {
         Some(Ok(answer)) => answer,
-        Some(Err(status)) => body::status(&status),
-        None => body::status(&timed_out()),
+        Some(Err(status)) => audit::failed(event.as_deref(), &status),
+        None => audit::failed(event.as_deref(), &timed_out()),
     };
     running.done(answer.status().as_u16());
     answer
@@ -83,7 +127,7 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
 async fn other(request: Req, path: String) -> Result<Answer, Status> {
     let method = request.parts.method.as_str().to_ascii_lowercase();
     let attributes = Attributes::path(&request.user, &method, &path);
-    request.core.authorize(&attributes)?;
+    request.core.authorize(&attributes, request.audit.as_deref()).await?;
     raw::serve(&request, &path).await
 }
 

@@ -165,6 +165,7 @@ pub(crate) fn serve(request: &Req) -> Answer {
     let core = &request.core;
     let mut out = String::new();
     core.requests.write(&mut out);
+    core.auditor.write_metrics(&mut out);
     let mut counts = core.registry.cache.counts();
     counts.sort();
     for (family, name_label) in [("apiserver_resource_objects", false), ("apiserver_storage_objects", true)] {

@@ -32,17 +32,17 @@ impl Asked {
 }
 
 pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
-    let Some(resource) = find(&request, &path) else { return not_served(&request, &path) };
+    let Some(resource) = find(&request, &path) else { return not_served(&request, &path).await };
     let asked = asked(&request.parts.method, &path, &request.query);
     let mut call = call(&request, &path, resource, asked)?;
-    authorize(&request, &call, asked)?;
+    authorize(&request, &call, asked).await?;
     check_served(&call.resource, &call.request, asked.name())?;
     if &*call.resource.gvr.resource == "pods" && call.resource.gvr.group.is_empty() {
         match call.request.subresource.as_str() {
             "log" => return super::pod_streams::log(&request, &call).await,
             "exec" | "attach" | "portforward" => {
                 // Who connects by a WebSocket, which is a GET, needs the right to create as well.
-                authorize(&request, &call, Asked { verb: Verb::Create, watch: false })?;
+                authorize(&request, &call, Asked { verb: Verb::Create, watch: false }).await?;
                 return super::pod_streams::connect(&request, &call).await;
             }
             _ => {}
@@ -66,7 +66,12 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     warnings.extend(deprecated);
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
-        Err(status) => body::status(&status),
+        Err(status) => {
+            if let Some(event) = &request.audit {
+                event.failed(&status);
+            }
+            body::status(&status)
+        }
     };
     for warning in warnings {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
@@ -87,9 +92,10 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 }
 
 /// 403 comes before 404: what is not allowed is not told about.
-fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
+async fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
     let table = request.core.registry.resources.table();
-    request.core.authorize(&path_attributes(&request.user, &request.parts.method, path, &request.query))?;
+    let attributes = path_attributes(&request.user, &request.parts.method, path, &request.query);
+    request.core.authorize(&attributes, request.audit.as_deref()).await?;
     if table.is_built_in_group(&path.group) { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
 }
 
@@ -98,15 +104,34 @@ pub(crate) fn path_attributes<'a>(
     user: &'a UserInfo,
     method: &Method,
     path: &'a ResourcePath,
-    query: &Query,
+    query: &'a Query,
 ) -> Attributes<'a> {
+    let verb = asked(method, path, query).name();
+    let selects = matches!(verb, "list" | "watch" | "deletecollection");
+    let selector = |name: &str| query.get(name).filter(|_| selects).unwrap_or("");
+    let field_selector = selector("fieldSelector");
+    let name = if path.name.is_empty() { selected_name(field_selector) } else { &path.name };
     Attributes {
         version: &path.version,
         subresource: &path.subresource,
-        name: &path.name,
+        name,
         namespace: &path.namespace,
-        ..Attributes::resource(user, asked(method, path, query).name(), &path.group, &path.resource)
+        field_selector,
+        label_selector: selector("labelSelector"),
+        ..Attributes::resource(user, verb, &path.group, &path.resource)
     }
+}
+
+/// The name that a list is restricted to, "" when it is not.
+fn selected_name(field_selector: &str) -> &str {
+    let name = field_selector.strip_prefix("metadata.name=").unwrap_or("");
+    if name.contains([',', '!', '=']) { "" } else { name }
+}
+
+/// Whether the request lasts for as long as its client likes: a watch, or a connection to a pod.
+pub(crate) fn is_long_running(attributes: &Attributes<'_>) -> bool {
+    attributes.verb == "watch"
+        || matches!(attributes.subresource, "attach" | "exec" | "proxy" | "log" | "portforward")
 }
 
 fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
@@ -180,6 +205,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         body: Body::Json(Default::default()),
         default_manager: manager(request),
         warnings: Vec::new(),
+        audit: request.audit.clone(),
     })
 }
 
@@ -194,17 +220,16 @@ fn manager(request: &Req) -> String {
     }
 }
 
-fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Status> {
+async fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Status> {
     let mut attributes = attributes(&request.user, &call.resource, &call.request, asked.name());
     // A list of one name is a request about that name; a namespace is in itself.
-    let selected = call.request.options.field_selector.strip_prefix("metadata.name=").unwrap_or("");
-    if attributes.name.is_empty() && !selected.contains([',', '!', '=']) {
-        attributes.name = selected;
+    if attributes.name.is_empty() {
+        attributes.name = selected_name(&call.request.options.field_selector);
     }
     if call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty() {
         attributes.namespace = &call.request.name;
     }
-    request.core.authorize(&attributes)
+    request.core.authorize(&attributes, request.audit.as_deref()).await
 }
 
 fn check_view(wanted: &Wanted, call: &Call, asked: Asked) -> Result<(), Status> {

@@ -147,8 +147,10 @@ impl Registry {
             warnings: Vec::new(),
             audit_annotations: Vec::new(),
         };
-        self.admission.admit(&self.admission_context(), &mut request).await?;
-        let AdmissionRequest { object, warnings, .. } = request;
+        let admitted = self.admission.admit(&self.admission_context(), &mut request).await;
+        let AdmissionRequest { object, warnings, audit_annotations, .. } = request;
+        annotate(call, audit_annotations);
+        admitted?;
         call.warnings.extend(warnings);
         object.ok_or_else(|| Status::internal("an admission plugin removed the object"))
     }
@@ -181,10 +183,21 @@ impl Registry {
             warnings: Vec::new(),
             audit_annotations: Vec::new(),
         };
-        self.admission.validate(&self.admission_context(), &mut request).await?;
-        let AdmissionRequest { warnings, .. } = request;
+        let validated = self.admission.validate(&self.admission_context(), &mut request).await;
+        let AdmissionRequest { warnings, audit_annotations, .. } = request;
+        annotate(call, audit_annotations);
+        validated?;
         call.warnings.extend(warnings);
         Ok(())
+    }
+}
+
+/// What admission plugins had to say to the audit event, whether or not they let the request pass.
+fn annotate(call: &Call, annotations: Vec<(String, String)>) {
+    if let Some(event) = &call.audit {
+        for (key, text) in annotations {
+            event.annotate(key, text);
+        }
     }
 }
 

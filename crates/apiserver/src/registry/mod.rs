@@ -38,6 +38,7 @@ use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::Clock;
 
 use crate::admission::{AdmissionChain, AdmissionContext};
+use crate::audit::Event;
 use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
 use crate::seams::{Authorizer, TokenIssuer};
@@ -73,6 +74,8 @@ pub(crate) struct Call {
     pub(crate) default_manager: String,
     /// For the answer's warning headers; without code and agent.
     pub(crate) warnings: Vec<String>,
+    /// The request's audit event, if it has one.
+    pub(crate) audit: Option<Arc<Event>>,
 }
 
 /// What a request carries.
@@ -189,6 +192,7 @@ impl Registry {
             body: Body::Value(Value::Null),
             default_manager: "kube-apiserver".to_owned(),
             warnings: Vec::new(),
+            audit: None,
         })
     }
 

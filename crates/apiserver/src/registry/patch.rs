@@ -113,18 +113,29 @@ fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value
 /// # Errors
 /// 400 when it is not JSON.
 pub(crate) fn read(call: &Call) -> Result<Value, Status> {
-    match &call.body {
-        Body::Value(value) => Ok(value.clone()),
+    let patch = match &call.body {
+        Body::Value(value) => value.clone(),
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => {
-            decode::json(bytes).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
+            decode::json(bytes).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))?
         }
+    };
+    note(call, &patch);
+    Ok(patch)
+}
+
+fn note(call: &Call, patch: &Value) {
+    if let Some(event) = &call.audit {
+        event.request_patch(patch);
     }
 }
 
 /// An apply's body: YAML, of which JSON is a part.
 pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
     let text: Cow<'_, str> = match &call.body {
-        Body::Value(value) => return Ok(value.clone()),
+        Body::Value(value) => {
+            note(call, value);
+            return Ok(value.clone());
+        }
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => String::from_utf8_lossy(bytes),
     };
     let yaml = machinery::yaml(&text).map_err(|why| {
@@ -139,6 +150,7 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
         (Some(why), FieldValidation::Warn) => call.warnings.push(why),
         _ => {}
     }
+    note(call, &yaml.value);
     Ok(yaml.value)
 }
 

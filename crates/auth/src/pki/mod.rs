@@ -13,6 +13,7 @@ mod request;
 mod signers;
 mod template;
 
+pub(crate) use authority::certificates_der;
 pub use authority::{Authority, Issued};
 pub use request::{CertificateRequest, parse_request};
 pub use signers::kubelet_client_name;

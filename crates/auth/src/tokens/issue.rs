@@ -5,7 +5,6 @@ use std::sync::Arc;
 use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value};
 use drydock_runtime::{clock, wall};
 use jiff::Timestamp;
-use jsonwebtoken::Header;
 use rand::RngCore as _;
 
 use super::authority::TokenAuthority;
@@ -103,9 +102,8 @@ impl TokenAuthority {
     }
 
     fn sign(&self, claims: &Claims) -> Result<String, Status> {
-        let key = &self.keys[0];
-        let header = Header { typ: None, kid: Some(key.key_id.clone()), ..Header::new(key.algorithm) };
-        jsonwebtoken::encode(&header, claims, &key.encoding)
+        self.keys[0]
+            .sign(claims)
             .map_err(|error| Status::internal(format!("failed to generate token: {error}")))
     }
 }

@@ -101,7 +101,7 @@ impl TokenAuthority {
 }
 
 /// The `status` of a TokenReview, of what verifying the token gave.
-pub(crate) fn review_status(verified: &Result<Option<Verified>, TokenError>) -> Value {
+pub fn review_status(verified: &Result<Option<Verified>, TokenError>) -> Value {
     match verified {
         Ok(Some(verified)) => value!({
             "authenticated": true,
