@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use drydock_apiserver::admission::AdmissionChain;
-use drydock_apiserver::{ApiServer, testing};
+use drydock_apiserver::{Access, ApiServer, Identity, testing};
 use drydock_auth::pki::Authority;
 use drydock_auth::tokens::{SigningKey, TokenAuthority, TokenConfig};
 use drydock_auth::{Authenticator, Authorizer, UserInfo};

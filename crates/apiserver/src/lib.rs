@@ -27,5 +27,5 @@ pub mod testing;
 
 pub use identity::{Access, Identity};
 pub use registry::allocate::ServiceRange;
-pub use seams::{Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
+pub use seams::{Authenticated, Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
 pub use server::{ApiServer, Config, Version};

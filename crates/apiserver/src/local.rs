@@ -130,7 +130,7 @@ impl Core {
         attributes: &Attributes<'_>,
         event: Option<&Event>,
     ) -> Result<(), Status> {
-        let decision = self.ask(attributes).await;
+        let decision = self.authorizer.decide(&*self.registry.cache, attributes).await;
         if let Some(event) = event {
             event.decided(&decision);
         }

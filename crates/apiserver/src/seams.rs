@@ -4,6 +4,7 @@
 //! reaches kubelets.
 
 use async_trait::async_trait;
+use drydock_auth::tokens::Notes;
 use drydock_auth::{Attributes, Decision, UserInfo};
 pub use drydock_client::dialer::{ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
 use drydock_machinery::{Object, Status, Value};
@@ -22,6 +23,19 @@ pub struct Credentials<'a> {
     pub headers: Option<&'a http::HeaderMap>,
 }
 
+/// Who a caller is, and what is to be said of the credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authenticated {
+    pub user: UserInfo,
+    pub notes: Notes,
+}
+
+impl From<UserInfo> for Authenticated {
+    fn from(user: UserInfo) -> Self {
+        Self { user, notes: Notes::default() }
+    }
+}
+
 /// Says who a caller is.
 #[async_trait]
 pub trait Authenticator: Send + Sync + 'static {
@@ -34,7 +48,7 @@ pub trait Authenticator: Send + Sync + 'static {
         &self,
         reader: &dyn Reader,
         credentials: Credentials<'_>,
-    ) -> Result<Option<UserInfo>, Status>;
+    ) -> Result<Option<Authenticated>, Status>;
 
     /// Whether a client certificate, in DER, says all about a request's user, so that who it names may be kept for as
     /// long as the connection lasts.

@@ -80,7 +80,7 @@ impl Authenticator {
         let for_api_server = self.own_audiences(audiences);
         let known = if for_api_server.is_empty() { None } else { self.known_user(reader, token) };
         let verified = match known {
-            Some(user) => Some(Verified { user, audiences: for_api_server }),
+            Some(user) => Some(Verified::new(user, for_api_server)),
             None => self.tokens.verify(reader, token, audiences)?,
         };
         Ok(verified.map(|verified| Verified { user: with_authenticated(verified.user), ..verified }))

@@ -154,13 +154,16 @@ impl Tenant {
         let clock = tasks.clock().clone();
         let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys).await?);
         let issuer = format!("https://{}", config.address);
-        let tokens = Arc::new(TokenAuthority::new(
-            drydock_auth::tokens::TokenConfig {
-                jwks_uri: format!("{issuer}/openid/v1/jwks"),
-                ..drydock_auth::tokens::TokenConfig::default()
-            },
-            vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
-        ));
+        let tokens = Arc::new(
+            TokenAuthority::new(
+                drydock_auth::tokens::TokenConfig {
+                    jwks_uri: format!("{issuer}/openid/v1/jwks"),
+                    ..drydock_auth::tokens::TokenConfig::default()
+                },
+                vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
+            )
+            .with_clock(clock.clone()),
+        );
         let authenticator = drydock_auth::Authenticator::new(tokens.clone())
             .with_front_proxy(pki.front_proxy.certificate_der().to_vec());
         let identity = Arc::new(Identity::new(Arc::new(authenticator)));

@@ -72,8 +72,8 @@ async fn respond(
         let attributes = attributes(user, &parts, &method, &path, &query);
         core.auditor.begin(&attributes, || audit::head(&parts, &peer, audit_id, &attributes))
     };
-    let user = match authenticate::user(&core, &peer, &parts).await {
-        Ok(user) => user,
+    let (user, notes) = match authenticate::user(&core, &peer, &parts).await {
+        Ok(found) => found,
         Err(status) => {
             audit::unauthenticated(core.auditor.begin_nameless(begin), &peer, &parts, status.code).await;
             return body::status(&status);
@@ -81,7 +81,11 @@ async fn respond(
     };
     let event = begin(&user);
     if let Some(event) = &event {
+        notes.annotations.into_iter().for_each(|(key, text)| event.annotate(key, text));
         event.stage(Stage::RequestReceived).await;
+    }
+    if let Some((namespace, name)) = notes.secret_in_use {
+        authenticate::label_secret(&core, namespace, name);
     }
     let noted = event.clone();
     let answered = async move {
@@ -91,7 +95,13 @@ async fn respond(
         Ok(answer(request, path, incoming).await)
     };
     let answered = AssertUnwindSafe(answered).catch_unwind().await;
-    audit::answered(noted, answered).await
+    let mut answer = audit::answered(noted, answered).await;
+    for warning in notes.warnings {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+            answer.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
+    answer
 }
 
 fn attributes<'a>(

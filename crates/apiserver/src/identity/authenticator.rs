@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use drydock_auth::config::{Anonymous, AuthenticationConfiguration, TokenWebhook as WebhookConfig};
 use drydock_auth::tokens::{TokenError, Verified, review_status};
-use drydock_auth::{UserInfo, with_authenticated};
+use drydock_auth::with_authenticated;
 use drydock_machinery::{Object, Reason, Status, Value};
 use parking_lot::RwLock;
 
 use super::issuer::Issuer;
 use super::token_webhook::TokenWebhook;
 use crate::admission::Reader;
-use crate::seams::{Authenticator, Credentials, TokenIssuer};
+use crate::seams::{Authenticated, Authenticator, Credentials, TokenIssuer};
 
 /// A cluster's authenticator, whose settings change while it is in use.
 pub struct Identity {
@@ -76,7 +76,7 @@ impl Identity {
                 match issuer.user(token).await {
                     Ok(Some(user)) => {
                         let user = with_authenticated(user);
-                        return Ok(Some(Verified { user, audiences: for_api_server }));
+                        return Ok(Some(Verified::new(user, for_api_server)));
                     }
                     Ok(None) => {}
                     Err(error) => errors.push(error.0),
@@ -103,18 +103,18 @@ impl Authenticator for Identity {
         &self,
         reader: &dyn Reader,
         credentials: Credentials<'_>,
-    ) -> Result<Option<UserInfo>, Status> {
+    ) -> Result<Option<Authenticated>, Status> {
         if let Some(leaf) = credentials.peer_certificates.first() {
             let headers = credentials.headers.into_iter().flatten();
             let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
             if let Some(user) = self.own.certificate_user(leaf, headers) {
-                return Ok(Some(user));
+                return Ok(Some(user.into()));
             }
         }
         let Some(token) = credentials.bearer_token.filter(|token| !token.is_empty()) else { return Ok(None) };
         self.verify(reader, token, &[])
             .await
-            .map(|verified| verified.map(|verified| verified.user))
+            .map(|verified| verified.map(|Verified { user, notes, .. }| Authenticated { user, notes }))
             .map_err(|error| Status::new(401, Reason::Unauthorized, error.to_string()))
     }
 

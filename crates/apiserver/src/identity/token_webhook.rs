@@ -74,7 +74,7 @@ fn verified(status: &Value, wanted: &[String], own: &[String]) -> Option<Verifie
         return None;
     }
     let user = UserInfo::from_value(status.get("user")?, "username");
-    Some(Verified { user, audiences })
+    Some(Verified::new(user, audiences))
 }
 
 /// How often a server that is in trouble is asked, and how long after the first time.

@@ -198,7 +198,7 @@ impl Registry {
 
     pub(crate) fn admission_context(&self) -> AdmissionContext<'_> {
         let client = self.loopback.get().expect("set when the API server was made");
-        AdmissionContext { reader: &*self.cache, client, clock: &self.clock }
+        AdmissionContext { reader: &*self.cache, client, clock: &self.clock, authorizer: self }
     }
 
     pub(crate) fn strategy_context<'a>(&self, subresource: &'a str) -> Context<'a> {
