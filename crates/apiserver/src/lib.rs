@@ -13,7 +13,9 @@
 pub mod admission;
 pub mod audit;
 pub mod cache;
+mod conversion;
 mod definitions;
+mod flow;
 mod http;
 pub mod identity;
 mod local;
@@ -24,6 +26,7 @@ pub mod resources;
 pub mod seams;
 mod server;
 pub mod testing;
+mod webhook;
 
 pub use identity::{Access, Identity};
 pub use registry::allocate::ServiceRange;

@@ -11,7 +11,7 @@ use drydock_machinery::{Reason, Status};
 use futures::{FutureExt, StreamExt, stream};
 
 use crate::audit::{self, Event};
-use crate::cache::{ChangeKind, Step, Watcher};
+use crate::cache::{Cache, ChangeKind, Step, Watcher};
 use crate::registry::{self, Body, Call};
 use crate::resources::Resource;
 use crate::server::Core;
@@ -162,7 +162,7 @@ impl Transport for Local {
         let core = self.core()?;
         let call = self.prepare(&core, request, true).await?;
         let watcher = registry::watch(&core.registry, &call).await?;
-        let events = events(watcher, call.resource.clone());
+        let events = events(core.registry.cache.clone(), watcher, call.resource.clone());
         let Some(event) = call.audit else { return Ok(events) };
         event.code(200);
         event.stage(Stage::ResponseStarted).await;
@@ -193,25 +193,25 @@ impl Transport for Local {
     }
 }
 
-fn events(watcher: Watcher, resource: Arc<Resource>) -> WatchStream {
-    let steps = stream::unfold(watcher, |mut watcher| async move {
+fn events(cache: Arc<Cache>, watcher: Watcher, resource: Arc<Resource>) -> WatchStream {
+    let steps = stream::unfold(Some((watcher, cache, resource)), |state| async move {
+        let (mut watcher, cache, resource) = state?;
         let step = watcher.next().await?;
-        Some((step, watcher))
+        let step = registry::convert::step(&*cache, &resource, step).await;
+        let over = matches!(step, Step::Error(_));
+        Some((step, (!over).then_some((watcher, cache, resource))))
     });
-    steps.flat_map(move |step| stream::iter(step_events(step, &resource))).boxed()
+    steps.flat_map(|step| stream::iter(step_events(step))).boxed()
 }
 
-fn step_events(step: Step, resource: &Resource) -> Vec<WatchEvent> {
+fn step_events(step: Step) -> Vec<WatchEvent> {
     match step {
         Step::Changes(changes) => changes
             .into_iter()
-            .map(|(kind, object)| {
-                let object = registry::convert::object(resource, object);
-                match kind {
-                    ChangeKind::Added => WatchEvent::Added(object),
-                    ChangeKind::Modified => WatchEvent::Modified(object),
-                    ChangeKind::Deleted => WatchEvent::Deleted(object),
-                }
+            .map(|(kind, object)| match kind {
+                ChangeKind::Added => WatchEvent::Added(object),
+                ChangeKind::Modified => WatchEvent::Modified(object),
+                ChangeKind::Deleted => WatchEvent::Deleted(object),
             })
             .collect(),
         Step::Bookmark { revision, initial_events_end } => {

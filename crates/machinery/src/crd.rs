@@ -4,17 +4,18 @@
 //! [`Schema`] over which pruning, defaulting and server-side apply run, and compiled value validations.
 //! [`definition`] checks the CustomResourceDefinition itself; [`columns`] and [`selectable`] evaluate its JSONPaths.
 //!
-//! Deliberately absent: CEL. `x-kubernetes-validations` stay in each type's `source`, which is the seam; and what
-//! makes a definition established, which is a controller's.
+//! [`rules`] compiles `x-kubernetes-validations`.
+//!
+//! Deliberately absent: what makes a definition established, which is a controller's.
 
 pub mod columns;
 mod compile;
 pub mod definition;
 mod embedded;
 mod formats;
-mod go_regex;
 mod list_type;
 mod node;
+pub mod rules;
 pub mod selectable;
 mod validate;
 
@@ -22,8 +23,8 @@ use crate::schema::Schema;
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
 
+pub use drydock_cel::go_regex;
 pub use embedded::validate_object_meta_without_name;
-pub use go_regex::go_regex;
 
 /// One served version of a custom resource.
 #[derive(Clone, Debug)]
@@ -42,12 +43,10 @@ impl CustomResource {
         }
     }
 
-    /// Everything in `new` that the schema does not allow, in upstream's order; metadata of the object itself and CEL
-    /// excepted. What is the same in `old` is let pass ("ratcheting").
+    /// Everything in `new` that the schema's value validations do not allow, in upstream's order. What is the same in
+    /// `old` is let pass ("ratcheting"). [`CustomResource::validate_structure`] comes after it.
     pub fn validate(&self, new: &Value, old: Option<&Value>) -> FieldErrors {
-        let mut errors = validate::validate(&self.validation, new, old, &FieldPath::root());
-        self.validate_structure(&mut errors, new);
-        errors
+        validate::validate(&self.validation, new, old, &FieldPath::root())
     }
 
     /// As [`CustomResource::validate`], for a write to the status subresource: only `status` is looked at.
@@ -57,7 +56,6 @@ impl CustomResource {
             let old = old.map(|old| old.get("status").unwrap_or(&Value::Null));
             errors = validate::validate(node, status, old, &FieldPath::new("status"));
         }
-        self.validate_structure(&mut errors, new);
         errors
     }
 
@@ -74,10 +72,31 @@ impl CustomResource {
         Ok(unknown)
     }
 
-    /// Embedded objects' metadata, and the uniqueness that list types promise.
-    fn validate_structure(&self, errors: &mut FieldErrors, new: &Value) {
-        embedded::validate(errors, new, self.schema.root(), &FieldPath::root());
-        list_type::validate(errors, new, self.schema.root(), &FieldPath::root());
+    /// Embedded objects' metadata, unless the write is `of_status`, and the uniqueness that list types promise, unless
+    /// the `old` object did not keep it either.
+    pub fn validate_structure(
+        &self,
+        errors: &mut FieldErrors,
+        new: &Value,
+        old: Option<&Value>,
+        of_status: bool,
+    ) {
+        let root = FieldPath::root();
+        if !of_status {
+            embedded::validate(errors, new, self.schema.root(), &root);
+        }
+        let mut found = FieldErrors::new();
+        list_type::validate(&mut found, new, self.schema.root(), &root);
+        if found.is_empty() {
+            return;
+        }
+        let mut before = FieldErrors::new();
+        if let Some(old) = old {
+            list_type::validate(&mut before, old, self.schema.root(), &root);
+        }
+        if before.is_empty() {
+            errors.append(found);
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub mod catalog;
 pub mod crd;
 pub mod decode;
 pub mod defaults;
+pub mod go_duration;
+pub mod json;
 pub mod jsonpath;
 pub mod names;
 pub mod names_validation;

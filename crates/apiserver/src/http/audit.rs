@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http::request::Parts;
 
 use super::connection::Peer;
-use super::{Answer, body, resource};
+use super::{Answer, failure, resource};
 use crate::audit::{Event, Head};
 
 pub(crate) fn head(parts: &Parts, peer: &Peer, audit_id: &HeaderValue, attributes: &Attributes<'_>) -> Head {
@@ -66,21 +66,22 @@ pub(crate) async fn unauthenticated(event: Option<Arc<Event>>, peer: &Peer, part
 }
 
 /// The answer of a failure, which its event notes.
-pub(crate) fn failed(event: Option<&Event>, status: &Status) -> Answer {
+pub(crate) fn failed(event: Option<&Event>, status: &Status, form: failure::Form) -> Answer {
     if let Some(event) = event {
         event.failed(status);
     }
-    body::status(status)
+    failure::answer(status, form)
 }
 
 /// The answer of a request, once its event is complete, or will be when the answer has been sent.
 pub(crate) async fn answered(
     event: Option<Arc<Event>>,
     answered: Result<Result<Answer, Status>, Box<dyn Any + Send>>,
+    form: failure::Form,
 ) -> Answer {
     let answer = match answered {
         Ok(Ok(answer)) => answer,
-        Ok(Err(status)) => failed(event.as_deref(), &status),
+        Ok(Err(status)) => failed(event.as_deref(), &status, form),
         Err(panic) => {
             let answer = super::handler::panicked();
             if let Some(event) = event {

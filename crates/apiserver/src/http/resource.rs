@@ -11,9 +11,9 @@ use hyper::body::Incoming;
 
 use super::handler::Req;
 use super::negotiate::{self, Format, View, Wanted};
-use super::path::ResourcePath;
+use super::path::{Path, ResourcePath};
 use super::query::Query;
-use super::{Answer, body, encode, watch_body};
+use super::{Answer, audit, body, encode, failure, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
 use crate::resources::Resource;
@@ -67,10 +67,8 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
         Err(status) => {
-            if let Some(event) = &request.audit {
-                event.failed(&status);
-            }
-            body::status(&status)
+            let form = failure::Form::of(&request.parts.headers, &request.query);
+            audit::failed(request.audit.as_deref(), &status, form)
         }
     };
     for warning in warnings {
@@ -94,32 +92,30 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 /// 403 comes before 404: what is not allowed is not told about.
 async fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
     let table = request.core.registry.resources.table();
-    let attributes = path_attributes(&request.user, &request.parts.method, path, &request.query);
-    request.core.authorize(&attributes, request.audit.as_deref()).await?;
+    let verb = verb(&request.parts.method, path, &request.query);
+    request.core.authorize(&path.attributes(&request.user, verb), request.audit.as_deref()).await?;
     if table.is_built_in_group(&path.group) { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
 }
 
-/// What a request to a path wants, whether or not there is such a resource.
-pub(crate) fn path_attributes<'a>(
+/// What RBAC calls a request to a path.
+pub(crate) fn verb(method: &Method, path: &ResourcePath, query: &Query) -> &'static str {
+    asked(method, path, query).name()
+}
+
+/// What a request wants, with what it selects by.
+pub(crate) fn attributes_of<'a>(
     user: &'a UserInfo,
-    method: &Method,
-    path: &'a ResourcePath,
+    verb: &'a str,
+    path: &'a Path,
     query: &'a Query,
 ) -> Attributes<'a> {
-    let verb = asked(method, path, query).name();
-    let selects = matches!(verb, "list" | "watch" | "deletecollection");
-    let selector = |name: &str| query.get(name).filter(|_| selects).unwrap_or("");
-    let field_selector = selector("fieldSelector");
-    let name = if path.name.is_empty() { selected_name(field_selector) } else { &path.name };
-    Attributes {
-        version: &path.version,
-        subresource: &path.subresource,
-        name,
-        namespace: &path.namespace,
-        field_selector,
-        label_selector: selector("labelSelector"),
-        ..Attributes::resource(user, verb, &path.group, &path.resource)
+    let plain = path.attributes(user, verb);
+    if !plain.is_resource || !matches!(verb, "list" | "watch" | "deletecollection") {
+        return plain;
     }
+    let field_selector = query.get("fieldSelector").unwrap_or("");
+    let name = if plain.name.is_empty() { selected_name(field_selector) } else { plain.name };
+    Attributes { name, field_selector, label_selector: query.get("labelSelector").unwrap_or(""), ..plain }
 }
 
 /// The name that a list is restricted to, "" when it is not.

@@ -19,6 +19,12 @@ fn texts(errors: &FieldErrors) -> Vec<String> {
     errors.iter().map(ToString::to_string).collect()
 }
 
+fn whole(custom: &CustomResource, new: &Value, old: Option<&Value>) -> FieldErrors {
+    let mut errors = custom.validate(new, old);
+    custom.validate_structure(&mut errors, new, old, false);
+    errors
+}
+
 #[test]
 fn values_are_checked_with_upstreams_messages() {
     let text = |mut schema: Value| {
@@ -149,7 +155,7 @@ fn values_are_checked_with_upstreams_messages() {
         ),
     ] {
         let custom = object_schema(&value!({"f": (schema.clone())}));
-        let errors = custom.validate(&value!({"f": (value.clone())}), None);
+        let errors = whole(&custom, &value!({"f": (value.clone())}), None);
         assert_eq!(texts(&errors), expect, "{schema:?} {value:?}");
     }
 }
@@ -224,7 +230,7 @@ fn embedded_objects_have_metadata() {
         "type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true,
     }}));
     let check = |inner: Value| match prepare(&custom, &value!({"inner": (inner)})) {
-        Ok(object) => texts(&custom.validate(&object, None)),
+        Ok(object) => texts(&whole(&custom, &object, None)),
         Err(errors) => texts(&errors),
     };
     let good = value!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"any": 1}});

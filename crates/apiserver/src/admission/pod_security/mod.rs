@@ -109,7 +109,7 @@ fn validate_template(policy: &Policy, request: &mut AdmissionRequest<'_>) -> Res
 }
 
 fn annotate(request: &mut AdmissionRequest<'_>, key: &str, text: String) {
-    request.audit_annotations.push((format!("pod-security.kubernetes.io/{key}"), text));
+    request.audit.push((format!("pod-security.kubernetes.io/{key}"), text));
 }
 
 /// Notes what in the pod (template) at `path` violates the level to audit.

@@ -2,6 +2,8 @@
 
 use jiff::civil::Date;
 
+use crate::go_duration;
+
 /// `2006-01-02`
 pub(super) fn is_date(text: &str) -> bool {
     let shape = text.len() == 10
@@ -44,30 +46,7 @@ fn is_time(text: &str) -> bool {
 
 /// Go's `1h30m`, or numbers with units in words anywhere in the text: `3 days`.
 pub(super) fn is_duration(text: &str) -> bool {
-    is_go_duration(text) || has_worded_duration(text)
-}
-
-fn is_go_duration(text: &str) -> bool {
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if rest == "0" {
-        return true;
-    }
-    if rest.is_empty() {
-        return false;
-    }
-    while !rest.is_empty() {
-        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
-        let (digits, after) = rest.split_at(number);
-        if !digits.contains(|c: char| c.is_ascii_digit()) || digits.matches('.').count() > 1 {
-            return false;
-        }
-        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        if !matches!(&after[..unit], "ns" | "us" | "\u{b5}s" | "\u{3bc}s" | "ms" | "s" | "m" | "h") {
-            return false;
-        }
-        rest = &after[unit..];
-    }
-    true
+    go_duration::parse(text).is_ok() || has_worded_duration(text)
 }
 
 /// Units by their names; a text may also begin with the last of them.

@@ -1,6 +1,6 @@
 //! Go's regular expressions in the regex crate's notation. Both are RE2's family; they differ in a few corners.
 
-use regex::Regex;
+use ::regex::Regex;
 
 /// Compiles a pattern as Go's `regexp` understands it: `\d`, `\w`, `\s` and `\b` are ASCII, and `[`, `&` and `~` are
 /// ordinary inside a class.
@@ -9,13 +9,28 @@ use regex::Regex;
 /// When the pattern is malformed; the text is like Go's, near enough.
 pub fn go_regex(pattern: &str) -> Result<Regex, String> {
     Regex::new(&translate(pattern)).map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => format!("error parsing regexp: expression too large: `{pattern}`"),
+        ::regex::Error::CompiledTooBig(_) => {
+            format!("error parsing regexp: expression too large: `{pattern}`")
+        }
         other => {
             let text = other.to_string();
-            let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-            format!("error parsing regexp: {reason}: `{pattern}`")
+            let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ");
+            format!("error parsing regexp: {}: `{pattern}`", go_reason(reason))
         }
     })
+}
+
+/// What Go calls a mistake, for those that are common.
+fn go_reason(reason: &str) -> &str {
+    match reason {
+        "unclosed group" => "missing closing )",
+        "unopened group" => "unexpected )",
+        "unclosed character class" => "missing closing ]",
+        "repetition operator missing expression" => "missing argument to repetition operator",
+        "unrecognized escape sequence" => "invalid escape sequence",
+        "invalid character class range, the start must be <= the end" => "invalid character class range",
+        other => other,
+    }
 }
 
 fn translate(pattern: &str) -> String {
