@@ -59,7 +59,7 @@ fn requests_are_written_down_as_the_policy_says() {
         ])
     };
 
-    kubectl.feed(&["create"], "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: b}}");
+    kubectl.feed(&["create"], "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n");
     let created = about("create", "configmaps", "c");
     assert_eq!(created["kind"], "Event");
     assert_eq!(created["apiVersion"], "audit.k8s.io/v1");
@@ -113,8 +113,8 @@ fn requests_are_written_down_as_the_policy_says() {
     // What pod security enforced, and what it would have.
     let audit = "pod-security.kubernetes.io";
     kubectl.ok(&["label", "namespace", "n", &format!("{audit}/audit=baseline")]);
-    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: n}, \
-        spec: {hostNetwork: true, containers: [{name: c, image: i}]}}";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\n\
+        spec: {hostNetwork: true, containers: [{name: c, image: i}]}\n";
     kubectl.feed(&["create"], pod);
     let pod = about("create", "pods", "p");
     assert_eq!(pod["annotations"][format!("{audit}/enforce-policy")], "privileged:latest");
