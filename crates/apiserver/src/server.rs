@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
 use crate::cache::Cache;
+use crate::http::Upgrades;
 use crate::http::documents::Documents;
 use crate::http::metrics::Requests;
 use crate::local::Local;
@@ -60,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
+    pub(crate) upgrades: Upgrades,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
     pub(crate) address: String,
@@ -96,6 +98,7 @@ impl ApiServer {
             authorizer: config.authorizer,
             tokens: config.tokens,
             nodes: config.nodes,
+            upgrades: Upgrades::default(),
             tasks: config.tasks,
             version: config.version,
             address: config.address,

@@ -17,12 +17,13 @@ pub(crate) mod metrics;
 mod negotiate;
 mod openapi;
 mod path;
-mod pod_streams;
 mod protobuf;
 mod query;
 mod raw;
 mod resource;
+mod streams;
 mod table;
 mod watch_body;
 
 pub(crate) use body::Answer;
+pub(crate) use streams::Upgrades;

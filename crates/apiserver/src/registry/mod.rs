@@ -11,6 +11,7 @@
 
 pub(crate) mod allocate;
 mod collection;
+mod connect;
 pub(crate) mod convert;
 mod create;
 mod decode;

@@ -164,7 +164,7 @@ impl<T: Transport> Receiver<'_, T> {
     }
 
     async fn opened(&mut self, id: u32, flags: u8, headers: Headers) {
-        if id % 2 == 0 || id <= self.last {
+        if id.is_multiple_of(2) || id <= self.last {
             return self.answer(Control::Reset(id, Reset::Protocol)).await;
         }
         self.last = id;
