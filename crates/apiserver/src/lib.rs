@@ -13,7 +13,9 @@
 mod access;
 pub mod admission;
 pub mod cache;
+mod conversion;
 mod definitions;
+mod flow;
 mod http;
 mod local;
 mod maintenance;
@@ -23,6 +25,7 @@ pub mod resources;
 pub mod seams;
 mod server;
 pub mod testing;
+mod webhook;
 
 pub use registry::allocate::ServiceRange;
 pub use seams::{Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};

@@ -9,7 +9,7 @@ use drydock_client::{ApiResource, Reply, Request, Transport, Verb, WatchEvent, W
 use drydock_machinery::{Reason, Status};
 use futures::{FutureExt, StreamExt, stream};
 
-use crate::cache::{ChangeKind, Step, Watcher};
+use crate::cache::{Cache, ChangeKind, Step, Watcher};
 use crate::registry::{self, Body, Call};
 use crate::resources::Resource;
 use crate::server::Core;
@@ -60,6 +60,7 @@ impl Local {
             body,
             default_manager: self.manager.clone(),
             warnings: Vec::new(),
+            audit: Vec::new(),
         })
     }
 }
@@ -86,7 +87,7 @@ impl Transport for Local {
         let core = self.core()?;
         let call = self.prepare(&core, request, true)?;
         let watcher = registry::watch(&core.registry, &call).await?;
-        Ok(events(watcher, call.resource.clone()))
+        Ok(events(core.registry.cache.clone(), watcher, call.resource.clone()))
     }
 
     async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
@@ -108,25 +109,25 @@ impl Transport for Local {
     }
 }
 
-fn events(watcher: Watcher, resource: Arc<Resource>) -> WatchStream {
-    let steps = stream::unfold(watcher, |mut watcher| async move {
+fn events(cache: Arc<Cache>, watcher: Watcher, resource: Arc<Resource>) -> WatchStream {
+    let steps = stream::unfold(Some((watcher, cache, resource)), |state| async move {
+        let (mut watcher, cache, resource) = state?;
         let step = watcher.next().await?;
-        Some((step, watcher))
+        let step = registry::convert::step(&*cache, &resource, step).await;
+        let over = matches!(step, Step::Error(_));
+        Some((step, (!over).then_some((watcher, cache, resource))))
     });
-    steps.flat_map(move |step| stream::iter(step_events(step, &resource))).boxed()
+    steps.flat_map(|step| stream::iter(step_events(step))).boxed()
 }
 
-fn step_events(step: Step, resource: &Resource) -> Vec<WatchEvent> {
+fn step_events(step: Step) -> Vec<WatchEvent> {
     match step {
         Step::Changes(changes) => changes
             .into_iter()
-            .map(|(kind, object)| {
-                let object = registry::convert::object(resource, object);
-                match kind {
-                    ChangeKind::Added => WatchEvent::Added(object),
-                    ChangeKind::Modified => WatchEvent::Modified(object),
-                    ChangeKind::Deleted => WatchEvent::Deleted(object),
-                }
+            .map(|(kind, object)| match kind {
+                ChangeKind::Added => WatchEvent::Added(object),
+                ChangeKind::Modified => WatchEvent::Modified(object),
+                ChangeKind::Deleted => WatchEvent::Deleted(object),
             })
             .collect(),
         Step::Bookmark { revision, initial_events_end } => {

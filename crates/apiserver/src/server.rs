@@ -6,11 +6,11 @@ use drydock_auth::UserInfo;
 use drydock_client::Client;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::{Store, StoreError};
-use http::HeaderValue;
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
 use crate::cache::Cache;
+use crate::flow::Flow;
 use crate::http::documents::Documents;
 use crate::http::metrics::Requests;
 use crate::local::Local;
@@ -66,8 +66,7 @@ pub(crate) struct Core {
     pub(crate) documents: Documents,
     pub(crate) requests: Requests,
     pub(crate) ready: watch::Sender<bool>,
-    /// What answers' priority-and-fairness headers name: flow schema and priority level.
-    pub(crate) flow_ids: Arc<[HeaderValue; 2]>,
+    pub(crate) flow: Flow,
 }
 
 impl ApiServer {
@@ -78,6 +77,7 @@ impl ApiServer {
     /// When the store cannot be read.
     pub async fn start(config: Config) -> Result<Self, StoreError> {
         let cache = Cache::start(config.store, &config.tasks).await?;
+        let flow = Flow::new(&cache);
         let registry = Registry {
             cache,
             clock: config.clock,
@@ -102,12 +102,14 @@ impl ApiServer {
             documents: Documents::default(),
             requests: Requests::default(),
             ready: watch::Sender::new(false),
-            flow_ids: Arc::new([random_id(), random_id()]),
+            flow,
         });
         let server = Self { core };
         // A weak reference: the registry is not kept alive by its own client.
         let loopback = Local::loopback(&server.core, UserInfo::api_server());
-        let _ = server.core.registry.loopback.set(Client::new(Arc::new(loopback)));
+        let loopback = Client::new(Arc::new(loopback));
+        let _ = server.core.registry.loopback.set(loopback.clone());
+        server.core.flow.start(&server.core, loopback);
         let registry = &server.core.registry;
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
@@ -160,8 +162,4 @@ impl std::fmt::Debug for ApiServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ApiServer({})", self.core.tasks.tenant())
     }
-}
-
-fn random_id() -> HeaderValue {
-    HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-"))
 }

@@ -7,12 +7,13 @@ use drydock_auth::UserInfo;
 use drydock_runtime::{Tasks, wall};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use super::handler;
@@ -29,6 +30,10 @@ pub(crate) struct Peer {
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 1000;
+/// How long a connection may idle, and a request's head may take: upstream's idle timeout.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Connections of one tenant; further ones are closed at once.
+const MOST_CONNECTIONS: usize = 10_000;
 
 impl ApiServer {
     /// Serves connections of `listener` until the tenant closes. With TLS, a client certificate that `tls` verified
@@ -36,6 +41,7 @@ impl ApiServer {
     pub async fn serve(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
         let acceptor = tls.map(TlsAcceptor::from);
         let closed = self.core.tasks.cancelled();
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -43,10 +49,15 @@ impl ApiServer {
             };
             match accepted {
                 Ok((stream, _)) => {
+                    let Ok(place) = places.clone().try_acquire_owned() else {
+                        tracing::warn!("too many connections: one is closed");
+                        continue;
+                    };
                     let _ = stream.set_nodelay(true);
                     let server = self.clone();
                     let acceptor = acceptor.clone();
                     self.core.tasks.spawn_to_end("connection", async move {
+                        let _place = place;
                         match acceptor {
                             Some(acceptor) => server.serve_tls(acceptor, stream).await,
                             None => server.serve_connection(stream, Vec::new()).await,
@@ -86,6 +97,7 @@ impl ApiServer {
             async move { Ok::<_, std::convert::Infallible>(handler::handle(core, peer, request).await) }
         });
         let mut builder = auto::Builder::new(TaskExecutor(self.core.tasks.clone()));
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
         builder.http2().max_concurrent_streams(MAX_STREAMS).adaptive_window(true);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_client::Reply;
-use drydock_machinery::value::write_json_string;
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, json, value};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 
 use super::handler::Req;
@@ -63,6 +62,10 @@ fn as_protobuf(resource: &Resource, reply: &Reply) -> Option<Bytes> {
 
 /// A value in the format asked for, indented if a person looks.
 pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format: Format) -> Answer {
+    let encoded = if format == Format::Protobuf { protobuf::object(value) } else { None };
+    if let Some(bytes) = encoded {
+        return finish(request, body::whole(code, protobuf::CONTENT_TYPE, bytes), code).await;
+    }
     let answer = match format {
         Format::Json | Format::Protobuf => {
             body::whole(code, body::JSON, json_bytes(value, request.is_pretty()))
@@ -74,18 +77,26 @@ pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format
     finish(request, answer, code).await
 }
 
+/// As Go writes it: for people indented and without a newline at the end.
 pub(crate) fn json_bytes(value: &Value, pretty: bool) -> Vec<u8> {
-    let mut bytes = if pretty {
-        serde_json::to_vec_pretty(value).unwrap_or_else(|_| value.to_json())
-    } else {
-        value.to_json()
-    };
+    let mut bytes = Vec::with_capacity(256);
+    json::write(value, &mut bytes);
+    if pretty {
+        return json::indent(&bytes);
+    }
     bytes.push(b'\n');
     bytes
 }
 
+/// A document that is no API object, which is indented for everyone.
+pub(crate) fn document(value: &Value, definition: &str) -> Answer {
+    let mut bytes = Vec::with_capacity(256);
+    json::write_as(value, definition, &mut bytes);
+    body::whole(200, body::JSON, json::indent(&bytes))
+}
+
 fn object_bytes(object: &Object) -> Bytes {
-    let mut out = Vec::with_capacity(object.encoded_rest().len() + 96);
+    let mut out = Vec::with_capacity(object.encoded_len() + 1);
     object.write_json(&mut out);
     out.push(b'\n');
     Bytes::from(out)
@@ -140,12 +151,4 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     // Writing to a Vec does not fail.
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
-}
-
-/// `{"kind":…,"apiVersion":…` of an object, without a closing brace.
-pub(crate) fn open_object(kind: &str, api_version: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"kind\":");
-    write_json_string(kind, out);
-    out.extend_from_slice(b",\"apiVersion\":");
-    write_json_string(api_version, out);
 }

@@ -8,8 +8,6 @@ use drydock_machinery::Status;
 use http::request::Parts;
 
 use super::path::Path;
-use super::query::Query;
-use super::resource;
 use crate::server::Core;
 
 /// Who the request goes on as. What may be done in another's name depends on what is asked.
@@ -20,19 +18,14 @@ pub(crate) fn user(
     core: &Core,
     sender: Arc<UserInfo>,
     parts: &Parts,
+    verb: &str,
     path: &Path,
-    query: &Query,
 ) -> Result<Arc<UserInfo>, Status> {
     let headers = parts.headers.iter().filter(|(name, _)| name.as_str().starts_with("impersonate-"));
     let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let Some(wanted) = wanted_user(headers)? else { return Ok(sender) };
     let authorize =
         |attributes: &Attributes<'_>| core.authorizer.authorize(&*core.registry.cache, attributes);
-    let method = parts.method.as_str().to_ascii_lowercase();
-    let attributes = match path {
-        Path::Resource(path) => resource::path_attributes(&sender, &parts.method, path, query),
-        Path::Other(path) => Attributes::path(&sender, &method, path),
-    };
-    let user = impersonate(&authorize, &wanted, &attributes)?;
+    let user = impersonate(&authorize, &wanted, &path.attributes(&sender, verb))?;
     Ok(Arc::new(user))
 }

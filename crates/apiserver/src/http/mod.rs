@@ -6,9 +6,12 @@
 mod authenticate;
 mod body;
 mod connection;
+mod deadline;
 mod discovery;
 pub(crate) mod documents;
 mod encode;
+mod failure;
+mod flow;
 mod handler;
 mod health;
 mod impersonate;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status};
 use http::Method;
@@ -13,7 +12,7 @@ use super::handler::Req;
 use super::negotiate::{self, Format, View, Wanted};
 use super::path::ResourcePath;
 use super::query::Query;
-use super::{Answer, body, encode, watch_body};
+use super::{Answer, body, encode, failure, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
 use crate::resources::Resource;
@@ -66,7 +65,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     warnings.extend(deprecated);
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
-        Err(status) => body::status(&status),
+        Err(status) => failure::answer(&status, failure::Form::of(&request.parts.headers, &request.query)),
     };
     for warning in warnings {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
@@ -89,24 +88,14 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 /// 403 comes before 404: what is not allowed is not told about.
 fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
     let table = request.core.registry.resources.table();
-    request.core.authorize(&path_attributes(&request.user, &request.parts.method, path, &request.query))?;
+    let verb = verb(&request.parts.method, path, &request.query);
+    request.core.authorize(&path.attributes(&request.user, verb))?;
     if table.is_built_in_group(&path.group) { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
 }
 
-/// What a request to a path wants, whether or not there is such a resource.
-pub(crate) fn path_attributes<'a>(
-    user: &'a UserInfo,
-    method: &Method,
-    path: &'a ResourcePath,
-    query: &Query,
-) -> Attributes<'a> {
-    Attributes {
-        version: &path.version,
-        subresource: &path.subresource,
-        name: &path.name,
-        namespace: &path.namespace,
-        ..Attributes::resource(user, asked(method, path, query).name(), &path.group, &path.resource)
-    }
+/// What RBAC calls a request to a path.
+pub(crate) fn verb(method: &Method, path: &ResourcePath, query: &Query) -> &'static str {
+    asked(method, path, query).name()
 }
 
 fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
@@ -180,6 +169,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         body: Body::Json(Default::default()),
         default_manager: manager(request),
         warnings: Vec::new(),
+        audit: Vec::new(),
     })
 }
 

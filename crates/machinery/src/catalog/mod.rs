@@ -99,6 +99,10 @@ impl Catalog {
         self.definitions.get(name).copied()
     }
 
+    pub(crate) fn kind_id(&self, kind: &GroupVersionKind) -> Option<TypeId> {
+        self.kinds.get(kind).copied()
+    }
+
     /// The kinds that have a schema, in no order.
     pub fn kinds(&self) -> impl Iterator<Item = &GroupVersionKind> {
         self.kinds.keys()
@@ -164,7 +168,7 @@ mod tests {
         let catalog = Catalog::builtin();
         assert_eq!(catalog.version(), "1.36");
         assert_eq!(catalog.groups().len(), 21);
-        assert_eq!(catalog.definitions.len(), 586);
+        assert_eq!(catalog.definitions.len(), 590);
         for group in catalog.groups() {
             for version in &group.versions {
                 for resource in &version.resources {

@@ -69,8 +69,8 @@ impl Builder<'_> {
             return Ok(shape);
         }
         let mut fields = Vec::with_capacity(definition.fields.len());
-        for line in &definition.fields {
-            fields.push(self.field(line)?);
+        for (position, line) in (0..).zip(&definition.fields) {
+            fields.push(Field { position, ..self.field(line)? });
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Shape::Struct(Struct { fields, atomic: definition.atomic, ..Struct::default() }))
@@ -87,6 +87,7 @@ impl Builder<'_> {
         let enumeration = enumeration(line.ty);
         Ok(Field {
             name: self.key(line.name),
+            position: 0,
             ty,
             required: line.required,
             nullable: false,

@@ -1,15 +1,10 @@
 //! Admission webhooks: MutatingAdmissionWebhook and ValidatingAdmissionWebhook.
 //!
-//! Mutating webhooks are called one after another, in the order of their configurations' names, and once more if a later
-//! one changed what they want to see again. Validating webhooks are called side by side. A webhook that cannot be
-//! reached fails the request, or is passed over if it says so. Every call has a deadline, so a hung webhook slows the
+//! Mutating webhooks are called one after another, in the order of their configurations' names, and once more if something
+//! changed the object that they want to see again. Validating webhooks are called side by side. A webhook that cannot
+//! be reached fails the request, or is passed over if it says so. Every call has a deadline, so a hung webhook slows the
 //! requests it is asked about, and nobody else's.
-//!
-//! Absent: match conditions (they are expressions; a webhook that has some is called whenever its rules match), and
-//! conversion of the object to the version a webhook's rules name.
 
-mod call;
-mod matching;
 mod review;
 
 use std::sync::Arc;
@@ -18,9 +13,11 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use drydock_machinery::patch::json_patch;
-use drydock_machinery::{Object, Status, Value};
+use drydock_machinery::{Object, ObjectMeta as _, Status, Value};
 use futures::future::join_all;
 
+use super::matching::Criteria;
+use super::versions::{Matched, Versioned, settle};
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
 use review::Answer;
 
@@ -54,23 +51,19 @@ impl AdmissionPlugin for MutatingAdmissionWebhook {
         if configurations.is_empty() {
             return Ok(());
         }
-        let mut again: Vec<&Value> = Vec::new();
-        for webhook in webhooks(&configurations) {
-            let before = request.object.clone();
-            if !mutate(context, request, webhook).await? {
-                continue;
-            }
-            // Those asked before see what this one changed, if they want to.
-            if request.object == before && webhook.str_at(&["reinvocationPolicy"]) == "IfNeeded" {
-                again.push(webhook);
-            } else if request.object != before {
-                let earlier = std::mem::take(&mut again);
-                for webhook in earlier {
-                    mutate(context, request, webhook).await?;
-                }
+        let again = request.reinvocation.is_running();
+        if again && request.reinvocation.webhooks.is_outdated(request.object.as_ref()) {
+            request.reinvocation.webhooks.changed();
+        }
+        let mut outcome = Ok(());
+        for hook in hooks(&configurations) {
+            outcome = mutate(context, request, &hook).await;
+            if outcome.is_err() {
+                break;
             }
         }
-        Ok(())
+        request.reinvocation.webhooks.leave(request.object.as_ref());
+        outcome
     }
 
     /// Deletes pass through validation only.
@@ -105,36 +98,104 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
         if configurations.is_empty() {
             return Ok(());
         }
-        let asked = webhooks(&configurations).map(|webhook| ask(context, request, webhook));
+        let hooks: Vec<Hook<'_>> = hooks(&configurations).collect();
+        let asked = hooks.iter().map(|hook| validate(context, request, hook));
         let answers = join_all(asked).await;
-        for answer in answers {
+        for (hook, answer) in hooks.iter().zip(answers) {
             if let Some(answer) = answer? {
-                request.warnings.extend(answer.warnings);
+                answer.tell(hook.name(), request);
             }
         }
         Ok(())
     }
 }
 
-fn webhooks(configurations: &[Arc<Object>]) -> impl Iterator<Item = &Value> {
-    configurations.iter().flat_map(|configuration| configuration.array_at(&["webhooks"]))
+/// One webhook of a configuration.
+struct Hook<'a> {
+    webhook: &'a Value,
+    /// Tells it apart, whatever its name.
+    key: String,
 }
 
-/// Asks a mutating webhook and applies its patch. Answers whether it was asked.
+fn hooks(configurations: &[Arc<Object>]) -> impl Iterator<Item = Hook<'_>> {
+    configurations.iter().flat_map(|configuration| {
+        let webhooks = configuration.array_at(&["webhooks"]).iter().enumerate();
+        webhooks.map(|(i, webhook)| Hook {
+            webhook,
+            key: format!("{}/{}/{i}", configuration.name(), webhook.str_at(&["name"])),
+        })
+    })
+}
+
+impl Hook<'_> {
+    fn name(&self) -> &str {
+        self.webhook.str_at(&["name"])
+    }
+
+    /// What the request is about to this webhook, and its objects in that version; None when it is not for it.
+    async fn sees(
+        &self,
+        context: &AdmissionContext<'_>,
+        request: &AdmissionRequest<'_>,
+    ) -> Result<Option<(Matched, Versioned)>, Status> {
+        let criteria = Criteria::of_webhook(self.webhook);
+        let Some(matched) = criteria.matches(context.reader, context.resources, request)? else {
+            return Ok(None);
+        };
+        let versioned = Versioned::new(context, request, &matched.kind).await?;
+        Ok(Some((matched, versioned)))
+    }
+}
+
+/// Asks a mutating webhook and applies its patch.
 async fn mutate(
     context: &AdmissionContext<'_>,
     request: &mut AdmissionRequest<'_>,
-    webhook: &Value,
-) -> Result<bool, Status> {
-    let Some(answer) = ask(context, request, webhook).await? else { return Ok(false) };
-    request.warnings.extend(answer.warnings);
-    if let (Some(patch), Some(object)) = (&answer.patch, &request.object) {
-        let patched = apply(object, patch).map_err(|why| {
-            Status::internal(format!("webhook {:?} sent a patch that does not apply: {why}", name(webhook)))
-        })?;
-        request.object = Some(patched);
+    hook: &Hook<'_>,
+) -> Result<(), Status> {
+    let Some((matched, versioned)) = hook.sees(context, request).await? else { return Ok(()) };
+    // The second time none is asked that was not asked before.
+    if request.reinvocation.is_running() && !request.reinvocation.webhooks.is_again(&hook.key) {
+        return Ok(());
     }
-    Ok(true)
+    let answer = ask(context, request, hook, &matched, &versioned).await?;
+    if let Some(answer) = answer
+        && apply_answer(context, request, hook, &versioned, answer).await?
+    {
+        request.reinvocation.webhooks.changed();
+        request.reinvocation.want();
+    }
+    if hook.webhook.str_at(&["reinvocationPolicy"]) == "IfNeeded" {
+        request.reinvocation.webhooks.wait(hook.key.clone());
+    }
+    Ok(())
+}
+
+/// Answers whether the object was changed.
+async fn apply_answer(
+    context: &AdmissionContext<'_>,
+    request: &mut AdmissionRequest<'_>,
+    hook: &Hook<'_>,
+    versioned: &Versioned,
+    answer: Answer,
+) -> Result<bool, Status> {
+    let patch = answer.patch.clone();
+    answer.tell(hook.name(), request);
+    let Some(patch) = patch else { return Ok(false) };
+    let (Some(object), Some(before)) = (&versioned.object, &request.object) else {
+        return Err(Status::internal(format!(
+            "admission webhook {:?} attempted to modify the object, which is not supported for this operation",
+            hook.name()
+        )));
+    };
+    let patched = apply(object, &patch).map_err(Status::internal)?;
+    if patched == *object {
+        return Ok(false);
+    }
+    let settled = settle(context, request, before, patched).await?;
+    let changed = settled != *before;
+    request.object = Some(settled);
+    Ok(changed)
 }
 
 fn apply(object: &Value, patch: &str) -> Result<Value, String> {
@@ -143,39 +204,49 @@ fn apply(object: &Value, patch: &str) -> Result<Value, String> {
     json_patch(object, &patch).map_err(|why| why.to_string())
 }
 
-/// Asks a webhook, if it is for this request. None when it is not, or cannot be reached and may be ignored.
+async fn validate(
+    context: &AdmissionContext<'_>,
+    request: &AdmissionRequest<'_>,
+    hook: &Hook<'_>,
+) -> Result<Option<Answer>, Status> {
+    match hook.sees(context, request).await? {
+        Some((matched, versioned)) => ask(context, request, hook, &matched, &versioned).await,
+        None => Ok(None),
+    }
+}
+
+/// Asks a webhook. None when it cannot be reached and may be ignored.
 async fn ask(
     context: &AdmissionContext<'_>,
     request: &AdmissionRequest<'_>,
-    webhook: &Value,
+    hook: &Hook<'_>,
+    matched: &Matched,
+    versioned: &Versioned,
 ) -> Result<Option<Answer>, Status> {
-    if !matching::matches(context.reader, request, webhook)? {
-        return Ok(None);
-    }
+    let webhook = hook.webhook;
     let quiet = matches!(webhook.str_at(&["sideEffects"]), "None" | "NoneOnDryRun");
     if request.dry_run && !quiet {
         return Err(Status::bad_request(format!(
             "admission webhook {:?} does not support dry run",
-            name(webhook)
+            hook.name()
         )));
     }
-    let body = review::request(request, version_of(webhook));
-    match call::call(context.reader, webhook, &body).await.and_then(|answer| review::read(&answer, &body)) {
+    let body = review::request(request, matched, versioned, version_of(webhook));
+    let seconds = webhook.i64_at(&["timeoutSeconds"]).and_then(|s| u64::try_from(s).ok()).unwrap_or(10);
+    let client_config = webhook.get("clientConfig").unwrap_or(&Value::Null);
+    let answer = crate::webhook::call(context.reader, client_config, seconds, &body).await;
+    let answer = answer.map_err(|why| format!("failed to call webhook: {why}")).and_then(|answer| {
+        review::read(&answer, &body).map_err(|why| format!("received invalid webhook response: {why}"))
+    });
+    match answer {
         Ok(answer) if answer.allowed => Ok(Some(answer)),
-        Ok(answer) => Err(answer.into_status(name(webhook))),
+        Ok(answer) => Err(answer.into_status(hook.name())),
         Err(why) if webhook.str_at(&["failurePolicy"]) == "Ignore" => {
-            tracing::warn!(webhook = name(webhook), why, "a webhook failed and is passed over");
+            tracing::warn!(webhook = hook.name(), why, "a webhook failed and is passed over");
             Ok(None)
         }
-        Err(why) => Err(Status::internal(format!(
-            "failed calling webhook {:?}: failed to call webhook: {why}",
-            name(webhook)
-        ))),
+        Err(why) => Err(Status::internal(format!("failed calling webhook {:?}: {why}", hook.name()))),
     }
-}
-
-fn name(webhook: &Value) -> &str {
-    webhook.str_at(&["name"])
 }
 
 /// The first version of AdmissionReview that both sides speak.
