@@ -188,6 +188,7 @@ pub(crate) fn serve(request: &Req) -> Answer {
     let core = &request.core;
     let mut out = String::new();
     core.requests.write(&mut out);
+    core.auditor.write_metrics(&mut out);
     core.flow.write_metrics(&mut out);
     let mut counts = core.registry.cache.counts();
     counts.sort();

@@ -3,6 +3,7 @@
 //! A connection is served by a task of the tenant; closing the tenant ends its watches at once and lets other requests
 //! finish. A panic ends one request with 500.
 
+mod audit;
 mod authenticate;
 mod body;
 mod connection;
@@ -28,4 +29,5 @@ mod resource;
 mod table;
 mod watch_body;
 
-pub(crate) use body::Answer;
+pub(crate) use body::{Answer, AnswerBody};
+pub(crate) use encode::shown;

@@ -25,7 +25,7 @@ impl Registry {
         let admitted = self.admission.admit(&self.admission_context(), &mut request).await;
         let AdmissionRequest { object, warnings, audit, .. } = request;
         call.warnings.extend(warnings);
-        call.audit.extend(audit);
+        annotate(call, audit);
         admitted?;
         object.ok_or_else(|| Status::internal("an admission plugin removed the object"))
     }
@@ -49,7 +49,7 @@ impl Registry {
         let validated = self.admission.validate(&self.admission_context(), &mut request).await;
         let AdmissionRequest { warnings, audit, .. } = request;
         call.warnings.extend(warnings);
-        call.audit.extend(audit);
+        annotate(call, audit);
         validated
     }
 }
@@ -149,4 +149,13 @@ fn options(call: &Call, operation: Operation) -> Value {
         }
     }
     options
+}
+
+/// What admission plugins had to say to the audit event, whether or not they let the request pass.
+fn annotate(call: &Call, annotations: Vec<(String, String)>) {
+    if let Some(event) = &call.audit {
+        for (key, text) in annotations {
+            event.annotate(key, text);
+        }
+    }
 }

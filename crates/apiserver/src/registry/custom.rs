@@ -24,11 +24,11 @@ pub(crate) fn validate(
     }
     let Some(custom) = &resource.custom else { return Vec::new() };
     let of_status = subresource == "status";
-    errors.append(if of_status {
-        custom.compiled.validate_status(object, old)
+    if of_status {
+        custom.compiled.validate_status(errors, object, old);
     } else {
-        custom.compiled.validate(object, old)
-    });
+        custom.compiled.validate_values(errors, object, old);
+    }
     validate_scale(errors, custom, object, of_status);
     custom.compiled.validate_structure(errors, object, old, of_status);
     custom.compiled.validate_rules(errors, object, old)

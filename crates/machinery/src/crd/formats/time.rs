@@ -3,8 +3,6 @@
 use drydock_cel::value::Duration;
 use jiff::civil::Date;
 
-use crate::go_duration;
-
 /// `2006-01-02`
 pub(super) fn is_date(text: &str) -> bool {
     let shape = text.len() == 10
@@ -52,7 +50,7 @@ pub(super) fn is_duration(text: &str) -> bool {
 
 /// What [`is_duration`] accepts, as a length of time.
 pub(in crate::crd) fn parse_duration(text: &str) -> Option<Duration> {
-    go_duration::parse(text).ok().map(Duration::from_nanoseconds).or_else(|| worded_duration(text))
+    Duration::parse(text).or_else(|| worded_duration(text))
 }
 
 /// Units by their names, in nanoseconds; a word may also begin with the last of them.
