@@ -20,6 +20,7 @@ mod http;
 mod local;
 mod maintenance;
 mod metrics;
+mod policy_status;
 mod registry;
 pub mod resources;
 pub mod seams;
