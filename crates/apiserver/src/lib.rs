@@ -21,6 +21,7 @@ pub mod identity;
 mod local;
 mod maintenance;
 mod metrics;
+mod policy_status;
 mod registry;
 pub mod resources;
 pub mod seams;

@@ -122,6 +122,7 @@ impl ApiServer {
         let registry = &server.core.registry;
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
+        crate::policy_status::start(&server.core, &server.core.tasks);
         Ok(server)
     }
 
