@@ -115,7 +115,7 @@ impl Registry {
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(resource.strategy.validate_create(&context, object));
         errors = meta::of_custom(&resource, errors, None);
-        errors.append(decode::validate_custom(&resource, object, None, ""));
+        call.warnings.extend(decode::validate_custom(&mut errors, &resource, object, None, ""));
         invalid(call, object.name(), &errors)?;
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));
         Ok(())

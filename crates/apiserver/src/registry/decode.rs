@@ -230,24 +230,27 @@ fn settle_custom(
     Ok(())
 }
 
-/// What a custom resource's schema says of an object, and what there is to say of a definition.
+/// Adds what a custom resource's schema says of an object, or what there is to say of a definition, to `errors`, which
+/// has what is wrong beside that. Answers what there is to warn of.
 pub(crate) fn validate_custom(
+    errors: &mut FieldErrors,
     resource: &Resource,
     object: &Value,
     old: Option<&Value>,
     subresource: &str,
-) -> FieldErrors {
+) -> Vec<String> {
     if definitions::is_definition(resource) {
-        return definitions::validate(object, old, subresource);
+        errors.append(definitions::validate(object, old, subresource));
+        return Vec::new();
     }
-    let Some(custom) = &resource.custom else { return FieldErrors::new() };
+    let Some(custom) = &resource.custom else { return Vec::new() };
     // The schema is the request's version's; so is what it looks at.
     let shown = convert::from_storage(resource, object.clone());
     let old = old.map(|old| convert::from_storage(resource, old.clone()));
     if subresource == "status" {
-        custom.compiled.validate_status(&shown, old.as_ref())
+        custom.compiled.validate_status(errors, &shown, old.as_ref())
     } else {
-        custom.compiled.validate(&shown, old.as_ref())
+        custom.compiled.validate(errors, &shown, old.as_ref())
     }
 }
 
