@@ -6,11 +6,13 @@ use drydock_auth::UserInfo;
 use drydock_client::Client;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::{Store, StoreError};
-use http::HeaderValue;
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
+use crate::audit::{AuditLog, Auditor};
 use crate::cache::Cache;
+use crate::flow::Flow;
+use crate::http::Upgrades;
 use crate::http::documents::Documents;
 use crate::http::metrics::Requests;
 use crate::local::Local;
@@ -37,6 +39,8 @@ pub struct Config {
     pub address: String,
     /// Where Services' addresses come from.
     pub service_range: ServiceRange,
+    /// Where the audit log goes, once there is a policy. None: nowhere.
+    pub audit_log: Option<AuditLog>,
 }
 
 /// The Kubernetes version that a cluster has.
@@ -59,15 +63,16 @@ pub(crate) struct Core {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) auditor: Auditor,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
+    pub(crate) upgrades: Upgrades,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
     pub(crate) address: String,
     pub(crate) documents: Documents,
     pub(crate) requests: Requests,
     pub(crate) ready: watch::Sender<bool>,
-    /// What answers' priority-and-fairness headers name: flow schema and priority level.
-    pub(crate) flow_ids: Arc<[HeaderValue; 2]>,
+    pub(crate) flow: Flow,
 }
 
 impl ApiServer {
@@ -78,10 +83,11 @@ impl ApiServer {
     /// When the store cannot be read.
     pub async fn start(config: Config) -> Result<Self, StoreError> {
         let cache = Cache::start(config.store, &config.tasks).await?;
+        let flow = Flow::new(&cache);
         let registry = Registry {
             cache,
             clock: config.clock,
-            resources: Resources::new(builtin()),
+            resources: Resources::new(builtin(config.version.minor)),
             admission: config.admission,
             authorizer: config.authorizer.clone(),
             tokens: config.tokens.clone(),
@@ -90,24 +96,29 @@ impl ApiServer {
             loopback: OnceLock::new(),
             commits: commits(),
         };
+        let auditor = Auditor::new(config.audit_log, registry.clock.clone(), &config.tasks);
         let core = Arc::new(Core {
             registry: Arc::new(registry),
             authenticator: config.authenticator,
             authorizer: config.authorizer,
             tokens: config.tokens,
+            auditor,
             nodes: config.nodes,
+            upgrades: Upgrades::default(),
             tasks: config.tasks,
             version: config.version,
             address: config.address,
             documents: Documents::default(),
             requests: Requests::default(),
             ready: watch::Sender::new(false),
-            flow_ids: Arc::new([random_id(), random_id()]),
+            flow,
         });
         let server = Self { core };
         // A weak reference: the registry is not kept alive by its own client.
         let loopback = Local::loopback(&server.core, UserInfo::api_server());
-        let _ = server.core.registry.loopback.set(Client::new(Arc::new(loopback)));
+        let loopback = Client::new(Arc::new(loopback));
+        let _ = server.core.registry.loopback.set(loopback.clone());
+        server.core.flow.start(&server.core, loopback);
         let registry = &server.core.registry;
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
@@ -117,6 +128,11 @@ impl ApiServer {
     /// A client that calls this server in process as `user`.
     pub fn client(&self, user: UserInfo) -> Client {
         Client::new(Arc::new(Local::new(self.core.clone(), user)))
+    }
+
+    /// From the next request on this policy says what is written to the audit log; without one nothing is.
+    pub fn set_audit_policy(&self, policy: Option<drydock_auth::audit::Policy>) {
+        self.core.auditor.set_policy(policy);
     }
 
     /// The watch cache, for authorizers and others who read without asking for permission.
@@ -160,8 +176,4 @@ impl std::fmt::Debug for ApiServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ApiServer({})", self.core.tasks.tenant())
     }
-}
-
-fn random_id() -> HeaderValue {
-    HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-"))
 }

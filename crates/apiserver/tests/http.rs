@@ -120,10 +120,15 @@ async fn exec_says_what_there_is_not() {
     for (query, message) in [
         ("", "a container name must be specified for pod p, choose one of: [a b]"),
         ("container=c&", "container c is not valid for pod p"),
-        ("container=a&", "no node can be reached"),
+        ("container=a&", "nodes \"n\" not found"),
     ] {
         let (_, refused) = f.call(Method::POST, &format!("{pods}/p/exec?{query}command=ls"), None).await;
         assert_eq!(refused.str_at(&["message"]), message);
+    }
+    f.call(Method::POST, "/api/v1/nodes", Some(value!({"metadata": {"name": "n"}}))).await;
+    for subresource in ["exec?container=a&command=ls", "attach?container=a", "portforward"] {
+        let (_, refused) = f.call(Method::POST, &format!("{pods}/p/{subresource}"), None).await;
+        assert_eq!(refused.str_at(&["message"]), "Upgrade request required");
     }
     f.tasks.close().await;
 }
@@ -218,5 +223,38 @@ async fn a_custom_resource_is_served_once_its_definition_is_established() {
     while f.call(Method::GET, hats, None).await.0 != StatusCode::NOT_FOUND {
         tokio::task::yield_now().await;
     }
+    f.tasks.close().await;
+}
+
+/// Requests whose bodies never end have seats; who finds none is told to come back, and does.
+#[tokio::test]
+async fn too_many_requests_at_a_time_are_turned_away() {
+    use tokio::io::AsyncWriteExt as _;
+    // What the catch-all level has where there are no flow schemas.
+    const SEATS: usize = 13;
+    let f = start().await;
+    let mut slow = Vec::new();
+    for _ in 0..SEATS {
+        let mut stream = tokio::net::TcpStream::connect(f.address).await.unwrap();
+        let head = format!(
+            "POST {SECRETS} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let get = || Request::get(SECRETS).body(Full::default()).unwrap();
+    // The last of them may not have arrived yet.
+    let refused = loop {
+        let answer = f.send(get()).await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let metrics = f.send(Request::get("/metrics").body(Full::default()).unwrap()).await;
+    assert_eq!(metrics.status(), StatusCode::TOO_MANY_REQUESTS);
+    drop(slow);
+    while f.send(get()).await.status() != StatusCode::OK {}
     f.tasks.close().await;
 }

@@ -56,20 +56,26 @@ impl CustomResource {
     /// Adds everything in `new` that the schema does not allow to `errors`, which has what is wrong with the object
     /// beside that; metadata of the object itself excepted. What is the same in `old` is let pass ("ratcheting").
     /// Answers what there is to warn of.
+    ///
+    /// These are the steps [`CustomResource::validate_values`], [`CustomResource::validate_structure`] and
+    /// [`CustomResource::validate_rules`], between which others may have something to say.
     pub fn validate(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) -> Vec<String> {
-        errors.append(validate::validate(&self.validation, new, old, &FieldPath::root()));
-        self.validate_structure(errors, new, old);
+        self.validate_values(errors, new, old);
+        self.validate_structure(errors, new, old, false);
         self.validate_rules(errors, new, old)
     }
 
-    /// As [`CustomResource::validate`], for a write to the status subresource: values are checked in `status` only.
-    pub fn validate_status(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) -> Vec<String> {
+    /// What the schema says of values.
+    pub fn validate_values(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) {
+        errors.append(validate::validate(&self.validation, new, old, &FieldPath::root()));
+    }
+
+    /// As [`CustomResource::validate_values`], of a write to the status subresource: in `status` only.
+    pub fn validate_status(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) {
         if let (Some(status), Some(node)) = (new.get("status"), self.validation.property("status")) {
             let old = old.map(|old| old.get("status").unwrap_or(&Value::Null));
             errors.append(validate::validate(node, status, old, &FieldPath::new("status")));
         }
-        self.validate_structure(errors, new, old);
-        self.validate_rules(errors, new, old)
     }
 
     /// Brings the metadata of embedded objects into its type; answers the unknown fields that were dropped from it.
@@ -85,20 +91,35 @@ impl CustomResource {
         Ok(unknown)
     }
 
-    /// Embedded objects' metadata, and the uniqueness that list types promise, unless it was broken before.
-    fn validate_structure(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) {
-        embedded::validate(errors, new, self.schema.root(), &FieldPath::root());
+    /// Embedded objects' metadata, unless the write is `of_status`, and the uniqueness that list types promise, unless
+    /// it was broken before.
+    pub fn validate_structure(
+        &self,
+        errors: &mut FieldErrors,
+        new: &Value,
+        old: Option<&Value>,
+        of_status: bool,
+    ) {
+        let root = FieldPath::root();
+        if !of_status {
+            embedded::validate(errors, new, self.schema.root(), &root);
+        }
+        let mut found = FieldErrors::new();
+        list_type::validate(&mut found, new, self.schema.root(), &root);
+        if found.is_empty() {
+            return;
+        }
         let mut before = FieldErrors::new();
         if let Some(old) = old {
-            list_type::validate(&mut before, old, self.schema.root(), &FieldPath::root());
+            list_type::validate(&mut before, old, self.schema.root(), &root);
         }
         if before.is_empty() {
-            list_type::validate(errors, new, self.schema.root(), &FieldPath::root());
+            errors.append(found);
         }
     }
 
     /// The schema's rules, which are not looked at when values are of the wrong type or too many.
-    fn validate_rules(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) -> Vec<String> {
+    pub fn validate_rules(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) -> Vec<String> {
         let Some(rules) = self.rules.get_or_init(|| Rules::compile(&self.source)) else { return Vec::new() };
         let blocks = |kind| {
             matches!(

@@ -22,6 +22,8 @@ pub mod cel;
 pub mod crd;
 pub mod decode;
 pub mod defaults;
+pub mod go_duration;
+pub mod json;
 pub mod jsonpath;
 pub mod names;
 pub mod names_validation;

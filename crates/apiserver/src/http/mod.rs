@@ -3,12 +3,16 @@
 //! A connection is served by a task of the tenant; closing the tenant ends its watches at once and lets other requests
 //! finish. A panic ends one request with 500.
 
+mod audit;
 mod authenticate;
 mod body;
 mod connection;
+mod deadline;
 mod discovery;
 pub(crate) mod documents;
 mod encode;
+mod failure;
+mod flow;
 mod handler;
 mod health;
 mod impersonate;
@@ -17,12 +21,14 @@ pub(crate) mod metrics;
 mod negotiate;
 mod openapi;
 mod path;
-mod pod_streams;
 mod protobuf;
 mod query;
 mod raw;
 mod resource;
+mod streams;
 mod table;
 mod watch_body;
 
-pub(crate) use body::Answer;
+pub(crate) use body::{Answer, AnswerBody};
+pub(crate) use encode::shown;
+pub(crate) use streams::Upgrades;
