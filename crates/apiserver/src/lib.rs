@@ -12,6 +12,7 @@
 
 mod access;
 pub mod admission;
+mod aggregation;
 pub mod cache;
 mod definitions;
 mod http;
@@ -24,6 +25,7 @@ pub mod seams;
 mod server;
 pub mod testing;
 
+pub use aggregation::FrontProxy;
 pub use registry::allocate::ServiceRange;
 pub use seams::{Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
 pub use server::{ApiServer, Config, Version};

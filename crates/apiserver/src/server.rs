@@ -10,6 +10,7 @@ use http::HeaderValue;
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
+use crate::aggregation::{Aggregation, FrontProxy};
 use crate::cache::Cache;
 use crate::http::Upgrades;
 use crate::http::documents::Documents;
@@ -38,6 +39,8 @@ pub struct Config {
     pub address: String,
     /// Where Services' addresses come from.
     pub service_range: ServiceRange,
+    /// What extension servers are shown; None for nothing.
+    pub front_proxy: Option<FrontProxy>,
 }
 
 /// The Kubernetes version that a cluster has.
@@ -62,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
     pub(crate) upgrades: Upgrades,
+    pub(crate) aggregation: Aggregation,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
     pub(crate) address: String,
@@ -99,6 +103,7 @@ impl ApiServer {
             tokens: config.tokens,
             nodes: config.nodes,
             upgrades: Upgrades::default(),
+            aggregation: Aggregation::new(config.front_proxy),
             tasks: config.tasks,
             version: config.version,
             address: config.address,
@@ -114,6 +119,7 @@ impl ApiServer {
         let registry = &server.core.registry;
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
+        crate::aggregation::start(&server.core, &server.core.tasks);
         Ok(server)
     }
 

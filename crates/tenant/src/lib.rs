@@ -167,6 +167,7 @@ impl Tenant {
             version: config.version.clone(),
             address: config.address.clone(),
             service_range: config.service_range,
+            front_proxy: Some(pki::front_proxy(&pki)?),
         })
         .await?;
         let bootstrapping = Stopwatch::start();

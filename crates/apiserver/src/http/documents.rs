@@ -24,16 +24,16 @@ pub(crate) struct Documents {
 /// OpenAPI v3 documents of custom resources, by path.
 pub(crate) type CustomDocuments = BTreeMap<String, Arc<Document>>;
 
-/// Documents of one generation of the resource table.
+/// Documents of one generation of the resource table and of other servers' resources.
 #[derive(Debug)]
 struct Generation<K, V> {
-    number: u64,
+    number: (u64, u64),
     documents: HashMap<K, Arc<V>>,
 }
 
 impl<K, V> Default for Generation<K, V> {
     fn default() -> Self {
-        Self { number: 0, documents: HashMap::new() }
+        Self { number: (0, 0), documents: HashMap::new() }
     }
 }
 
@@ -50,7 +50,7 @@ impl Documents {
     /// The document of this generation, made by `make` if there is none yet.
     pub(crate) fn aggregated(
         &self,
-        generation: u64,
+        generation: (u64, u64),
         core: bool,
         version: &'static str,
         make: impl FnOnce() -> Aggregated,

@@ -18,6 +18,7 @@ use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
 use super::{Answer, authenticate, body, raw, resource};
+use crate::aggregation;
 use crate::server::Core;
 
 /// How long a request that is no watch may take.
@@ -67,11 +68,16 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
     let counted = core.clone();
     let running = counted.requests.begin(&parts.method, &path, &query);
     let request = Req { core, user, parts, query };
+    let lasts = matches!(&path, Path::Resource(path) if resource::is_proxied(path));
     let answer = match path {
+        path if let Some(route) = request.core.aggregation.route(&path) => {
+            async move { aggregation::serve(&request, &path, &route, incoming).await }.boxed()
+        }
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
         Path::Other(path) => other(request, path).boxed(),
     };
-    let answer = match wall::timeout(TIMEOUT, answer).await {
+    let answer = if lasts { Some(answer.await) } else { wall::timeout(TIMEOUT, answer).await };
+    let answer = match answer {
         Some(Ok(answer)) => answer,
         Some(Err(status)) => body::status(&status),
         None => body::status(&timed_out()),
