@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("drydock-streams", &["runtime"]),
     ("drydock-client", &["runtime", "machinery"]),
     ("drydock-cloud-api", &["runtime"]),
-    ("drydock-kinds", &["machinery"]),
+    ("drydock-kinds", &["machinery", "cel"]),
     ("drydock-auth", &["runtime", "machinery"]),
     ("drydock-apiserver", &["runtime", "machinery", "cel", "store", "client", "kinds", "auth", "streams"]),
     ("drydock-controllers", &["runtime", "machinery", "client"]),

@@ -6,12 +6,13 @@ use drydock_auth::UserInfo;
 use drydock_client::Client;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::{Store, StoreError};
-use http::HeaderValue;
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
 use crate::aggregation::{Aggregation, FrontProxy};
+use crate::audit::{AuditLog, Auditor};
 use crate::cache::Cache;
+use crate::flow::Flow;
 use crate::http::Upgrades;
 use crate::http::documents::Documents;
 use crate::http::metrics::Requests;
@@ -41,6 +42,8 @@ pub struct Config {
     pub service_range: ServiceRange,
     /// What extension servers are shown; None for nothing.
     pub front_proxy: Option<FrontProxy>,
+    /// Where the audit log goes, once there is a policy. None: nowhere.
+    pub audit_log: Option<AuditLog>,
 }
 
 /// The Kubernetes version that a cluster has.
@@ -63,6 +66,7 @@ pub(crate) struct Core {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) auditor: Auditor,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
     pub(crate) upgrades: Upgrades,
     pub(crate) aggregation: Aggregation,
@@ -72,8 +76,7 @@ pub(crate) struct Core {
     pub(crate) documents: Documents,
     pub(crate) requests: Requests,
     pub(crate) ready: watch::Sender<bool>,
-    /// What answers' priority-and-fairness headers name: flow schema and priority level.
-    pub(crate) flow_ids: Arc<[HeaderValue; 2]>,
+    pub(crate) flow: Flow,
 }
 
 impl ApiServer {
@@ -84,10 +87,11 @@ impl ApiServer {
     /// When the store cannot be read.
     pub async fn start(config: Config) -> Result<Self, StoreError> {
         let cache = Cache::start(config.store, &config.tasks).await?;
+        let flow = Flow::new(&cache);
         let registry = Registry {
             cache,
             clock: config.clock,
-            resources: Resources::new(builtin()),
+            resources: Resources::new(builtin(config.version.minor)),
             admission: config.admission,
             authorizer: config.authorizer.clone(),
             tokens: config.tokens.clone(),
@@ -96,11 +100,13 @@ impl ApiServer {
             loopback: OnceLock::new(),
             commits: commits(),
         };
+        let auditor = Auditor::new(config.audit_log, registry.clock.clone(), &config.tasks);
         let core = Arc::new(Core {
             registry: Arc::new(registry),
             authenticator: config.authenticator,
             authorizer: config.authorizer,
             tokens: config.tokens,
+            auditor,
             nodes: config.nodes,
             upgrades: Upgrades::default(),
             aggregation: Aggregation::new(config.front_proxy),
@@ -110,12 +116,14 @@ impl ApiServer {
             documents: Documents::default(),
             requests: Requests::default(),
             ready: watch::Sender::new(false),
-            flow_ids: Arc::new([random_id(), random_id()]),
+            flow,
         });
         let server = Self { core };
         // A weak reference: the registry is not kept alive by its own client.
         let loopback = Local::loopback(&server.core, UserInfo::api_server());
-        let _ = server.core.registry.loopback.set(Client::new(Arc::new(loopback)));
+        let loopback = Client::new(Arc::new(loopback));
+        let _ = server.core.registry.loopback.set(loopback.clone());
+        server.core.flow.start(&server.core, loopback);
         let registry = &server.core.registry;
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
@@ -126,6 +134,11 @@ impl ApiServer {
     /// A client that calls this server in process as `user`.
     pub fn client(&self, user: UserInfo) -> Client {
         Client::new(Arc::new(Local::new(self.core.clone(), user)))
+    }
+
+    /// From the next request on this policy says what is written to the audit log; without one nothing is.
+    pub fn set_audit_policy(&self, policy: Option<drydock_auth::audit::Policy>) {
+        self.core.auditor.set_policy(policy);
     }
 
     /// The watch cache, for authorizers and others who read without asking for permission.
@@ -169,8 +182,4 @@ impl std::fmt::Debug for ApiServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ApiServer({})", self.core.tasks.tenant())
     }
-}
-
-fn random_id() -> HeaderValue {
-    HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static("-"))
 }

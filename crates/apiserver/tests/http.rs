@@ -225,3 +225,36 @@ async fn a_custom_resource_is_served_once_its_definition_is_established() {
     }
     f.tasks.close().await;
 }
+
+/// Requests whose bodies never end have seats; who finds none is told to come back, and does.
+#[tokio::test]
+async fn too_many_requests_at_a_time_are_turned_away() {
+    use tokio::io::AsyncWriteExt as _;
+    // What the catch-all level has where there are no flow schemas.
+    const SEATS: usize = 13;
+    let f = start().await;
+    let mut slow = Vec::new();
+    for _ in 0..SEATS {
+        let mut stream = tokio::net::TcpStream::connect(f.address).await.unwrap();
+        let head = format!(
+            "POST {SECRETS} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let get = || Request::get(SECRETS).body(Full::default()).unwrap();
+    // The last of them may not have arrived yet.
+    let refused = loop {
+        let answer = f.send(get()).await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let metrics = f.send(Request::get("/metrics").body(Full::default()).unwrap()).await;
+    assert_eq!(metrics.status(), StatusCode::TOO_MANY_REQUESTS);
+    drop(slow);
+    while f.send(get()).await.status() != StatusCode::OK {}
+    f.tasks.close().await;
+}

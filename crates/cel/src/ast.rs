@@ -83,6 +83,8 @@ pub struct Struct {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
     pub id: NodeId,
+    /// Where its colon stands.
+    pub offset: u32,
     pub optional: bool,
     pub name: Arc<str>,
     pub value: Expr,

@@ -193,6 +193,12 @@ const CONTROLLERS: &[Entry] = &[
         "pv-protection-controller",
         |_, ctx| volume::start_volume_protection(ctx),
     ),
+    (
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        |_, ctx| volume::start_attributes_class_protection(ctx),
+    ),
     // It works as the manager itself, as upstream: who needs no token cannot depend on one.
     ("serviceaccount-token-controller", MANAGER, "serviceaccount-token-controller", |config, ctx| {
         service_account_tokens::start(ctx, &config.root_ca, config.secret_tokens.clone())

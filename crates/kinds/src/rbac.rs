@@ -14,7 +14,6 @@ pub(crate) const KINDS: &[&Kind] = &[&ROLE, &CLUSTER_ROLE, &ROLE_BINDING, &CLUST
 static ROLE: Kind = Kind {
     name: NameRule::PathSegment,
     put_creates: true,
-    defaults: rules_or_null,
     validate: |errors, _, object| rules(errors, object, Scope::Namespace),
     ..Kind::new(GROUP, "roles")
 };
@@ -22,7 +21,6 @@ static ROLE: Kind = Kind {
 static CLUSTER_ROLE: Kind = Kind {
     name: NameRule::PathSegment,
     put_creates: true,
-    defaults: rules_or_null,
     validate: |errors, _, object| {
         rules(errors, object, Scope::Cluster);
         aggregation(errors, object);
@@ -58,14 +56,6 @@ static CLUSTER_ROLE_BINDING: Kind = Kind {
 enum Scope {
     Namespace,
     Cluster,
-}
-
-/// Rules are shown even when there are none.
-fn rules_or_null(object: &mut Value) {
-    if object.get("rules").is_none_or(|rules| *rules != Value::Null && object.array_at(&["rules"]).is_empty())
-    {
-        object.set(&["rules"], Value::Null);
-    }
 }
 
 fn binding_defaults(object: &mut Value) {

@@ -49,6 +49,66 @@ pub fn drop_nulls(value: &mut Value, schema: TypeRef<'_>) {
     }
 }
 
+/// What storing an object of a built-in kind does to it: protobuf does not tell an empty list or map from none, so
+/// that those which are written always come back as null.
+pub fn forget_empty(value: &mut Value, schema: TypeRef<'_>) {
+    // Looked at first: what is written to is copied.
+    if has_empty(value, schema) {
+        nil_empty(value, schema);
+    }
+}
+
+fn has_empty(value: &Value, schema: TypeRef<'_>) -> bool {
+    if !schema.table.has_nilable(schema.id) {
+        return false;
+    }
+    match (value, schema.shape()) {
+        (Value::Object(map), Shape::Struct(fields)) => map.iter().any(|(name, value)| {
+            fields.field(name).is_some_and(|field| {
+                (schema.table.is_nilable(field) && is_empty(value)) || has_empty(value, schema.with(field.ty))
+            })
+        }),
+        (Value::Object(map), Shape::Map { value: ty, .. }) => {
+            map.values().any(|value| has_empty(value, schema.with(*ty)))
+        }
+        (Value::Array(items), Shape::List { item, .. }) => {
+            items.iter().any(|value| has_empty(value, schema.with(*item)))
+        }
+        _ => false,
+    }
+}
+
+fn nil_empty(value: &mut Value, schema: TypeRef<'_>) {
+    match (value, schema.shape()) {
+        (Value::Object(map), Shape::Struct(fields)) => {
+            for (name, value) in map.iter_mut() {
+                let Some(field) = fields.field(name) else { continue };
+                if schema.table.is_nilable(field) && is_empty(value) {
+                    *value = Value::Null;
+                } else {
+                    nil_empty(value, schema.with(field.ty));
+                }
+            }
+        }
+        (Value::Object(map), Shape::Map { value: ty, .. }) => {
+            map.iter_mut().for_each(|(_, value)| nil_empty(value, schema.with(*ty)));
+        }
+        (Value::Array(items), Shape::List { item, .. }) => {
+            items.make_mut().iter_mut().for_each(|value| nil_empty(value, schema.with(*item)));
+        }
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
 fn apply(value: &mut Value, schema: TypeRef<'_>) {
     match (value, schema.shape()) {
         (Value::Object(map), Shape::Struct(fields)) => structure(map, schema, fields),
@@ -124,6 +184,14 @@ fn allows_null(ty: TypeRef<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    #[test]
+    fn empty_lists_that_are_always_written_are_forgotten() {
+        let schema = Catalog::builtin().schema(&GroupVersionKind::new("", "v1", "LimitRange")).unwrap();
+        let mut range = crate::value!({"metadata": {"finalizers": []}, "spec": {"limits": []}});
+        forget_empty(&mut range, schema.root());
+        assert_eq!(range, crate::value!({"metadata": {"finalizers": []}, "spec": {"limits": null}}));
+    }
 
     use super::*;
     use crate::catalog::Catalog;

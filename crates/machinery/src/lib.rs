@@ -18,9 +18,12 @@ pub mod __private {
 
 pub mod apply;
 pub mod catalog;
+pub mod cel;
 pub mod crd;
 pub mod decode;
 pub mod defaults;
+pub mod go_duration;
+pub mod json;
 pub mod jsonpath;
 pub mod names;
 pub mod names_validation;

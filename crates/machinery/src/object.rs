@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+use crate::json;
 use crate::names::GroupVersionKind;
 use crate::value::{Map, Value, write_json_string};
 
@@ -16,7 +17,15 @@ use crate::value::{Map, Value, write_json_string};
 pub struct Object {
     value: Value,
     revision: u64,
-    encoded: OnceLock<Bytes>,
+    encoded: OnceLock<Encoded>,
+}
+
+/// An object's JSON.
+#[derive(Debug)]
+enum Encoded {
+    /// Of a built-in kind: without the opening brace, `kind` and `apiVersion`, which come first.
+    Rest(Bytes),
+    Whole(Bytes),
 }
 
 impl Object {
@@ -35,34 +44,55 @@ impl Object {
         self.revision
     }
 
-    /// The object's JSON without its opening brace, `kind` and `apiVersion`: what follows them in a GET, and what
-    /// follows `{` in a list of a built-in kind. Made once, on first use.
-    pub fn encoded_rest(&self) -> &Bytes {
-        self.encoded.get_or_init(|| {
-            let mut out = Vec::with_capacity(512);
-            if let Value::Object(map) = &self.value {
-                for (key, value) in map.iter().filter(|(key, _)| *key != "apiVersion" && *key != "kind") {
-                    if !out.is_empty() {
-                        out.push(b',');
-                    }
-                    write_json_string(key, &mut out);
-                    out.push(b':');
-                    value.write_json(&mut out);
-                }
+    /// Appends the whole object as JSON.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match self.encoded() {
+            Encoded::Whole(json) => out.extend_from_slice(json),
+            Encoded::Rest(rest) => {
+                out.extend_from_slice(b"{\"kind\":");
+                write_json_string(self.kind(), out);
+                out.extend_from_slice(b",\"apiVersion\":");
+                write_json_string(self.api_version(), out);
+                out.push(b',');
+                out.extend_from_slice(rest);
             }
-            out.push(b'}');
-            Bytes::from(out)
-        })
+        }
     }
 
-    /// Appends the whole object as JSON, `kind` and `apiVersion` first.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"kind\":");
-        write_json_string(self.kind(), out);
-        out.extend_from_slice(b",\"apiVersion\":");
-        write_json_string(self.api_version(), out);
-        out.push(b',');
-        out.extend_from_slice(self.encoded_rest());
+    /// Appends the object as its list has it: built-in kinds without `kind` and `apiVersion`.
+    pub fn write_item(&self, out: &mut Vec<u8>) {
+        match self.encoded() {
+            Encoded::Whole(json) => out.extend_from_slice(json),
+            Encoded::Rest(rest) => {
+                out.push(b'{');
+                out.extend_from_slice(rest);
+            }
+        }
+    }
+
+    /// How long the object's JSON is, about.
+    pub fn encoded_len(&self) -> usize {
+        match self.encoded() {
+            Encoded::Whole(json) => json.len(),
+            Encoded::Rest(rest) => rest.len() + 96,
+        }
+    }
+
+    /// Made once, on first use.
+    fn encoded(&self) -> &Encoded {
+        self.encoded.get_or_init(|| {
+            let mut out = Vec::with_capacity(512);
+            match json::kind_of(&self.value) {
+                Some(kind) => {
+                    json::write_rest(&self.value, kind, &mut out);
+                    Encoded::Rest(out.into())
+                }
+                None => {
+                    json::write(&self.value, &mut out);
+                    Encoded::Whole(out.into())
+                }
+            }
+        })
     }
 }
 
@@ -196,6 +226,6 @@ mod tests {
         object.write_json(&mut out);
         assert_eq!(Value::from_json(&out).unwrap(), *object.value());
         assert_eq!(object.resource_version(), "7");
-        assert!(out.starts_with(br#"{"kind":"ConfigMap","apiVersion":"v1","data""#));
+        assert!(out.starts_with(br#"{"kind":"ConfigMap","apiVersion":"v1","metadata""#));
     }
 }

@@ -25,6 +25,8 @@ pub struct TypeTable {
     pub types: Vec<Type>,
     /// Whether there is a default at or below each type; made on first use.
     defaulted: OnceLock<Box<[bool]>>,
+    /// Whether there is a list or map that is written also when empty, at or below each type.
+    nilable: OnceLock<Box<[bool]>>,
 }
 
 /// The schema of one kind: a root in a table.
@@ -116,6 +118,8 @@ pub struct Struct {
 #[derive(Clone, Debug, Default)]
 pub struct Field {
     pub name: Key,
+    /// Its place among the fields of the Go struct, which is the order of JSON. Custom resources' fields have none.
+    pub position: u16,
     pub ty: TypeId,
     /// In the schema's `required` list.
     pub required: bool,
@@ -175,37 +179,63 @@ impl Schema {
 
 impl TypeTable {
     pub fn new(types: Vec<Type>) -> Self {
-        Self { types, defaulted: OnceLock::new() }
+        Self { types, ..Self::default() }
     }
 
     /// Whether values of this type, or anything in them, can have a default. The table must be complete by now.
     pub(crate) fn has_defaults(&self, id: TypeId) -> bool {
         let defaulted = self.defaulted.get_or_init(|| {
-            let mut known = vec![false; self.types.len()].into_boxed_slice();
-            // Types refer to each other in circles: repeat until nothing changes.
-            loop {
-                let before = known.iter().filter(|known| **known).count();
-                for i in 0..known.len() {
-                    known[i] = known[i] || self.types[i].defaults_directly(&known);
-                }
-                if known.iter().filter(|known| **known).count() == before {
-                    break known;
-                }
-            }
+            self.spread(|ty| match &ty.shape {
+                Shape::Struct(fields) => fields.fields.iter().any(|field| field.default.is_some()),
+                _ => ty.source.as_ref().is_some_and(|source| source.get("default").is_some()),
+            })
         });
         defaulted.get(id.0 as usize).copied().unwrap_or(false)
+    }
+
+    /// Whether values of this type have, somewhere in them, a list or map that is written also when empty.
+    pub(crate) fn has_nilable(&self, id: TypeId) -> bool {
+        let nilable = self.nilable.get_or_init(|| {
+            self.spread(|ty| match &ty.shape {
+                Shape::Struct(fields) => fields.fields.iter().any(|field| self.is_nilable(field)),
+                _ => false,
+            })
+        });
+        nilable.get(id.0 as usize).copied().unwrap_or(false)
+    }
+
+    /// Whether a field is a list, map or bytes that Go writes also when empty.
+    pub(crate) fn is_nilable(&self, field: &Field) -> bool {
+        let shape = self.types.get(field.ty.0 as usize).map(|ty| &ty.shape);
+        field.presence == Presence::Always
+            && matches!(
+                shape,
+                Some(Shape::List { .. } | Shape::Map { .. } | Shape::String(StringFormat::Bytes))
+            )
+    }
+
+    /// Which types are marked, or have a part that is.
+    fn spread(&self, marks: impl Fn(&Type) -> bool) -> Box<[bool]> {
+        let mut known: Box<[bool]> = self.types.iter().map(marks).collect();
+        // Types refer to each other in circles: repeat until nothing changes.
+        loop {
+            let before = known.iter().filter(|known| **known).count();
+            for i in 0..known.len() {
+                known[i] = known[i] || self.types[i].has_part(&known);
+            }
+            if known.iter().filter(|known| **known).count() == before {
+                return known;
+            }
+        }
     }
 }
 
 impl Type {
-    /// Whether this type has a default of its own, or a part that is `known` to have one.
-    fn defaults_directly(&self, known: &[bool]) -> bool {
+    /// Whether a part of the type is known.
+    fn has_part(&self, known: &[bool]) -> bool {
         let is_known = |id: &TypeId| known[id.0 as usize];
-        let own = self.source.as_ref().is_some_and(|source| source.get("default").is_some());
-        own || match &self.shape {
-            Shape::Struct(fields) => {
-                fields.fields.iter().any(|field| field.default.is_some() || is_known(&field.ty))
-            }
+        match &self.shape {
+            Shape::Struct(fields) => fields.fields.iter().any(|field| is_known(&field.ty)),
             Shape::Map { value: inner, .. } | Shape::List { item: inner, .. } => is_known(inner),
             _ => false,
         }

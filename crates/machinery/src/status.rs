@@ -15,6 +15,8 @@ pub struct Status {
     pub reason: Reason,
     pub message: String,
     pub details: Option<Box<StatusDetails>>,
+    /// `metadata.continue`: how to go on with a list whose token expired; mostly "".
+    pub continue_token: String,
 }
 
 /// `metav1.StatusDetails`. Empty strings and lists are left out of the JSON.
@@ -114,7 +116,7 @@ impl Reason {
 
 impl Status {
     pub fn new(code: u16, reason: Reason, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, continue_token: String::new() }
     }
 
     #[must_use]
@@ -226,6 +228,9 @@ impl Status {
         if let Some(details) = &self.details {
             status.set(&["details"], details.to_value());
         }
+        if !self.continue_token.is_empty() {
+            status.set(&["metadata", "continue"], self.continue_token.as_str());
+        }
         status
     }
 
@@ -260,6 +265,7 @@ impl Status {
             reason: Reason::parse(value.str_at(&["reason"])),
             message: value.str_at(&["message"]).to_owned(),
             details,
+            continue_token: value.str_at(&["metadata", "continue"]).to_owned(),
         })
     }
 }
@@ -354,6 +360,8 @@ pub enum FieldErrorKind {
     TooMany,
     TooFew,
     TypeInvalid,
+    /// As [`FieldErrorKind::Duplicate`], of a value that is too large to be shown.
+    DuplicateOmitted,
     /// As [`FieldErrorKind::Invalid`], but the detail begins with the value as Go shows it.
     InvalidShown,
     Internal,
@@ -364,7 +372,7 @@ impl FieldErrorKind {
         match self {
             Self::NotFound => "Not found",
             Self::Required => "Required value",
-            Self::Duplicate => "Duplicate value",
+            Self::Duplicate | Self::DuplicateOmitted => "Duplicate value",
             Self::Invalid | Self::TypeInvalid | Self::InvalidShown => "Invalid value",
             Self::NotSupported => "Unsupported value",
             Self::Forbidden => "Forbidden",
@@ -380,7 +388,7 @@ impl FieldErrorKind {
         match self {
             Self::NotFound => "FieldValueNotFound",
             Self::Required => "FieldValueRequired",
-            Self::Duplicate => "FieldValueDuplicate",
+            Self::Duplicate | Self::DuplicateOmitted => "FieldValueDuplicate",
             Self::Invalid | Self::InvalidShown => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Forbidden => "FieldValueForbidden",
@@ -412,6 +420,7 @@ impl FieldError {
             | FieldErrorKind::Forbidden
             | FieldErrorKind::TooLong
             | FieldErrorKind::InvalidShown
+            | FieldErrorKind::DuplicateOmitted
             | FieldErrorKind::Internal => {}
             _ => {
                 out.push_str(": ");

@@ -229,13 +229,21 @@ impl Value {
     }
 }
 
+/// As Go's encoding/json: the shortest digits that read back, with an exponent only for the very small and large.
 fn write_float(f: f64, out: &mut Vec<u8>) {
     if f == f.trunc() && f.abs() < 1e15 {
         out.extend_from_slice(itoa::Buffer::new().format(f as i64).as_bytes());
-    } else if f.is_finite() {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(f).as_bytes());
-    } else {
+    } else if !f.is_finite() {
         out.extend_from_slice(b"null");
+    } else if (1e-6..1e21).contains(&f.abs()) {
+        out.extend_from_slice(format!("{f}").as_bytes());
+    } else {
+        let text = format!("{f:e}");
+        let signed = match text.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
+            _ => text,
+        };
+        out.extend_from_slice(signed.as_bytes());
     }
 }
 
@@ -349,6 +357,10 @@ impl Map {
 
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut Value) -> bool) {
         self.entries.retain(|(key, value)| keep(key, value));
+    }
+
+    pub(crate) fn entries(&self) -> &[(Key, Value)] {
+        &self.entries
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Key, &Value)> + ExactSizeIterator {

@@ -1,6 +1,6 @@
 //! The flow schemas and priority levels that every cluster has, after upstream's mandatory and suggested configuration.
 //!
-//! Clients and tools read them; requests here are not queued by them.
+//! The API server reads them back: see its `flow` module.
 
 use drydock_machinery::{Value, value};
 

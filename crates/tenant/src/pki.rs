@@ -61,7 +61,10 @@ pub(crate) fn server_config(
         .map_err(|error| unusable(&error))?;
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).map_err(|error| unusable(&error))?;
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(pki.cluster.certificate_der().to_vec()))?;
+    // Whose certificate says what is the authenticator's to know.
+    for authority in [&pki.cluster, &pki.front_proxy] {
+        roots.add(CertificateDer::from(authority.certificate_der().to_vec()))?;
+    }
     let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
         .allow_unauthenticated()
         .build()

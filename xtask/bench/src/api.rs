@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bytes::Bytes;
 use drydock_runtime::{Stopwatch, wall};
-use futures::future::try_join_all;
-use http_body_util::BodyExt;
+use futures::stream::{FuturesUnordered, TryStreamExt as _};
 use serde_json::json;
 
 use crate::clusters::resident_mib;
@@ -23,6 +22,11 @@ const APPLY: &str = "application/apply-patch+yaml";
 
 /// A request of one worker: worker and sequence number to method, path, content type and body.
 type Make<'a> = dyn Fn(usize, u64) -> (&'static str, String, &'static str, Bytes) + Sync + 'a;
+
+/// Runs futures together in this task, each polled when it is woken and not when another is.
+async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    futures.into_iter().collect::<FuturesUnordered<_>>().try_collect().await
+}
 
 struct Bench {
     target: Target,
@@ -40,13 +44,14 @@ pub(crate) async fn measure(
     let target = kubeconfig::load(file)?;
     let mut bench = Bench { target, clients, duration: Duration::from_secs(seconds), figures: Vec::new() };
     bench.namespaces().await?;
+    // First, while nothing else is in the server.
+    if let Some(pid) = pid {
+        bench.memory(pid).await?;
+    }
     bench.writes().await?;
     bench.reads().await?;
     bench.patches().await?;
     bench.fan_out().await?;
-    if let Some(pid) = pid {
-        bench.memory(pid).await?;
-    }
     Ok(bench.figures)
 }
 
@@ -84,12 +89,12 @@ impl Bench {
             "bench-mem",
         ] {
             let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            connection.call("POST", "/api/v1/namespaces", JSON, Bytes::from(body.to_string())).await?;
+            connection.call("POST", "/api/v1/namespaces", JSON, body.to_string().as_bytes()).await?;
         }
         // Pods need the namespace's default service account.
         for name in ["bench-pods", "bench-mem"] {
             let path = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
-            while connection.call("GET", &path, JSON, Bytes::new()).await.is_err() {
+            while connection.call("GET", &path, JSON, &[]).await.is_err() {
                 wall::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -157,10 +162,10 @@ impl Bench {
                 if i >= count as u64 {
                     return anyhow::Ok(());
                 }
-                connection.call("POST", path, JSON, make(&format!("f{i}"))).await?;
+                connection.call("POST", path, JSON, &make(&format!("f{i}"))).await?;
             }
         };
-        try_join_all((0..self.clients).map(|_| work())).await?;
+        all((0..self.clients).map(|_| work())).await?;
         Ok(())
     }
 
@@ -175,7 +180,7 @@ impl Bench {
                 let mut done = 0;
                 while !stop.load(Ordering::Relaxed) {
                     let (method, path, content_type, body) = make(client, done);
-                    connection.call(method, &path, content_type, body).await?;
+                    connection.call(method, &path, content_type, &body).await?;
                     done += 1;
                 }
                 anyhow::Ok(done)
@@ -186,7 +191,7 @@ impl Bench {
             wall::sleep(self.duration).await;
             stop.store(true, Ordering::Relaxed);
         };
-        let (done, ()) = futures::join!(try_join_all((0..self.clients).map(work)), timer);
+        let (done, ()) = futures::join!(all((0..self.clients).map(work)), timer);
         let total: u64 = done?.into_iter().sum();
         let rate = total as f64 / watch.elapsed().as_secs_f64();
         eprintln!("{what}: {rate:.0} per s");
@@ -202,18 +207,14 @@ impl Bench {
         let path = "/api/v1/namespaces/bench-watch/configmaps";
         let mut watchers = Vec::new();
         for _ in 0..WATCHERS {
-            let mut connection = Connection::open(&self.target).await?;
-            let response = connection.send("GET", &format!("{path}?watch=true"), JSON, Bytes::new()).await?;
+            let connection = Connection::open(&self.target).await?;
+            let mut events = connection.watch(&format!("{path}?watch=true")).await?;
             let received = received.clone();
             watchers.push(async move {
-                let _keep = connection;
-                let mut body = response.into_body();
                 let mut mine = 0;
                 while mine < WRITES
-                    && let Some(frame) = body.frame().await
+                    && let Some(events) = events.lines().await?
                 {
-                    let data = frame?.into_data().unwrap_or_default();
-                    let events = data.iter().filter(|byte| **byte == b'\n').count() as u64;
                     mine += events;
                     received.fetch_add(events, Ordering::Relaxed);
                 }
@@ -228,15 +229,15 @@ impl Bench {
                 if i >= WRITES {
                     return anyhow::Ok(());
                 }
-                connection.call("POST", path, JSON, config_map(&format!("w{i}"))).await?;
+                connection.call("POST", path, JSON, &config_map(&format!("w{i}"))).await?;
             }
         };
         let watch = Stopwatch::start();
-        let all = async {
-            futures::try_join!(try_join_all(watchers), try_join_all((0..4).map(|_| write())))?;
+        let everybody = async {
+            futures::try_join!(all(watchers), all((0..4).map(|_| write())))?;
             anyhow::Ok(())
         };
-        let _ = wall::timeout(Duration::from_secs(60), all).await.transpose()?;
+        let _ = wall::timeout(Duration::from_secs(60), everybody).await.transpose()?;
         let received = received.load(Ordering::Relaxed);
         let rate = received as f64 / watch.elapsed().as_secs_f64();
         self.figures.push(Figure::new(format!("watch fan-out, {WATCHERS} watchers"), rate, "events per s"));

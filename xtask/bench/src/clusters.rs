@@ -141,7 +141,7 @@ async fn default_account(kubeconfig: &Path) -> Result<()> {
     let mut connection = Connection::open(&kubeconfig::load(kubeconfig)?).await?;
     let path = "/api/v1/namespaces/default/serviceaccounts/default";
     let watch = Stopwatch::start();
-    while let Err(error) = connection.call("GET", path, "", Bytes::new()).await {
+    while let Err(error) = connection.call("GET", path, "", &[]).await {
         if watch.elapsed() > Duration::from_secs(30) {
             return Err(error);
         }

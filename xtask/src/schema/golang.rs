@@ -52,6 +52,27 @@ pub(super) struct Field {
     pub(super) proto: Vec<u32>,
 }
 
+/// Fields by JSON name, in Go's order.
+#[derive(Default)]
+pub(super) struct Fields(Vec<(String, Field)>);
+
+impl Fields {
+    fn set(&mut self, name: String, field: Field) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = field,
+            None => self.0.push((name, field)),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Field> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, field)| field)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Field)> {
+        self.0.iter().map(|(name, field)| (name.as_str(), field))
+    }
+}
+
 impl Sources {
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut sources = Self::default();
@@ -86,14 +107,14 @@ impl Sources {
         Ok(())
     }
 
-    /// The JSON fields of a struct type by JSON name.
-    pub(super) fn fields(&self, definition: &str) -> Option<BTreeMap<String, Field>> {
+    /// The JSON fields of a struct type, in the order in which Go writes them.
+    pub(super) fn fields(&self, definition: &str) -> Option<Fields> {
         let Decl::Struct(raw) = self.types.get(definition)? else { return None };
-        let mut fields = BTreeMap::new();
+        let mut fields = Fields::default();
         for field in raw {
             let number = field.proto.into_iter().collect::<Vec<_>>();
             if !field.inline {
-                fields.insert(
+                fields.set(
                     field.json.clone(),
                     Field {
                         ty: field.ty.clone(),
@@ -105,13 +126,13 @@ impl Sources {
                 continue;
             }
             let GoType::Named(inner) = &field.ty else { continue };
-            for (name, mut inner) in self.fields(inner)? {
+            for (name, mut inner) in self.fields(inner)?.0 {
                 // Protobuf nests what JSON inlines; without a number for the outer there is none for the inner.
                 inner.proto = match &number[..] {
                     [] => Vec::new(),
                     outer => outer.iter().chain(&inner.proto).copied().collect(),
                 };
-                fields.insert(name, inner);
+                fields.set(name, inner);
             }
         }
         Some(fields)
@@ -151,6 +172,9 @@ impl GoType {
         if let Some(rest) = text.strip_prefix("map[") {
             let (_, value) = rest.split_once(']')?;
             return Some(Self::Map(Box::new(Self::parse(value, scope)?)));
+        }
+        if text == "interface{}" {
+            return Some(Self::Builtin("any".into()));
         }
         if !text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.') {
             return None;

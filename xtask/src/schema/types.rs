@@ -6,12 +6,16 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::golang::{Field, GoType, Sources};
+use super::golang::{Field, Fields, GoType, Sources};
 
-/// Types that clients decode but no path of the OpenAPI mentions, with their group and version.
-const UNLISTED: [(&str, &str); 2] = [
+/// Types that clients decode but no path of the OpenAPI mentions, with their group and version; "" for parts of such.
+const UNLISTED: [(&str, &str); 6] = [
     ("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata", "meta.k8s.io/v1"),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList", "meta.k8s.io/v1"),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.Table", "meta.k8s.io/v1"),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.TableColumnDefinition", ""),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.TableRow", ""),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.TableRowCondition", ""),
 ];
 
 type Definitions = BTreeMap<String, Value>;
@@ -54,20 +58,28 @@ fn definitions(openapi_v3: &Value) -> Result<Definitions> {
 /// A schema as the OpenAPI would have it.
 fn unlisted(go: &Sources, name: &str, group_version: &str) -> Result<Value> {
     let mut properties = Map::new();
-    for (json_name, field) in go.fields(name).with_context(|| format!("no Go type {name}"))? {
-        properties.insert(json_name, property(go, &field.ty)?);
+    for (json_name, field) in go.fields(name).with_context(|| format!("no Go type {name}"))?.iter() {
+        properties.insert(json_name.to_owned(), property(go, &field.ty)?);
     }
-    let (group, version) = group_version.split_once('/').context("no group")?;
-    let kind = name.rsplit('.').next();
-    Ok(json!({"properties": properties, "type": "object", "unlisted": true,
-        "x-kubernetes-group-version-kind": [{"group": group, "version": version, "kind": kind}]}))
+    let mut schema = json!({"properties": properties, "type": "object", "unlisted": true});
+    if let Some((group, version)) = group_version.split_once('/') {
+        let kind = name.rsplit('.').next();
+        schema["x-kubernetes-group-version-kind"] =
+            json!([{"group": group, "version": version, "kind": kind}]);
+    }
+    Ok(schema)
 }
 
 fn property(go: &Sources, ty: &GoType) -> Result<Value> {
     Ok(match go.underlying(ty) {
         GoType::Named(name) => json!({"$ref": format!("#/components/schemas/{name}")}),
         GoType::Slice(item) => json!({"type": "array", "items": property(go, item)?}),
-        GoType::Builtin(name) if name == "string" => json!({"type": "string"}),
+        GoType::Builtin(name) => match name.as_str() {
+            "string" => json!({"type": "string"}),
+            "int32" => json!({"type": "integer", "format": "int32"}),
+            "any" => json!({"type": "object"}),
+            other => bail!("no schema for {other}"),
+        },
         GoType::Pointer(inner) => property(go, inner)?,
         other => bail!("no schema for {other:?}"),
     })
@@ -89,7 +101,7 @@ fn packages(definitions: &Definitions) -> BTreeMap<String, String> {
     packages
 }
 
-fn group_version(kind: &Value) -> String {
+pub(super) fn group_version(kind: &Value) -> String {
     let version = kind["version"].as_str().unwrap_or_default();
     match kind["group"].as_str().unwrap_or_default() {
         "" => version.to_owned(),
@@ -145,9 +157,13 @@ impl Writer<'_> {
             write!(out, " r={}", names.join(","))?;
         }
         out.push('\n');
-        for (name, schema) in properties {
-            let go = fields.get(name).with_context(|| format!("Go has no field {name}"))?;
-            let required = required.is_some_and(|names| names.contains(&name.as_str().into()));
+        if let Some(name) = properties.keys().find(|name| fields.get(name).is_none()) {
+            bail!("Go has no field {name}");
+        }
+        // Go's order, which is that of JSON.
+        for (name, go) in fields.iter() {
+            let Some(schema) = properties.get(name) else { continue };
+            let required = required.is_some_and(|names| names.contains(&name.into()));
             self.field(name, schema, go, required, out).with_context(|| format!("in field {name}"))?;
         }
         Ok(())
@@ -254,7 +270,7 @@ impl Writer<'_> {
 }
 
 /// Whether required fields are listed in the order of their numbers, as they are mostly.
-fn is_in_order(names: &[Value], fields: &BTreeMap<String, Field>) -> bool {
+fn is_in_order(names: &[Value], fields: &Fields) -> bool {
     let number = |name: &Value| fields.get(name.as_str()?)?.proto.first().copied();
     let numbers: Vec<_> = names.iter().map(number).collect();
     names.len() < 2 || numbers.iter().all(Option::is_some) && numbers.is_sorted()

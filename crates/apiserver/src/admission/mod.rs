@@ -2,7 +2,8 @@
 //!
 //! The registry calls the [`AdmissionChain`] once per attempt to write: first every plugin's [`AdmissionPlugin::admit`] (which may
 //! change the object), then, after the strategy's validation, every plugin's [`AdmissionPlugin::validate`]. The order
-//! is the order of the chain. An attempt that lost a race with another writer is admitted again.
+//! is the order of the chain. An attempt that lost a race with another writer is admitted again. When a webhook or a
+//! policy changed the object, all plugins see it once more ([`Reinvocation`]).
 //!
 //! Plugins read other objects through [`AdmissionContext::reader`], which is the watch cache: no await, no copy.
 //! Plugins that write (quota) use [`AdmissionContext::client`].
@@ -11,30 +12,39 @@ mod certificates;
 mod chain;
 mod defaults;
 mod escalation;
+mod expression;
 mod limit_ranger;
+mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_security;
+mod policy;
 mod priority;
 mod protection;
 mod refusal;
+mod reinvocation;
 mod resource_quota;
 mod resources;
 mod runtime_class;
 mod service_account;
+mod versions;
 mod volume_resize;
 mod webhooks;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drydock_auth::UserInfo;
+use drydock_auth::{Ask, UserInfo};
 use drydock_client::Client;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, Status, Value};
 use drydock_runtime::Clock;
 
+use crate::cache::Cache;
+use crate::resources::Resources;
+
 pub use chain::default_plugins;
 pub use drydock_auth::Reader;
+pub use reinvocation::Reinvocation;
 
 /// What a request does to the object, as admission sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,11 +56,25 @@ pub enum Operation {
     Connect,
 }
 
+impl Operation {
+    /// `CREATE`, as rules and reviews name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Connect => "CONNECT",
+        }
+    }
+}
+
 /// One write on its way to the store.
 #[derive(Debug)]
 pub struct AdmissionRequest<'a> {
     pub operation: Operation,
     pub user: &'a UserInfo,
+    /// What the request's version calls the object; of a subresource the kind that it takes. The object itself may be
+    /// in the version that is stored.
     pub kind: &'a GroupVersionKind,
     pub resource: &'a GroupVersionResource,
     /// "" for the main resource.
@@ -68,6 +92,9 @@ pub struct AdmissionRequest<'a> {
     pub dry_run: bool,
     /// For the answer's warning headers; without code and agent.
     pub warnings: Vec<String>,
+    /// What plugins have to say to an audit log, by key. The registry hands it on with the call.
+    pub audit: Vec<(String, String)>,
+    pub reinvocation: Reinvocation,
 }
 
 /// What a plugin may use besides the request.
@@ -77,6 +104,11 @@ pub struct AdmissionContext<'a> {
     /// Calls this API server as `system:apiserver`.
     pub client: &'a Client,
     pub clock: &'a Clock,
+    /// What the whole chain of authorizers says.
+    pub authorizer: &'a dyn Ask,
+    /// What `reader` reads, for those who must own it.
+    pub cache: &'a Arc<Cache>,
+    pub resources: &'a Resources,
 }
 
 /// One admission plugin. Stateless, or with its own bounded state.
@@ -132,6 +164,18 @@ impl AdmissionChain {
     /// # Errors
     /// The first plugin's refusal.
     pub async fn admit(
+        &self,
+        context: &AdmissionContext<'_>,
+        request: &mut AdmissionRequest<'_>,
+    ) -> Result<(), Status> {
+        self.admit_once(context, request).await?;
+        if request.reinvocation.begin() {
+            self.admit_once(context, request).await?;
+        }
+        Ok(())
+    }
+
+    async fn admit_once(
         &self,
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,

@@ -23,6 +23,11 @@ impl AdmissionRequest<'_> {
         }
     }
 
+    /// The namespace that reviews and policies see: a namespace is in itself.
+    pub(super) fn shown_namespace(&self) -> &str {
+        if self.is_of("", "namespaces") { &self.name } else { self.namespace }
+    }
+
     /// Whether the request is about this resource itself.
     pub(super) fn is_for(&self, group: &str, resource: &str) -> bool {
         self.subresource.is_empty() && self.is_of(group, resource)

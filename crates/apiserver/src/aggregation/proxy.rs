@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use drydock_auth::{Attributes, UserInfo};
+use drydock_auth::UserInfo;
 use drydock_machinery::Status;
 use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use super::Route;
 use crate::http::handler::Req;
 use crate::http::path::Path;
 use crate::http::proxy::{Outgoing, cleaned, forward};
-use crate::http::{Answer, path_attributes, plain_text};
+use crate::http::{Answer, plain_text, resource_verb};
 
 /// # Errors
 /// 403 when the sender may not do it. What the server or the way to it does wrong is answered in plain text, as
@@ -24,11 +24,12 @@ pub(crate) async fn serve(
     incoming: Incoming,
 ) -> Result<Answer, Status> {
     let method = request.parts.method.as_str().to_ascii_lowercase();
-    let attributes = match path {
-        Path::Resource(path) => path_attributes(&request.user, &request.parts.method, path, &request.query),
-        Path::Other(path) => Attributes::path(&request.user, &method, path),
+    let verb = match path {
+        Path::Resource(path) => resource_verb(&request.parts.method, path, &request.query),
+        Path::Other(_) => &method,
     };
-    request.core.authorize(&attributes)?;
+    let attributes = path.attributes(&request.user, verb);
+    request.core.authorize(&attributes, request.audit.as_deref()).await?;
     if !route.available {
         return Ok(plain_text(503, "service unavailable\n"));
     }

@@ -18,7 +18,7 @@ mod watcher;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use drydock_machinery::Object;
 use drydock_runtime::{CancellationToken, Tasks};
@@ -38,6 +38,8 @@ pub struct Cache {
     progress: Progress,
     /// The revision that was read at the start: no resource has events in the window from before it.
     loaded: AtomicU64,
+    /// There was no object at the start.
+    began_empty: AtomicBool,
     closed: CancellationToken,
 }
 
@@ -55,6 +57,7 @@ impl Cache {
             resources: RwLock::default(),
             progress: Progress::default(),
             loaded: AtomicU64::new(0),
+            began_empty: AtomicBool::new(false),
             closed: tasks.cancelled(),
         });
         let loaded = cache.load().await?;
@@ -74,9 +77,11 @@ impl Cache {
                 None => tracing::error!(key = &*entry.key, "stored object cannot be read"),
             }
         }
+        let is_empty = by_resource.is_empty();
         for (prefix, objects) in by_resource {
             self.by_prefix(&prefix).replace(objects, all.revision);
         }
+        self.began_empty.store(is_empty, Ordering::Release);
         self.loaded.store(all.revision, Ordering::Release);
         self.progress.advance(all.revision);
         Ok(all.revision)
@@ -157,9 +162,9 @@ impl Cache {
         }
     }
 
-    /// Whether there was nothing in the store when the cache started.
+    /// Whether there was no object in the store when the cache started.
     pub fn was_empty(&self) -> bool {
-        self.loaded.load(Ordering::Acquire) == 0
+        self.began_empty.load(Ordering::Acquire)
     }
 
     /// Forgets the events so far: watches from before now answer that their revision expired, unless the store keeps

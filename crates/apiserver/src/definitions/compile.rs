@@ -12,6 +12,7 @@ use drydock_runtime::CancellationToken;
 use sha2::{Digest, Sha256};
 
 use crate::cache::key_prefix;
+use crate::conversion::Conversion;
 use crate::resources::{Custom, Resource, Subresource};
 
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
@@ -29,7 +30,11 @@ pub(super) fn resources(definition: &Object, outdated: &CancellationToken) -> Ve
         .filter(|version| version.bool_at(&["served"]))
         .collect();
     versions.sort_by_key(|version| std::cmp::Reverse(priority(version.str_at(&["name"]))));
-    versions.into_iter().map(|version| Arc::new(resource(definition, version, outdated))).collect()
+    let conversion = conversion(definition);
+    versions
+        .into_iter()
+        .map(|version| Arc::new(resource(definition, version, &conversion, outdated)))
+        .collect()
 }
 
 /// GA before beta before alpha, newer before older; anything else last, by name.
@@ -52,7 +57,22 @@ pub(super) fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String
     other
 }
 
-fn resource(definition: &Object, version: &Value, outdated: &CancellationToken) -> Resource {
+fn conversion(definition: &Object) -> Arc<Conversion> {
+    let group = definition.str_at(&["spec", "group"]);
+    let versions = definition.array_at(&["spec", "versions"]).iter();
+    let schemas = versions.map(|version| {
+        let api_version = format!("{group}/{}", version.str_at(&["name"]));
+        (api_version, CustomResource::compile(&schema_of(version)).schema)
+    });
+    Arc::new(Conversion::new(definition.value(), schemas.collect()))
+}
+
+fn resource(
+    definition: &Object,
+    version: &Value,
+    conversion: &Arc<Conversion>,
+    outdated: &CancellationToken,
+) -> Resource {
     let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
     let text = |field: &str| names.str_at(&[field]).to_owned();
     let group = definition.str_at(&["spec", "group"]).to_owned();
@@ -66,10 +86,9 @@ fn resource(definition: &Object, version: &Value, outdated: &CancellationToken) 
         definition.array_at(&["spec", "versions"]).iter().find(|version| version.bool_at(&["storage"]));
     let schema = schema_of(version);
     let compiled = CustomResource::compile(&schema);
-    let storage_schema = match storage.filter(|storage| storage.str_at(&["name"]) != name) {
-        Some(storage) => CustomResource::compile(&schema_of(storage)).schema,
-        None => compiled.schema.clone(),
-    };
+    let storage_version = kind(storage.map_or(name, |version| version.str_at(&["name"])));
+    let storage_schema =
+        conversion.schema(&storage_version.api_version()).unwrap_or(&compiled.schema).clone();
     let columns = Columns::new(version.array_at(&["additionalPrinterColumns"]), AGE).ok();
     Resource {
         gvr: GroupVersionResource {
@@ -86,13 +105,14 @@ fn resource(definition: &Object, version: &Value, outdated: &CancellationToken) 
         verbs: VERBS.map(str::to_owned).to_vec(),
         subresources: subresources(version, &kind(name)),
         prefix: key_prefix(&group, &text("plural")).into(),
-        storage: kind(storage.map_or(name, |version| version.str_at(&["name"]))),
+        storage: storage_version,
         schema: Some(compiled.schema.clone()),
         strategy: &Plain,
         storage_version_hash: hash(&group, name, &text("kind")),
         custom: Some(Arc::new(Custom {
             version: version.clone(),
             compiled,
+            conversion: conversion.clone(),
             storage_schema,
             columns,
             warning: warning(definition, version, &kind(name)),

@@ -46,7 +46,7 @@ fn storage_version(object: &Value) -> String {
     let versions = object.array_at(&["spec", "versions"]).iter();
     let mut storage =
         versions.filter(|version| version.bool_at(&["storage"])).map(|version| version.str_at(&["name"]));
-    storage.next_back().unwrap_or("").to_owned()
+    storage.next().unwrap_or("").to_owned()
 }
 
 /// What is wrong with a definition, besides what its strategy finds.

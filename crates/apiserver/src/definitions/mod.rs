@@ -6,8 +6,11 @@
 //!
 //! [`hooks`] is what the registry does differently with a definition.
 //!
-//! Deliberately absent: conversion by webhook, and CEL.
+//! [`api_services`] keeps an APIService for every version served.
+//!
+//! Deliberately absent: what conversion does ([`crate::conversion`]), and CEL.
 
+mod api_services;
 mod compile;
 mod hooks;
 mod names;
@@ -17,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use drydock_machinery::{Object, ObjectMeta, Status, Value};
+use drydock_machinery::{Catalog, Object, ObjectMeta, Status, Value};
 use drydock_runtime::{CancellationToken, Tasks};
 
 use crate::cache::{ResourceCache, key_prefix};
@@ -30,6 +33,8 @@ pub(crate) use hooks::{
 };
 
 /// Keeps a definition until its objects are gone.
+pub(crate) use openapi::v2 as openapi_v2;
+
 pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) const GROUP: &str = "apiextensions.k8s.io";
 pub(crate) const PLURAL: &str = "customresourcedefinitions";
@@ -60,23 +65,24 @@ struct Registrar {
 /// Serves the definitions that there are, then follows them in a task.
 pub(crate) async fn start(core: &Arc<Core>, tasks: &Tasks) {
     let cache = core.registry.cache.by_prefix(&key_prefix(GROUP, PLURAL));
-    let mut changed = cache.subscribe();
+    let services = core.registry.cache.by_prefix(&key_prefix("apiregistration.k8s.io", "apiservices"));
+    let (mut changed, mut services_changed) = (cache.subscribe(), services.subscribe());
     let mut registrar = Registrar { core: Arc::downgrade(core), compiled: HashMap::new() };
     registrar.publish(core, &cache);
     let clock = tasks.clock().clone();
     tasks.spawn("custom-resource-definitions", async move {
         loop {
             changed.borrow_and_update();
+            services_changed.borrow_and_update();
             let Some(core) = registrar.core.upgrade() else { return };
             let pending = registrar.sync(&core, &cache).await;
             drop(core);
-            if pending {
-                tokio::select! {
-                    _ = changed.changed() => {}
-                    () = clock.sleep(RETRY) => {}
-                }
-            } else if changed.changed().await.is_err() {
-                return;
+            let retry =
+                async { if pending { clock.sleep(RETRY).await } else { std::future::pending().await } };
+            tokio::select! {
+                changed = changed.changed() => if changed.is_err() { return },
+                changed = services_changed.changed() => if changed.is_err() { return },
+                () = retry => {}
             }
         }
     });
@@ -95,6 +101,10 @@ impl Registrar {
         }
         self.publish(core, cache);
         let mut pending = false;
+        if let Err(error) = api_services::sync(&core.registry, &definitions).await {
+            tracing::debug!(%error, "the API services of custom resources were not written");
+            pending = true;
+        }
         for definition in definitions.iter().filter(|definition| definition.is_deleting()) {
             match self.finalize(core, definition).await {
                 Ok(done) => pending |= !done,
@@ -137,7 +147,8 @@ impl Registrar {
         let before = core.registry.resources.table();
         let count = before.iter().filter(|resource| resource.custom.is_some()).count();
         if changed || count != served.len() {
-            core.documents.set_custom_openapi(openapi::documents(&served));
+            let catalog = Catalog::of(core.version.minor);
+            core.documents.set_custom_openapi(openapi::documents(catalog, &served));
             core.registry.resources.set_custom(served);
         }
     }

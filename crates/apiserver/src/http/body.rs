@@ -10,8 +10,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 
+use drydock_machinery::Status;
 use drydock_machinery::status::Reason;
-use drydock_machinery::{Status, Value};
 
 /// What a response's body is.
 pub(crate) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -56,28 +56,20 @@ pub(crate) fn streamed(
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 
-pub(crate) fn json(code: u16, value: &Value) -> Answer {
-    let mut bytes = value.to_json();
-    bytes.push(b'\n');
-    whole(code, JSON, bytes)
-}
-
 pub(crate) fn text(code: u16, text: impl Into<String>) -> Answer {
     let mut answer = whole(code, TEXT, text.into());
     answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
 }
 
+/// A code alone.
+pub(crate) fn nothing(code: u16) -> Answer {
+    let mut answer = whole(code, TEXT, Bytes::new());
+    answer.headers_mut().remove(header::CONTENT_TYPE);
+    answer
+}
+
 /// What Go's mux says of a path that nobody has.
 pub(crate) fn page_not_found() -> Answer {
     text(404, "404 page not found\n")
-}
-
-pub(crate) fn status(status: &Status) -> Answer {
-    let mut answer = json(status.code, &status.to_value());
-    let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-    if retry > 0 {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry));
-    }
-    answer
 }

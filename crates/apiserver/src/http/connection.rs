@@ -1,5 +1,6 @@
 //! Connections: accepting, TLS, and serving HTTP/1.1 or HTTP/2 on them.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -7,12 +8,13 @@ use drydock_auth::UserInfo;
 use drydock_runtime::{Tasks, wall};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use super::handler;
@@ -21,6 +23,8 @@ use crate::ApiServer;
 /// The other end of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
+    /// None when it is no other machine's.
+    pub(crate) address: Option<IpAddr>,
     /// Verified; leaf first.
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     /// Whom the certificate names, once known.
@@ -29,6 +33,10 @@ pub(crate) struct Peer {
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 1000;
+/// How long a connection may idle, and a request's head may take: upstream's idle timeout.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Connections of one tenant; further ones are closed at once.
+const MOST_CONNECTIONS: usize = 10_000;
 
 impl ApiServer {
     /// Serves connections of `listener` until the tenant closes. With TLS, a client certificate that `tls` verified
@@ -36,20 +44,27 @@ impl ApiServer {
     pub async fn serve(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
         let acceptor = tls.map(TlsAcceptor::from);
         let closed = self.core.tasks.cancelled();
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = closed.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
+                    let Ok(place) = places.clone().try_acquire_owned() else {
+                        tracing::warn!("too many connections: one is closed");
+                        continue;
+                    };
+                    let address = Some(address.ip());
                     let _ = stream.set_nodelay(true);
                     let server = self.clone();
                     let acceptor = acceptor.clone();
                     self.core.tasks.spawn_to_end("connection", async move {
+                        let _place = place;
                         match acceptor {
-                            Some(acceptor) => server.serve_tls(acceptor, stream).await,
-                            None => server.serve_connection(stream, Vec::new()).await,
+                            Some(acceptor) => server.serve_tls(acceptor, stream, address).await,
+                            None => server.serve_connection(stream, Vec::new(), address).await,
                         }
                     });
                 }
@@ -62,7 +77,7 @@ impl ApiServer {
         }
     }
 
-    async fn serve_tls(&self, acceptor: TlsAcceptor, stream: tokio::net::TcpStream) {
+    async fn serve_tls(&self, acceptor: TlsAcceptor, stream: tokio::net::TcpStream, address: Option<IpAddr>) {
         let closed = self.core.tasks.cancelled();
         let handshake = tokio::select! {
             handshake = wall::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => handshake,
@@ -70,7 +85,7 @@ impl ApiServer {
         };
         let Some(Ok(stream)) = handshake else { return };
         let certificates = stream.get_ref().1.peer_certificates().unwrap_or(&[]).to_vec();
-        self.serve_connection(stream, certificates).await;
+        self.serve_connection(stream, certificates, address).await;
     }
 
     /// Serves one connection whose TLS handshake is done, until it or the tenant closes.
@@ -78,14 +93,16 @@ impl ApiServer {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         certificates: Vec<CertificateDer<'static>>,
+        address: Option<IpAddr>,
     ) {
-        let peer = Arc::new(Peer { certificates, user: OnceLock::new() });
+        let peer = Arc::new(Peer { address, certificates, user: OnceLock::new() });
         let core = self.core.clone();
         let service = service_fn(move |request| {
             let (core, peer) = (core.clone(), peer.clone());
             async move { Ok::<_, std::convert::Infallible>(handler::handle(core, peer, request).await) }
         });
         let mut builder = auto::Builder::new(TaskExecutor(self.core.tasks.clone()));
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
         builder.http2().max_concurrent_streams(MAX_STREAMS).adaptive_window(true);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);

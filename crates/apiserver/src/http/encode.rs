@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_client::Reply;
-use drydock_machinery::value::write_json_string;
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, json, value};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 
 use super::handler::Req;
 use super::negotiate::{Format, View, Wanted};
 use super::{Answer, body, list_body, protobuf, table};
+use crate::audit::Event;
 use crate::registry::Done;
 use crate::resources::Resource;
 
@@ -27,6 +27,9 @@ pub(crate) async fn done(
     done: Done,
 ) -> Result<Answer, Status> {
     let Done { reply, code } = done;
+    if let Some(event) = &request.audit {
+        note(request, resource, wanted, &reply, event);
+    }
     if wanted.format == Format::Protobuf
         && wanted.view == View::Whole
         && let Some(bytes) = as_protobuf(resource, &reply)
@@ -53,6 +56,31 @@ pub(crate) async fn done(
     Ok(value_answer(request, code, &value, wanted.format).await)
 }
 
+/// The answer, for the audit event. Of tables and metadata what was left out is not what was answered.
+fn note(request: &Req, resource: &Resource, wanted: Wanted, reply: &Reply, event: &Event) {
+    let is_status = matches!(reply, Reply::Virtual(value) if value.kind() == "Status");
+    if !is_status && !event.wants_response() {
+        return;
+    }
+    let view = match (reply, wanted.view) {
+        (Reply::Object(object), view) => one(request, resource, object.value(), view).ok(),
+        (Reply::Virtual(value), view) if !is_status => one(request, resource, value, view).ok(),
+        (Reply::List(list), View::Table(version)) => table::of_list(request, resource, list, version).ok(),
+        (Reply::List(list), View::MetadataList(version)) => Some(list_body::metadata(list, version)),
+        _ => None,
+    };
+    event.response_object(&view.unwrap_or_else(|| shown(resource, reply)));
+}
+
+/// A reply whole, as a tree.
+pub(crate) fn shown(resource: &Resource, reply: &Reply) -> Value {
+    match reply {
+        Reply::Object(object) => object.value().clone(),
+        Reply::Virtual(value) => value.clone(),
+        Reply::List(list) => list_body::value(resource, list),
+    }
+}
+
 fn as_protobuf(resource: &Resource, reply: &Reply) -> Option<Bytes> {
     match reply {
         Reply::Object(object) => protobuf::object(object.value()),
@@ -63,6 +91,10 @@ fn as_protobuf(resource: &Resource, reply: &Reply) -> Option<Bytes> {
 
 /// A value in the format asked for, indented if a person looks.
 pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format: Format) -> Answer {
+    let encoded = if format == Format::Protobuf { protobuf::object(value) } else { None };
+    if let Some(bytes) = encoded {
+        return finish(request, body::whole(code, protobuf::CONTENT_TYPE, bytes), code).await;
+    }
     let answer = match format {
         Format::Json | Format::Protobuf => {
             body::whole(code, body::JSON, json_bytes(value, request.is_pretty()))
@@ -74,18 +106,26 @@ pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format
     finish(request, answer, code).await
 }
 
+/// As Go writes it: for people indented and without a newline at the end.
 pub(crate) fn json_bytes(value: &Value, pretty: bool) -> Vec<u8> {
-    let mut bytes = if pretty {
-        serde_json::to_vec_pretty(value).unwrap_or_else(|_| value.to_json())
-    } else {
-        value.to_json()
-    };
+    let mut bytes = Vec::with_capacity(256);
+    json::write(value, &mut bytes);
+    if pretty {
+        return json::indent(&bytes);
+    }
     bytes.push(b'\n');
     bytes
 }
 
+/// A document that is no API object, which is indented for everyone.
+pub(crate) fn document(value: &Value, definition: &str) -> Answer {
+    let mut bytes = Vec::with_capacity(256);
+    json::write_as(value, definition, &mut bytes);
+    body::whole(200, body::JSON, json::indent(&bytes))
+}
+
 fn object_bytes(object: &Object) -> Bytes {
-    let mut out = Vec::with_capacity(object.encoded_rest().len() + 96);
+    let mut out = Vec::with_capacity(object.encoded_len() + 1);
     object.write_json(&mut out);
     out.push(b'\n');
     Bytes::from(out)
@@ -140,12 +180,4 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     // Writing to a Vec does not fail.
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
-}
-
-/// `{"kind":…,"apiVersion":…` of an object, without a closing brace.
-pub(crate) fn open_object(kind: &str, api_version: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"kind\":");
-    write_json_string(kind, out);
-    out.extend_from_slice(b",\"apiVersion\":");
-    write_json_string(api_version, out);
 }

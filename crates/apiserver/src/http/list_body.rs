@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use drydock_client::ObjectList;
-use drydock_machinery::{Value, value};
+use drydock_machinery::{Value, json, value};
 
 use super::handler::Req;
 use super::{Answer, body, encode};
@@ -12,34 +12,21 @@ use crate::resources::Resource;
 const CHUNK: usize = 256 * 1024;
 
 pub(crate) async fn answer(request: &Req, resource: &Resource, list: ObjectList) -> Answer {
-    let named = resource.custom.is_some();
+    let frame = Frame::of(resource, &list);
     let mut out = Vec::with_capacity(8 * 1024);
-    encode::open_object(&resource.list_kind, &resource.gvr.api_version(), &mut out);
-    out.extend_from_slice(b",\"metadata\":");
-    let mut metadata = metadata_of(&list);
-    if named && list.continue_token.is_empty() {
-        // Lists without a Go type write it always.
-        metadata.set(&["continue"], "");
-    }
-    metadata.write_json(&mut out);
-    out.extend_from_slice(b",\"items\":[");
+    out.extend_from_slice(&frame.head);
     let mut items = list.items.into_iter();
     let mut first = true;
     let mut fill = move |out: &mut Vec<u8>| {
         while out.len() < CHUNK {
             let Some(item) = items.next() else {
-                out.extend_from_slice(b"]}\n");
+                out.extend_from_slice(&frame.tail);
                 return true;
             };
             if !std::mem::take(&mut first) {
                 out.push(b',');
             }
-            if named {
-                item.write_json(out);
-            } else {
-                out.push(b'{');
-                out.extend_from_slice(item.encoded_rest());
-            }
+            item.write_item(out);
         }
         false
     };
@@ -62,6 +49,33 @@ pub(crate) async fn answer(request: &Req, resource: &Resource, list: ObjectList)
         Some((Bytes::from(chunk), (None, fill, over)))
     });
     body::streamed(body::JSON, rest)
+}
+
+/// What stands before and after the items: of a built-in kind in Go's order, else sorted.
+struct Frame {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+impl Frame {
+    fn of(resource: &Resource, list: &ObjectList) -> Self {
+        let mut whole = value!({"kind": resource.list_kind, "apiVersion": resource.gvr.api_version()});
+        let mut metadata = metadata_of(list);
+        if resource.custom.is_some() && list.continue_token.is_empty() {
+            // Lists without a Go type write it always.
+            metadata.set(&["continue"], "");
+        }
+        whole.set(&["metadata"], metadata);
+        whole.set(&["items"], Value::Array(Default::default()));
+        let mut head = Vec::with_capacity(256);
+        json::write(&whole, &mut head);
+        // No field before the items can hold this: in strings the quotes are escaped.
+        let empty = br#""items":[]"#;
+        let at = head.windows(empty.len()).position(|part| part == empty);
+        let mut tail = head.split_off(at.map_or(head.len(), |at| at + empty.len() - 1));
+        tail.push(b'\n');
+        Self { head, tail }
+    }
 }
 
 /// Appends another chunk; true at the end.

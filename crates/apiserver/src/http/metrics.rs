@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use drydock_runtime::wall::Stopwatch;
@@ -34,6 +34,19 @@ pub(crate) struct Requests {
     series: RwLock<HashMap<Box<str>, Arc<Mutex<Series>>>>,
     reading: AtomicI64,
     mutating: AtomicI64,
+    watches: Arc<AtomicUsize>,
+}
+
+/// Watches that one tenant's clients may have at a time.
+const MOST_WATCHES: usize = 20_000;
+
+/// A watch that goes on.
+pub(crate) struct Watching(Arc<AtomicUsize>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct Series {
@@ -64,6 +77,13 @@ impl Requests {
         Running { requests: self, labels, started: Stopwatch::start(), in_flight }
     }
 
+    /// None when there are too many.
+    pub(crate) fn watch(&self) -> Option<Watching> {
+        let before = self.watches.fetch_add(1, Ordering::Relaxed);
+        let watching = Watching(self.watches.clone());
+        (before < MOST_WATCHES).then_some(watching)
+    }
+
     fn record(&self, labels: &str, code: u16, duration: Duration) {
         let known = self.series.read().get(labels).cloned();
         if known.is_none() && self.series.read().len() >= MOST_SERIES {
@@ -90,6 +110,9 @@ impl Requests {
             let count = count.load(Ordering::Relaxed);
             let _ = writeln!(out, "apiserver_current_inflight_requests{{request_kind=\"{kind}\"}} {count}");
         }
+        let _ = writeln!(out, "# TYPE apiserver_longrunning_requests gauge");
+        let watches = self.watches.load(Ordering::Relaxed);
+        let _ = writeln!(out, "apiserver_longrunning_requests{{verb=\"WATCH\"}} {watches}");
         let _ = writeln!(out, "# TYPE apiserver_request_duration_seconds histogram");
         for (labels, series) in &all {
             series.lock().durations.write(out, "apiserver_request_duration_seconds", labels);
@@ -166,6 +189,8 @@ pub(crate) fn serve(request: &Req) -> Answer {
     let core = &request.core;
     let mut out = String::new();
     core.requests.write(&mut out);
+    core.auditor.write_metrics(&mut out);
+    core.flow.write_metrics(&mut out);
     let mut counts = core.registry.cache.counts();
     counts.sort();
     for (family, name_label) in [("apiserver_resource_objects", false), ("apiserver_storage_objects", true)] {

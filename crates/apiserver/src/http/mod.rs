@@ -3,12 +3,16 @@
 //! A connection is served by a task of the tenant; closing the tenant ends its watches at once and lets other requests
 //! finish. A panic ends one request with 500.
 
+mod audit;
 mod authenticate;
 mod body;
 mod connection;
+mod deadline;
 mod discovery;
 pub(crate) mod documents;
 mod encode;
+mod failure;
+mod flow;
 pub(crate) mod handler;
 mod health;
 mod impersonate;
@@ -26,6 +30,7 @@ mod streams;
 mod table;
 mod watch_body;
 
-pub(crate) use body::{Answer, text as plain_text};
-pub(crate) use resource::path_attributes;
+pub(crate) use body::{Answer, AnswerBody, text as plain_text};
+pub(crate) use encode::shown;
+pub(crate) use resource::verb as resource_verb;
 pub(crate) use streams::Upgrades;

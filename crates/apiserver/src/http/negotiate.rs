@@ -67,6 +67,17 @@ pub(crate) fn accept(header: Option<&str>) -> Result<Wanted, Status> {
     clauses.iter().find_map(wanted).ok_or_else(not_acceptable)
 }
 
+/// In what form an object can be sent as it is; None when the client takes none of them.
+pub(crate) fn plain(header: Option<&str>) -> Option<Format> {
+    let header = header.unwrap_or("").trim();
+    if header.is_empty() {
+        return Some(Format::Json);
+    }
+    let clauses = clauses(header);
+    let mut wanted = clauses.iter().filter_map(wanted).filter(|wanted| wanted.view == View::Whole);
+    wanted.next().map(|wanted| wanted.format)
+}
+
 /// The 406 for views that are not to be had.
 pub(crate) fn not_acceptable() -> Status {
     let text = format!("only the following media types are accepted: {}", TYPES.join(", "));
@@ -163,6 +174,11 @@ mod tests {
         let table = Wanted { format: Format::Json, view: View::Table("v1") };
         assert_eq!(accept(Some("application/json;as=Table;v=v1;g=meta.k8s.io,application/json")), Ok(table));
         assert_eq!(accept(Some("application/json;q=0.1,application/yaml")).unwrap().format, Format::Yaml);
+        assert_eq!(
+            plain(Some("application/json;as=Table;v=v1;g=meta.k8s.io,application/yaml")),
+            Some(Format::Yaml)
+        );
+        assert_eq!(plain(Some("text/plain")), None);
         assert!(accept(Some("text/plain")).unwrap_err().message.starts_with("406: Not Acceptable"));
     }
 }

@@ -1,5 +1,7 @@
 //! What a path is about, after apiserver's `RequestInfo`.
 
+use drydock_auth::{Attributes, UserInfo};
+
 use super::query::percent_decode;
 
 /// A path, understood.
@@ -24,6 +26,28 @@ pub(crate) struct ResourcePath {
     pub(crate) rest: String,
     /// The old spelling of watches: `/api/v1/watch/pods`.
     pub(crate) watch: bool,
+}
+
+impl Path {
+    /// What a request wants, whether or not there is such a resource.
+    pub(crate) fn attributes<'a>(&'a self, user: &'a UserInfo, verb: &'a str) -> Attributes<'a> {
+        match self {
+            Self::Resource(path) => path.attributes(user, verb),
+            Self::Other(path) => Attributes::path(user, verb, path),
+        }
+    }
+}
+
+impl ResourcePath {
+    pub(crate) fn attributes<'a>(&'a self, user: &'a UserInfo, verb: &'a str) -> Attributes<'a> {
+        Attributes {
+            version: &self.version,
+            subresource: &self.subresource,
+            name: &self.name,
+            namespace: &self.namespace,
+            ..Attributes::resource(user, verb, &self.group, &self.resource)
+        }
+    }
 }
 
 pub(crate) fn parse(raw: &str) -> Path {

@@ -12,7 +12,12 @@ pub(crate) const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 /// The object in its envelope; None when its kind has no protobuf.
 pub(crate) fn object(value: &Value) -> Option<Bytes> {
     let kind = value.gvk();
-    let kind = if kind.kind == "Status" { STATUS } else { kind };
+    let kind = match (&*kind.group, &*kind.kind) {
+        (_, "Status") => STATUS,
+        ("", "APIVersions" | "APIResourceList") => GroupVersionKind { version: "v1".into(), ..kind },
+        ("meta.k8s.io", "Table") => return None,
+        _ => kind,
+    };
     let schema = Catalog::builtin().schema(&kind)?;
     protobuf::encode(value, schema.root()).ok().map(Bytes::from)
 }

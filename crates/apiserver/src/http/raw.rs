@@ -22,7 +22,7 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
         ["api", ..] => Err(no_such_resource()),
         _ if !read && request.parts.method != Method::HEAD => Ok(body::page_not_found()),
         ["healthz" | "livez" | "readyz", ..] => Ok(health::serve(request, &parts)),
-        ["version"] => Ok(version(request).await),
+        ["version"] => Ok(version(request)),
         ["metrics", ..] => Ok(metrics::serve(request)),
         ["openapi", rest @ ..] => openapi::serve(request, rest).await,
         [".well-known", "openid-configuration"] => {
@@ -33,7 +33,7 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
             let keys = request.core.tokens.discovery().1.to_json();
             Ok(body::whole(200, "application/jwk-set+json", keys))
         }
-        [""] => Ok(paths(request).await),
+        [""] => Ok(paths(request)),
         _ => Ok(body::page_not_found()),
     }
 }
@@ -51,7 +51,7 @@ async fn discover(request: &Req, parts: &[&str], read: bool) -> Result<Answer, S
     }
 }
 
-async fn version(request: &Req) -> Answer {
+fn version(request: &Req) -> Answer {
     let version = &request.core.version;
     let answer = value!({
         "major": "1", "minor": version.minor.to_string(), "gitVersion": version.git, "gitCommit": "",
@@ -59,7 +59,7 @@ async fn version(request: &Req) -> Answer {
         "platform": "linux/amd64", "emulationMajor": "1", "emulationMinor": version.minor.to_string(),
         "minCompatibilityMajor": "1", "minCompatibilityMinor": (version.minor - 1).to_string(),
     });
-    encode::value_answer(request, 200, &answer, Format::Json).await
+    encode::document(&answer, "io.k8s.apimachinery.pkg.version.Info")
 }
 
 /// # Errors
@@ -77,7 +77,7 @@ fn check_accepts(request: &Req, media_type: &str) -> Result<(), Status> {
 }
 
 /// What `GET /` lists.
-async fn paths(request: &Req) -> Answer {
+fn paths(request: &Req) -> Answer {
     let table = request.core.registry.resources.table();
     let mut paths = vec![
         "/.well-known/openid-configuration".to_owned(),
@@ -104,5 +104,5 @@ async fn paths(request: &Req) -> Answer {
         ]
         .map(str::to_owned),
     );
-    encode::value_answer(request, 200, &value!({"paths": paths}), Format::Json).await
+    encode::document(&value!({"paths": paths}), "")
 }

@@ -1,10 +1,12 @@
 //! Watches over HTTP: one JSON document a line. An object is encoded once, whoever watches it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use drydock_machinery::value::write_json_string;
-use drydock_machinery::{Object, Status, Value, value};
+use drydock_machinery::{Object, Status, Value, json, value};
+use drydock_runtime::{Stopwatch, wall};
 use futures::stream;
 
 use super::handler::Req;
@@ -47,12 +49,41 @@ pub(crate) fn answer(
         }
         Err(status) => return Err(status),
     };
-    let events = stream::unfold((watcher, encoder), |(mut watcher, mut encoder)| async move {
+    let Some(watching) = request.core.requests.watch() else { return Ok(super::flow::too_many_requests()) };
+    let cache = request.core.registry.cache.clone();
+    let events = stream::unfold(Some((watcher, encoder, Pace(None), cache, watching)), |state| async move {
+        let (mut watcher, mut encoder, mut pace, cache, watching) = state?;
+        pace.wait().await;
         let step = watcher.next().await?;
+        pace.saw(&step);
+        let step = convert::step(&*cache, &encoder.resource, step).await;
+        let over = matches!(step, Step::Error(_));
         let bytes = encoder.encode(step);
-        Some((bytes, (watcher, encoder)))
+        Some((bytes, (!over).then_some((watcher, encoder, pace, cache, watching))))
     });
     Ok(body::streamed(content_type, events))
+}
+
+/// Lets events gather while there are many: each write to a connection costs as much as several events. An event that
+/// comes alone is sent at once.
+struct Pace(Option<Stopwatch>);
+
+/// How long events gather, and how many of them are not worth waiting for more.
+const GATHER: Duration = Duration::from_millis(1);
+const ENOUGH: usize = 64;
+
+impl Pace {
+    async fn wait(&self) {
+        let left = self.0.and_then(|since| GATHER.checked_sub(since.elapsed()));
+        if let Some(left) = left.filter(|left| !left.is_zero()) {
+            wall::sleep(left).await;
+        }
+    }
+
+    fn saw(&mut self, step: &Step) {
+        let few = matches!(step, Step::Changes(changes) if changes.len() < ENOUGH);
+        self.0 = few.then(Stopwatch::start);
+    }
 }
 
 impl Encoder {
@@ -61,7 +92,7 @@ impl Encoder {
         match step {
             Step::Changes(changes) => {
                 for (kind, object) in changes {
-                    self.change(kind, &convert::object(&self.resource, object), &mut out);
+                    self.change(kind, &object, &mut out);
                 }
             }
             Step::Bookmark { revision, initial_events_end } => {
@@ -84,12 +115,12 @@ impl Encoder {
             View::Whole => event(kind, out, |out| object.write_json(out)),
             View::Metadata(version) | View::MetadataList(version) => {
                 let partial = encode::partial(object.value(), version);
-                event(kind, out, |out| partial.write_json(out));
+                event(kind, out, |out| json::write(&partial, out));
             }
             View::Table(version) => {
                 let columns = !std::mem::replace(&mut self.columns_sent, true);
                 let table = table::event(&self.resource, object.value(), version, &self.table, columns);
-                event(kind, out, |out| table.write_json(out));
+                event(kind, out, |out| json::write(&table, out));
             }
         }
     }
@@ -97,7 +128,7 @@ impl Encoder {
     fn event(&self, kind: &str, out: &mut Vec<u8>, value: &Value) {
         match protobuf::event(kind, value).filter(|_| self.protobuf) {
             Some(frame) => out.extend_from_slice(&frame),
-            None => event(kind, out, |out| value.write_json(out)),
+            None => event(kind, out, |out| json::write(value, out)),
         }
     }
 

@@ -1,25 +1,22 @@
-//! Between the version of a request and the version that is stored.
+//! Between the version of a request, the version that the registry works in, and the version that is stored.
 //!
-//! Built-in kinds' conversions are `drydock-kinds`'. Custom resources' versions differ in their schema alone, over which
-//! an object that is read is pruned and defaulted.
+//! Built-in kinds are worked on in their storage version; their conversions are `drydock-kinds`'. Custom resources are
+//! worked on in the request's version: admission, validation and managed fields see what the client wrote. They are
+//! converted at the edge of the store, by their definition's [`Conversion`](crate::conversion::Conversion), and pruned
+//! and defaulted by the version's schema whenever they are read.
 
 use std::sync::Arc;
 
 use drydock_client::{ObjectList, Reply};
-use drydock_machinery::{Object, ObjectMeta, Value, decode, defaults};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, decode, defaults};
 
+use crate::admission::Reader;
+use crate::cache::{Changes, Step};
 use crate::resources::Resource;
 
-/// From the request's version to the storage version.
-pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
-    if resource.is_storage_version() {
-        return object;
-    }
-    if let Some(custom) = &resource.custom {
-        object.set(&["apiVersion"], resource.storage.api_version());
-        if !custom.preserve_unknown {
-            decode::prune(&mut object, custom.storage_schema.root());
-        }
+/// From the request's version to the one the registry works in.
+pub(crate) fn to_working(resource: &Resource, mut object: Value) -> Value {
+    if resource.custom.is_some() || resource.is_storage_version() {
         return object;
     }
     drydock_kinds::convert(&mut object, &resource.storage);
@@ -27,22 +24,94 @@ pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
     object
 }
 
-/// From the storage version to the request's.
-pub(crate) fn from_storage(resource: &Resource, mut object: Value) -> Value {
-    if resource.custom.is_some() {
-        return custom(resource, object);
-    }
-    if !resource.is_storage_version() {
+/// From the version the registry works in to the request's.
+pub(crate) fn from_working(resource: &Resource, mut object: Value) -> Value {
+    if resource.custom.is_none() && !resource.is_storage_version() {
         drydock_kinds::convert(&mut object, &resource.gvk);
     }
     object
 }
 
-fn custom(resource: &Resource, mut object: Value) -> Value {
-    let api_version = resource.gvk.api_version();
-    if object.api_version() != api_version {
-        object.set(&["apiVersion"], api_version);
+/// The form in which an object that was worked on is stored.
+///
+/// # Errors
+/// What the conversion webhook did wrong.
+pub(crate) async fn to_stored(
+    reader: &dyn Reader,
+    resource: &Resource,
+    object: Value,
+) -> Result<Value, Status> {
+    let Some(custom) = &resource.custom else { return Ok(object) };
+    let storage = resource.storage.api_version();
+    if object.api_version() == storage {
+        return Ok(object);
     }
+    let mut converted = custom.conversion.convert(reader, vec![object], &storage).await?;
+    let mut object = converted.pop().ok_or_else(|| Status::internal("the conversion lost the object"))?;
+    if !custom.preserve_unknown {
+        decode::prune(&mut object, custom.storage_schema.root());
+    }
+    Ok(object)
+}
+
+/// A stored object in the version the registry works in.
+///
+/// # Errors
+/// What the conversion webhook did wrong.
+pub(crate) async fn working(
+    reader: &dyn Reader,
+    resource: &Resource,
+    stored: Arc<Object>,
+) -> Result<Arc<Object>, Status> {
+    if resource.custom.is_none() {
+        return Ok(stored);
+    }
+    let mut shown = shown(reader, resource, vec![stored]).await?;
+    shown.pop().ok_or_else(|| Status::internal("the conversion lost the object"))
+}
+
+/// Stored objects as the resource's version shows them.
+///
+/// # Errors
+/// What the conversion webhook did wrong.
+pub(crate) async fn shown(
+    reader: &dyn Reader,
+    resource: &Resource,
+    objects: Vec<Arc<Object>>,
+) -> Result<Vec<Arc<Object>>, Status> {
+    if let Some(custom) = &resource.custom {
+        let objects = custom.conversion.stored(reader, objects, &resource.gvk.api_version()).await?;
+        return Ok(objects
+            .into_iter()
+            .map(|object| changed(object, |value| fitted(resource, value)))
+            .collect());
+    }
+    if resource.is_storage_version() {
+        return Ok(objects);
+    }
+    Ok(objects.into_iter().map(|object| changed(object, |value| from_working(resource, value))).collect())
+}
+
+/// What a watch says, as the resource's version shows it. An object that cannot be converted ends the watch.
+pub(crate) async fn step(reader: &dyn Reader, resource: &Resource, step: Step) -> Step {
+    let changes = match step {
+        Step::Changes(changes) if is_needed(resource) => changes,
+        other => return other,
+    };
+    let (kinds, objects): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+    match shown(reader, resource, objects).await {
+        Ok(objects) => Step::Changes(kinds.into_iter().zip(objects).collect::<Changes>()),
+        Err(status) => Step::Error(status),
+    }
+}
+
+/// Whether stored objects may look otherwise in the resource's version.
+fn is_needed(resource: &Resource) -> bool {
+    !resource.is_storage_version() || resource.custom.is_some()
+}
+
+/// An object of a custom resource as its version's schema has it: without unknown fields, with defaults.
+fn fitted(resource: &Resource, mut object: Value) -> Value {
     let (Some(schema), Some(custom)) = (&resource.schema, &resource.custom) else { return object };
     if !custom.preserve_unknown {
         decode::prune(&mut object, schema.root());
@@ -51,48 +120,35 @@ fn custom(resource: &Resource, mut object: Value) -> Value {
     object
 }
 
-/// Whether stored objects may need [`object`].
-pub(crate) fn is_needed(resource: &Resource) -> bool {
-    !resource.is_storage_version() || resource.custom.is_some()
+/// The same object, if `change` leaves it as it is.
+fn changed(object: Arc<Object>, change: impl FnOnce(Value) -> Value) -> Arc<Object> {
+    let new = change(object.value().clone());
+    if new == *object.value() { object } else { Arc::new(Object::new(new, object.revision())) }
 }
 
-/// A stored object as the resource's version shows it.
-pub(crate) fn object(resource: &Resource, object: Arc<Object>) -> Arc<Object> {
+/// What is answered, in the request's version.
+///
+/// # Errors
+/// What the conversion webhook did wrong.
+pub(crate) async fn reply(reader: &dyn Reader, resource: &Resource, reply: Reply) -> Result<Reply, Status> {
     if !is_needed(resource) {
-        return object;
+        return Ok(reply);
     }
-    let shown = from_storage(resource, object.value().clone());
-    if shown == *object.value() {
-        return object;
-    }
-    let revision = object.revision();
-    Arc::new(Object::new(shown, revision))
-}
-
-/// A stored custom object as its storage version's schema has it by now: what updates start from.
-pub(crate) fn refreshed(resource: &Resource, stored: Arc<Object>) -> Arc<Object> {
-    if resource.custom.is_none() || !resource.is_storage_version() {
-        return stored;
-    }
-    object(resource, stored)
-}
-
-pub(crate) fn reply(resource: &Resource, reply: Reply) -> Reply {
-    if !is_needed(resource) {
-        return reply;
-    }
-    match reply {
-        Reply::Object(stored) => Reply::Object(object(resource, stored)),
+    Ok(match reply {
+        Reply::Object(stored) => match shown(reader, resource, vec![stored]).await?.pop() {
+            Some(object) => Reply::Object(object),
+            None => return Err(Status::internal("the conversion lost the object")),
+        },
         Reply::List(list) => {
-            let items = list.items.into_iter().map(|item| object(resource, item)).collect();
+            let items = shown(reader, resource, list.items).await?;
             Reply::List(ObjectList { items, ..list })
         }
         Reply::Virtual(value)
             if value.kind() == resource.storage.kind
                 && value.api_version() == resource.storage.api_version() =>
         {
-            Reply::Virtual(from_storage(resource, value))
+            Reply::Virtual(from_working(resource, value))
         }
         other => other,
-    }
+    })
 }

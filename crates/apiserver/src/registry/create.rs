@@ -7,8 +7,8 @@ use drydock_runtime::clock::rfc3339;
 
 use super::managed::{self, Tracking};
 use super::store::WriteError;
-use super::{Call, Done, Registry, convert, decode, meta};
-use crate::admission::{AdmissionRequest, Operation};
+use super::{Call, Done, Registry, convert, custom, decode, meta};
+use crate::admission::Operation;
 use crate::definitions;
 
 /// How often a generated name that is taken is generated anew.
@@ -18,11 +18,11 @@ impl Registry {
     pub(crate) async fn create(&self, call: &mut Call) -> Result<Done, Status> {
         let mut object = decode::object(call)?;
         meta::match_namespace(call, &mut object)?;
-        let object = convert::to_storage(&call.resource, object);
+        let object = convert::to_working(&call.resource, object);
         self.create_tracked(call, object, Tracking::Changes).await
     }
 
-    /// Creates `object`, which is in the storage version.
+    /// Creates `object`, which is in the working version.
     pub(crate) async fn create_tracked(
         &self,
         call: &mut Call,
@@ -77,6 +77,7 @@ impl Registry {
     }
 
     async fn store_new(&self, call: &Call, mut object: Value) -> Result<Done, Status> {
+        decode::as_stored(&call.resource, &mut object);
         let key = call.key_of(object.name());
         if call.is_dry_run() {
             object.remove(&["metadata", "resourceVersion"]);
@@ -86,7 +87,8 @@ impl Registry {
                 None => Ok(Done::created(Reply::Virtual(object))),
             };
         }
-        match self.put(call, key, 0, object.clone()).await {
+        let stored = convert::to_stored(&*self.cache, &call.resource, object.clone()).await?;
+        match self.put(call, key, 0, stored).await {
             Ok(created) => Ok(Done::created(Reply::Object(created))),
             Err(WriteError::Lost(Some(existing))) => Err(already_exists(call, &object, &existing)),
             Err(WriteError::Lost(None)) => Err(Status::internal("the store lost track of a key")),
@@ -115,73 +117,10 @@ impl Registry {
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(resource.strategy.validate_create(&context, object));
         errors = meta::of_custom(&resource, errors, None);
-        errors.append(decode::validate_custom(&resource, object, None, ""));
+        call.warnings.extend(custom::validate(&mut errors, &resource, object, None, ""));
         invalid(call, object.name(), &errors)?;
+        call.warnings.extend(custom::warnings(&resource, object, None));
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));
-        Ok(())
-    }
-
-    /// Runs the mutating plugins; answers the object as they leave it.
-    pub(crate) async fn admit(
-        &self,
-        call: &mut Call,
-        operation: Operation,
-        object: Value,
-        old: Option<&std::sync::Arc<Object>>,
-    ) -> Result<Value, Status> {
-        let user = call.user.clone();
-        let resource = call.resource.clone();
-        let options = Value::object();
-        let mut request = AdmissionRequest {
-            operation,
-            user: &user,
-            kind: &resource.storage,
-            resource: &resource.gvr,
-            subresource: &call.request.subresource,
-            name: object.name().to_owned(),
-            namespace: &call.request.namespace,
-            object: Some(object),
-            old_object: old.cloned(),
-            options: &options,
-            dry_run: !call.request.options.dry_run.is_empty(),
-            warnings: Vec::new(),
-        };
-        self.admission.admit(&self.admission_context(), &mut request).await?;
-        let AdmissionRequest { object, warnings, .. } = request;
-        call.warnings.extend(warnings);
-        object.ok_or_else(|| Status::internal("an admission plugin removed the object"))
-    }
-
-    /// Runs the validating plugins.
-    pub(crate) async fn admission_validate(
-        &self,
-        call: &mut Call,
-        operation: Operation,
-        object: &Value,
-        old: Option<&std::sync::Arc<Object>>,
-    ) -> Result<(), Status> {
-        let user = call.user.clone();
-        let resource = call.resource.clone();
-        let options = Value::object();
-        let deleting = operation == Operation::Delete;
-        let name = if object.name().is_empty() { call.request.name.as_str() } else { object.name() };
-        let mut request = AdmissionRequest {
-            operation,
-            user: &user,
-            kind: &resource.storage,
-            resource: &resource.gvr,
-            subresource: &call.request.subresource,
-            name: name.to_owned(),
-            namespace: &call.request.namespace,
-            object: (!deleting).then(|| object.clone()),
-            old_object: old.cloned(),
-            options: &options,
-            dry_run: !call.request.options.dry_run.is_empty(),
-            warnings: Vec::new(),
-        };
-        self.admission.validate(&self.admission_context(), &mut request).await?;
-        let AdmissionRequest { warnings, .. } = request;
-        call.warnings.extend(warnings);
         Ok(())
     }
 }

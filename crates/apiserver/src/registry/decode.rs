@@ -9,7 +9,7 @@ use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
-use super::{Body, Call, convert};
+use super::{Body, Call};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
 
@@ -31,6 +31,9 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let text = text(&call.body);
     let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, text.as_bytes()))?;
     if expected.custom.is_some() {
+        if meta.kind.is_empty() {
+            return Err(without_kind(&expected, &call.body, &text));
+        }
         check_custom_kind(&call.body, &text, &meta, &expected.kind)?;
     } else {
         check_kind(&meta, &expected)?;
@@ -44,7 +47,20 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         // What every cluster begins with is in memory once.
         object.share_with(given);
     }
+    if let Some(event) = &call.audit {
+        event.request_object(&object);
+    }
     Ok(object)
+}
+
+/// What storing a built-in kind changes of an object.
+pub(crate) fn as_stored(resource: &Resource, object: &mut Value) {
+    let storage = GroupVersionKind::from_api_version(object.api_version(), object.kind());
+    if resource.custom.is_none()
+        && let Some(schema) = drydock_machinery::Catalog::builtin().schema(&storage)
+    {
+        defaults::forget_empty(object, schema.root());
+    }
 }
 
 /// An object that a patch made, in the request's version: decoded anew, with defaults.
@@ -62,12 +78,9 @@ pub(crate) fn patched(
         custom: resource.custom.clone(),
     };
     let kind = &expected.kind;
-    if tree.kind() != kind.kind || tree.api_version() != kind.api_version() {
-        let (given, group) = (tree.gvk(), internal_group(kind));
-        return Err(DecodeError::Value(format!(
-            "converting ({}.{}) to ({group}.{}): unknown conversion",
-            given.version, given.kind, kind.kind
-        )));
+    let is_kind = matches!(tree.kind(), "") || tree.kind() == kind.kind;
+    if !is_kind || tree.api_version() != kind.api_version() {
+        return Err(DecodeError::Value(other_kind(&expected, tree.api_version(), tree.kind())));
     }
     let mut decoded = match &expected.schema {
         Some(schema) if expected.custom.is_none() => decode::value(tree, schema.root(), validation)?,
@@ -141,7 +154,7 @@ fn decoded(
         (Body::Json(_), Some(schema)) => decode::json(text, schema.root(), validation),
         (Body::Json(_), None) => decode::untyped(text, validation),
         (Body::Yaml(_), typed) => yaml(text, typed, validation),
-        (Body::Protobuf(bytes), Some(schema)) => from_protobuf(bytes, schema),
+        (Body::Protobuf(bytes), Some(schema)) => from_protobuf(bytes, &expected.kind, schema),
         (Body::Protobuf(_), None) => Err(DecodeError::Value("custom resources have no protobuf".to_owned())),
     }
 }
@@ -149,28 +162,34 @@ fn decoded(
 fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Result<Decoded, DecodeError> {
     let yaml = decode::yaml(text)
         .map_err(|why| DecodeError::Value(format!("error converting YAML to JSON: {why}")))?;
-    let mut decoded = match typed {
-        Some(schema) => decode::value(&yaml.value, schema.root(), validation)?,
-        None => Decoded { value: yaml.value, warnings: Vec::new() },
+    let decoded = match typed {
+        Some(schema) => decode::value(&yaml.value, schema.root(), validation),
+        None => Ok(Decoded { value: yaml.value, warnings: Vec::new() }),
     };
-    match (yaml.duplicates, validation) {
-        (Some(duplicates), FieldValidation::Strict) => {
-            let mut all = vec![duplicates];
-            all.append(&mut decoded.warnings);
-            Err(DecodeError::Strict(all))
+    let Some(duplicates) = yaml.duplicates else { return decoded };
+    match (decoded, validation) {
+        (Err(DecodeError::Strict(mut found)), _) => {
+            found.insert(0, duplicates);
+            Err(DecodeError::Strict(found))
         }
-        (Some(duplicates), FieldValidation::Warn) => {
+        (Ok(_), FieldValidation::Strict) => Err(DecodeError::Strict(vec![duplicates])),
+        (Ok(mut decoded), FieldValidation::Warn) => {
             decoded.warnings.insert(0, duplicates);
             Ok(decoded)
         }
-        _ => Ok(decoded),
+        (decoded, _) => decoded,
     }
 }
 
-fn from_protobuf(bytes: &[u8], schema: &Schema) -> Result<Decoded, DecodeError> {
-    let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, schema.root());
+fn from_protobuf(bytes: &[u8], kind: &GroupVersionKind, schema: &Schema) -> Result<Decoded, DecodeError> {
+    // Numbers are the newest version's, which older ones have too.
+    let newest = drydock_machinery::Catalog::builtin().schema(kind).unwrap_or_else(|| schema.clone());
+    let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, newest.root());
     let value = read().map_err(|why: protobuf::ProtobufError| DecodeError::Value(why.to_string()))?;
-    Ok(Decoded { value, warnings: Vec::new() })
+    if Arc::ptr_eq(&newest.table, &schema.table) {
+        return Ok(Decoded { value, warnings: Vec::new() });
+    }
+    decode::value(&value, schema.root(), FieldValidation::Ignore)
 }
 
 fn settle(call: &Call, expected: &Expected, mut value: Value) -> Value {
@@ -230,27 +249,6 @@ fn settle_custom(
     Ok(())
 }
 
-/// What a custom resource's schema says of an object, and what there is to say of a definition.
-pub(crate) fn validate_custom(
-    resource: &Resource,
-    object: &Value,
-    old: Option<&Value>,
-    subresource: &str,
-) -> FieldErrors {
-    if definitions::is_definition(resource) {
-        return definitions::validate(object, old, subresource);
-    }
-    let Some(custom) = &resource.custom else { return FieldErrors::new() };
-    // The schema is the request's version's; so is what it looks at.
-    let shown = convert::from_storage(resource, object.clone());
-    let old = old.map(|old| convert::from_storage(resource, old.clone()));
-    if subresource == "status" {
-        custom.compiled.validate_status(&shown, old.as_ref())
-    } else {
-        custom.compiled.validate(&shown, old.as_ref())
-    }
-}
-
 /// `transformDecodeError` of a body that does not even say what it is.
 fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
     Status::bad_request(format!(
@@ -302,6 +300,19 @@ fn internal_group(kind: &GroupVersionKind) -> &str {
     if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or("") }
 }
 
+/// The 400 for a custom object that does not say what it is.
+fn without_kind(expected: &Expected, body: &Body, text: &str) -> Status {
+    let json = match body {
+        Body::Value(value) => String::from_utf8_lossy(&value.to_json()).into_owned(),
+        Body::Yaml(_) => match decode::yaml(text) {
+            Ok(yaml) => String::from_utf8_lossy(&yaml.value.to_json()).into_owned(),
+            Err(_) => text.to_owned(),
+        },
+        Body::Json(_) | Body::Protobuf(_) => text.to_owned(),
+    };
+    unrecognized(expected, &format!("Object 'Kind' is missing in '{json}'"), text.as_bytes())
+}
+
 /// A custom object of another kind of its group decodes, and is then found invalid.
 fn check_custom_kind(
     body: &Body,
@@ -310,7 +321,7 @@ fn check_custom_kind(
     expected: &GroupVersionKind,
 ) -> Result<(), Status> {
     let given = GroupVersionKind::from_api_version(&meta.api_version, &meta.kind);
-    if meta.api_version.is_empty() || (given.group == expected.group && given.version != expected.version) {
+    if meta.api_version != expected.api_version() {
         return Err(Status::bad_request(format!(
             "the API version in the data ({}) does not match the expected API version ({})",
             meta.api_version,
@@ -325,19 +336,13 @@ fn check_custom_kind(
         _ => Value::from_json(text.as_bytes()).unwrap_or_default(),
     };
     let mut errors = FieldErrors::new();
-    if given.kind != expected.kind {
-        errors.invalid(&FieldPath::new("kind"), &*given.kind, format!("must be {}", expected.kind));
-    }
-    if given.group != expected.group {
-        let text = format!("must be {}", expected.api_version());
-        errors.invalid(&FieldPath::new("apiVersion"), meta.api_version.as_str(), text);
-    }
+    errors.invalid(&FieldPath::new("kind"), &*given.kind, format!("must be {}", expected.kind));
     Err(Status::invalid(&given.group, &given.kind, tree.name(), &errors))
 }
 
-fn check_kind(meta: &TypeMeta, expected: &Expected) -> Result<(), Status> {
+fn check_kind(meta: &TypeMeta, whole: &Expected) -> Result<(), Status> {
     let (api_version, kind) = (meta.api_version.as_str(), meta.kind.as_str());
-    let expected = &expected.kind;
+    let expected = &whole.kind;
     if (kind.is_empty() || kind == expected.kind)
         && (api_version.is_empty() || api_version == expected.api_version())
     {
@@ -351,21 +356,27 @@ fn check_kind(meta: &TypeMeta, expected: &Expected) -> Result<(), Status> {
             expected.api_version()
         )));
     }
-    let group = internal_group(expected);
+    let why = other_kind(whole, api_version, kind);
     let version = &given.version;
-    let why = if known || api_version.is_empty() {
-        let version = if version.is_empty() { &expected.version } else { version };
-        format!("converting ({version}.{kind}) to ({group}.{}): unknown conversion", expected.kind)
-    } else {
-        format!(
-            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
-        )
-    };
     let kind = if kind.is_empty() { &*expected.kind } else { kind };
     Err(Status::bad_request(format!(
         "{kind} in version {version:?} cannot be handled as a {}: {why}",
         expected.kind
     )))
+}
+
+/// Why an object of another kind cannot be one of the expected.
+fn other_kind(expected: &Expected, api_version: &str, kind: &str) -> String {
+    let given = GroupVersionKind::from_api_version(api_version, kind);
+    let expected = &expected.kind;
+    if !api_version.is_empty() && drydock_machinery::Catalog::builtin().schema(&given).is_none() {
+        return format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        );
+    }
+    let version = if given.version.is_empty() { &expected.version } else { &given.version };
+    let group = internal_group(expected);
+    format!("converting ({version}.{kind}) to ({group}.{}): unknown conversion", expected.kind)
 }
 
 /// Reads a DELETE's body into the call's options. Query parameters are already there, and lose against a body.

@@ -8,7 +8,7 @@ use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 
 use super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::{Call, Done, Registry, decode};
+use super::{Call, Done, Registry, convert, decode};
 use crate::admission::Operation;
 use crate::definitions;
 
@@ -34,7 +34,8 @@ impl Registry {
     pub(crate) async fn delete_object(&self, call: &mut Call, current: Arc<Object>) -> Result<Done, Status> {
         let mut current = Some(current);
         for _ in 0..ATTEMPTS {
-            let Some(old) = current else { return Err(call.not_found()) };
+            let Some(stored) = current else { return Err(call.not_found()) };
+            let old = convert::working(&*self.cache, &call.resource, stored).await?;
             self.check_preconditions(call, &old)?;
             self.admission_validate(call, Operation::Delete, &Value::Null, Some(&old)).await?;
             match self.delete_once(call, &old).await {
@@ -60,6 +61,8 @@ impl Registry {
         let kept = if marked == unchanged {
             old.clone()
         } else {
+            let marked = convert::to_stored(&*self.cache, &call.resource, marked).await;
+            let marked = marked.map_err(WriteError::Failed)?;
             self.put(call, call.key_of(old.name()), old.revision(), marked).await?
         };
         let options = &call.request.options;

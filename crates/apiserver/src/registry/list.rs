@@ -27,7 +27,7 @@ impl Registry {
         let cache = self.cache.by_prefix(&call.resource.prefix);
         if let Some(revision) = position.revision {
             let old = self.cache.snapshot_at(&cache, revision).await;
-            return old.map_err(|error| continue_expired(&error));
+            return old.map_err(|error| continue_expired(&error, position));
         }
         let asked = match options.resource_version.as_str() {
             "" => 0,
@@ -99,14 +99,19 @@ fn too_old(error: &StoreError) -> Status {
     }
 }
 
-fn continue_expired(error: &StoreError) -> Status {
+/// The list can go on with what is there now, if the client does not mind.
+fn continue_expired(error: &StoreError, position: &Position) -> Status {
+    const TEXT: &str = "The provided continue parameter is too old to display a consistent list result. You can start \
+                        a new list without the continue parameter, or use the continue token in this response to \
+                        retrieve the remainder of the results. Continuing with the provided token results in an \
+                        inconsistent list - objects that were created, modified, or deleted between the time the \
+                        first chunk was returned and now may show up in the list.";
     match error {
-        StoreError::Compacted { .. } => Status::new(
-            410,
-            Reason::Expired,
-            "The provided continue parameter is too old to display a consistent list result. You must start a new \
-             list without the continue parameter.",
-        ),
+        StoreError::Compacted { .. } => {
+            let mut status = Status::new(410, Reason::Expired, TEXT);
+            status.continue_token = position.inconsistent();
+            status
+        }
         StoreError::FutureRevision { requested, latest } => options::too_large(*requested, *latest),
         error => Status::internal(error),
     }

@@ -21,6 +21,8 @@ pub(crate) enum Tracking {
     Changes,
     /// Already done: the object comes from an apply.
     Done,
+    /// As [`Tracking::Done`], and admission has seen the write in another form.
+    Admitted,
     /// The server's own doing (a binding), which is nobody's and needs no validation.
     Own,
     /// As [`Tracking::Own`], by a part of the server that has a name.
@@ -42,13 +44,13 @@ fn track(call: &Call, old: Option<&Value>, object: &mut Value, now: Timestamp) {
     let resource = &call.resource;
     let versions = OfResource(resource);
     let manager = field_manager(call, &versions);
-    if resource.is_storage_version() {
+    if resource.gvk == *resource.working_kind() {
         manager.update(old, object, call.manager(), now);
         return;
     }
     // Fields are tracked in the request's version.
-    let old = old.map(|old| convert::from_storage(resource, old.clone()));
-    let mut shown = convert::from_storage(resource, object.clone());
+    let old = old.map(|old| convert::from_working(resource, old.clone()));
+    let mut shown = convert::from_working(resource, object.clone());
     manager.update(old.as_ref(), &mut shown, call.manager(), now);
     match shown.at(&["metadata", "managedFields"]) {
         Some(managed) => object.set(&["metadata", "managedFields"], managed.clone()),
@@ -178,16 +180,22 @@ fn nothing() -> &'static FieldSet {
     NOTHING.get_or_init(FieldSet::default)
 }
 
-/// The one version that a request is about; conversions are the registry's.
+/// The version that a request is about, and the others of a custom resource that nobody needs to be asked about.
 struct OfResource<'a>(&'a Resource);
 
 impl Versions for OfResource<'_> {
     fn schema(&self, api_version: &str) -> Option<TypeRef<'_>> {
         let schema = self.0.schema.as_ref()?;
-        (api_version == self.0.gvk.api_version()).then(|| schema.root())
+        if api_version == self.0.gvk.api_version() {
+            return Some(schema.root());
+        }
+        Some(self.0.custom.as_ref()?.conversion.schema(api_version)?.root())
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
-        (object.api_version() == api_version).then(|| object.clone())
+        match &self.0.custom {
+            Some(custom) => custom.conversion.without_asking(object, api_version),
+            None => (object.api_version() == api_version).then(|| object.clone()),
+        }
     }
 }

@@ -9,11 +9,13 @@
 //!
 //! State: the watch cache owns objects; [`allocate`] owns which addresses are taken. Nothing else is kept.
 
+mod admit;
 pub(crate) mod allocate;
 mod collection;
 mod connect;
 pub(crate) mod convert;
 mod create;
+mod custom;
 mod decode;
 mod delete;
 mod list;
@@ -39,10 +41,12 @@ use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::Clock;
 
 use crate::admission::{AdmissionChain, AdmissionContext};
+use crate::audit::Event;
 use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
 use crate::seams::{Authorizer, TokenIssuer};
 
+pub(crate) use managed::Tracking;
 pub(crate) use select::Selection;
 pub(crate) use store::commits;
 pub(crate) use virtuals::verb_name;
@@ -74,6 +78,8 @@ pub(crate) struct Call {
     pub(crate) default_manager: String,
     /// For the answer's warning headers; without code and agent.
     pub(crate) warnings: Vec<String>,
+    /// The request's audit event, if it has one.
+    pub(crate) audit: Option<Arc<Event>>,
 }
 
 /// What a request carries.
@@ -126,7 +132,8 @@ impl Registry {
         } else {
             self.call_subresource(call).await?
         };
-        Ok(Done { reply: convert::reply(&call.resource, done.reply), code: done.code })
+        let reply = convert::reply(&*self.cache, &call.resource, done.reply).await?;
+        Ok(Done { reply, code: done.code })
     }
 
     async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
@@ -173,7 +180,7 @@ impl Registry {
 
     /// A call of the server's own, about one object.
     pub(crate) fn own_call(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Call> {
-        let resource = self.resources.table().find_any_version(group, resource)?.clone();
+        let resource = self.resources.table().find_storage_version(group, resource)?.clone();
         let request = Request {
             verb: Verb::Update,
             resource: resource.gvr.clone(),
@@ -190,12 +197,20 @@ impl Registry {
             body: Body::Value(Value::Null),
             default_manager: "kube-apiserver".to_owned(),
             warnings: Vec::new(),
+            audit: None,
         })
     }
 
     pub(crate) fn admission_context(&self) -> AdmissionContext<'_> {
         let client = self.loopback.get().expect("set when the API server was made");
-        AdmissionContext { reader: &*self.cache, client, clock: &self.clock }
+        AdmissionContext {
+            reader: &*self.cache,
+            client,
+            clock: &self.clock,
+            authorizer: self,
+            cache: &self.cache,
+            resources: &self.resources,
+        }
     }
 
     pub(crate) fn strategy_context<'a>(&self, subresource: &'a str) -> Context<'a> {

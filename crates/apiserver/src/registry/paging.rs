@@ -5,7 +5,8 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use drydock_client::Options;
-use drydock_machinery::{Status, Value, value};
+use drydock_machinery::value::write_json_string;
+use drydock_machinery::{Status, Value};
 
 /// As lenient as Go's.
 const URL_SAFE_NO_PAD: GeneralPurpose =
@@ -16,21 +17,39 @@ const URL_SAFE_NO_PAD: GeneralPurpose =
 pub(crate) struct Position {
     /// The revision of the first page; None for a first page, or to go on with what is there now.
     pub(crate) revision: Option<u64>,
-    /// The last key listed, relative to the resource; "" at the beginning.
-    last: String,
+    /// Where the next page starts, relative to the resource; "" at the beginning.
+    start: String,
 }
+
+/// The revision of tokens that go on with what is there now.
+const NOW: i64 = -1;
 
 impl Position {
     /// The last key listed; "" at the beginning.
     pub(crate) fn after(&self, prefix: &str) -> String {
-        if self.last.is_empty() { String::new() } else { format!("{prefix}{}", self.last) }
+        match self.start.trim_end_matches('\0').trim_start_matches('/') {
+            "" => String::new(),
+            last => format!("{prefix}{last}"),
+        }
+    }
+
+    /// A token for the same place that needs no history.
+    pub(crate) fn inconsistent(&self) -> String {
+        encode(NOW, &self.start)
     }
 }
 
 pub(crate) fn token(prefix: &str, last: &str, revision: u64) -> String {
     let relative = last.strip_prefix(prefix).unwrap_or(last);
-    let token = value!({"v": "meta.k8s.io/v1", "rv": revision, "start": format!("{relative}\u{0}")});
-    URL_SAFE_NO_PAD.encode(token.to_json())
+    encode(i64::try_from(revision).unwrap_or(NOW), &format!("{relative}\0"))
+}
+
+fn encode(revision: i64, start: &str) -> String {
+    // In the order of Go's struct.
+    let mut json = format!("{{\"v\":\"meta.k8s.io/v1\",\"rv\":{revision},\"start\":").into_bytes();
+    write_json_string(start, &mut json);
+    json.push(b'}');
+    URL_SAFE_NO_PAD.encode(json)
 }
 
 /// # Errors
@@ -56,14 +75,7 @@ fn parse(token: &str) -> Result<Position, String> {
     let token = Value::from_json(&bytes).map_err(|_| syntax_error(&bytes))?;
     let version = token.str_at(&["v"]);
     if version != "meta.k8s.io/v1" {
-        return Err(format!("server does not recognize this encoded version {version:?}"));
-    }
-    let start = token.str_at(&["start"]);
-    if start.is_empty() {
-        return Err("encoded start key empty (version meta.k8s.io/v1)".to_owned());
-    }
-    if start.split('/').any(|part| part == "..") {
-        return Err(format!("illegal character in key {start:?}"));
+        return Err(format!("server does not recognize this encoded version {version}"));
     }
     let revision = match token.i64_at(&["rv"]) {
         Some(0) | None => {
@@ -71,7 +83,16 @@ fn parse(token: &str) -> Result<Position, String> {
         }
         Some(given) => u64::try_from(given).ok(),
     };
-    Ok(Position { revision, last: start.trim_end_matches('\0').to_owned() })
+    let start = token.str_at(&["start"]);
+    if start.is_empty() {
+        return Err("encoded start key empty (version meta.k8s.io/v1)".to_owned());
+    }
+    // No way to keys of other resources.
+    let mut parts = start.strip_prefix('/').unwrap_or(start).split('/');
+    if parts.any(|part| matches!(part, "" | "." | "..")) {
+        return Err(start.to_owned());
+    }
+    Ok(Position { revision, start: start.to_owned() })
 }
 
 /// What Go says of bytes that are no JSON: it reads the first byte as a Latin-1 character.
@@ -82,5 +103,30 @@ fn syntax_error(bytes: &[u8]) -> String {
             format!("invalid character '{}' looking for beginning of value", char::from(first))
         }
         Some(&first) => format!("invalid character '\\u{first:04x}' looking for beginning of value"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(token: &str) -> Result<Position, Status> {
+        position(&Options { continue_token: token.to_owned(), ..Options::default() })
+    }
+
+    #[test]
+    fn a_token_leads_back_to_its_place_and_on_without_history() {
+        let first = read(&token("/core/pods/", "/core/pods/ns/a", 7)).unwrap();
+        assert_eq!((first.revision, first.after("/core/pods/")), (Some(7), "/core/pods/ns/a".to_owned()));
+        let later = read(&first.inconsistent()).unwrap();
+        assert_eq!((later.revision, later.after("/core/pods/")), (None, "/core/pods/ns/a".to_owned()));
+    }
+
+    #[test]
+    fn tokens_lead_to_no_other_resource() {
+        for start in ["../secrets/a", "ns//a", "./a", "ns/../../b", "/"] {
+            let why = read(&encode(1, start)).unwrap_err().message;
+            assert_eq!(why, format!("invalid continue token: continue key is not valid: {start}"));
+        }
     }
 }

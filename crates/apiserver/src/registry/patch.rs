@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use drydock_client::PatchType;
-use drydock_machinery::decode::{self as machinery, DecodeError, FieldValidation};
+use drydock_machinery::decode::{self as machinery, DecodeError, Decoded, FieldValidation};
+use drydock_machinery::patch::json::unknown_fields;
 use drydock_machinery::patch::{go_format, json_patch, merge_patch, strategic_merge_patch};
 use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Schema, Status, Value};
 
@@ -18,14 +19,15 @@ impl Registry {
         if kind == PatchType::Apply {
             return self.apply(call).await;
         }
-        let patch = read(call)?;
+        let Read { patch, strict } = read(call, kind)?;
         let resource = call.resource.clone();
         let validation = decode::validation(call);
         let mut warnings = Vec::new();
         let make = |call: &Call, current: &Arc<Object>| {
-            let shown = convert::from_storage(&resource, current.value().clone());
+            let shown = convert::from_working(&resource, current.value().clone());
             let tree = patched(resource.schema.as_ref(), kind, &shown, &patch)?;
-            let decoded = decode::patched(&resource, &tree, validation)
+            let decoded = fitted(&resource, kind, &tree, validation);
+            let decoded = with_strict(decoded, &strict, validation)
                 .map_err(|error| does_not_fit(kind, &tree, &patch, &error))?;
             warnings = decoded.warnings;
             let mut object = finished(call, &resource, decoded.value)?;
@@ -48,7 +50,7 @@ impl Registry {
         let now = self.clock.now();
         let mut warnings = Vec::new();
         let make = |call: &Call, current: &Arc<Object>| {
-            let shown = convert::from_storage(&resource, current.value().clone());
+            let shown = convert::from_working(&resource, current.value().clone());
             let (object, found) = applied_over(call, &resource, Some(&shown), &applied, validation, now)?;
             warnings = found;
             Ok(object)
@@ -76,7 +78,7 @@ impl Registry {
     }
 }
 
-/// The object that `applied` makes of `live`, in the storage version, and warnings.
+/// The object that `applied` makes of `live`, in the working version, and warnings.
 fn applied_over(
     call: &Call,
     resource: &Resource,
@@ -99,32 +101,105 @@ fn applied_over(
     Ok((finished(call, resource, decoded.value)?, decoded.warnings))
 }
 
-/// Checks that the patched object still is the one that was asked for, and takes it to the storage version.
+/// Checks that the patched object still is the one that was asked for, and takes it to the version that is worked on.
 fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value, Status> {
     match_name(call, &object)?;
     meta::match_namespace(call, &mut object)?;
-    let mut object = convert::to_storage(resource, object);
+    let mut object = convert::to_working(resource, object);
     resource.strategy.set_defaults(&mut object);
     Ok(object)
 }
 
-/// The patch as a tree.
-///
+/// A patch as a tree, and what strict decoding says of its text.
+pub(crate) struct Read {
+    pub(crate) patch: Value,
+    strict: Vec<String>,
+}
+
 /// # Errors
-/// 400 when it is not JSON.
-pub(crate) fn read(call: &Call) -> Result<Value, Status> {
-    match &call.body {
-        Body::Value(value) => Ok(value.clone()),
-        Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => {
-            decode::json(bytes).map_err(|why| Status::bad_request(format!("error decoding patch: {why}")))
+/// 400 when it is not JSON, or no list of operations.
+pub(crate) fn read(call: &Call, kind: PatchType) -> Result<Read, Status> {
+    let bytes = match &call.body {
+        Body::Value(value) => {
+            note(call, value);
+            return Ok(Read { patch: value.clone(), strict: Vec::new() });
         }
+        Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => bytes,
+    };
+    let is_lax = decode::validation(call) == FieldValidation::Ignore;
+    let refuse = |why: String| {
+        Status::bad_request(match kind {
+            PatchType::Strategic => why,
+            PatchType::Merge if is_lax => "Invalid JSON Patch".to_owned(),
+            _ if is_lax => why,
+            _ => format!("error decoding patch: {why}"),
+        })
+    };
+    machinery::check_syntax(bytes).map_err(refuse)?;
+    let text = String::from_utf8_lossy(bytes);
+    let validation = if is_lax { FieldValidation::Ignore } else { FieldValidation::Warn };
+    let Decoded { value: patch, warnings: mut strict } =
+        machinery::untyped(&text, validation).map_err(|error| refuse(error.to_string()))?;
+    if kind == PatchType::Json && !is_lax {
+        strict.iter_mut().for_each(|text| text.insert_str(0, "json patch "));
+        strict.extend(unknown_fields(&patch).map_err(refuse)?);
+    }
+    note(call, &patch);
+    Ok(Read { patch, strict })
+}
+
+fn note(call: &Call, patch: &Value) {
+    if let Some(event) = &call.audit {
+        event.request_patch(patch);
+    }
+}
+
+/// The object of a patched tree. Strategic patches make it otherwise than through JSON.
+fn fitted(
+    resource: &Resource,
+    kind: PatchType,
+    tree: &Value,
+    validation: FieldValidation,
+) -> Result<Decoded, DecodeError> {
+    let schema =
+        resource.schema.as_ref().filter(|_| kind == PatchType::Strategic && resource.custom.is_none());
+    let Some(schema) = schema else { return decode::patched(resource, tree, validation) };
+    machinery::restorable(tree, schema.root()).map_err(DecodeError::Value)?;
+    // Whatever the patch says, it stays the kind that it is.
+    let mut tree = tree.clone();
+    tree.set(&["kind"], &*resource.gvk.kind);
+    tree.set(&["apiVersion"], resource.gvk.api_version());
+    let mut decoded = decode::patched(resource, &tree, validation);
+    if let Ok(Decoded { warnings: unknown, .. }) | Err(DecodeError::Strict(unknown)) = &mut decoded {
+        unknown.sort_unstable();
+    }
+    decoded
+}
+
+/// What there is to say of the patch's text comes before what there is to say of the object.
+fn with_strict(
+    decoded: Result<Decoded, DecodeError>,
+    strict: &[String],
+    validation: FieldValidation,
+) -> Result<Decoded, DecodeError> {
+    let all = |found: &[String]| strict.iter().chain(found).cloned().collect();
+    match decoded {
+        Err(DecodeError::Strict(found)) => Err(DecodeError::Strict(all(&found))),
+        Ok(_) if validation == FieldValidation::Strict && !strict.is_empty() => {
+            Err(DecodeError::Strict(strict.to_vec()))
+        }
+        Ok(Decoded { value, warnings }) => Ok(Decoded { value, warnings: all(&warnings) }),
+        Err(error) => Err(error),
     }
 }
 
 /// An apply's body: YAML, of which JSON is a part.
 pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
     let text: Cow<'_, str> = match &call.body {
-        Body::Value(value) => return Ok(value.clone()),
+        Body::Value(value) => {
+            note(call, value);
+            return Ok(value.clone());
+        }
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => String::from_utf8_lossy(bytes),
     };
     let yaml = machinery::yaml(&text).map_err(|why| {
@@ -139,6 +214,7 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
         (Some(why), FieldValidation::Warn) => call.warnings.push(why),
         _ => {}
     }
+    note(call, &yaml.value);
     Ok(yaml.value)
 }
 

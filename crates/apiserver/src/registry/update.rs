@@ -9,13 +9,12 @@ use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Valu
 use super::create::invalid;
 use super::managed::{self, Tracking};
 use super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::{Call, Done, Registry, convert, decode, meta, subresources};
+use super::{Call, Done, Registry, convert, custom, decode, meta, subresources};
 use crate::admission::Operation;
 use crate::definitions;
-use crate::resources::Resource;
 
 /// How often a decision is made anew before the client is told of the conflict.
-const ATTEMPTS: usize = 32;
+pub(super) const ATTEMPTS: usize = 32;
 
 /// What an update found.
 pub(crate) enum Updated {
@@ -29,7 +28,7 @@ impl Registry {
         let mut object = decode::object(call)?;
         match_name(call, &object)?;
         meta::match_namespace(call, &mut object)?;
-        let object = convert::to_storage(&call.resource, object);
+        let object = convert::to_working(&call.resource, object);
         let uid = object.uid().to_owned();
         let given = object.clone();
         let make = move |call: &Call, current: &Arc<Object>| {
@@ -64,7 +63,7 @@ impl Registry {
         self.create_tracked(call, object, Tracking::Changes).await
     }
 
-    /// Replaces the object that the call names by what `make` makes of it, in the storage version. `make` may be
+    /// Replaces the object that the call names by what `make` makes of it, in the working version. `make` may be
     /// called several times.
     pub(crate) async fn update_with(
         &self,
@@ -72,31 +71,32 @@ impl Registry {
         tracking: Tracking,
         mut make: impl FnMut(&Call, &Arc<Object>) -> Result<Value, Status> + Send,
     ) -> Result<Updated, Status> {
-        let refresh = |resource: &Resource, stored: Option<Arc<Object>>| {
-            stored.map(|stored| convert::refreshed(resource, stored))
-        };
-        let mut current = refresh(&call.resource, self.current(call));
+        let mut current = self.current(call);
         for _ in 0..ATTEMPTS {
-            let Some(old) = current else { return Ok(Updated::Absent) };
+            let Some(stored) = current else { return Ok(Updated::Absent) };
+            let old = convert::working(&*self.cache, &call.resource, stored.clone()).await?;
             let new = make(call, &old)?;
-            match self.update_once(call, tracking, &old, new).await {
+            match self.update_once(call, tracking, &stored, &old, new).await {
                 Ok(done) => return Ok(Updated::Done(done)),
                 Err(WriteError::Failed(status)) => return Err(status),
-                Err(WriteError::Lost(newer)) => current = refresh(&call.resource, newer),
+                Err(WriteError::Lost(newer)) => current = newer,
             }
         }
         Err(call.conflict(OPTIMISTIC_LOCK))
     }
 
-    async fn update_once(
+    /// One attempt to replace `stored`, which is `old` in the working version, by `new`.
+    pub(super) async fn update_once(
         &self,
         call: &mut Call,
         tracking: Tracking,
+        stored: &Arc<Object>,
         old: &Arc<Object>,
         new: Value,
     ) -> Result<Done, WriteError> {
-        let (object, reserved) =
+        let (mut object, reserved) =
             self.decide_update(call, tracking, old, new).await.map_err(WriteError::Failed)?;
+        decode::as_stored(&call.resource, &mut object);
         let deletes = deletes(call, &object);
         if call.is_dry_run() {
             return Ok(Done::ok(Reply::Virtual(object)));
@@ -107,7 +107,10 @@ impl Registry {
             self.addresses.release_object(&call.resource, old.value());
             return Ok(Done::ok(Reply::Object(Arc::new(Object::new(object, revision)))));
         }
-        if object == *old.value() {
+        let object = convert::to_stored(&*self.cache, &call.resource, object).await;
+        let object = object.map_err(WriteError::Failed)?;
+        // What is stored in an older version, or without a default, is not the same.
+        if object == *stored.value() {
             return Ok(Done::ok(Reply::Object(old.clone())));
         }
         let stored = self.put(call, key, old.revision(), object).await?;
@@ -131,7 +134,10 @@ impl Registry {
         if matches!(tracking, Tracking::Own | Tracking::OwnChanges) {
             return Ok((new, self.addresses.nothing()));
         }
-        let mut new = self.admit(call, Operation::Update, new, Some(old)).await?;
+        let admitted = tracking == Tracking::Admitted;
+        if !admitted {
+            new = self.admit(call, Operation::Update, new, Some(old)).await?;
+        }
         self.check_revision(call, &mut new, old)?;
         meta::dedup_owners(&mut new);
         meta::keep_on_update(&mut new, old.value());
@@ -148,10 +154,15 @@ impl Registry {
         count_generation(call, &mut new, old.value());
         let mut errors = strategy.validate_update(&context, &new, old.value());
         errors = meta::of_custom(&call.resource, errors, Some((&new, old.value())));
-        errors.append(decode::validate_custom(&call.resource, &new, Some(old.value()), &subresource));
+        let resource = call.resource.clone();
+        let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &subresource);
+        call.warnings.extend(warnings);
         invalid(call, old.name(), &errors)?;
+        call.warnings.extend(custom::warnings(&call.resource, &new, Some(old.value())));
         call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));
-        self.admission_validate(call, Operation::Update, &new, Some(old)).await?;
+        if !admitted {
+            self.admission_validate(call, Operation::Update, &new, Some(old)).await?;
+        }
         Ok((new, reserved))
     }
 

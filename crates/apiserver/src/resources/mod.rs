@@ -16,6 +16,8 @@ use drydock_machinery::crd::columns::Columns;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Schema, Value};
 use drydock_runtime::CancellationToken;
 
+use crate::conversion::Conversion;
+
 pub use builtin::builtin;
 pub use table::{GroupInfo, ResourceTable, Resources, VersionInfo};
 
@@ -60,6 +62,8 @@ pub struct Custom {
     /// The version's entry of `spec.versions`.
     pub version: Value,
     pub compiled: CustomResource,
+    /// Between the definition's versions.
+    pub(crate) conversion: Arc<Conversion>,
     /// What objects are pruned to when they are stored.
     pub storage_schema: Schema,
     /// None when a column's path does not parse.
@@ -91,6 +95,11 @@ impl Resource {
 
     pub fn is_storage_version(&self) -> bool {
         self.gvk == self.storage
+    }
+
+    /// The kind of the objects that the registry works on: the stored one, but the request's for custom resources.
+    pub fn working_kind(&self) -> &GroupVersionKind {
+        if self.custom.is_some() { &self.gvk } else { &self.storage }
     }
 
     /// How messages name it: `deployments.apps`.

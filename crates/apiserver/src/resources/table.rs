@@ -77,6 +77,17 @@ impl ResourceTable {
         versions.iter().find_map(|info| self.find(group, &info.version, resource))
     }
 
+    /// The resource in the version its objects are stored in, or else in its group's most preferred version.
+    pub fn find_storage_version(&self, group: &str, resource: &str) -> Option<&Arc<Resource>> {
+        let versions = &self.group(group)?.versions;
+        let mut all = versions.iter().filter_map(|info| self.find(group, &info.version, resource));
+        let first = all.next()?;
+        if first.is_storage_version() {
+            return Some(first);
+        }
+        all.find(|resource| resource.is_storage_version()).or(Some(first))
+    }
+
     /// By kind.
     pub fn find_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<Resource>> {
         self.version(group, version)?.resources.iter().find(|resource| resource.gvk.kind == kind)

@@ -76,6 +76,8 @@ struct Synced {
     request: Option<LoadBalancerRequest>,
     has_address: bool,
     failures: u32,
+    /// It was said that there is no node yet.
+    warned: bool,
 }
 
 impl ServiceController {
@@ -107,16 +109,15 @@ impl ServiceController {
         if same && before.has_address {
             return Ok(());
         }
+        if request.instances.is_empty() && before.request.is_none() && !has_finalizer(service) {
+            return Ok(self.await_first_node(key, service));
+        }
         let only_hosts = before.request.as_ref().is_some_and(|old| {
             LoadBalancerRequest { instances: request.instances.clone(), ..old.clone() } == request
         });
         let events = &self.context.events;
         if request.instances.is_empty() && !same {
-            events.warning(
-                service,
-                "UnAvailableLoadBalancer",
-                "There are no available nodes for LoadBalancer",
-            );
+            self.warn_of_no_nodes(service);
         }
         if !only_hosts {
             events.normal(service, "EnsuringLoadBalancer", "Ensuring load balancer");
@@ -131,11 +132,14 @@ impl ServiceController {
             }
             format!("failed to ensure load balancer: {error}")
         })?;
-        self.write_status(service, &addresses)
-            .await
-            .map_err(|status| format!("failed to update load balancer status: {status}"))?;
         let has_address = !addresses.is_empty();
-        let entry = Synced { request: Some(request), has_address, failures: 0 };
+        // Before there is an address, what others wrote there stays.
+        if has_address || before.has_address {
+            self.write_status(service, &addresses)
+                .await
+                .map_err(|status| format!("failed to update load balancer status: {status}"))?;
+        }
+        let entry = Synced { request: Some(request), has_address, ..Synced::default() };
         self.synced.lock().insert(key.clone(), entry);
         if !has_address {
             self.queue.add_after(key.clone(), ADDRESS_EVERY);
@@ -145,6 +149,23 @@ impl ServiceController {
             events.normal(service, "EnsuredLoadBalancer", "Ensured load balancer");
         }
         Ok(())
+    }
+
+    /// A cluster without nodes gets no load balancer, which would cost money and lead nowhere. A node's coming starts
+    /// it.
+    fn await_first_node(&self, key: &Key, service: &Object) {
+        let warned = {
+            let mut synced = self.synced.lock();
+            std::mem::replace(&mut synced.entry(key.clone()).or_default().warned, true)
+        };
+        if !warned {
+            self.warn_of_no_nodes(service);
+        }
+    }
+
+    fn warn_of_no_nodes(&self, service: &Object) {
+        let message = "There are no available nodes for LoadBalancer";
+        self.context.events.warning(service, "UnAvailableLoadBalancer", message);
     }
 
     async fn clean_up(&self, key: &Key, service: &Arc<Object>) -> Result<(), String> {

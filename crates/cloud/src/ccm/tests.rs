@@ -182,10 +182,28 @@ async fn a_service_gets_a_load_balancer_that_follows_nodes_and_goes_with_it() {
 }
 
 #[tokio::test]
+async fn a_load_balancer_waits_for_the_first_node() {
+    let world = World::new();
+    let ccm = world.start_ccm();
+    service(&world, "web").await;
+    world.until("it is said", || world.events() == ["UnAvailableLoadBalancer"]).await;
+    world.pass(Duration::from_secs(60)).await;
+    assert!(LoadBalancers::list(&*world.mock, &world.cluster).await.unwrap().is_empty());
+    assert!(world.server.all(&resources::SERVICES)[0].finalizers().next().is_none());
+
+    let instance = machine(&world, "a").await;
+    register(&world, &instance.node_name, value!({"providerID": instance.provider_id})).await;
+    world.until("it has an address", || ingress(&world).is_some()).await;
+    ccm.close().await;
+}
+
+#[tokio::test]
 async fn a_service_that_is_no_load_balancer_any_more_loses_it() {
     let world = World::new();
     let ccm = world.start_ccm();
     world.faults.fail("load_balancer_ensure", CloudErrorKind::QuotaExceeded, 1);
+    let instance = machine(&world, "a").await;
+    register(&world, &instance.node_name, value!({"providerID": instance.provider_id})).await;
     service(&world, "web").await;
     world.until("it has an address", || ingress(&world).is_some()).await;
     assert!(world.events().contains(&"SyncLoadBalancerFailed".to_owned()), "the first try failed");

@@ -34,8 +34,9 @@ pub(crate) fn start(ctx: Context) {
     service::watch_services_and_pods(&this.services, &this.pods, &queue);
     let to = queue.clone();
     this.endpoints.on_change(move |change| {
-        // What this controller wrote may have been deleted or changed by others.
-        if !matches!(change, Change::Added(_)) {
+        // What this controller wrote may have been deleted by others. Upstream leaves changes to the next sync, and
+        // Endpoints that never had a Service alone.
+        if matches!(change, Change::Deleted(_)) {
             to.add_object(change.object());
         }
     });

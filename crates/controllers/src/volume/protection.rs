@@ -1,9 +1,12 @@
-//! A claim that a pod uses, and a volume that is bound, are not gone before their use has ended: admission gives them a
-//! finalizer, and these controllers take it away.
+//! A claim that a pod uses, a volume that is bound and an attributes class that either names are not gone before their
+//! use has ended: admission gives them a finalizer, and these controllers take it away. They also give it to those that
+//! lost it.
 
 use std::sync::Arc;
 
-use drydock_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS};
+use drydock_client::resources::{
+    PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES,
+};
 use drydock_client::{Change, Controller, WorkQueue};
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value};
 
@@ -12,13 +15,14 @@ use crate::util::{pod, split_key};
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 
 pub(crate) fn start_claims(ctx: Context) {
     let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
     let (claims, pods) = (ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS), ctx.informers.informer(&PODS));
     let to = queue.clone();
     claims.on_change(move |change| {
-        if change.object().is_deleting() {
+        if is_concerned(&change, CLAIM_FINALIZER) {
             to.add_object(change.object());
         }
     });
@@ -56,7 +60,10 @@ fn claims_of(pod: &Value) -> Vec<String> {
 async fn sync_claim(ctx: &Context, key: &Key) -> Result<(), Status> {
     let (namespace, name) = split_key(key);
     let claims = ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS);
-    let Some(claim) = claims.get(namespace, name).filter(|claim| claim.is_deleting()) else { return Ok(()) };
+    let Some(claim) = claims.get(namespace, name) else { return Ok(()) };
+    if !claim.is_deleting() {
+        return add_finalizer(ctx, &PERSISTENT_VOLUME_CLAIMS, &claim, CLAIM_FINALIZER).await;
+    }
     let uses = |pod: &Arc<Object>| !pod::is_finished(pod) && claims_of(pod).iter().any(|used| used == name);
     if ctx.informers.informer(&PODS).list_in(namespace).iter().any(uses) {
         return Ok(());
@@ -69,9 +76,8 @@ pub(crate) fn start_volumes(ctx: Context) {
     let volumes = ctx.informers.informer(&PERSISTENT_VOLUMES);
     let to = queue.clone();
     volumes.on_change(move |change| {
-        let volume = change.object();
-        if volume.is_deleting() && volume.str_at(&["status", "phase"]) != "Bound" {
-            to.add_object(volume);
+        if is_concerned(&change, VOLUME_FINALIZER) {
+            to.add_object(change.object());
         }
     });
     let tasks = ctx.tasks.clone();
@@ -79,14 +85,96 @@ pub(crate) fn start_volumes(ctx: Context) {
         let ctx = ctx.clone();
         async move {
             let found = ctx.informers.informer(&PERSISTENT_VOLUMES).get_key(&key);
-            let unused =
-                |volume: &Arc<Object>| volume.is_deleting() && volume.str_at(&["status", "phase"]) != "Bound";
-            match found.filter(unused) {
-                Some(volume) => remove_finalizer(&ctx, &PERSISTENT_VOLUMES, &volume, VOLUME_FINALIZER).await,
-                None => Ok(()),
+            match found {
+                Some(volume) if !volume.is_deleting() => {
+                    add_finalizer(&ctx, &PERSISTENT_VOLUMES, &volume, VOLUME_FINALIZER).await
+                }
+                Some(volume) if volume.str_at(&["status", "phase"]) != "Bound" => {
+                    remove_finalizer(&ctx, &PERSISTENT_VOLUMES, &volume, VOLUME_FINALIZER).await
+                }
+                _ => Ok(()),
             }
         }
     });
+}
+
+/// A class that lost its finalizer gets it back.
+pub(crate) fn start_attributes_classes(ctx: Context) {
+    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let classes = ctx.informers.informer(&VOLUME_ATTRIBUTES_CLASSES);
+    let claims = ctx.informers.informer(&PERSISTENT_VOLUME_CLAIMS);
+    let volumes = ctx.informers.informer(&PERSISTENT_VOLUMES);
+    let to = queue.clone();
+    classes.on_change(move |change| to.add_object(change.object()));
+    for users in [&claims, &volumes] {
+        let to = queue.clone();
+        users.on_change(move |change| {
+            let before = match change {
+                Change::Updated { old, .. } => old,
+                change => change.object(),
+            };
+            classes_of(before).for_each(|class| to.add(class));
+        });
+    }
+    let tasks = ctx.tasks.clone();
+    Controller::new("volumeattributesclass-protection", queue).needs([classes, claims, volumes]).start(
+        &tasks,
+        move |key| {
+            let ctx = ctx.clone();
+            async move { sync_attributes_class(&ctx, &key).await }
+        },
+    );
+}
+
+/// The attributes classes that a claim or a volume has, had or wants.
+fn classes_of(object: &Value) -> impl Iterator<Item = &str> {
+    const PATHS: [&[&str]; 3] = [
+        &["spec", "volumeAttributesClassName"],
+        &["status", "currentVolumeAttributesClassName"],
+        &["status", "modifyVolumeStatus", "targetVolumeAttributesClassName"],
+    ];
+    PATHS.into_iter().map(|path| object.str_at(path)).filter(|name| !name.is_empty())
+}
+
+async fn sync_attributes_class(ctx: &Context, key: &Key) -> Result<(), Status> {
+    let classes = ctx.informers.informer(&VOLUME_ATTRIBUTES_CLASSES);
+    let Some(class) = classes.get_key(key) else { return Ok(()) };
+    if !class.is_deleting() {
+        return add_finalizer(ctx, &VOLUME_ATTRIBUTES_CLASSES, &class, CLASS_FINALIZER).await;
+    }
+    let uses = |object: &Arc<Object>| classes_of(object).any(|used| used == class.name());
+    let used = [&PERSISTENT_VOLUME_CLAIMS, &PERSISTENT_VOLUMES]
+        .into_iter()
+        .any(|resource| ctx.informers.informer(resource).list().iter().any(uses));
+    if used {
+        return Ok(());
+    }
+    remove_finalizer(ctx, &VOLUME_ATTRIBUTES_CLASSES, &class, CLASS_FINALIZER).await
+}
+
+/// Whether the object is there and lacks the finalizer, or is being deleted and has it.
+fn is_concerned(change: &Change<'_>, finalizer: &str) -> bool {
+    let object = change.object();
+    let has = object.finalizers().any(|own| own == finalizer);
+    !matches!(change, Change::Deleted(_)) && has == object.is_deleting()
+}
+
+async fn add_finalizer(
+    ctx: &Context,
+    resource: &GroupVersionResource,
+    object: &Object,
+    name: &str,
+) -> Result<(), Status> {
+    if object.finalizers().any(|own| own == name) {
+        return Ok(());
+    }
+    let mut new = object.value().clone();
+    let all: Vec<&str> = object.finalizers().chain([name]).collect();
+    new.set(&["metadata", "finalizers"], all);
+    match ctx.client.update(resource, new).await {
+        Err(status) if !status.is_not_found() => Err(status),
+        _ => Ok(()),
+    }
 }
 
 async fn remove_finalizer(

@@ -4,7 +4,6 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{at_least_zero, immutable};
 use crate::kind::Kind;
-use crate::shape::is_nil;
 use crate::{Context, table};
 
 pub(super) static KIND: Kind = Kind {
@@ -15,13 +14,20 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn validate(errors: &mut FieldErrors, object: &Value) {
-    if is_nil(object.get("data")) {
-        errors.required(&FieldPath::new("data"), "data is mandatory");
+    validate_revision(errors, object);
+    let path = FieldPath::new("data");
+    match object.get("data") {
+        None | Some(Value::Null) => errors.required(&path, "data is mandatory"),
+        Some(Value::Object(_)) => {}
+        Some(_) => errors.required(&path, "data must be a valid JSON object"),
     }
+}
+
+fn validate_revision(errors: &mut FieldErrors, object: &Value) {
     at_least_zero(errors, object.i64_at(&["revision"]).unwrap_or(0), &FieldPath::new("revision"));
 }
 
 fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
+    validate_revision(errors, object);
     immutable(errors, object, old, &["data"], &FieldPath::new("data"));
 }

@@ -1,6 +1,8 @@
 //! The syntax of cron schedules, and what robfig/cron says of a wrong one. Reading of schedules to act on is the
 //! CronJob controller's.
 
+use drydock_machinery::go_duration;
+
 const FIELDS: [(&str, u32, u32, &[&str]); 5] = [
     ("minute", 0, 59, &[]),
     ("hour", 0, 23, &[]),
@@ -34,14 +36,9 @@ pub(super) fn parse(text: &str) -> Result<(), String> {
 fn descriptor_ok(text: &str, descriptor: &str) -> Result<(), String> {
     const KNOWN: [&str; 7] = ["yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly"];
     match descriptor.strip_prefix("every ") {
-        Some(duration)
-            if duration.ends_with(['s', 'm', 'h']) && duration.starts_with(|c: char| c.is_ascii_digit()) =>
-        {
-            Ok(())
-        }
-        Some(duration) => {
-            Err(format!("failed to parse duration {text}: time: invalid duration {duration:?}"))
-        }
+        Some(duration) => go_duration::parse(duration)
+            .map(drop)
+            .map_err(|error| format!("failed to parse duration {text}: {error}")),
         None if KNOWN.contains(&descriptor) => Ok(()),
         None => Err(format!("unrecognized descriptor: {text}")),
     }
@@ -99,6 +96,11 @@ mod tests {
             ("nope", Some("expected exactly 5 fields, found 1: [nope]")),
             ("60 * * * *", Some("end of range (60) above maximum (59): 60")),
             ("* * 0 * *", Some("beginning of range (0) below minimum (1): 0")),
+            ("@every 1h30m", None),
+            (
+                "@every 1x",
+                Some("failed to parse duration @every 1x: time: unknown unit \"x\" in duration \"1x\""),
+            ),
             ("@often", Some("unrecognized descriptor: @often")),
         ] {
             assert_eq!(parse(text).err().as_deref(), wrong, "{text}");

@@ -18,9 +18,6 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn set_defaults(object: &mut Value) {
-    if object.array_at(&["spec", "limits"]).is_empty() {
-        object.set(&["spec", "limits"], Value::Null);
-    }
     each_mut(object, &["spec", "limits"], |limit| {
         if limit.str_at(&["type"]) != "Container" {
             return;

@@ -57,7 +57,7 @@ fn set_defaults(object: &mut Value) {
     if kind == "NodePort" || kind == "LoadBalancer" || kind == "ClusterIP" && external {
         default(spec, &["externalTrafficPolicy"], "Cluster");
     }
-    if kind != "ExternalName" {
+    if needs_internal_policy(&kind) {
         default_nil(spec, &["internalTrafficPolicy"], "Cluster");
     }
     if kind == "LoadBalancer" {
@@ -68,6 +68,11 @@ fn set_defaults(object: &mut Value) {
             }
         });
     }
+}
+
+/// Whether a Service of this type says where traffic from inside the cluster goes.
+fn needs_internal_policy(kind: &str) -> bool {
+    matches!(kind, "ClusterIP" | "LoadBalancer" | "NodePort")
 }
 
 fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {

@@ -50,12 +50,11 @@ pub(crate) fn ingress_class(object: &Value, now: Timestamp) -> Vec<Value> {
         }
         None => "<none>".to_owned(),
     };
-    vec![
-        object.name().into(),
-        object.str_at(&["spec", "controller"]).into(),
-        parameters.into(),
-        age(object, now),
-    ]
+    let mut name = object.name().to_owned();
+    if object.annotation("ingressclass.kubernetes.io/is-default-class") == Some("true") {
+        name.push_str(" (default)");
+    }
+    vec![name.into(), object.str_at(&["spec", "controller"]).into(), parameters.into(), age(object, now)]
 }
 
 pub(crate) fn network_policy(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -28,13 +28,16 @@ pub(super) fn build(text: &Text<'static>) -> Result<Types, CatalogError> {
         let id = TypeId(u32::try_from(i).map_err(|_| bad("too many types"))?);
         builder.known.insert(definition.reference, id);
         let name = text.full_name(definition.reference).ok_or(bad("unknown package"))?;
-        for group_version in definition.group_versions(text) {
+        let group_versions = if definition.absent { &[] } else { definition.group_versions(text) };
+        for group_version in group_versions {
             let (group, version) = split_api_version(group_version);
             kinds.insert(GroupVersionKind::new(group, version, definition.name()), id);
         }
         let name = EcoString::from(name);
         builder.table.types.push(Type { name: name.clone(), shape: Shape::Any, source: None });
-        definitions.insert(name, id);
+        if !definition.absent {
+            definitions.insert(name, id);
+        }
     }
     for (i, definition) in text.definitions.iter().enumerate() {
         let shape = builder.definition(definition)?;
@@ -69,8 +72,8 @@ impl Builder<'_> {
             return Ok(shape);
         }
         let mut fields = Vec::with_capacity(definition.fields.len());
-        for line in &definition.fields {
-            fields.push(self.field(line)?);
+        for (position, line) in (0..).zip(&definition.fields) {
+            fields.push(Field { position, ..self.field(line)? });
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Shape::Struct(Struct { fields, atomic: definition.atomic, ..Struct::default() }))
@@ -87,6 +90,7 @@ impl Builder<'_> {
         let enumeration = enumeration(line.ty);
         Ok(Field {
             name: self.key(line.name),
+            position: 0,
             ty,
             required: line.required,
             nullable: false,

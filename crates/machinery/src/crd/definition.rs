@@ -3,7 +3,7 @@
 //! Upstream validates an internal form in which what all versions share stands at the top: `spec.validation`,
 //! `spec.subresources` and so on. Error paths show it, so `Spec` has the same form.
 //!
-//! Deliberately absent: rules' CEL expressions, and status conditions, which a controller writes.
+//! Deliberately absent: status conditions, which a controller writes.
 
 mod api_approval;
 mod conversion;
@@ -15,6 +15,8 @@ mod spec;
 mod structural;
 mod subresources;
 
+pub(super) use self::field_path::normalized_field_path;
+use crate::crd::rules::compile::Stored;
 use crate::names_validation::{NamePart, name_is_dns_subdomain};
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
@@ -74,7 +76,7 @@ pub fn name_errors(definition: &Value, name: &str) -> Vec<String> {
 pub fn validate(definition: &Value, old: Option<&Value>) -> FieldErrors {
     let mut errors = FieldErrors::new();
     let path = FieldPath::new("spec");
-    spec::validate(&mut errors, &Spec::of(definition), &path);
+    spec::validate(&mut errors, &Spec::of(definition), &Ratchet::of(definition, old), &path);
     if let Some(old) = old {
         validate_immutable(&mut errors, definition, old, &path);
     }
@@ -144,6 +146,35 @@ fn stored_versions(errors: &mut FieldErrors, definition: &Value) {
             );
             errors.invalid(&path.index(i), name.clone(), detail);
         }
+    }
+}
+
+/// What an update may keep because it was stored already.
+#[derive(Default)]
+struct Ratchet<'a> {
+    expressions: Stored<'a>,
+    /// Versions whose schemas stay what they were.
+    unchanged: Vec<&'a str>,
+}
+
+impl<'a> Ratchet<'a> {
+    fn of(new: &'a Value, old: Option<&'a Value>) -> Self {
+        let mut ratchet = Self::default();
+        let Some(old) = old else { return ratchet };
+        let stored = old.array_at(&["spec", "versions"]);
+        for version in stored {
+            if let Some(schema) = version.at(&["schema", "openAPIV3Schema"]) {
+                ratchet.expressions.collect(schema);
+            }
+        }
+        for version in new.array_at(&["spec", "versions"]) {
+            let name = version.str_at(&["name"]);
+            let before = stored.iter().find(|stored| stored.str_at(&["name"]) == name);
+            if before.is_some_and(|before| before.get("schema") == version.get("schema")) {
+                ratchet.unchanged.push(name);
+            }
+        }
+        ratchet
     }
 }
 
@@ -219,5 +250,7 @@ impl<'a> Version<'a> {
     }
 }
 
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use super::formats::Format;
-use super::go_regex::go_regex;
+use super::go_regex;
 use crate::value::{Key, Value};
 
 /// What one node of a JSON schema asks of a value.

@@ -13,6 +13,7 @@
 mod base64;
 mod prune;
 mod reader;
+mod restore;
 mod scan;
 mod time;
 mod tree;
@@ -22,6 +23,7 @@ mod yaml;
 
 pub use self::base64::{Base64Error, decode as base64_decode, encode as base64_encode};
 pub use prune::prune;
+pub use restore::restorable;
 pub use scan::{TypeMeta, check_syntax, type_meta};
 pub use time::{parse_micro_time, parse_time};
 pub use yaml::{Yaml, YamlError, yaml};

@@ -3,8 +3,10 @@
 use crate::schema::{Shape, TypeRef};
 use crate::value::{Map, Value};
 
+const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+
 /// Drops unknown fields of `value`; answers their paths, sorted, such as `spec.list[0].foo`. Values of another type
-/// than the schema's are left for validation to refuse.
+/// than the schema's are left for validation to refuse, without the fields that no schema is there for.
 pub fn prune(value: &mut Value, schema: TypeRef<'_>) -> Vec<String> {
     let mut paths = Vec::new();
     prune_at(value, schema, &mut String::new(), &mut paths);
@@ -36,7 +38,7 @@ fn prune_at(value: &mut Value, schema: TypeRef<'_>, path: &mut String, paths: &m
         }
         (Value::Array(items), Shape::List { item, .. }) => {
             let item = schema.with(*item);
-            if is_leaf(item) {
+            if is_leaf(item) && !items.iter().any(is_container) {
                 return;
             }
             for (i, value) in items.make_mut().iter_mut().enumerate() {
@@ -45,8 +47,39 @@ fn prune_at(value: &mut Value, schema: TypeRef<'_>, path: &mut String, paths: &m
                 path.truncate(here);
             }
         }
+        (_, Shape::Any) => {}
+        // Metadata is not pruned, but typed.
+        (value, _) if schema.ty().source.is_some() => {
+            let preserves = schema.ty().source.as_ref().is_some_and(|own| own.bool_at(&[PRESERVE]));
+            if !preserves {
+                drop_all(value, path, paths);
+            }
+        }
         _ => {}
     }
+}
+
+/// Drops every field, of objects in lists too: nothing is known of them.
+fn drop_all(value: &mut Value, path: &mut String, paths: &mut Vec<String>) {
+    let here = path.len();
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            paths.extend(map.keys().map(|name| joined(path, name)));
+            *map = Map::default();
+        }
+        Value::Array(items) if items.iter().any(is_container) => {
+            for (i, value) in items.make_mut().iter_mut().enumerate() {
+                path.push_str(&format!("[{i}]"));
+                drop_all(value, path, paths);
+                path.truncate(here);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_container(value: &Value) -> bool {
+    matches!(value, Value::Object(_) | Value::Array(_))
 }
 
 fn each<'s>(
@@ -57,7 +90,7 @@ fn each<'s>(
 ) {
     let here = path.len();
     for (name, value) in map.iter_mut() {
-        let Some(ty) = ty(name).filter(|ty| !is_leaf(*ty)) else { continue };
+        let Some(ty) = ty(name).filter(|ty| !is_leaf(*ty) || is_container(value)) else { continue };
         *path = joined(path, name);
         prune_at(value, ty, path, paths);
         path.truncate(here);

@@ -423,7 +423,7 @@ fn quantity_text(text: &str) -> Result<Option<EcoString>, Fatal> {
 }
 
 /// A type as Go's reflection prints it: `[]v1.Container`, `map[string]string`, `v1.PullPolicy`.
-fn go_type_name(ty: TypeRef<'_>) -> String {
+pub(super) fn go_type_name(ty: TypeRef<'_>) -> String {
     let name = ty.ty().name.as_str();
     if name.starts_with("io.k8s.") {
         let mut parts = name.rsplitn(3, '.');

@@ -48,6 +48,40 @@ fn operations(patch: &Value) -> Result<&[Value], PatchError> {
     }
 }
 
+/// What the API server's own look at a JSON patch's operations finds: fields that no operation has.
+///
+/// # Errors
+/// When they are no operations, as decoding them into Go's struct says it.
+pub fn unknown_fields(patch: &Value) -> Result<Vec<String>, String> {
+    let refuse = |value: &Value, what: &str| {
+        Err(format!("json: cannot unmarshal {} into Go {what}", json_kind(value)))
+    };
+    let items = match patch {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(items) => items,
+        other => return refuse(other, "value of type []handlers.jsonPatchOp"),
+    };
+    let mut unknown = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let fields = match item {
+            Value::Null => continue,
+            Value::Object(fields) => fields,
+            other => return refuse(other, "value of type handlers.jsonPatchOp"),
+        };
+        for (name, value) in fields.iter() {
+            match name.as_str() {
+                "op" | "path" | "from" if matches!(value, Value::String(_) | Value::Null) => {}
+                "op" | "path" | "from" => {
+                    return refuse(value, &format!("struct field jsonPatchOp.{name} of type string"));
+                }
+                "value" => {}
+                other => unknown.push(format!("json patch unknown field \"[{i}].{other}\"")),
+            }
+        }
+    }
+    Ok(unknown)
+}
+
 /// What Go's JSON errors call a value.
 pub fn json_kind(value: &Value) -> &'static str {
     match value {

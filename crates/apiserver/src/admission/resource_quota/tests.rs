@@ -25,6 +25,8 @@ fn check_quota(
         options: &options,
         dry_run: false,
         warnings: Vec::new(),
+        audit: Vec::new(),
+        reinvocation: Default::default(),
     };
     let quota = Arc::new(Object::new(quota, 1));
     let charges = check(&request, &[quota]);

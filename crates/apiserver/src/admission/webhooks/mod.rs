@@ -1,15 +1,11 @@
 //! Admission webhooks: MutatingAdmissionWebhook and ValidatingAdmissionWebhook.
 //!
-//! Mutating webhooks are called one after another, in the order of their configurations' names, and once more if a later
-//! one changed what they want to see again. Validating webhooks are called side by side. A webhook that cannot be
-//! reached fails the request, or is passed over if it says so. Every call has a deadline, so a hung webhook slows the
+//! Mutating webhooks are called one after another, in the order of their configurations' names, and once more if something
+//! changed the object that they want to see again. Validating webhooks are called side by side. A webhook that cannot
+//! be reached fails the request, or is passed over if it says so. Every call has a deadline, so a hung webhook slows the
 //! requests it is asked about, and nobody else's.
-//!
-//! Absent: match conditions (they are expressions; a webhook that has some is called whenever its rules match), and
-//! conversion of the object to the version a webhook's rules name.
 
-mod call;
-mod matching;
+mod hooks;
 mod review;
 
 use std::sync::Arc;
@@ -17,18 +13,36 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use drydock_auth::Authorizer;
 use drydock_machinery::patch::json_patch;
-use drydock_machinery::{Object, Status, Value};
+use drydock_machinery::{Status, Value};
 use futures::future::join_all;
 
+use super::expression::Asker;
+use super::versions::{Matched, Versioned, settle};
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
+use hooks::{Hook, Hooks};
 use review::Answer;
 
 const GROUP: &str = "admissionregistration.k8s.io";
 
-pub(super) struct MutatingAdmissionWebhook;
+pub(super) struct MutatingAdmissionWebhook(Hooks);
 
-pub(super) struct ValidatingAdmissionWebhook;
+pub(super) struct ValidatingAdmissionWebhook(Hooks);
+
+impl MutatingAdmissionWebhook {
+    /// Match conditions may ask `authorizer`.
+    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
+        Self(Hooks::new(authorizer, "mutatingwebhookconfigurations"))
+    }
+}
+
+impl ValidatingAdmissionWebhook {
+    /// Match conditions may ask `authorizer`.
+    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
+        Self(Hooks::new(authorizer, "validatingwebhookconfigurations"))
+    }
+}
 
 /// Webhooks cannot guard what would be needed to get rid of them, nor reviews.
 fn may_be_guarded(request: &AdmissionRequest<'_>) -> bool {
@@ -50,27 +64,24 @@ impl AdmissionPlugin for MutatingAdmissionWebhook {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let configurations = context.reader.list(GROUP, "mutatingwebhookconfigurations", "");
-        if configurations.is_empty() {
+        let hooks = self.0.now(context.reader);
+        if hooks.is_empty() {
             return Ok(());
         }
-        let mut again: Vec<&Value> = Vec::new();
-        for webhook in webhooks(&configurations) {
-            let before = request.object.clone();
-            if !mutate(context, request, webhook).await? {
-                continue;
-            }
-            // Those asked before see what this one changed, if they want to.
-            if request.object == before && webhook.str_at(&["reinvocationPolicy"]) == "IfNeeded" {
-                again.push(webhook);
-            } else if request.object != before {
-                let earlier = std::mem::take(&mut again);
-                for webhook in earlier {
-                    mutate(context, request, webhook).await?;
-                }
+        let asker = self.0.asker(context, request);
+        let again = request.reinvocation.is_running();
+        if again && request.reinvocation.webhooks.is_outdated(request.object.as_ref()) {
+            request.reinvocation.webhooks.changed();
+        }
+        let mut outcome = Ok(());
+        for hook in hooks.iter() {
+            outcome = mutate(context, request, &asker, hook).await;
+            if outcome.is_err() {
+                break;
             }
         }
-        Ok(())
+        request.reinvocation.webhooks.leave(request.object.as_ref());
+        outcome
     }
 
     /// Deletes pass through validation only.
@@ -101,40 +112,72 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let configurations = context.reader.list(GROUP, "validatingwebhookconfigurations", "");
-        if configurations.is_empty() {
+        let hooks = self.0.now(context.reader);
+        if hooks.is_empty() {
             return Ok(());
         }
-        let asked = webhooks(&configurations).map(|webhook| ask(context, request, webhook));
+        let asker = self.0.asker(context, request);
+        let asked = hooks.iter().map(|hook| validate(context, request, &asker, hook));
         let answers = join_all(asked).await;
-        for answer in answers {
+        for (hook, answer) in hooks.iter().zip(answers) {
             if let Some(answer) = answer? {
-                request.warnings.extend(answer.warnings);
+                answer.tell(hook.name(), request);
             }
         }
         Ok(())
     }
 }
 
-fn webhooks(configurations: &[Arc<Object>]) -> impl Iterator<Item = &Value> {
-    configurations.iter().flat_map(|configuration| configuration.array_at(&["webhooks"]))
-}
-
-/// Asks a mutating webhook and applies its patch. Answers whether it was asked.
+/// Asks a mutating webhook and applies its patch.
 async fn mutate(
     context: &AdmissionContext<'_>,
     request: &mut AdmissionRequest<'_>,
-    webhook: &Value,
-) -> Result<bool, Status> {
-    let Some(answer) = ask(context, request, webhook).await? else { return Ok(false) };
-    request.warnings.extend(answer.warnings);
-    if let (Some(patch), Some(object)) = (&answer.patch, &request.object) {
-        let patched = apply(object, patch).map_err(|why| {
-            Status::internal(format!("webhook {:?} sent a patch that does not apply: {why}", name(webhook)))
-        })?;
-        request.object = Some(patched);
+    asker: &Arc<Asker>,
+    hook: &Hook,
+) -> Result<(), Status> {
+    let Some((matched, versioned)) = hook.sees(context, request, asker).await? else { return Ok(()) };
+    // The second time none is asked that was not asked before.
+    if request.reinvocation.is_running() && !request.reinvocation.webhooks.is_again(&hook.key) {
+        return Ok(());
     }
-    Ok(true)
+    let answer = ask(context, request, hook, &matched, &versioned).await?;
+    if let Some(answer) = answer
+        && apply_answer(context, request, hook, &versioned, answer).await?
+    {
+        request.reinvocation.webhooks.changed();
+        request.reinvocation.want();
+    }
+    if hook.webhook().str_at(&["reinvocationPolicy"]) == "IfNeeded" {
+        request.reinvocation.webhooks.wait(hook.key.clone());
+    }
+    Ok(())
+}
+
+/// Answers whether the object was changed.
+async fn apply_answer(
+    context: &AdmissionContext<'_>,
+    request: &mut AdmissionRequest<'_>,
+    hook: &Hook,
+    versioned: &Versioned,
+    answer: Answer,
+) -> Result<bool, Status> {
+    let patch = answer.patch.clone();
+    answer.tell(hook.name(), request);
+    let Some(patch) = patch else { return Ok(false) };
+    let (Some(object), Some(before)) = (&versioned.object, &request.object) else {
+        return Err(Status::internal(format!(
+            "admission webhook {:?} attempted to modify the object, which is not supported for this operation",
+            hook.name()
+        )));
+    };
+    let patched = apply(object, &patch).map_err(Status::internal)?;
+    if patched == *object {
+        return Ok(false);
+    }
+    let settled = settle(context, request, before, patched).await?;
+    let changed = settled != *before;
+    request.object = Some(settled);
+    Ok(changed)
 }
 
 fn apply(object: &Value, patch: &str) -> Result<Value, String> {
@@ -143,39 +186,50 @@ fn apply(object: &Value, patch: &str) -> Result<Value, String> {
     json_patch(object, &patch).map_err(|why| why.to_string())
 }
 
-/// Asks a webhook, if it is for this request. None when it is not, or cannot be reached and may be ignored.
+async fn validate(
+    context: &AdmissionContext<'_>,
+    request: &AdmissionRequest<'_>,
+    asker: &Arc<Asker>,
+    hook: &Hook,
+) -> Result<Option<Answer>, Status> {
+    match hook.sees(context, request, asker).await? {
+        Some((matched, versioned)) => ask(context, request, hook, &matched, &versioned).await,
+        None => Ok(None),
+    }
+}
+
+/// Asks a webhook. None when it cannot be reached and may be ignored.
 async fn ask(
     context: &AdmissionContext<'_>,
     request: &AdmissionRequest<'_>,
-    webhook: &Value,
+    hook: &Hook,
+    matched: &Matched,
+    versioned: &Versioned,
 ) -> Result<Option<Answer>, Status> {
-    if !matching::matches(context.reader, request, webhook)? {
-        return Ok(None);
-    }
+    let webhook = hook.webhook();
     let quiet = matches!(webhook.str_at(&["sideEffects"]), "None" | "NoneOnDryRun");
     if request.dry_run && !quiet {
         return Err(Status::bad_request(format!(
             "admission webhook {:?} does not support dry run",
-            name(webhook)
+            hook.name()
         )));
     }
-    let body = review::request(request, version_of(webhook));
-    match call::call(context.reader, webhook, &body).await.and_then(|answer| review::read(&answer, &body)) {
+    let body = review::request(request, matched, versioned, version_of(webhook));
+    let seconds = webhook.i64_at(&["timeoutSeconds"]).and_then(|s| u64::try_from(s).ok()).unwrap_or(10);
+    let client_config = webhook.get("clientConfig").unwrap_or(&Value::Null);
+    let answer = crate::webhook::call(context.reader, client_config, seconds, &body).await;
+    let answer = answer.map_err(|why| format!("failed to call webhook: {why}")).and_then(|answer| {
+        review::read(&answer, &body).map_err(|why| format!("received invalid webhook response: {why}"))
+    });
+    match answer {
         Ok(answer) if answer.allowed => Ok(Some(answer)),
-        Ok(answer) => Err(answer.into_status(name(webhook))),
+        Ok(answer) => Err(answer.into_status(hook.name())),
         Err(why) if webhook.str_at(&["failurePolicy"]) == "Ignore" => {
-            tracing::warn!(webhook = name(webhook), why, "a webhook failed and is passed over");
+            tracing::warn!(webhook = hook.name(), why, "a webhook failed and is passed over");
             Ok(None)
         }
-        Err(why) => Err(Status::internal(format!(
-            "failed calling webhook {:?}: failed to call webhook: {why}",
-            name(webhook)
-        ))),
+        Err(why) => Err(Status::internal(format!("failed calling webhook {:?}: {why}", hook.name()))),
     }
-}
-
-fn name(webhook: &Value) -> &str {
-    webhook.str_at(&["name"])
 }
 
 /// The first version of AdmissionReview that both sides speak.

@@ -1,9 +1,10 @@
 //! AdmissionReview: what a webhook is asked, and what it answers.
 
 use drydock_machinery::status::Reason;
-use drydock_machinery::{GroupVersionKind, Status, Value, value};
+use drydock_machinery::{GroupVersionKind, GroupVersionResource, Status, Value, value};
 
-use super::super::{AdmissionRequest, Operation};
+use super::super::AdmissionRequest;
+use super::super::versions::{Matched, Versioned};
 
 /// What a webhook answered.
 #[derive(Debug)]
@@ -13,51 +14,51 @@ pub(super) struct Answer {
     /// A JSON patch in base64.
     pub(super) patch: Option<String>,
     status: Value,
+    audit: Vec<(String, String)>,
 }
 
-/// The AdmissionReview that asks about `request`.
-pub(super) fn request(request: &AdmissionRequest<'_>, version: &str) -> Value {
-    let GroupVersionKind { group, version: kind_version, kind } = request.kind;
-    let kind = value!({"group": group, "version": kind_version, "kind": kind});
-    let resource = value!({"group": request.resource.group, "version": request.resource.version,
-        "resource": request.resource.resource});
-    let (operation, options_kind) = match request.operation {
-        Operation::Create => ("CREATE", "CreateOptions"),
-        Operation::Update => ("UPDATE", "UpdateOptions"),
-        Operation::Delete => ("DELETE", "DeleteOptions"),
-        Operation::Connect => ("CONNECT", ""),
-    };
-    let mut body =
-        value!({"uid": uuid::Uuid::new_v4().to_string(), "operation": operation, "dryRun": request.dry_run});
-    body.set(&["kind"], kind.clone());
-    body.set(&["requestKind"], kind);
-    body.set(&["resource"], resource.clone());
-    body.set(&["requestResource"], resource);
+/// The AdmissionReview that asks about `request`, which is about `matched` to the webhook.
+pub(super) fn request(
+    request: &AdmissionRequest<'_>,
+    matched: &Matched,
+    versioned: &Versioned,
+    version: &str,
+) -> Value {
+    let null_if_none = |object: &Option<Value>| object.clone().unwrap_or_default();
+    let mut body = value!({
+        "uid": uuid::Uuid::new_v4().to_string(), "operation": request.operation.as_str(),
+        "dryRun": request.dry_run,
+    });
+    body.set(&["kind"], kind(&matched.kind));
+    body.set(&["requestKind"], kind(request.kind));
+    body.set(&["resource"], resource(&matched.resource));
+    body.set(&["requestResource"], resource(request.resource));
     body.set(&["userInfo"], request.user.to_value());
-    body.set(&["object"], request.object().clone());
-    body.set(&["oldObject"], request.old().clone());
+    body.set(&["object"], null_if_none(&versioned.object));
+    body.set(&["oldObject"], null_if_none(&versioned.old));
+    body.set(&["options"], request.options.clone());
     for (field, text) in [
         ("name", request.name.as_str()),
-        ("namespace", request.namespace),
+        ("namespace", request.shown_namespace()),
         ("subResource", request.subresource),
+        ("requestSubResource", request.subresource),
     ] {
         if !text.is_empty() {
             body.set(&[field], text);
         }
     }
-    if !request.subresource.is_empty() {
-        body.set(&["requestSubResource"], request.subresource);
-    }
-    if !options_kind.is_empty() {
-        let mut options = request.options.clone();
-        options.set(&["kind"], options_kind);
-        options.set(&["apiVersion"], "meta.k8s.io/v1");
-        body.set(&["options"], options);
-    }
     let mut review = value!({"kind": "AdmissionReview"});
     review.set(&["apiVersion"], format!("admission.k8s.io/{version}"));
     review.set(&["request"], body);
     review
+}
+
+fn kind(kind: &GroupVersionKind) -> Value {
+    value!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+}
+
+fn resource(resource: &GroupVersionResource) -> Value {
+    value!({"group": resource.group, "version": resource.version, "resource": resource.resource})
 }
 
 /// Reads the answer to `asked`.
@@ -93,11 +94,22 @@ pub(super) fn read(answer: &Value, asked: &Value) -> Result<Answer, String> {
             .map(str::to_owned)
             .collect(),
         patch: (!patch.is_empty()).then(|| patch.to_owned()),
+        audit: response
+            .object_at(&["auditAnnotations"])
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.as_str().unwrap_or("").to_owned()))
+            .collect(),
         status: response.get("status").cloned().unwrap_or_default(),
     })
 }
 
 impl Answer {
+    /// Passes on what the webhook has to say beside its decision.
+    pub(super) fn tell(self, webhook: &str, request: &mut AdmissionRequest<'_>) {
+        request.warnings.extend(self.warnings);
+        request.audit.extend(self.audit.into_iter().map(|(key, value)| (format!("{webhook}/{key}"), value)));
+    }
+
     /// The refusal as the client sees it.
     pub(super) fn into_status(self, webhook: &str) -> Status {
         let denied = format!("admission webhook {webhook:?} denied the request");

@@ -1,8 +1,10 @@
 use drydock_auth::UserInfo;
-use drydock_machinery::{GroupVersionKind, GroupVersionResource, ObjectMeta as _, value};
+use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, ObjectMeta as _, value};
 
 use super::*;
 use crate::admission::Reader;
+use crate::admission::matching::Criteria;
+use crate::resources::{Resources, builtin};
 
 struct Nothing;
 
@@ -32,7 +34,14 @@ fn with_request<T>(subresource: &str, check: impl FnOnce(&AdmissionRequest<'_>) 
         options: &Value::object(),
         dry_run: false,
         warnings: Vec::new(),
+        audit: Vec::new(),
+        reinvocation: Default::default(),
     })
+}
+
+fn matches(webhook: &Value, request: &AdmissionRequest<'_>) -> bool {
+    let resources = Resources::new(builtin(36));
+    Criteria::of_webhook(webhook).matches(&Nothing, &resources, request).unwrap().is_some()
 }
 
 #[test]
@@ -46,8 +55,7 @@ fn rules_and_selectors_choose_requests() {
                 webhook.set(&[key], value.clone());
             }
         }
-        let got =
-            with_request(subresource, |request| matching::matches(&Nothing, request, &webhook).unwrap());
+        let got = with_request(subresource, |request| matches(&webhook, request));
         assert_eq!(got, expected, "{changes:?}");
     };
     let rule = |resource: &str, operation: &str, scope: &str| {
@@ -69,7 +77,12 @@ fn rules_and_selectors_choose_requests() {
 
 #[test]
 fn a_review_is_answered_by_its_uid() {
-    let asked = with_request("", |request| review::request(request, "v1"));
+    let asked = with_request("", |request| {
+        let matched = Matched { resource: request.resource.clone(), kind: request.kind.clone() };
+        let object = request.object.clone();
+        let versioned = Versioned { kind: request.kind.clone(), object, old: None };
+        review::request(request, &matched, &versioned, "v1")
+    });
     assert_eq!(asked.str_at(&["request", "userInfo", "username"]), "ann");
     let answer = |uid: &str, rest: Value| {
         let mut answer = value!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"});
@@ -100,15 +113,13 @@ fn patches_are_applied() {
 #[tokio::test]
 async fn an_unreachable_webhook_fails_closed_in_upstreams_words() {
     // Nothing listens on the discard port of the loopback address.
-    let webhook = value!({"name": "shut.example.com", "timeoutSeconds": 2,
-        "clientConfig": {"url": "https://127.0.0.1:9/check"}});
-    let why = call::call(&Nothing, &webhook, &Value::object()).await.unwrap_err();
+    let shut = value!({"url": "https://127.0.0.1:9/check"});
+    let why = crate::webhook::call(&Nothing, &shut, 2, &Value::object()).await.unwrap_err();
     assert_eq!(
         why,
         "Post \"https://127.0.0.1:9/check?timeout=2s\": dial tcp 127.0.0.1:9: connect: connection refused"
     );
-    let webhook =
-        value!({"clientConfig": {"service": {"namespace": "ns", "name": "none", "path": "/check"}}});
-    let why = call::call(&Nothing, &webhook, &Value::object()).await.unwrap_err();
+    let absent = value!({"service": {"namespace": "ns", "name": "none", "path": "/check"}});
+    let why = crate::webhook::call(&Nothing, &absent, 10, &Value::object()).await.unwrap_err();
     assert_eq!(why, "Post \"https://none.ns.svc:443/check?timeout=10s\": service \"none\" not found");
 }

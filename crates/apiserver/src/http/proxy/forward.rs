@@ -8,9 +8,9 @@ use http_body_util::{BodyExt as _, BodyStream};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 
+use crate::http::Answer;
 use crate::http::handler::Req;
 use crate::http::streams::take_upgrade;
-use crate::http::{Answer, body};
 use crate::seams::Stream;
 
 /// Headers of a connection rather than of a request.
@@ -116,10 +116,7 @@ fn passed(answer: Response<Incoming>) -> Answer {
 }
 
 fn upgraded(request: &Req, answer: Response<Incoming>) -> Result<Answer, String> {
-    let taken = match take_upgrade(request) {
-        Ok(taken) => taken,
-        Err(status) => return Ok(body::status(&status)),
-    };
+    let taken = take_upgrade(request).map_err(|status| status.message)?;
     let mut switching = Response::new(());
     *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *switching.headers_mut() = answer.headers().clone();

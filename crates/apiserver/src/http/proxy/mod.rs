@@ -26,12 +26,8 @@ pub(crate) use forward::{Outgoing, cleaned, forward};
 /// # Errors
 /// As the client sees it.
 pub(crate) async fn serve(request: &Req, path: &ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
-    request.core.authorize(&resource::path_attributes(
-        &request.user,
-        &request.parts.method,
-        path,
-        &request.query,
-    ))?;
+    let verb = resource::verb(&request.parts.method, path, &request.query);
+    request.core.authorize(&path.attributes(&request.user, verb), request.audit.as_deref()).await?;
     if matches!(request.parts.method, Method::CONNECT | Method::TRACE) {
         return Err(crate::local::method_not_allowed());
     }
@@ -91,6 +87,7 @@ async fn admit(request: &Req, path: &ResourcePath, rest: &str) -> Result<(), Sta
         body: Body::Json(Default::default()),
         default_manager: String::new(),
         warnings: Vec::new(),
+        audit: request.audit.clone(),
     };
     let options = value!({"kind": kind, "apiVersion": "v1", "path": rest});
     request.core.registry.admit_connection(&mut call, options).await

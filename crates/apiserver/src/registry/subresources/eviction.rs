@@ -99,6 +99,7 @@ impl Registry {
             body: Body::Value(Value::Null),
             default_manager: call.default_manager.clone(),
             warnings: Vec::new(),
+            audit: call.audit.clone(),
         }
     }
 }

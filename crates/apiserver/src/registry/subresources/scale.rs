@@ -8,9 +8,11 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Status, Value, value};
 
 use super::super::managed::{self, Tracking};
-use super::super::update::Updated;
-use super::super::{Call, Done, Registry, decode, patch};
+use super::super::store::{OPTIMISTIC_LOCK, WriteError};
+use super::super::update::ATTEMPTS;
+use super::super::{Call, Done, Registry, convert, decode, patch};
 use super::put;
+use crate::admission::Operation;
 use crate::resources::Resource;
 
 const SCALE: GroupVersionKind = GroupVersionKind::new("autoscaling", "v1", "Scale");
@@ -29,46 +31,70 @@ struct Paths {
 impl Registry {
     pub(crate) async fn scale(&self, call: &mut Call) -> Result<Done, Status> {
         if call.request.verb == Verb::Get {
-            let object = self.get(call).await?;
+            let object = convert::working(&*self.cache, &call.resource, self.get(call).await?).await?;
             return Ok(Done::ok(Reply::Virtual(scale_of(&call.resource, &object)?)));
         }
         let wanted = self.wanted(call)?;
-        let resource = call.resource.clone();
-        let now = self.clock.now();
-        let apply = call.request.verb == Verb::Patch(PatchType::Apply);
-        let make = move |call: &Call, current: &Arc<Object>| {
-            let mut old = scale_of(&resource, current)?;
-            let paths = paths(&resource)?;
-            let path: Vec<&str> = paths.spec_replicas.iter().map(String::as_str).collect();
-            let api_version = resource.gvk.api_version();
-            let entries = managed::scale_entries(current.value(), &api_version, &path);
-            put(&mut old, &["metadata", "managedFields"], Some(entries).filter(|entries| !entries.is_null()));
-            let mut scale = wanted(current)?;
-            if apply {
-                scale = managed::apply_scale(call, &old, &scale, now)?;
-            } else {
-                managed::on_scale(call, &old, &mut scale, now);
-            }
-            let mut new = scaled(&resource, current, &scale)?;
-            managed::scale_to_object(&mut new, &scale, &api_version, &path);
-            Ok(new)
-        };
-        // The write is to the object itself, whose spec it changes.
-        let subresource = std::mem::take(&mut call.request.subresource);
-        let updated = self.update_with(call, Tracking::Done, make).await;
-        call.request.subresource = subresource;
-        match updated? {
-            Updated::Absent => Err(call.not_found()),
-            Updated::Done(Done { reply: Reply::Object(object), code }) => {
+        match self.update_scale(call, &wanted).await? {
+            Done { reply: Reply::Object(object), code } => {
+                let object = convert::working(&*self.cache, &call.resource, object).await?;
                 Ok(Done { reply: Reply::Virtual(scale_of(&call.resource, &object)?), code })
             }
-            Updated::Done(Done { reply: Reply::Virtual(value), code }) => {
+            Done { reply: Reply::Virtual(value), code } => {
                 let revision = value.resource_version().parse().unwrap_or(0);
                 let object = Object::new(value, revision);
                 Ok(Done { reply: Reply::Virtual(scale_of(&call.resource, &object)?), code })
             }
-            Updated::Done(done) => Ok(done),
+            done => Ok(done),
         }
+    }
+
+    /// Writes the Scale that is wanted, decided again when another writer was faster.
+    async fn update_scale(&self, call: &mut Call, wanted: &Wanted) -> Result<Done, Status> {
+        let mut current = self.current(call);
+        for _ in 0..ATTEMPTS {
+            let Some(stored) = current else { return Err(call.not_found()) };
+            let old = convert::working(&*self.cache, &call.resource, stored.clone()).await?;
+            let new = self.admitted_scale(call, &old, wanted).await?;
+            // The write is to the object itself, whose spec it changes.
+            let subresource = std::mem::take(&mut call.request.subresource);
+            let updated = self.update_once(call, Tracking::Admitted, &stored, &old, new).await;
+            call.request.subresource = subresource;
+            match updated {
+                Ok(done) => return Ok(done),
+                Err(WriteError::Failed(status)) => return Err(status),
+                Err(WriteError::Lost(newer)) => current = newer,
+            }
+        }
+        Err(call.conflict(OPTIMISTIC_LOCK))
+    }
+
+    /// The object with the Scale that is wanted, once admission has seen that.
+    async fn admitted_scale(
+        &self,
+        call: &mut Call,
+        current: &Arc<Object>,
+        wanted: &Wanted,
+    ) -> Result<Value, Status> {
+        let resource = call.resource.clone();
+        let paths = paths(&resource)?;
+        let path: Vec<&str> = paths.spec_replicas.iter().map(String::as_str).collect();
+        let api_version = resource.gvk.api_version();
+        let entries = managed::scale_entries(current.value(), &api_version, &path);
+        let mut old = scale_of(&resource, current)?;
+        put(&mut old, &["metadata", "managedFields"], Some(entries).filter(|entries| !entries.is_null()));
+        let mut scale = wanted(current)?;
+        if call.request.verb == Verb::Patch(PatchType::Apply) {
+            scale = managed::apply_scale(call, &old, &scale, self.clock.now())?;
+        } else {
+            managed::on_scale(call, &old, &mut scale, self.clock.now());
+        }
+        let old = Arc::new(Object::new(old, current.revision()));
+        let scale = self.admit(call, Operation::Update, scale, Some(&old)).await?;
+        let mut new = scaled(&resource, current, &scale)?;
+        managed::scale_to_object(&mut new, &scale, &api_version, &path);
+        self.admission_validate(call, Operation::Update, &scale, Some(&old)).await?;
+        Ok(new)
     }
 
     /// What Scale the request asks for, given the present object.
@@ -91,7 +117,7 @@ impl Registry {
                 Ok(Box::new(move |_| Ok(applied.clone())))
             }
             Verb::Patch(kind) => {
-                let patch = patch::read(call)?;
+                let patch = patch::read(call, kind)?.patch;
                 let schema = drydock_machinery::Catalog::builtin().schema(&SCALE);
                 Ok(Box::new(move |current| {
                     let scale = scale_of(&resource, current)?;
@@ -110,7 +136,8 @@ impl Registry {
 /// `current` with the replicas of `scale`.
 fn scaled(resource: &Resource, current: &Object, scale: &Value) -> Result<Value, Status> {
     let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or(0);
-    if replicas < 0 {
+    // A custom resource's replicas are validated with it.
+    if replicas < 0 && resource.custom.is_none() {
         let mut errors = FieldErrors::new();
         let path = FieldPath::new("spec").child("replicas");
         errors.invalid(&path, replicas, "must be greater than or equal to 0");

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::{kind_of, needs_ip};
+use super::{kind_of, needs_internal_policy, needs_ip};
 use crate::check::{dns_label, in_range, net, one_of, port_number};
 use crate::shape::{has, is_zero, shown};
 use crate::{Context, go_form};
@@ -294,14 +294,10 @@ fn external_traffic(errors: &mut FieldErrors, object: &Value, spec: &Value, path
 
 fn internal_traffic(errors: &mut FieldErrors, object: &Value, spec: &Value, path: &FieldPath) {
     let path = path.child("internalTrafficPolicy");
-    match (kind_of(object), spec.get("internalTrafficPolicy").and_then(Value::as_str)) {
-        ("ExternalName", _) | ("", _) => {}
-        (_, None) => errors.required(&path, ""),
-        (_, Some(policy)) => {
-            if !["Cluster", "Local"].contains(&policy) {
-                errors.not_supported(&path, policy, &["Cluster", "Local"]);
-            }
-        }
+    match spec.get("internalTrafficPolicy").and_then(Value::as_str) {
+        None if needs_internal_policy(kind_of(object)) => errors.required(&path, ""),
+        None | Some("Cluster" | "Local") => {}
+        Some(policy) => errors.not_supported(&path, policy, &["Cluster", "Local"]),
     }
 }
 

@@ -1,12 +1,30 @@
 //! What an `openAPIV3Schema` may and may not say, beyond being structural.
 
 use super::field_path::{Brackets, field_path};
+use crate::crd::rules::limits::{Budget, Place};
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
 
-pub(super) fn validate(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
-    let walk = Walk { no_defaults: None, inside_meta: false };
-    walk.schema(errors, schema, true, path);
+/// With a budget, rules are compiled too; what is wrong with them comes last.
+pub(super) fn validate(
+    errors: &mut FieldErrors,
+    schema: &Value,
+    budget: Option<Budget<'_>>,
+    path: &FieldPath,
+) {
+    let walk = Walk { no_defaults: None, inside_meta: false, place: Place::root() };
+    let mut found = Found { errors: FieldErrors::new(), budget };
+    walk.schema(&mut found, schema, true, path);
+    errors.append(found.errors);
+    if let Some(budget) = found.budget {
+        errors.append(budget.finish(path));
+    }
+}
+
+/// What is wrong with a schema, and with its rules if those are looked at.
+struct Found<'a> {
+    errors: FieldErrors,
+    budget: Option<Budget<'a>>,
 }
 
 #[derive(Clone, Debug)]
@@ -14,6 +32,7 @@ struct Walk {
     /// Why there may be no defaults.
     no_defaults: Option<String>,
     inside_meta: bool,
+    place: Place,
 }
 
 /// What is set to something: not absent, not null.
@@ -26,66 +45,78 @@ fn object<'a>(schema: &'a Value, field: &str) -> Option<&'a Value> {
 }
 
 impl Walk {
-    fn schema(&self, errors: &mut FieldErrors, schema: &Value, is_root: bool, path: &FieldPath) {
-        self.standard(errors, schema, path);
+    fn schema(&self, found: &mut Found<'_>, schema: &Value, is_root: bool, path: &FieldPath) {
+        let before = found.errors.len();
+        self.standard(&mut found.errors, schema, path);
         if schema.bool_at(&["uniqueItems"]) {
             let detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
-            errors.forbidden(&path.child("uniqueItems"), detail);
+            found.errors.forbidden(&path.child("uniqueItems"), detail);
         }
-        self.additional_properties(errors, schema, path);
-        self.properties(errors, schema, is_root, path);
+        self.additional_properties(found, schema, path);
+        self.properties(found, schema, is_root, path);
+        let nested = Self { place: self.place.nested(), ..self.clone() };
         if let Some(not) = object(schema, "not") {
-            self.schema(errors, not, false, &path.child("not"));
+            nested.schema(found, not, false, &path.child("not"));
         }
         for junctor in ["allOf", "oneOf", "anyOf"] {
-            for (i, nested) in schema.array_at(&[junctor]).iter().enumerate() {
-                self.schema(errors, nested, false, &path.child(junctor).index(i));
+            for (i, inner) in schema.array_at(&[junctor]).iter().enumerate() {
+                nested.schema(found, inner, false, &path.child(junctor).index(i));
             }
         }
-        for (name, nested) in schema.object_at(&["definitions"]).iter() {
-            self.schema(errors, nested, false, &path.child("definitions").key(name));
+        for (name, inner) in schema.object_at(&["definitions"]).iter() {
+            nested.schema(found, inner, false, &path.child("definitions").key(name));
         }
+        self.items(found, schema, path);
+        extensions(&mut found.errors, schema, path);
+        list_map(&mut found.errors, schema, path);
+        map_keys_and_nulls(&mut found.errors, schema, path);
+        rules(&mut found.errors, schema, path);
+        // Rules over a schema that is wrong here or deeper are not looked at: what is wrong with them may be due to that.
+        if let Some(budget) = found.budget.as_mut().filter(|_| found.errors.len() == before) {
+            budget.check(schema, &self.place, path);
+        }
+    }
+
+    fn items(&self, found: &mut Found<'_>, schema: &Value, path: &FieldPath) {
+        let walk = Self { place: self.place.items(schema, path), ..self.clone() };
         match get(schema, "items") {
-            Some(items @ Value::Object(_)) => self.schema(errors, items, false, &path.child("items")),
+            Some(items @ Value::Object(_)) => walk.schema(found, items, false, &path.child("items")),
             Some(Value::Array(items)) => {
                 for (i, items) in items.iter().enumerate() {
-                    self.schema(errors, items, false, &path.child("items").index(i));
+                    walk.schema(found, items, false, &path.child("items").index(i));
                 }
             }
             _ => {}
         }
-        extensions(errors, schema, path);
-        list_map(errors, schema, path);
-        map_keys_and_nulls(errors, schema, path);
-        rules(errors, schema, path);
     }
 
-    fn additional_properties(&self, errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
+    fn additional_properties(&self, found: &mut Found<'_>, schema: &Value, path: &FieldPath) {
         let Some(additional) = get(schema, "additionalProperties") else { return };
         let path = path.child("additionalProperties");
         if !schema.object_at(&["properties"]).is_empty() && *additional != Value::Bool(true) {
-            errors.forbidden(&path, "additionalProperties and properties are mutual exclusive");
+            found.errors.forbidden(&path, "additionalProperties and properties are mutual exclusive");
         }
         if let Value::Object(_) = additional {
-            let mut walk = self.clone();
+            let mut walk = Self { place: self.place.additional_property(schema), ..self.clone() };
             if self.inside_meta {
                 walk.no_defaults = Some("inside additionalProperties applying to object metadata".to_owned());
             }
-            walk.schema(errors, additional, false, &path);
+            walk.schema(found, additional, false, &path);
         }
     }
 
-    fn properties(&self, errors: &mut FieldErrors, schema: &Value, is_root: bool, path: &FieldPath) {
+    fn properties(&self, found: &mut Found<'_>, schema: &Value, is_root: bool, path: &FieldPath) {
         let is_object = is_root || schema.bool_at(&["x-kubernetes-embedded-resource"]);
+        let place = self.place.property(schema, path);
         for (name, property) in schema.object_at(&["properties"]).iter() {
-            let mut walk = self.clone();
+            let mut walk = Self { place: place.clone(), ..self.clone() };
             if is_object && matches!(name.as_str(), "metadata" | "kind" | "apiVersion") {
                 walk.inside_meta = true;
                 if is_root {
                     walk.no_defaults = Some(format!("in top-level {name}"));
                 }
             }
-            walk.schema(errors, property, false, &path.child("properties").key(name));
+            walk.schema(found, property, false, &path.child("properties").key(name));
         }
     }
 
@@ -251,7 +282,7 @@ fn map_keys_and_nulls(errors: &mut FieldErrors, schema: &Value, path: &FieldPath
     }
 }
 
-/// What can be said about validation rules without understanding them.
+/// What can be said about validation rules without compiling them.
 fn rules(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
     const REASONS: [&str; 4] =
         ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];

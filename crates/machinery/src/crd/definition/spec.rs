@@ -1,11 +1,12 @@
 //! `spec` as a whole.
 
-use super::{Spec, Version, conversion, defaulted, names, open_api, structural, subresources};
+use super::{Ratchet, Spec, Version, conversion, defaulted, names, open_api, structural, subresources};
+use crate::crd::rules::limits::Budget;
 use crate::names_validation::{is_dns1035_label, is_dns1123_subdomain};
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
 
-pub(super) fn validate(errors: &mut FieldErrors, spec: &Spec<'_>, path: &FieldPath) {
+pub(super) fn validate(errors: &mut FieldErrors, spec: &Spec<'_>, ratchet: &Ratchet<'_>, path: &FieldPath) {
     group_and_scope(errors, spec.raw, path);
     if spec.shared.open_api().is_none() {
         for (i, version) in spec.versions.iter().enumerate().filter(|(_, v)| v.open_api().is_none()) {
@@ -20,7 +21,7 @@ pub(super) fn validate(errors: &mut FieldErrors, spec: &Spec<'_>, path: &FieldPa
         label(errors, version.name, &path.child("name"));
         let per_version = spec.versions.iter().any(|version| version.subresources.is_some());
         let has_status = if per_version { version.has_status() } else { spec.shared.has_status() };
-        validate_version(errors, version, has_status, &path);
+        validate_version(errors, version, has_status, ratchet, &path);
     }
     versions_together(errors, spec, path);
     let names_path = path.child("names");
@@ -33,7 +34,8 @@ pub(super) fn validate(errors: &mut FieldErrors, spec: &Spec<'_>, path: &FieldPa
     names::validate(errors, &given, &names_path);
     let has_status = spec.shared.has_status() || spec.versions.iter().any(Version::has_status);
     if let Some(schema) = spec.shared.open_api() {
-        open_api_schema(errors, schema, has_status, &path.child("validation"));
+        let budget = Budget::new(&ratchet.expressions, ratchet.unchanged.contains(&spec.shared.name));
+        open_api_schema(errors, schema, has_status, budget, &path.child("validation"));
     }
     subresources::subresources(errors, spec.shared.subresources, &path.child("subresources"));
     subresources::columns(errors, spec.shared.columns, &path.child("additionalPrinterColumns"));
@@ -75,10 +77,17 @@ fn label(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     }
 }
 
-fn validate_version(errors: &mut FieldErrors, version: &Version<'_>, has_status: bool, path: &FieldPath) {
+fn validate_version(
+    errors: &mut FieldErrors,
+    version: &Version<'_>,
+    has_status: bool,
+    ratchet: &Ratchet<'_>,
+    path: &FieldPath,
+) {
     deprecation(errors, version, &path.child("deprecationWarning"));
     if let Some(schema) = version.open_api() {
-        open_api_schema(errors, schema, has_status, &path.child("schema"));
+        let budget = Budget::new(&ratchet.expressions, ratchet.unchanged.contains(&version.name));
+        open_api_schema(errors, schema, has_status, budget, &path.child("schema"));
     }
     subresources::subresources(errors, version.subresources, &path.child("subresources"));
     subresources::columns(errors, version.columns, &path.child("additionalPrinterColumns"));
@@ -164,7 +173,13 @@ fn shown_version(version: &Version<'_>) -> String {
 }
 
 /// `validateCustomResourceDefinitionValidation`
-fn open_api_schema(errors: &mut FieldErrors, schema: &Value, has_status: bool, path: &FieldPath) {
+fn open_api_schema(
+    errors: &mut FieldErrors,
+    schema: &Value,
+    has_status: bool,
+    budget: Budget<'_>,
+    path: &FieldPath,
+) {
     let path = path.child("openAPIV3Schema");
     if has_status {
         root_with_status(errors, schema, &path);
@@ -172,13 +187,14 @@ fn open_api_schema(errors: &mut FieldErrors, schema: &Value, has_status: bool, p
     if schema.bool_at(&["nullable"]) {
         errors.forbidden(&path.child("nullable"), "nullable cannot be true at the root");
     }
-    let structural = structural::validate(schema, &path);
-    if structural.is_empty() {
-        defaulted::validate(errors, schema, &path);
-    } else {
-        errors.append(structural);
+    let mut wrong = structural::validate(schema, &path);
+    if wrong.is_empty() {
+        defaulted::validate(&mut wrong, schema, &path);
     }
-    open_api::validate(errors, schema, &path);
+    // Only a structural schema has types that rules can be compiled over.
+    let budget = wrong.is_empty().then_some(budget);
+    errors.append(wrong);
+    open_api::validate(errors, schema, budget, &path);
 }
 
 /// With a status subresource the root may only have what makes sense for `status` alone.

@@ -1,0 +1,118 @@
+//! What apimachinery's `DefaultUnstructuredConverter` says of a tree that does not fit a type.
+//!
+//! Strategic merge patches make objects of trees without going through JSON, so their errors read otherwise than those
+//! of decoding. Types that read JSON by themselves (times, quantities) are left to the decoder, which says the same.
+
+use super::base64;
+use super::typed::go_type_name;
+use crate::schema::{Shape, StringFormat, TypeRef};
+use crate::value::Value;
+
+/// Checks that `tree` is of type `ty`.
+///
+/// # Errors
+/// The first misfit in the order of Go's fields, such as `cannot restore slice from map`.
+pub fn restorable(tree: &Value, ty: TypeRef<'_>) -> Result<(), String> {
+    if tree.is_null() {
+        return Ok(());
+    }
+    match ty.shape() {
+        Shape::Any
+        | Shape::Quantity
+        | Shape::IntOrString
+        | Shape::String(StringFormat::Time | StringFormat::MicroTime | StringFormat::Duration) => Ok(()),
+        Shape::String(StringFormat::Bytes) => bytes(tree),
+        Shape::Struct(fields) => {
+            let Value::Object(map) = tree else {
+                return Err(format!("cannot restore struct from: {}", kind(tree)));
+            };
+            let mut known: Vec<_> =
+                map.iter().filter_map(|(key, value)| Some((fields.field(key)?, value))).collect();
+            known.sort_by_key(|(field, _)| field.position);
+            known.into_iter().try_for_each(|(field, value)| restorable(value, ty.with(field.ty)))
+        }
+        Shape::Map { value: inner, .. } => match tree {
+            Value::Object(map) => map.values().try_for_each(|value| restorable(value, ty.with(*inner))),
+            other => Err(format!("cannot restore map from {}", kind(other))),
+        },
+        Shape::List { item, .. } => match tree {
+            Value::Array(items) => items.iter().try_for_each(|value| restorable(value, ty.with(*item))),
+            other => Err(format!("cannot restore slice from {}", kind(other))),
+        },
+        Shape::Bool | Shape::Integer { .. } | Shape::Number | Shape::String(StringFormat::Plain) => {
+            scalar(tree, ty)
+        }
+    }
+}
+
+fn bytes(tree: &Value) -> Result<(), String> {
+    match tree {
+        Value::String(text) => match base64::decode(text) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(format!("error decoding from json: {why}")),
+        },
+        Value::Array(_) => Ok(()),
+        other => Err(format!("cannot restore slice from {}", kind(other))),
+    }
+}
+
+fn scalar(tree: &Value, ty: TypeRef<'_>) -> Result<(), String> {
+    let wanted = match ty.shape() {
+        Shape::Bool => "bool",
+        Shape::Integer { bits: 32 } => "int32",
+        Shape::Integer { .. } => "int64",
+        Shape::Number => "float64",
+        _ => "string",
+    };
+    match (tree, wanted) {
+        (Value::Bool(_), "bool")
+        | (Value::String(_), "string")
+        | (Value::Int(_), "int32" | "int64" | "float64")
+        | (Value::Float(_), "float64") => Ok(()),
+        (Value::Float(f), "int32" | "int64") if *f == f.trunc() => Ok(()),
+        // What Go's reflection could convert, but JSON does not.
+        (Value::Float(_), "int32" | "int64") | (Value::Int(_), "string") => {
+            Err(format!("cannot convert {} to {}", kind(tree), go_type_name(ty)))
+        }
+        _ => Err(format!("unrecognized type: {wanted}")),
+    }
+}
+
+/// `reflect.Kind` of what a JSON value is in Go.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "invalid",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int64",
+        Value::Float(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Catalog, GroupVersionKind, value};
+
+    #[test]
+    fn misfits_read_as_gos_converter_says_them() {
+        let pod = Catalog::builtin().schema(&GroupVersionKind::new("", "v1", "Pod")).unwrap();
+        for (spec, expected) in [
+            (value!({"containers": {"a": 1}}), Err("cannot restore slice from map")),
+            (value!({"terminationGracePeriodSeconds": "soon"}), Err("unrecognized type: int64")),
+            (value!({"terminationGracePeriodSeconds": 1.5}), Err("cannot convert float64 to int64")),
+            (value!({"restartPolicy": 5}), Err("cannot convert int64 to v1.RestartPolicy")),
+            (value!({"nodeName": true}), Err("unrecognized type: string")),
+            (value!({"nodeSelector": []}), Err("cannot restore map from slice")),
+            (value!({"securityContext": "x"}), Err("cannot restore struct from: string")),
+            // Volumes come before containers in Go.
+            (value!({"containers": 1, "volumes": "x"}), Err("cannot restore slice from string")),
+            (value!({"containers": null, "tolerations": [{"key": "k"}]}), Ok(())),
+        ] {
+            let object = value!({"spec": spec});
+            assert_eq!(restorable(&object, pod.root()), expected.map_err(str::to_owned), "{object:?}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! JSON as Go writes it: what the server sends.
+//!
+//! Built-in types come in the order in which Go declares their fields, everything else sorted by key, as Go writes
+//! maps; `<`, `>` and `&` are escaped, as encoding/json does unless told otherwise. What is stored, hashed or compared
+//! uses [`Value::write_json`] instead, which needs no schema.
+
+use crate::catalog::Catalog;
+use crate::names::GroupVersionKind;
+use crate::object::ObjectMeta as _;
+use crate::schema::{Shape, Struct, TypeId, TypeRef};
+use crate::value::{Key, Value, write_json_string};
+
+/// Structs with more fields than this are sorted on the heap.
+const ON_STACK: usize = 64;
+
+/// Holds an object of its own, whose kind says what it looks like.
+const RAW_EXTENSION: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
+
+/// Appends `value` in the form of its `kind` and `apiVersion`, where these are built in.
+pub fn write(value: &Value, out: &mut Vec<u8>) {
+    write_typed(value, kind_of(value), out);
+}
+
+/// Appends `value` in the form of an OpenAPI definition, such as `io.k8s.apimachinery.pkg.version.Info`.
+pub fn write_as(value: &Value, definition: &str, out: &mut Vec<u8>) {
+    let catalog = Catalog::builtin();
+    let ty = catalog.definition_id(definition).map(|id| TypeRef { table: catalog.table(), id });
+    write_typed(value, ty, out);
+}
+
+/// The same, with a line and two spaces of indentation for each level.
+pub fn indent(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() * 2);
+    let mut depth = 0;
+    let (mut in_string, mut escaped) = (false, false);
+    for (i, &byte) in json.iter().enumerate() {
+        if in_string {
+            out.push(byte);
+            in_string = escaped || byte != b'"';
+            escaped = byte == b'\\' && !escaped;
+            continue;
+        }
+        let next_closes = matches!(json.get(i + 1), Some(b'}' | b']'));
+        match byte {
+            b'{' | b'[' => {
+                out.push(byte);
+                depth += 1;
+                if !next_closes {
+                    newline(depth, &mut out);
+                }
+            }
+            b'}' | b']' => {
+                depth -= 1;
+                if !matches!(json.get(i.wrapping_sub(1)), Some(b'{' | b'[')) {
+                    newline(depth, &mut out);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                newline(depth, &mut out);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => {
+                in_string = byte == b'"';
+                out.push(byte);
+            }
+        }
+    }
+    out
+}
+
+fn newline(depth: usize, out: &mut Vec<u8>) {
+    out.push(b'\n');
+    out.extend(std::iter::repeat_n(b"  ", depth).flatten());
+}
+
+/// The built-in type of an object.
+pub(crate) fn kind_of(value: &Value) -> Option<TypeRef<'static>> {
+    // The document at `/api` and the resources of the core group name no version.
+    let api_version = match value.api_version() {
+        "" => "v1",
+        "meta.k8s.io/v1beta1" => "meta.k8s.io/v1",
+        named => named,
+    };
+    let kind = GroupVersionKind::from_api_version(api_version, value.kind());
+    let catalog = Catalog::builtin();
+    catalog.kind_id(&kind).map(|id| TypeRef { table: catalog.table(), id })
+}
+
+/// Appends the fields of an object of a built-in kind but `kind` and `apiVersion`, which come first, and closes it.
+pub(crate) fn write_rest(value: &Value, kind: TypeRef<'_>, out: &mut Vec<u8>) {
+    let mut first = true;
+    if let (Value::Object(map), Shape::Struct(fields)) = (value, kind.shape()) {
+        in_order(map.entries(), fields, |key, value, field| {
+            if key != "apiVersion" && key != "kind" {
+                entry(std::mem::take(&mut first), key, value, field.map(|field| kind.with(field)), out);
+            }
+        });
+    }
+    out.push(b'}');
+}
+
+fn write_typed(value: &Value, ty: Option<TypeRef<'_>>, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(map) => write_object(value, map.entries(), ty, out),
+        Value::Array(items) => {
+            let item = ty.and_then(TypeRef::item);
+            out.push(b'[');
+            for (i, value) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_typed(value, item, out);
+            }
+            out.push(b']');
+        }
+        Value::String(text) => write_string(text, out),
+        plain => plain.write_json(out),
+    }
+}
+
+fn write_object(value: &Value, entries: &[(Key, Value)], ty: Option<TypeRef<'_>>, out: &mut Vec<u8>) {
+    let ty = match ty {
+        // Without a kind it is kept as it was given.
+        Some(ty) if ty.ty().name == RAW_EXTENSION => value.get("kind").and_then(|_| kind_of(value)),
+        ty => ty,
+    };
+    out.push(b'{');
+    let mut first = true;
+    match ty.map(|ty| (ty, ty.shape())) {
+        Some((ty, Shape::Struct(fields))) => in_order(entries, fields, |key, value, field| {
+            entry(std::mem::take(&mut first), key, value, field.map(|field| ty.with(field)), out);
+        }),
+        other => {
+            let child = match other {
+                Some((ty, Shape::Map { value, .. })) => Some(ty.with(*value)),
+                _ => None,
+            };
+            for (key, value) in entries {
+                entry(std::mem::take(&mut first), key, value, child, out);
+            }
+        }
+    }
+    out.push(b'}');
+}
+
+/// Calls `write` with each entry and its field's type in Go's order; entries that the type does not have come last.
+fn in_order(entries: &[(Key, Value)], fields: &Struct, mut write: impl FnMut(&str, &Value, Option<TypeId>)) {
+    let mut stack = [(0, 0, 0); ON_STACK];
+    let mut heap = Vec::new();
+    let places: &mut [(u16, usize, usize)] = match stack.get_mut(..entries.len()) {
+        Some(places) => places,
+        None => {
+            heap.resize(entries.len(), (0, 0, 0));
+            &mut heap
+        }
+    };
+    // Both are sorted by name: one walk finds each entry's field.
+    let mut at = 0;
+    for (i, ((key, _), place)) in entries.iter().zip(places.iter_mut()).enumerate() {
+        while fields.fields.get(at).is_some_and(|field| field.name < *key) {
+            at += 1;
+        }
+        let known = fields.fields.get(at).filter(|field| field.name == *key);
+        *place = (known.map_or(u16::MAX, |field| field.position), i, at);
+    }
+    places.sort_unstable();
+    for (position, i, field) in places.iter() {
+        let (key, value) = &entries[*i];
+        let field = (*position != u16::MAX).then(|| fields.fields[*field].ty);
+        write(key, value, field);
+    }
+}
+
+fn entry(first: bool, key: &str, value: &Value, ty: Option<TypeRef<'_>>, out: &mut Vec<u8>) {
+    if !first {
+        out.push(b',');
+    }
+    write_string(key, out);
+    out.push(b':');
+    write_typed(value, ty, out);
+}
+
+/// A string that may stand in HTML.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    let start = out.len();
+    write_json_string(text, out);
+    let risky = |byte: &u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2 | 0x7f);
+    if !out[start..].iter().any(risky) {
+        return;
+    }
+    let plain = out.split_off(start);
+    // Cut out of a valid string at ASCII and at whole characters only.
+    for letter in String::from_utf8_lossy(&plain).chars() {
+        match letter {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(letter)).as_bytes());
+            }
+            letter => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value;
+
+    fn written(value: &Value) -> String {
+        let mut out = Vec::new();
+        write(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn built_in_objects_have_gos_order() {
+        let pod = value!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"labels": {"b": "1", "a": "2"}, "name": "p"},
+            "status": {"phase": "Pending"},
+            "spec": {"restartPolicy": "Always", "containers": [{"image": "i", "name": "c", "args": ["<&>"]}]},
+        });
+        assert_eq!(
+            written(&pod),
+            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","labels":{"a":"2","b":"1"}},"spec":{"containers":[{"name":"c","image":"i","args":["\u003c\u0026\u003e"]}],"restartPolicy":"Always"},"status":{"phase":"Pending"}}"#
+        );
+    }
+
+    #[test]
+    fn other_objects_are_sorted() {
+        let oven = value!({"kind": "Oven", "apiVersion": "a/v1", "baked": {"b": 1, "a": 2}});
+        assert_eq!(written(&oven), r#"{"apiVersion":"a/v1","baked":{"a":2,"b":1},"kind":"Oven"}"#);
+    }
+
+    #[test]
+    fn what_a_table_row_holds_is_typed_too() {
+        let table = value!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "rows": [{"object": {
+            "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": {"uid": "u", "name": "n"}}, "cells": ["n"]}]});
+        let want = r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","rows":[{"cells":["n"],"object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"n","uid":"u"}}}]}"#;
+        assert_eq!(written(&table), want);
+    }
+
+    #[test]
+    fn indented_text_reads_as_before() {
+        let value = value!({"a": [], "b": {}, "c": [1, {"d": "x{,\"}"}]});
+        let text = indent(&value.to_json());
+        assert_eq!(
+            String::from_utf8_lossy(&text),
+            "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    {\n      \"d\": \"x{,\\\"}\"\n    }\n  ]\n}"
+        );
+    }
+}

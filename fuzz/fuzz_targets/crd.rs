@@ -1,0 +1,28 @@
+//! Definitions of custom resources: validated, compiled, and used on an object.
+#![no_main]
+
+use drydock_fuzz::two_documents;
+use drydock_machinery::crd::{self, CustomResource};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((schema, mut object)) = two_documents(data) else { return };
+    let mut definition = drydock_machinery::value!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true}]},
+    });
+    let mut version = definition.array_at(&["spec", "versions"])[0].clone();
+    version.set(&["schema", "openAPIV3Schema"], schema.clone());
+    definition.set(&["spec", "versions"], vec![version]);
+    crd::definition::apply_defaults(&mut definition);
+    if !crd::definition::validate(&definition, None).is_empty() {
+        return;
+    }
+    let compiled = CustomResource::compile(&schema);
+    if compiled.coerce(&mut object).is_ok() {
+        let _ = compiled.validate(&object, None);
+        let _ = compiled.validate(&object, Some(&object));
+    }
+});

@@ -1,0 +1,13 @@
+//! JSON patches and merge patches: neither panics, and a merge patch laid twice is as if laid once.
+#![no_main]
+
+use drydock_fuzz::two_documents;
+use drydock_machinery::patch::{json_patch, merge_patch};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some((original, patch)) = two_documents(data) else { return };
+    let _ = json_patch(&original, &patch);
+    let once = merge_patch(&original, &patch);
+    assert_eq!(merge_patch(&once, &patch), once);
+});
