@@ -47,6 +47,9 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         // What every cluster begins with is in memory once.
         object.share_with(given);
     }
+    if let Some(event) = &call.audit {
+        event.request_object(&object);
+    }
     Ok(object)
 }
 
