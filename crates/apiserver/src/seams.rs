@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use drydock_auth::tokens::Notes;
 use drydock_auth::{Attributes, Decision, UserInfo};
-pub use drydock_client::dialer::{ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
+pub use drydock_client::dialer::{DialError, ExecOptions, ExecStreams, Exit, LogOptions, NodeDialer, Stream};
 use drydock_machinery::{Object, Status, Value};
 use rustls::pki_types::CertificateDer;
 

@@ -12,6 +12,7 @@ use crate::admission::AdmissionChain;
 use crate::audit::{AuditLog, Auditor};
 use crate::cache::Cache;
 use crate::flow::Flow;
+use crate::http::Upgrades;
 use crate::http::documents::Documents;
 use crate::http::metrics::Requests;
 use crate::local::Local;
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) tokens: Arc<dyn TokenIssuer>,
     pub(crate) auditor: Auditor,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
+    pub(crate) upgrades: Upgrades,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
     pub(crate) address: String,
@@ -85,7 +87,7 @@ impl ApiServer {
         let registry = Registry {
             cache,
             clock: config.clock,
-            resources: Resources::new(builtin()),
+            resources: Resources::new(builtin(config.version.minor)),
             admission: config.admission,
             authorizer: config.authorizer.clone(),
             tokens: config.tokens.clone(),
@@ -102,6 +104,7 @@ impl ApiServer {
             tokens: config.tokens,
             auditor,
             nodes: config.nodes,
+            upgrades: Upgrades::default(),
             tasks: config.tasks,
             version: config.version,
             address: config.address,

@@ -65,7 +65,7 @@ pub(crate) fn named_type(name: &str) -> Option<Type> {
 }
 
 /// The functions of a version.
-pub(crate) fn functions(version: KubernetesVersion) -> Arc<Functions> {
+pub fn functions(version: KubernetesVersion) -> Arc<Functions> {
     static OLD: OnceLock<Arc<Functions>> = OnceLock::new();
     static NEW: OnceLock<Arc<Functions>> = OnceLock::new();
     let mut libraries = vec![

@@ -21,13 +21,14 @@ pub(crate) mod metrics;
 mod negotiate;
 mod openapi;
 mod path;
-mod pod_streams;
 mod protobuf;
 mod query;
 mod raw;
 mod resource;
+mod streams;
 mod table;
 mod watch_body;
 
 pub(crate) use body::{Answer, AnswerBody};
 pub(crate) use encode::shown;
+pub(crate) use streams::Upgrades;

@@ -39,11 +39,11 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     check_served(&call.resource, &call.request, asked.name())?;
     if &*call.resource.gvr.resource == "pods" && call.resource.gvr.group.is_empty() {
         match call.request.subresource.as_str() {
-            "log" => return super::pod_streams::log(&request, &call).await,
+            "log" => return super::streams::log(&request, &call).await,
             "exec" | "attach" | "portforward" => {
                 // Who connects by a WebSocket, which is a GET, needs the right to create as well.
                 authorize(&request, &call, Asked { verb: Verb::Create, watch: false }).await?;
-                return super::pod_streams::connect(&request, &call).await;
+                return super::streams::connect(&request, call).await;
             }
             _ => {}
         }

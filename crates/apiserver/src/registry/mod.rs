@@ -12,6 +12,7 @@
 mod admit;
 pub(crate) mod allocate;
 mod collection;
+mod connect;
 pub(crate) mod convert;
 mod create;
 mod custom;
