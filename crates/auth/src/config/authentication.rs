@@ -6,6 +6,7 @@ use std::time::Duration;
 use drydock_machinery::names_validation::validate_domain_prefixed_path;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use super::expression::{About, Expression, Rule};
 use super::read::Fields;
 use super::{WebhookServer, kubeconfig};
 
@@ -48,9 +49,13 @@ pub struct JwtAuthenticator {
     pub issuer: Issuer,
     /// Claims that must have a value.
     pub required_claims: Vec<(String, String)>,
+    pub claim_rules: Vec<Rule>,
     pub username: ClaimMapping,
     pub groups: Option<ClaimMapping>,
-    pub uid_claim: Option<String>,
+    /// Without a prefix.
+    pub uid: Option<ClaimMapping>,
+    pub extra: Vec<(String, Expression)>,
+    pub user_rules: Vec<Rule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +70,15 @@ pub struct Issuer {
     pub audiences: Vec<String>,
 }
 
-/// What a claim becomes: its value behind a prefix.
+/// What claims become.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimMapping {
-    pub claim: String,
-    pub prefix: String,
+pub enum ClaimMapping {
+    /// One claim's value behind a prefix.
+    Claim {
+        claim: String,
+        prefix: String,
+    },
+    Expression(Expression),
 }
 
 /// A server that is asked about tokens that nobody else knows.
@@ -161,23 +170,28 @@ fn read_authenticator(
             }
         }
     };
-    let required_claims = read_rules(&mut fields, errors);
-    let (username, groups, uid_claim) = match fields.object("claimMappings", errors) {
-        Some(mappings) => read_mappings(mappings, errors),
+    let (required_claims, claim_rules) = read_rules(&mut fields, errors);
+    let mappings = match fields.object("claimMappings", errors) {
+        Some(mappings) => read_mappings(mappings, &claim_rules, errors),
         None => {
-            errors.required(
-                &fields.child("claimMappings").child("username"),
-                "claim or expression is required",
-            );
-            (None, None, None)
+            let path = fields.child("claimMappings").child("username");
+            errors.required(&path, "claim or expression is required");
+            Mappings::default()
         }
     };
-    for rule in fields.objects("userValidationRules", errors) {
-        refuse_expression(&rule.child("expression"), errors);
-    }
+    let user_rules = read_user_rules(&mut fields, errors);
     fields.finish(errors);
-    let nobody = ClaimMapping { claim: String::new(), prefix: String::new() };
-    JwtAuthenticator { issuer, required_claims, username: username.unwrap_or(nobody), groups, uid_claim }
+    let nobody = ClaimMapping::Claim { claim: String::new(), prefix: String::new() };
+    JwtAuthenticator {
+        issuer,
+        required_claims,
+        claim_rules,
+        username: mappings.username.unwrap_or(nobody),
+        groups: mappings.groups,
+        uid: mappings.uid,
+        extra: mappings.extra,
+        user_rules,
+    }
 }
 
 fn read_issuer(
@@ -282,8 +296,9 @@ fn check_url(path: &FieldPath, url: &str, errors: &mut FieldErrors) {
     }
 }
 
-fn read_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<(String, String)> {
-    let mut required: Vec<(String, String)> = Vec::new();
+fn read_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> (Vec<(String, String)>, Vec<Rule>) {
+    let (mut required, mut rules): (Vec<(String, String)>, Vec<Rule>) = Default::default();
+    let mut seen = Vec::new();
     for mut rule in fields.objects("claimValidationRules", errors) {
         let claim = rule.text("claim", errors);
         let value = rule.text("requiredValue", errors);
@@ -291,7 +306,14 @@ fn read_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<(String,
         let message = rule.text("message", errors);
         match (claim, expression) {
             ("", "") => errors.required(rule.path(), "claim or expression is required"),
-            ("", _) => refuse_expression(&rule.child("expression"), errors),
+            ("", _) => {
+                if !value.is_empty() {
+                    let why = "may not be specified when expression is set";
+                    errors.invalid(&rule.child("requiredValue"), value, why);
+                }
+                let path = rule.child("expression");
+                rules.extend(read_rule(About::Claims, expression, message, &path, &mut seen, errors));
+            }
             (_, "") => {
                 if !message.is_empty() {
                     errors.invalid(&rule.child("message"), message, "may not be specified when claim is set");
@@ -305,79 +327,160 @@ fn read_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<(String,
         }
         rule.finish(errors);
     }
-    required
+    (required, rules)
 }
 
-type Mappings = (Option<ClaimMapping>, Option<ClaimMapping>, Option<String>);
-
-fn read_mappings(mut fields: Fields<'_>, errors: &mut FieldErrors) -> Mappings {
-    let username = fields.object("username", errors);
-    if username.is_none() {
-        errors.required(&fields.child("username"), "claim or expression is required");
-    }
-    let username = username.and_then(|mapping| {
-        let path = mapping.path().clone();
-        let (claim, has_expression) = read_mapping(mapping, errors);
-        if claim.is_none() && !has_expression {
-            errors.required(&path, "claim or expression is required");
-        }
-        claim
-    });
-    let groups = fields.object("groups", errors).and_then(|mapping| read_mapping(mapping, errors).0);
-    let uid = fields.object("uid", errors).and_then(|mut uid| {
-        let (claim, expression) = (uid.text("claim", errors), uid.text("expression", errors));
-        match (claim, expression) {
-            (_, "") => {}
-            ("", _) => refuse_expression(&uid.child("expression"), errors),
-            _ => errors.invalid(uid.path(), "", "claim and expression can't both be set"),
-        }
-        uid.finish(errors);
-        (!claim.is_empty()).then(|| claim.to_owned())
-    });
-    for mut extra in fields.objects("extra", errors) {
-        let key = extra.text("key", errors);
-        validate_domain_prefixed_path(errors, &extra.child("key"), key);
-        if extra.text("valueExpression", errors).is_empty() {
-            errors.required(&extra.child("valueExpression"), "");
+fn read_user_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<Rule> {
+    let (mut rules, mut seen) = (Vec::new(), Vec::new());
+    for mut rule in fields.objects("userValidationRules", errors) {
+        let (expression, message) = (rule.text("expression", errors), rule.text("message", errors));
+        let path = rule.child("expression");
+        if expression.is_empty() {
+            errors.required(&path, "");
         } else {
-            refuse_expression(&extra.child("valueExpression"), errors);
+            rules.extend(read_rule(About::User, expression, message, &path, &mut seen, errors));
         }
-        extra.finish(errors);
+        rule.finish(errors);
+    }
+    rules
+}
+
+/// A rule by an expression, unless the expression was there before.
+fn read_rule(
+    about: About,
+    expression: &str,
+    message: &str,
+    path: &FieldPath,
+    seen: &mut Vec<String>,
+    errors: &mut FieldErrors,
+) -> Option<Rule> {
+    if seen.iter().any(|known| known == expression) {
+        errors.duplicate(path, expression);
+        return None;
+    }
+    seen.push(expression.to_owned());
+    let expression = Expression::compile(about, expression, true, path, errors)?;
+    Some(Rule { expression, message: message.to_owned() })
+}
+
+#[derive(Default)]
+struct Mappings {
+    username: Option<ClaimMapping>,
+    groups: Option<ClaimMapping>,
+    uid: Option<ClaimMapping>,
+    extra: Vec<(String, Expression)>,
+}
+
+fn read_mappings(mut fields: Fields<'_>, rules: &[Rule], errors: &mut FieldErrors) -> Mappings {
+    let mut out = Mappings::default();
+    let username_path = fields.child("username");
+    match fields.object("username", errors) {
+        Some(mapping) => {
+            let (read, is_given) = read_mapping(mapping, errors);
+            if !is_given {
+                errors.required(&username_path, "claim or expression is required");
+            }
+            out.username = read;
+        }
+        None => errors.required(&username_path, "claim or expression is required"),
+    }
+    out.groups = fields.object("groups", errors).and_then(|mapping| read_mapping(mapping, errors).0);
+    out.uid = fields.object("uid", errors).and_then(|uid| read_uid(uid, errors));
+    out.extra = read_extra(&mut fields, errors);
+    if let Some(ClaimMapping::Expression(expression)) = &out.username
+        && expression.names("email")
+    {
+        let rules = rules.iter().map(|rule| &rule.expression);
+        let mut all = rules.chain(out.extra.iter().map(|(_, value)| value)).chain([expression]);
+        if !all.any(|expression| expression.names("email_verified")) {
+            let why = "claims.email_verified must be used in claimMappings.username.expression or \
+                       claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email \
+                       is used in claimMappings.username.expression";
+            errors.invalid(&username_path.child("expression"), expression.source(), why);
+        }
     }
     fields.finish(errors);
-    (username, groups, uid)
+    out
 }
 
-/// The mapping by a claim, if that is what it is, and whether it has an expression.
+fn read_uid(mut fields: Fields<'_>, errors: &mut FieldErrors) -> Option<ClaimMapping> {
+    let (claim, expression) = (fields.text("claim", errors), fields.text("expression", errors));
+    let path = fields.child("expression");
+    let read = match (claim, expression) {
+        ("", "") => None,
+        (_, "") => Some(ClaimMapping::Claim { claim: claim.to_owned(), prefix: String::new() }),
+        ("", _) => {
+            Expression::compile(About::Claims, expression, false, &path, errors).map(ClaimMapping::Expression)
+        }
+        _ => {
+            errors.invalid(fields.path(), "", "claim and expression can't both be set");
+            None
+        }
+    };
+    fields.finish(errors);
+    read
+}
+
+fn read_extra(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<(String, Expression)> {
+    let mut out = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for mut extra in fields.objects("extra", errors) {
+        let (key, expression) = (extra.text("key", errors), extra.text("valueExpression", errors));
+        let (key_path, path) = (extra.child("key"), extra.child("valueExpression"));
+        validate_domain_prefixed_path(errors, &key_path, key);
+        if key.chars().any(char::is_uppercase) {
+            errors.invalid(&key_path, key, "must be lowercase");
+        }
+        let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+        let is_of =
+            |own: &str| domain == own || domain.strip_suffix(own).is_some_and(|rest| rest.ends_with('.'));
+        if is_of("kubernetes.io") || is_of("k8s.io") {
+            let why = "k8s.io, kubernetes.io and their subdomains are reserved for Kubernetes use";
+            errors.invalid(&key_path, key, why);
+        }
+        if seen.contains(&key) {
+            errors.duplicate(&key_path, key);
+        } else if expression.is_empty() {
+            errors.required(&path, "");
+        } else {
+            let compiled = Expression::compile(About::Claims, expression, false, &path, errors);
+            out.extend(compiled.map(|compiled| (key.to_owned(), compiled)));
+        }
+        seen.push(key);
+        extra.finish(errors);
+    }
+    out
+}
+
+/// The mapping, if it is one, and whether it was given at all.
 fn read_mapping(mut fields: Fields<'_>, errors: &mut FieldErrors) -> (Option<ClaimMapping>, bool) {
     let claim = fields.text("claim", errors);
     let prefix = fields.given_text("prefix", errors);
     let expression = fields.text("expression", errors);
-    match (claim, expression) {
-        ("", "") => {}
+    let read = match (claim, expression) {
+        ("", "") => None,
         ("", _) => {
             if let Some(prefix) = prefix {
                 let why = "may not be specified when expression is set";
                 errors.invalid(&fields.child("prefix"), prefix, why);
             }
-            refuse_expression(&fields.child("expression"), errors);
+            let path = fields.child("expression");
+            Expression::compile(About::Claims, expression, false, &path, errors).map(ClaimMapping::Expression)
         }
-        (_, "") if prefix.is_none() => {
-            let why =
-                "prefix is required when claim is set. It can be set to an empty string to disable prefixing";
-            errors.required(&fields.child("prefix"), why);
+        (_, "") => {
+            if prefix.is_none() {
+                let why = "prefix is required when claim is set. It can be set to an empty string to disable prefixing";
+                errors.required(&fields.child("prefix"), why);
+            }
+            Some(ClaimMapping::Claim { claim: claim.to_owned(), prefix: prefix.unwrap_or("").to_owned() })
         }
-        (_, "") => {}
-        _ => errors.invalid(fields.path(), "", "claim and expression can't both be set"),
-    }
+        _ => {
+            errors.invalid(fields.path(), "", "claim and expression can't both be set");
+            None
+        }
+    };
     fields.finish(errors);
-    let mapping = ClaimMapping { claim: claim.to_owned(), prefix: prefix.unwrap_or("").to_owned() };
-    ((!claim.is_empty()).then_some(mapping), !expression.is_empty())
-}
-
-/// An expression that was passed over might let people in whom it was to keep out.
-pub(super) fn refuse_expression(path: &FieldPath, errors: &mut FieldErrors) {
-    errors.forbidden(path, "expressions are not supported yet");
+    (read, !claim.is_empty() || !expression.is_empty())
 }
 
 #[cfg(test)]
@@ -415,9 +518,9 @@ mod tests {
             value!({"enabled": true, "conditions": [{"path": "/livez"}, {"path": "/readyz"}]}),
         );
         let read = AuthenticationConfiguration::parse(&good, &[]).unwrap();
-        assert_eq!(read.jwt[0].username, ClaimMapping { claim: "email".into(), prefix: "id:".into() });
+        assert_eq!(read.jwt[0].username, ClaimMapping::Claim { claim: "email".into(), prefix: "id:".into() });
         assert_eq!(read.jwt[0].required_claims, [("hd".to_owned(), "example.com".to_owned())]);
-        assert_eq!(read.jwt[0].uid_claim.as_deref(), Some("sub"));
+        assert_eq!(read.jwt[0].uid, Some(ClaimMapping::Claim { claim: "sub".into(), prefix: String::new() }));
         assert!(read.anonymous.allows("/livez") && !read.anonymous.allows("/api"));
     }
 
@@ -426,7 +529,8 @@ mod tests {
         refused(
             &document(value!({
                 "issuer": {"url": "http://id.example", "audiences": ["a", "a"], "certificateAuthority": "x"},
-                "claimMappings": {"username": {"claim": "sub"}, "groups": {"expression": "claims.groups"}},
+                "claimMappings": {"username": {"claim": "sub"}, "groups": {"expression": "claims.groups +"}},
+                "userValidationRules": [{"expression": "user.username"}],
                 "extra": 1,
             })),
             &[
@@ -435,7 +539,11 @@ mod tests {
                 "jwt[0].issuer.audienceMatchPolicy: Invalid value: \"\": audienceMatchPolicy must be MatchAny for multiple audiences",
                 "jwt[0].issuer.certificateAuthority: Invalid value: \"<omitted>\": data does not contain any valid RSA or ECDSA certificates",
                 "jwt[0].claimMappings.username.prefix: Required value: prefix is required when claim is set. It can be set to an empty string to disable prefixing",
-                "jwt[0].claimMappings.groups.expression: Forbidden: expressions are not supported yet",
+                "jwt[0].claimMappings.groups.expression: Invalid value: \"claims.groups +\": compilation failed: ERROR: \
+                 <input>:1:16: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', \
+                 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}\n | claims.groups +\n | \
+                 ...............^",
+                "jwt[0].userValidationRules[0].expression: Invalid value: \"user.username\": must evaluate to bool",
                 "jwt[0].extra: Forbidden: unknown field",
             ],
         );
@@ -448,6 +556,23 @@ mod tests {
                 "jwt[0].issuer.url: Invalid value: \"https://kubernetes.default.svc\": URL must not overlap with disallowed issuers: [https://kubernetes.default.svc]",
                 "jwt[0].issuer.audiences: Required value: at least one jwt[0].issuer.audiences is required",
                 "jwt[0].claimMappings.username: Required value: claim or expression is required",
+            ],
+        );
+        refused(
+            &document(value!({
+                "issuer": {"url": "https://id.example", "audiences": ["a"]},
+                "claimMappings": {
+                    "username": {"expression": "claims.email"},
+                    "extra": [{"key": "x.k8s.io/Y", "valueExpression": "claims.y"}],
+                },
+            })),
+            &[
+                "jwt[0].claimMappings.extra[0].key: Invalid value: \"x.k8s.io/Y\": must be lowercase",
+                "jwt[0].claimMappings.extra[0].key: Invalid value: \"x.k8s.io/Y\": k8s.io, kubernetes.io and their \
+                 subdomains are reserved for Kubernetes use",
+                "jwt[0].claimMappings.username.expression: Invalid value: \"claims.email\": claims.email_verified must be \
+                 used in claimMappings.username.expression or claimMappings.extra[*].valueExpression or \
+                 claimValidationRules[*].expression when claims.email is used in claimMappings.username.expression",
             ],
         );
         refused(

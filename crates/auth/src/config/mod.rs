@@ -3,11 +3,10 @@
 //!
 //! A document is read strictly: every unknown, missing or wrong field is named, all of them at once. Nothing is read
 //! from the file system: what upstream takes as a path is part of the document here.
-//!
-//! Absent: expressions (CEL). A document that has one is refused and says so, rather than be taken without it.
 
 mod authentication;
 mod authorization;
+mod expression;
 mod kubeconfig;
 mod read;
 
@@ -15,6 +14,8 @@ pub use authentication::{
     Anonymous, AuthenticationConfiguration, ClaimMapping, Issuer, JwtAuthenticator, TokenWebhook,
 };
 pub use authorization::{AccessWebhook, AuthorizationConfiguration, AuthorizerKind, FailurePolicy};
+pub(crate) use expression::user_variable;
+pub use expression::{Expression, Rule};
 pub use kubeconfig::{ClientCredential, WebhookServer};
 pub(crate) use read::Fields;
 
