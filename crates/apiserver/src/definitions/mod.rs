@@ -15,6 +15,7 @@ mod compile;
 mod hooks;
 mod names;
 mod openapi;
+pub(crate) mod openapi_v2;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -145,7 +146,7 @@ impl Registrar {
         let before = core.registry.resources.table();
         let count = before.iter().filter(|resource| resource.custom.is_some()).count();
         if changed || count != served.len() {
-            core.documents.set_custom_openapi(openapi::documents(&served));
+            core.documents.set_custom_openapi(openapi::documents(served.clone()));
             core.registry.resources.set_custom(served);
         }
     }

@@ -12,12 +12,14 @@ use crate::resources::Resource;
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 
-pub(super) fn documents(resources: &[Arc<Resource>]) -> CustomDocuments {
+/// Those of v3 now, that of v2 when it is asked for.
+pub(super) fn documents(resources: Vec<Arc<Resource>>) -> CustomDocuments {
     let mut by_path: BTreeMap<String, Vec<&Arc<Resource>>> = BTreeMap::new();
-    for resource in resources {
+    for resource in &resources {
         by_path.entry(format!("apis/{}", resource.gvr.api_version())).or_default().push(resource);
     }
-    by_path.into_iter().map(|(path, resources)| (path, Arc::new(document(&resources)))).collect()
+    let v3 = by_path.into_iter().map(|(path, resources)| (path, Arc::new(document(&resources)))).collect();
+    CustomDocuments::new(v3, resources)
 }
 
 fn document(resources: &[&Arc<Resource>]) -> Document {
@@ -47,7 +49,7 @@ fn document(resources: &[&Arc<Resource>]) -> Document {
     Document::new(&openapi::document(paths, schemas))
 }
 
-fn described(resource: &Resource) -> Described {
+pub(super) fn described(resource: &Resource) -> Described {
     let reversed: Vec<&str> = resource.gvr.group.rsplit('.').collect();
     let definition = |kind: &str| format!("{}.{}.{kind}", reversed.join("."), resource.gvr.version);
     Described {
@@ -77,8 +79,18 @@ fn described(resource: &Resource) -> Described {
     }
 }
 
-fn kind_of(resource: &Resource, kind: &str) -> Value {
+pub(super) fn kind_of(resource: &Resource, kind: &str) -> Value {
     value!([{"group": &*resource.gvr.group, "version": &*resource.gvr.version, "kind": kind}])
+}
+
+/// `x-kubernetes-selectable-fields`; None when there are none.
+pub(super) fn selectable_fields(resource: &Resource) -> Option<Value> {
+    let fields = resource.custom.as_ref()?.version.array_at(&["selectableFields"]);
+    let path = |field: &Value| {
+        let path = field.str_at(&["jsonPath"]);
+        value!({"fieldPath": path.strip_prefix('.').unwrap_or(path)})
+    };
+    (!fields.is_empty()).then(|| fields.iter().map(path).collect::<Vec<_>>().into())
 }
 
 fn reference(name: &str) -> Value {
@@ -92,6 +104,9 @@ fn schema(resource: &Resource) -> Value {
     schema.set(&["properties", "kind"], value!({"type": "string"}));
     schema.set(&["properties", "metadata", "allOf"], vec![reference(META)]);
     schema.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.gvk.kind));
+    if let Some(fields) = selectable_fields(resource) {
+        schema.set(&["x-kubernetes-selectable-fields"], fields);
+    }
     schema
 }
 
@@ -104,5 +119,8 @@ fn list_schema(resource: &Resource, item: &str) -> Value {
     list.set(&["properties", "items", "items"], reference(item));
     list.set(&["properties", "metadata"], reference(LIST_META));
     list.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.list_kind));
+    if let Some(fields) = selectable_fields(resource) {
+        list.set(&["x-kubernetes-selectable-fields"], fields);
+    }
     list
 }

@@ -1,11 +1,14 @@
 //! Documents that are made once per set of resources: aggregated discovery, OpenAPI.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use drydock_machinery::openapi::Document;
+use drydock_machinery::openapi::{self, Document};
 use parking_lot::Mutex;
+
+use crate::definitions::openapi_v2;
+use crate::resources::Resource;
 
 /// An aggregated discovery document.
 #[derive(Debug)]
@@ -21,8 +24,40 @@ pub(crate) struct Documents {
     custom_openapi: Mutex<Arc<CustomDocuments>>,
 }
 
-/// OpenAPI v3 documents of custom resources, by path.
-pub(crate) type CustomDocuments = BTreeMap<String, Arc<Document>>;
+/// OpenAPI documents of custom resources.
+#[derive(Default)]
+pub(crate) struct CustomDocuments {
+    /// By path.
+    pub(crate) v3: BTreeMap<String, Arc<Document>>,
+    resources: Vec<Arc<Resource>>,
+    v2: OnceLock<Document>,
+    v2_protobuf: OnceLock<Bytes>,
+}
+
+impl CustomDocuments {
+    pub(crate) fn new(v3: BTreeMap<String, Arc<Document>>, resources: Vec<Arc<Resource>>) -> Self {
+        Self { v3, resources, ..Self::default() }
+    }
+
+    /// The document of all resources, the built-in ones and these; None when there are none of these. Made on first
+    /// use.
+    pub(crate) fn v2(&self) -> Option<&Document> {
+        let make = || Document::new(&openapi_v2::document(&self.resources));
+        (!self.resources.is_empty()).then(|| self.v2.get_or_init(make))
+    }
+
+    /// The same in protobuf.
+    pub(crate) fn v2_protobuf(&self) -> Option<&Bytes> {
+        let make = || openapi::encode_v2(&openapi_v2::document(&self.resources));
+        (!self.resources.is_empty()).then(|| self.v2_protobuf.get_or_init(make))
+    }
+}
+
+impl std::fmt::Debug for CustomDocuments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CustomDocuments").field("v3", &self.v3.keys()).finish_non_exhaustive()
+    }
+}
 
 /// Documents of one generation of the resource table.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_auth::{Attributes, UserInfo};
 use drydock_machinery::Status;

@@ -18,7 +18,7 @@ pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Statu
         ["v2"] => v2(request).await,
         ["v3"] => {
             let custom = request.core.documents.custom_openapi();
-            let entries = custom.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
+            let entries = custom.v3.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
             Ok(encode::value_answer(request, 200, &openapi::index(entries), Format::Json).await)
         }
         ["v3", rest @ ..] => v3(request, &rest.join("/")).await,
@@ -30,16 +30,20 @@ async fn v2(request: &Req) -> Result<Answer, Status> {
     let accept = request.header(ACCEPT).unwrap_or("");
     // Also asked for with `@` in place of a dot, by old clients.
     let protobuf = accept.contains("com.github.proto-openapi.spec.v2") && !accept.contains("json");
+    let custom = request.core.documents.custom_openapi();
     if protobuf {
-        let answer = body::whole(200, V2_PROTOBUF, openapi::v2_protobuf());
-        return Ok(encode::finish(request, answer, 200).await);
+        let bytes = custom.v2_protobuf().cloned().unwrap_or_else(openapi::v2_protobuf);
+        return Ok(encode::finish(request, body::whole(200, V2_PROTOBUF, bytes), 200).await);
     }
-    Ok(document(request, &openapi::v2_document()).await)
+    Ok(match custom.v2() {
+        Some(found) => document(request, found).await,
+        None => document(request, &openapi::v2_document()).await,
+    })
 }
 
 async fn v3(request: &Req, path: &str) -> Result<Answer, Status> {
     let custom = request.core.documents.custom_openapi();
-    let found = custom.get(path).cloned().or_else(|| openapi::v3_document(path));
+    let found = custom.v3.get(path).cloned().or_else(|| openapi::v3_document(path));
     let Some(found) = found else { return Ok(body::page_not_found()) };
     match request.query.get("hash") {
         Some(hash) if hash != found.hash => {

@@ -48,7 +48,26 @@ pub fn v2_document() -> Arc<Document> {
 /// The same document as a message of gnostic's `OpenAPIv2.proto`. Made on first use.
 pub fn v2_protobuf() -> Bytes {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
-    DOCUMENT.get_or_init(|| Bytes::from(super::v2_protobuf::encode(&make_v2()))).clone()
+    DOCUMENT.get_or_init(|| encode_v2(&make_v2())).clone()
+}
+
+/// An OpenAPI v2 document as a message of gnostic's `OpenAPIv2.proto`.
+pub fn encode_v2(document: &Value) -> Bytes {
+    Bytes::from(super::v2_protobuf::encode(document))
+}
+
+/// The OpenAPI v2 document of the built-in API with more paths and definitions in it.
+pub fn v2_document_with(paths: Map, definitions: Map) -> Value {
+    let mut document = make_v2();
+    for (field, added) in [("paths", paths), ("definitions", definitions)] {
+        let map = document.at_mut(&[field]).as_object_mut();
+        if let Some(map) = map {
+            for (name, value) in added.iter() {
+                map.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    document
 }
 
 fn make_v2() -> Value {

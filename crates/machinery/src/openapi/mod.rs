@@ -20,9 +20,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-pub use built_in::{index, v2_document, v2_protobuf, v3_document};
+pub use built_in::{encode_v2, index, v2_document, v2_document_with, v2_protobuf, v3_document};
 pub use operations::{Described, DescribedSubresource};
-pub use paths::custom_paths;
+pub use paths::{custom_paths, custom_paths_v2};
 pub use schemas::definition_v3;
 pub use v3::document;
 
