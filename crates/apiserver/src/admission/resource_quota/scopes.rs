@@ -39,7 +39,18 @@ fn matches_pod(scope: &str, operator: &str, values: &[&str], pod: &Value) -> boo
 }
 
 fn matches_claim(operator: &str, values: &[&str], claim: &Value) -> bool {
-    selects(operator, values, claim.str_at(&["spec", "volumeAttributesClassName"]))
+    let of = |path: &[&str]| claim.str_at(path).to_owned();
+    // Those that it wants, has and is given.
+    let mut classes = vec![
+        of(&["spec", "volumeAttributesClassName"]),
+        of(&["status", "currentVolumeAttributesClassName"]),
+        of(&["status", "modifyVolumeStatus", "targetVolumeAttributesClassName"]),
+    ];
+    classes.retain(|class| !class.is_empty());
+    match classes.as_slice() {
+        [] => selects(operator, values, ""),
+        classes => classes.iter().any(|class| selects(operator, values, class)),
+    }
 }
 
 fn selects(operator: &str, values: &[&str], own: &str) -> bool {
