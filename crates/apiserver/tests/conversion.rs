@@ -250,7 +250,8 @@ async fn a_webhook_that_fails_or_cheats_fails_the_request() {
         "conversion webhook for e.io/v2, Kind=Door returned invalid object: must have the same name: a != other"
     );
     hook.tasks.close().await;
-    let gone = wall::timeout(Duration::from_secs(20), f.call(Verb::Get, &doors("v1"), "a", None));
+    let resource = doors("v1");
+    let gone = wall::timeout(Duration::from_secs(20), f.call(Verb::Get, &resource, "a", None));
     let status = gone.await.unwrap().unwrap_err();
     assert!(
         status.message.starts_with("conversion webhook for e.io/v2, Kind=Door failed: Post \"https://127")

@@ -1,10 +1,12 @@
-//! admissionregistration.k8s.io. CEL expressions are compiled, and their errors reported, by the API server's admission.
+//! admissionregistration.k8s.io. CEL expressions must compile; admission evaluates them.
 
+mod mutation;
 mod policy;
 mod webhook;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use crate::expression::{Compiler, Returns, Scope};
 use crate::kind::Kind;
 use crate::shape::{default_nil, each_mut};
 
@@ -15,7 +17,7 @@ pub(crate) const KINDS: &[&Kind] = &[
     &webhook::MUTATING,
     &policy::VALIDATING,
     &policy::VALIDATING_BINDING,
-    &policy::MUTATING,
+    &mutation::MUTATING,
     &policy::MUTATING_BINDING,
 ];
 
@@ -114,8 +116,8 @@ fn policy_of(errors: &mut FieldErrors, holder: &Value, field: &str, supported: &
     }
 }
 
-/// Names and expressions of `matchConditions`.
-fn match_conditions(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
+/// Names and expressions of `matchConditions`; `params` says whether those may be referred to.
+fn match_conditions(errors: &mut FieldErrors, holder: &Value, params: bool, path: &FieldPath) {
     let conditions = holder.array_at(&["matchConditions"]);
     let path = path.child("matchConditions");
     if conditions.len() > 64 {
@@ -124,8 +126,13 @@ fn match_conditions(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) 
     let mut seen = std::collections::HashSet::new();
     for (i, condition) in conditions.iter().enumerate() {
         let path = path.index(i);
-        if condition.str_at(&["expression"]).trim().is_empty() {
+        let expression = condition.str_at(&["expression"]).trim();
+        if expression.is_empty() {
             errors.required(&path.child("expression"), "");
+        } else if let Err(why) =
+            Compiler::plain().compile(expression, Scope::condition(params), Returns::Bool)
+        {
+            errors.invalid(&path.child("expression"), expression, why.0);
         }
         let name = condition.str_at(&["name"]);
         if name.is_empty() {

@@ -17,6 +17,7 @@ mod core;
 mod defaults;
 mod discovery;
 mod events;
+pub mod expression;
 mod extensions;
 mod flowcontrol;
 mod go_form;

@@ -15,6 +15,7 @@ mod field_set;
 mod manage;
 mod managed;
 mod merge;
+mod overlay;
 mod path;
 mod pool;
 mod reconcile;
@@ -29,6 +30,7 @@ mod validate;
 mod versions;
 
 pub use manage::{FieldManager, manager_or_user_agent};
+pub use overlay::overlay;
 pub use path::{Path, PathElement};
 pub use pool::share_managed_fields;
 pub use scale::{ScaleFields, scale_to_parent, scale_to_subresource};

@@ -4,7 +4,7 @@
 //! [`Schema`] over which pruning, defaulting and server-side apply run, and compiled value validations.
 //! [`definition`] checks the CustomResourceDefinition itself; [`columns`] and [`selectable`] evaluate its JSONPaths.
 //!
-//! [`rules`] compiles `x-kubernetes-validations`.
+//! [`rules`] compiles and evaluates `x-kubernetes-validations`.
 //!
 //! Deliberately absent: what makes a definition established, which is a controller's.
 
@@ -19,12 +19,17 @@ pub mod rules;
 pub mod selectable;
 mod validate;
 
+use std::sync::{Arc, OnceLock};
+
 use crate::schema::Schema;
-use crate::status::{FieldErrors, FieldPath};
+use crate::status::{FieldErrorKind, FieldErrors, FieldPath};
 use crate::value::Value;
 
 pub use drydock_cel::go_regex;
 pub use embedded::validate_object_meta_without_name;
+pub(crate) use formats::accepts_format;
+use formats::parse_duration;
+use rules::evaluate::Rules;
 
 /// One served version of a custom resource.
 #[derive(Clone, Debug)]
@@ -32,6 +37,9 @@ pub struct CustomResource {
     /// What objects of this version look like, `apiVersion`, `kind` and `metadata` included.
     pub schema: Schema,
     validation: node::Node,
+    /// What [`CustomResource::rules`] are made from.
+    source: Value,
+    rules: Arc<OnceLock<Option<Rules>>>,
 }
 
 impl CustomResource {
@@ -40,23 +48,34 @@ impl CustomResource {
         Self {
             schema: compile::schema(open_api_v3_schema),
             validation: node::Node::compile(open_api_v3_schema),
+            source: open_api_v3_schema.clone(),
+            rules: Arc::default(),
         }
     }
 
-    /// Everything in `new` that the schema's value validations do not allow, in upstream's order. What is the same in
-    /// `old` is let pass ("ratcheting"). [`CustomResource::validate_structure`] comes after it.
-    pub fn validate(&self, new: &Value, old: Option<&Value>) -> FieldErrors {
-        validate::validate(&self.validation, new, old, &FieldPath::root())
+    /// Adds everything in `new` that the schema does not allow to `errors`, which has what is wrong with the object
+    /// beside that; metadata of the object itself excepted. What is the same in `old` is let pass ("ratcheting").
+    /// Answers what there is to warn of.
+    ///
+    /// These are the steps [`CustomResource::validate_values`], [`CustomResource::validate_structure`] and
+    /// [`CustomResource::validate_rules`], between which others may have something to say.
+    pub fn validate(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) -> Vec<String> {
+        self.validate_values(errors, new, old);
+        self.validate_structure(errors, new, old, false);
+        self.validate_rules(errors, new, old)
     }
 
-    /// As [`CustomResource::validate`], for a write to the status subresource: only `status` is looked at.
-    pub fn validate_status(&self, new: &Value, old: Option<&Value>) -> FieldErrors {
-        let mut errors = FieldErrors::new();
+    /// What the schema says of values.
+    pub fn validate_values(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) {
+        errors.append(validate::validate(&self.validation, new, old, &FieldPath::root()));
+    }
+
+    /// As [`CustomResource::validate_values`], of a write to the status subresource: in `status` only.
+    pub fn validate_status(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) {
         if let (Some(status), Some(node)) = (new.get("status"), self.validation.property("status")) {
             let old = old.map(|old| old.get("status").unwrap_or(&Value::Null));
-            errors = validate::validate(node, status, old, &FieldPath::new("status"));
+            errors.append(validate::validate(node, status, old, &FieldPath::new("status")));
         }
-        errors
     }
 
     /// Brings the metadata of embedded objects into its type; answers the unknown fields that were dropped from it.
@@ -73,7 +92,7 @@ impl CustomResource {
     }
 
     /// Embedded objects' metadata, unless the write is `of_status`, and the uniqueness that list types promise, unless
-    /// the `old` object did not keep it either.
+    /// it was broken before.
     pub fn validate_structure(
         &self,
         errors: &mut FieldErrors,
@@ -97,6 +116,29 @@ impl CustomResource {
         if before.is_empty() {
             errors.append(found);
         }
+    }
+
+    /// The schema's rules, which are not looked at when values are of the wrong type or too many.
+    pub fn validate_rules(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let Some(rules) = self.rules.get_or_init(|| Rules::compile(&self.source)) else { return Vec::new() };
+        let blocks = |kind| {
+            matches!(
+                kind,
+                FieldErrorKind::NotSupported
+                    | FieldErrorKind::Required
+                    | FieldErrorKind::TooLong
+                    | FieldErrorKind::TooMany
+                    | FieldErrorKind::TypeInvalid
+            )
+        };
+        if errors.iter().any(|error| blocks(error.kind)) {
+            let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+            errors.invalid(&FieldPath::root(), Value::Null, detail);
+            return Vec::new();
+        }
+        let findings = rules.evaluate(new, old);
+        errors.append(findings.errors);
+        findings.warnings
     }
 }
 

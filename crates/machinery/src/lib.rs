@@ -18,6 +18,7 @@ pub mod __private {
 
 pub mod apply;
 pub mod catalog;
+pub mod cel;
 pub mod crd;
 pub mod decode;
 pub mod defaults;

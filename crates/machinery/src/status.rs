@@ -360,6 +360,8 @@ pub enum FieldErrorKind {
     TooMany,
     TooFew,
     TypeInvalid,
+    /// As [`FieldErrorKind::Duplicate`], of a value that is too large to be shown.
+    DuplicateOmitted,
     /// As [`FieldErrorKind::Invalid`], but the detail begins with the value as Go shows it.
     InvalidShown,
     Internal,
@@ -370,7 +372,7 @@ impl FieldErrorKind {
         match self {
             Self::NotFound => "Not found",
             Self::Required => "Required value",
-            Self::Duplicate => "Duplicate value",
+            Self::Duplicate | Self::DuplicateOmitted => "Duplicate value",
             Self::Invalid | Self::TypeInvalid | Self::InvalidShown => "Invalid value",
             Self::NotSupported => "Unsupported value",
             Self::Forbidden => "Forbidden",
@@ -386,7 +388,7 @@ impl FieldErrorKind {
         match self {
             Self::NotFound => "FieldValueNotFound",
             Self::Required => "FieldValueRequired",
-            Self::Duplicate => "FieldValueDuplicate",
+            Self::Duplicate | Self::DuplicateOmitted => "FieldValueDuplicate",
             Self::Invalid | Self::InvalidShown => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Forbidden => "FieldValueForbidden",
@@ -418,6 +420,7 @@ impl FieldError {
             | FieldErrorKind::Forbidden
             | FieldErrorKind::TooLong
             | FieldErrorKind::InvalidShown
+            | FieldErrorKind::DuplicateOmitted
             | FieldErrorKind::Internal => {}
             _ => {
                 out.push_str(": ");

@@ -14,6 +14,7 @@ use super::limit_ranger::LimitRanger;
 use super::namespace_lifecycle::NamespaceLifecycle;
 use super::node_restriction::NodeRestriction;
 use super::pod_security::PodSecurity;
+use super::policy::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
 use super::priority::Priority;
 use super::protection::StorageObjectInUseProtection;
 use super::resource_quota::ResourceQuota;
@@ -22,9 +23,9 @@ use super::service_account::ServiceAccount;
 use super::volume_resize::PersistentVolumeClaimResize;
 use super::webhooks::{MutatingAdmissionWebhook, ValidatingAdmissionWebhook};
 
-/// The plugins that are on by default. Those that ask for rights ask `authorizer`, which is the API server's own.
+/// The plugins that are on by default. `authorizer` is the API server's own, whose roles and bindings are read.
 ///
-/// The last is the quota, which counts what will be stored. Policies with expressions go beside the webhooks.
+/// The last is the quota, which counts what will be stored.
 pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlugin>> {
     vec![
         Arc::new(NamespaceLifecycle),
@@ -39,13 +40,15 @@ pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlu
         Arc::new(StorageObjectInUseProtection),
         Arc::new(PersistentVolumeClaimResize),
         Arc::new(RuntimeClass),
-        Arc::new(CertificateApproval::new(authorizer.clone())),
-        Arc::new(CertificateSigning::new(authorizer.clone())),
+        Arc::new(CertificateApproval),
+        Arc::new(CertificateSigning),
         Arc::new(CertificateSubjectRestriction),
         Arc::new(DefaultIngressClass),
-        Arc::new(MutatingAdmissionWebhook),
+        Arc::new(MutatingAdmissionPolicy::new(authorizer.clone())),
+        Arc::new(MutatingAdmissionWebhook::new(authorizer.clone())),
         Arc::new(RbacEscalation::new(authorizer.clone())),
-        Arc::new(ValidatingAdmissionWebhook),
+        Arc::new(ValidatingAdmissionPolicy::new(authorizer.clone())),
+        Arc::new(ValidatingAdmissionWebhook::new(authorizer.clone())),
         Arc::new(ResourceQuota::default()),
     ]
 }

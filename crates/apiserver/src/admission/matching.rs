@@ -23,6 +23,16 @@ impl<'a> Criteria<'a> {
         Self { holder: webhook, rules: webhook.array_at(&["rules"]), excluded: &[], open: false }
     }
 
+    /// Of a policy or of a binding.
+    pub(super) fn of_resources(resources: &'a Value) -> Self {
+        Self {
+            holder: resources,
+            rules: resources.array_at(&["resourceRules"]),
+            excluded: resources.array_at(&["excludeResourceRules"]),
+            open: true,
+        }
+    }
+
     /// As what the request is asked about; None when it is not.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub struct Reinvocation {
     wanted: bool,
     running: bool,
     pub(super) webhooks: Invoked,
+    pub(super) policies: Invoked,
 }
 
 impl Reinvocation {

@@ -48,6 +48,7 @@ fn kind_of(resource: &Resource, subresource: &str) -> Option<GroupVersionKind> {
 /// A request's objects in one version.
 #[derive(Clone, Debug)]
 pub(super) struct Versioned {
+    pub(super) kind: GroupVersionKind,
     pub(super) object: Option<Value>,
     pub(super) old: Option<Value>,
 }
@@ -68,7 +69,7 @@ impl Versioned {
             Some(old) => Some(convert(context, request.resource, old.value(), kind).await?),
             None => None,
         };
-        Ok(Self { object, old })
+        Ok(Self { kind: kind.clone(), object, old })
     }
 }
 

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use drydock_machinery::openapi::{self, Document};
+use drydock_machinery::openapi::{Document, V2Addition};
 use parking_lot::Mutex;
 
-use crate::definitions::openapi_v2;
 use crate::resources::Resource;
 
 /// An aggregated discovery document.
@@ -24,51 +23,40 @@ pub(crate) struct Documents {
     custom_openapi: Mutex<Arc<CustomDocuments>>,
 }
 
-/// OpenAPI documents of custom resources.
-#[derive(Default)]
+/// OpenAPI of custom resources.
+#[derive(Debug, Default)]
 pub(crate) struct CustomDocuments {
     /// By path.
     pub(crate) v3: BTreeMap<String, Arc<Document>>,
-    resources: Vec<Arc<Resource>>,
-    v2: OnceLock<Document>,
-    v2_protobuf: OnceLock<Bytes>,
+    /// What [`CustomDocuments::v2`] is made of.
+    pub(crate) resources: Vec<Arc<Resource>>,
+    v2: OnceLock<V2Addition>,
 }
 
 impl CustomDocuments {
     pub(crate) fn new(v3: BTreeMap<String, Arc<Document>>, resources: Vec<Arc<Resource>>) -> Self {
-        Self { v3, resources, ..Self::default() }
+        Self { v3, resources, v2: OnceLock::new() }
     }
 
-    /// The document of all resources, the built-in ones and these; None when there are none of these. Made on first
-    /// use.
-    pub(crate) fn v2(&self) -> Option<&Document> {
-        let make = || Document::new(&openapi_v2::document(&self.resources));
-        (!self.resources.is_empty()).then(|| self.v2.get_or_init(make))
-    }
-
-    /// The same in protobuf.
-    pub(crate) fn v2_protobuf(&self) -> Option<&Bytes> {
-        let make = || openapi::encode_v2(&openapi_v2::document(&self.resources));
-        (!self.resources.is_empty()).then(|| self.v2_protobuf.get_or_init(make))
+    /// What there is to add to the one document of OpenAPI v2; made on first use.
+    pub(crate) fn v2(&self) -> Option<&V2Addition> {
+        if self.resources.is_empty() {
+            return None;
+        }
+        Some(self.v2.get_or_init(|| crate::definitions::openapi_v2(&self.resources)))
     }
 }
 
-impl std::fmt::Debug for CustomDocuments {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CustomDocuments").field("v3", &self.v3.keys()).finish_non_exhaustive()
-    }
-}
-
-/// Documents of one generation of the resource table.
+/// Documents of one generation of the resource table and of other servers' resources.
 #[derive(Debug)]
 struct Generation<K, V> {
-    number: u64,
+    number: (u64, u64),
     documents: HashMap<K, Arc<V>>,
 }
 
 impl<K, V> Default for Generation<K, V> {
     fn default() -> Self {
-        Self { number: 0, documents: HashMap::new() }
+        Self { number: (0, 0), documents: HashMap::new() }
     }
 }
 
@@ -85,7 +73,7 @@ impl Documents {
     /// The document of this generation, made by `make` if there is none yet.
     pub(crate) fn aggregated(
         &self,
-        generation: u64,
+        generation: (u64, u64),
         core: bool,
         version: &'static str,
         make: impl FnOnce() -> Aggregated,

@@ -9,26 +9,29 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
 
-/// What a custom resource's schema says of an object, and what there is to say of a definition.
+/// Adds what a custom resource's schema says of an object, or what there is to say of a definition, to `errors`, which
+/// has what is wrong beside that. Answers what there is to warn of.
 pub(crate) fn validate(
+    errors: &mut FieldErrors,
     resource: &Resource,
     object: &Value,
     old: Option<&Value>,
     subresource: &str,
-) -> FieldErrors {
+) -> Vec<String> {
     if definitions::is_definition(resource) {
-        return definitions::validate(object, old, subresource);
+        errors.append(definitions::validate(object, old, subresource));
+        return Vec::new();
     }
-    let Some(custom) = &resource.custom else { return FieldErrors::new() };
+    let Some(custom) = &resource.custom else { return Vec::new() };
     let of_status = subresource == "status";
-    let mut errors = if of_status {
-        custom.compiled.validate_status(object, old)
+    if of_status {
+        custom.compiled.validate_status(errors, object, old);
     } else {
-        custom.compiled.validate(object, old)
-    };
-    validate_scale(&mut errors, custom, object, of_status);
-    custom.compiled.validate_structure(&mut errors, object, old, of_status);
-    errors
+        custom.compiled.validate_values(errors, object, old);
+    }
+    validate_scale(errors, custom, object, of_status);
+    custom.compiled.validate_structure(errors, object, old, of_status);
+    custom.compiled.validate_rules(errors, object, old)
 }
 
 /// What the scale subresource would show must be such that it can.

@@ -154,7 +154,9 @@ impl Registry {
         count_generation(call, &mut new, old.value());
         let mut errors = strategy.validate_update(&context, &new, old.value());
         errors = meta::of_custom(&call.resource, errors, Some((&new, old.value())));
-        errors.append(custom::validate(&call.resource, &new, Some(old.value()), &subresource));
+        let resource = call.resource.clone();
+        let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &subresource);
+        call.warnings.extend(warnings);
         invalid(call, old.name(), &errors)?;
         call.warnings.extend(custom::warnings(&call.resource, &new, Some(old.value())));
         call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));

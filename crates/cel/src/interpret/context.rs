@@ -7,6 +7,28 @@ use ecow::EcoString;
 
 use crate::error::EvalError;
 use crate::regex::go_regex;
+use crate::value::{List, Value};
+
+/// Takes what looking at all of a value is worth from `left`.
+fn weigh(value: &Value, left: &mut u64) -> Result<(), EvalError> {
+    let own = match value {
+        Value::String(text) => text.len() as u64 / 64 + 1,
+        Value::Bytes(bytes) => bytes.len() as u64 / 64 + 1,
+        _ => 1,
+    };
+    *left = left.checked_sub(own).ok_or_else(EvalError::over_budget)?;
+    match value {
+        Value::List(List::Built(items)) => items.iter().try_for_each(|item| weigh(item, left)),
+        Value::List(list) => list.iter().try_for_each(|item| item.map_or(Ok(()), |item| weigh(&item, left))),
+        Value::Map(map) => map.keys().iter().try_for_each(|key| {
+            weigh(key, left)?;
+            map.get(key).ok().flatten().map_or(Ok(()), |value| weigh(&value, left))
+        }),
+        Value::Optional(Some(inner)) => weigh(inner, left),
+        Value::Object(object) => object.fields.iter().try_for_each(|(_, value)| weigh(value, left)),
+        _ => Ok(()),
+    }
+}
 
 /// Patterns that one evaluation keeps compiled.
 const REGEXES_KEPT: usize = 32;
@@ -61,6 +83,17 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Tells that all of `value` is about to be looked at, so many times: to be compared.
+    ///
+    /// # Errors
+    /// As [`Context::work`].
+    pub fn work_on(&mut self, value: &Value, times: usize) -> Result<(), EvalError> {
+        let mut left = self.limits.steps / (times as u64).max(1);
+        let before = left;
+        weigh(value, &mut left)?;
+        self.work(usize::try_from(before - left).unwrap_or(usize::MAX).saturating_mul(times))
+    }
+
     /// Tells that `bytes` are about to be built.
     ///
     /// # Errors
@@ -80,7 +113,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// As [`Context::allocate`].
     pub fn allocate_list(&mut self, len: usize) -> Result<(), EvalError> {
-        self.allocate(len.saturating_mul(size_of::<crate::value::Value>()))
+        self.allocate(len.saturating_mul(size_of::<Value>()))
     }
 
     /// Whether a pattern is written in the expression.

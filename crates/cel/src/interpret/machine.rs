@@ -98,8 +98,11 @@ impl<'p> Machine<'p> {
     fn equality(&mut self, [a, b]: &'p [Plan; 2], negated: bool) -> Result<Value, EvalError> {
         let (a, b) = (self.evaluate(a), self.evaluate(b));
         let arguments = [or_null(&a)?, or_null(&b)?];
-        let smaller = arguments[0].size().unwrap_or(1).min(arguments[1].size().unwrap_or(1));
-        self.context.work(usize::try_from(smaller).unwrap_or(usize::MAX))?;
+        // Comparing goes no further than the smaller of the two; texts and numbers are looked at in one step.
+        if let [first @ (Value::List(_) | Value::Map(_) | Value::Object(_)), second] = &arguments {
+            let smaller = if first.size() <= second.size() { first } else { second };
+            self.context.work_on(smaller, 1)?;
+        }
         let result = match (a, b) {
             (Err(error), _) | (_, Err(error)) => Err(error),
             // What does not compare is not equal.

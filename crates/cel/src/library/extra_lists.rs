@@ -80,7 +80,7 @@ fn sort(context: &mut Context<'_>, list: &List, keys: &List) -> Result<Value, Ev
         )));
     }
     context.allocate_list(list.len().saturating_mul(2))?;
-    context.work(list.len().saturating_mul(16))?;
+    context.work_on(&Value::List(keys.clone()), 16)?;
     let keys = keys.to_vec()?;
     let Some(first) = keys.first() else { return Ok(Value::List(list.clone())) };
     if !is_ordered(first) {
@@ -114,7 +114,7 @@ fn distinct(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalErro
     let mut unique: Vec<Value> = Vec::new();
     for element in list.iter() {
         let element = element?;
-        context.work(unique.len())?;
+        context.work_on(&element, unique.len())?;
         if !unique.iter().any(|other| equal(&element, other).unwrap_or(false)) {
             unique.push(element);
         }

@@ -74,7 +74,7 @@ fn index_of(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalErro
             strings::index_of(context, text, part, *offset)?
         }
         [Value::List(list), item] => {
-            context.work(list.len())?;
+            context.work_on(item, list.len())?;
             place((0..list.len()).find(|index| is(list, *index, item)))
         }
         _ => return Err(no_overload("indexOf", args)),
@@ -88,7 +88,7 @@ fn last_index_of(context: &mut Context<'_>, args: &[Value]) -> Result<Value, Eva
             strings::last_index_of(context, text, part, Some(*offset))?
         }
         [Value::List(list), item] => {
-            context.work(list.len())?;
+            context.work_on(item, list.len())?;
             place((0..list.len()).rfind(|index| is(list, *index, item)))
         }
         _ => return Err(no_overload("lastIndexOf", args)),

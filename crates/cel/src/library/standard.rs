@@ -88,18 +88,13 @@ fn within(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalError>
     }
 }
 
-/// Whether a list has an element. Elements that do not compare are an error only when no other is equal.
+/// Whether a list has an element.
 pub(super) fn contains(context: &mut Context<'_>, list: &List, value: &Value) -> Result<bool, EvalError> {
-    context.work(list.len())?;
-    let mut error = None;
-    for element in list.iter() {
-        match element.and_then(|element| equal(&element, value)) {
-            Ok(true) => return Ok(true),
-            Ok(false) => {}
-            Err(other) => error = error.or(Some(other)),
-        }
+    context.work_on(value, list.len())?;
+    match list {
+        List::Built(items) => Ok(items.iter().any(|item| equal(value, item).unwrap_or(false))),
+        List::View(view) => view.contains(value),
     }
-    error.map_or(Ok(false), Err)
 }
 
 fn map_insert(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalError> {

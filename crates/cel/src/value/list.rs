@@ -39,6 +39,15 @@ pub trait ListView: Any + fmt::Debug + Send + Sync {
         }
     }
 
+    /// `value in self`. What does not compare is not the same.
+    ///
+    /// # Errors
+    /// Where the list's type has it otherwise.
+    fn contains(&self, value: &Value) -> Result<bool, EvalError> {
+        let same = |index| self.get(index).and_then(|item| equal(value, &item)).unwrap_or(false);
+        Ok((0..self.len()).any(same))
+    }
+
     /// `self + other`, where that is not plain concatenation.
     fn concat(&self, _other: &List) -> Option<Result<Value, EvalError>> {
         None

@@ -29,7 +29,10 @@ pub(super) fn matters(old: &Object, new: &Object) -> bool {
     if new.kind() == "Pod" {
         // Being bound to a node changes the spec, too.
         let containers = |pod: &Object| pod.at(&["spec", "containers"]).cloned();
-        return pod::is_finished(old) != pod::is_finished(new) || containers(old) != containers(new);
+        let ends = |pod: &Object| pod.i64_at(&["spec", "activeDeadlineSeconds"]).is_some();
+        return pod::is_finished(old) != pod::is_finished(new)
+            || containers(old) != containers(new)
+            || ends(old) != ends(new);
     }
     let claim = new.kind() == "PersistentVolumeClaim";
     // A claim's status has the class that it has, and the size it was given.

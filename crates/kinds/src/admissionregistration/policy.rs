@@ -1,11 +1,13 @@
-//! Admission policies and their bindings.
+//! Validating admission policies, and the bindings of both kinds of policies.
 
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
-use crate::check::{dns_subdomain, label_selector};
+use crate::check::{dns_subdomain, label_selector, path_segment, qualified_name};
+use crate::expression::{Compiler, Returns, Scope};
 use crate::kind::Kind;
-use crate::shape::{default_nil, has, is_zero, present, shown, with_mut};
+use crate::shape::{default_nil, has, is_zero, present, same, shown, with_mut};
 use crate::table;
 
 pub(super) static VALIDATING: Kind = Kind {
@@ -13,18 +15,11 @@ pub(super) static VALIDATING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
-    validate: |errors, _, object| validating(errors, object),
+    validate: |errors, _, object| validating(errors, object, None),
+    validate_update: Some(|errors, _, object, old| validating(errors, object, Some(old))),
+    validate_status: |errors, _, object, _| status(errors, object),
     cells: table::validating_admission_policy,
     ..Kind::new(GROUP, "validatingadmissionpolicies")
-};
-
-pub(super) static MUTATING: Kind = Kind {
-    generation: true,
-    unconditional_update: false,
-    defaults: policy_defaults,
-    validate: |errors, _, object| mutating(errors, object),
-    cells: table::mutating_admission_policy,
-    ..Kind::new(GROUP, "mutatingadmissionpolicies")
 };
 
 pub(super) static VALIDATING_BINDING: Kind = Kind {
@@ -56,7 +51,7 @@ fn match_resources(resources: &mut Value) {
     rule_defaults(resources, "excludeResourceRules");
 }
 
-fn policy_defaults(object: &mut Value) {
+pub(super) fn policy_defaults(object: &mut Value) {
     default_nil(object, &["spec", "failurePolicy"], "Fail");
     with_mut(object, &["spec", "matchConstraints"], match_resources);
 }
@@ -65,46 +60,147 @@ fn binding_defaults(object: &mut Value) {
     with_mut(object, &["spec", "matchResources"], match_resources);
 }
 
-fn common(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+/// The most that one policy has of them.
+const MAX_AUDIT_ANNOTATIONS: usize = 20;
+const MAX_AUDIT_EXPRESSION: usize = 5 * 1024;
+
+/// What both kinds of policies have: answers the compiler that knows the variables.
+pub(super) fn common(
+    errors: &mut FieldErrors,
+    spec: &Value,
+    old: Option<&Value>,
+    operations: Option<&[&str]>,
+    path: &FieldPath,
+) -> Compiler {
     policy_of(errors, spec, "failurePolicy", &["Fail", "Ignore"], path);
-    if let Some(kind) = present(spec, &["paramKind"]) {
-        let path = path.child("paramKind");
-        for field in ["apiVersion", "kind"] {
-            if kind.str_at(&[field]).is_empty() {
-                errors.required(&path.child(field), "");
-            }
-        }
+    let params = present(spec, &["paramKind"]);
+    if let Some(kind) = params {
+        param_kind(errors, kind, &path.child("paramKind"));
     }
     match present(spec, &["matchConstraints"]) {
         None => errors.required(&path.child("matchConstraints"), ""),
         Some(resources) => {
             let path = path.child("matchConstraints");
             validate_match(errors, resources, &path);
-            if resources.array_at(&["resourceRules"]).is_empty() {
+            let rules = resources.array_at(&["resourceRules"]);
+            if rules.is_empty() {
                 errors.required(&path.child("resourceRules"), "");
+            }
+            if let Some(supported) = operations {
+                let path = path.child("resourceRules").child("operations");
+                let all = rules.iter().flat_map(|rule| rule.array_at(&["operations"]));
+                all.filter_map(Value::as_str)
+                    .filter(|operation| !supported.contains(operation))
+                    .for_each(|operation| errors.not_supported(&path, operation, supported));
             }
         }
     }
-    match_conditions(errors, spec, path);
-    let mut seen = std::collections::HashSet::new();
-    for (i, variable) in spec.array_at(&["variables"]).iter().enumerate() {
+    // Conditions that were let pass once stay.
+    let unchanged = |old: &Value| {
+        ["paramKind", "matchConditions"].iter().all(|field| same(spec.get(field), old.get(field)))
+    };
+    if !old.is_some_and(unchanged) {
+        match_conditions(errors, spec, params.is_some(), path);
+    }
+    let variables = spec.array_at(&["variables"]);
+    // A mutation may always ask for variables, of which there may be none.
+    let plain = variables.is_empty() && operations.is_none();
+    let mut compiler = if plain { Compiler::plain() } else { Compiler::composed() };
+    for (i, variable) in variables.iter().enumerate() {
         let path = path.child("variables").index(i);
-        let name = variable.str_at(&["name"]);
-        if name.trim().is_empty() {
-            errors.required(&path.child("name"), "name is not specified");
+        declare(errors, &mut compiler, variable, params.is_some(), &path);
+    }
+    compiler
+}
+
+fn declare(
+    errors: &mut FieldErrors,
+    compiler: &mut Compiler,
+    variable: &Value,
+    params: bool,
+    path: &FieldPath,
+) {
+    let name = variable.str_at(&["name"]);
+    if name.trim().is_empty() {
+        errors.required(&path.child("name"), "name is not specified");
+    } else if !is_identifier(name) {
+        errors.invalid(&path.child("name"), name, "must be a valid CEL identifier");
+    }
+    let expression = variable.str_at(&["expression"]);
+    if expression.trim().is_empty() {
+        errors.required(&path.child("expression"), "expression is not specified");
+    } else if let Err(why) = compiler.declare(name, expression, Scope::condition(params)) {
+        errors.invalid(&path.child("expression"), expression, why.0);
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    const RESERVED: [&str; 21] = [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ];
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !RESERVED.contains(&name)
+}
+
+fn param_kind(errors: &mut FieldErrors, kind: &Value, path: &FieldPath) {
+    let at = path.child("apiVersion");
+    let api_version = kind.str_at(&["apiVersion"]);
+    let (group, version) = match api_version.split('/').collect::<Vec<_>>().as_slice() {
+        ["", ""] => ("", ""),
+        [version] => ("", *version),
+        [group, version] => (*group, *version),
+        _ => {
+            errors.invalid(&at, api_version, format!("unexpected GroupVersion string: {api_version}"));
+            ("", "v1")
+        }
+    };
+    if api_version.is_empty() {
+        errors.required(&at, "");
+    } else {
+        if !group.is_empty() {
+            joined(errors, &at, group, "", names::is_dns1123_subdomain(group));
+        }
+        if version.is_empty() {
+            errors.invalid(&at, api_version, "version must be specified");
         } else {
-            let identifier = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && !name.as_bytes()[0].is_ascii_digit();
-            if !identifier {
-                errors.invalid(&path.child("name"), name, "name is not a valid CEL identifier");
-            }
-            if !seen.insert(name) {
-                errors.duplicate(&path.child("name"), name);
-            }
+            joined(errors, &at, version, "", names::is_dns1035_label(version));
         }
-        if variable.str_at(&["expression"]).trim().is_empty() {
-            errors.required(&path.child("expression"), "expression is not specified");
+    }
+    let at = path.child("kind");
+    match kind.str_at(&["kind"]) {
+        "" => errors.required(&at, ""),
+        kind => {
+            let wrong = names::is_dns1035_label(&kind.to_lowercase());
+            joined(errors, &at, kind, "may have mixed case, but should otherwise match: ", wrong);
         }
+    }
+}
+
+fn joined(errors: &mut FieldErrors, path: &FieldPath, value: &str, before: &str, wrong: Vec<String>) {
+    if !wrong.is_empty() {
+        errors.invalid(path, value, format!("{before}{}", wrong.join(",")));
     }
 }
 
@@ -118,106 +214,125 @@ fn validate_match(errors: &mut FieldErrors, resources: &Value, path: &FieldPath)
     }
     for field in ["resourceRules", "excludeResourceRules"] {
         for (i, rule) in resources.array_at(&[field]).iter().enumerate() {
-            rule_with_operations(errors, rule, &path.child(field).index(i));
+            let path = path.child(field).index(i);
+            resource_names(errors, rule, &path.child("resourceNames"));
+            rule_with_operations(errors, rule, &path);
         }
     }
 }
 
-fn validating(errors: &mut FieldErrors, object: &Value) {
+fn resource_names(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
+    let names: Vec<&str> = rule.array_at(&["resourceNames"]).iter().filter_map(Value::as_str).collect();
+    for (i, name) in names.iter().enumerate() {
+        path_segment(errors, name, &path.index(i));
+        if names[..i].contains(name) {
+            errors.duplicate(&path.index(i), *name);
+        }
+    }
+}
+
+/// A status says of each expression that it warns about which it is.
+fn status(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("status").child("typeChecking").child("expressionWarnings");
+    let warnings = object.array_at(&["status", "typeChecking", "expressionWarnings"]);
+    for (i, warning) in warnings.iter().enumerate() {
+        for field in ["warning", "fieldRef"] {
+            if warning.str_at(&[field]).trim().is_empty() {
+                errors.required(&path.index(i).child(field), "");
+            }
+        }
+    }
+}
+
+fn validating(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
-    common(errors, &spec, &path);
+    let params = has(&spec, &["paramKind"]);
+    let compiler = common(errors, &spec, old.and_then(|old| old.get("spec")), None, &path);
     let (validations, annotations) = (spec.array_at(&["validations"]), spec.array_at(&["auditAnnotations"]));
     if validations.is_empty() && annotations.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";
         errors.required(&path.child("validations"), detail);
         errors.required(&path.child("auditAnnotations"), detail);
+        return;
     }
     for (i, validation) in validations.iter().enumerate() {
-        validate_validation(errors, validation, &path.child("validations").index(i));
+        validate_validation(errors, &compiler, validation, params, &path.child("validations").index(i));
+    }
+    let path = path.child("auditAnnotations");
+    if annotations.len() > MAX_AUDIT_ANNOTATIONS {
+        let detail = format!("must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations");
+        errors.invalid(&path, annotations.to_vec(), detail);
     }
     let mut seen = std::collections::HashSet::new();
     for (i, annotation) in annotations.iter().enumerate() {
-        let path = path.child("auditAnnotations").index(i);
+        let path = path.index(i);
+        audit_annotation(errors, &compiler, object.name(), annotation, params, &path);
         let key = annotation.str_at(&["key"]);
-        if key.is_empty() {
-            errors.required(&path.child("key"), "");
-        } else if !seen.insert(key) {
+        if !seen.insert(key) {
             errors.duplicate(&path.child("key"), key);
         }
-        if annotation.str_at(&["valueExpression"]).trim().is_empty() {
-            errors.required(&path.child("valueExpression"), "valueExpression is not specified");
-        }
     }
 }
 
-fn validate_validation(errors: &mut FieldErrors, validation: &Value, path: &FieldPath) {
-    const REASONS: [&str; 4] = ["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"];
+fn audit_annotation(
+    errors: &mut FieldErrors,
+    compiler: &Compiler,
+    policy: &str,
+    annotation: &Value,
+    params: bool,
+    path: &FieldPath,
+) {
+    let key = annotation.str_at(&["key"]);
+    if policy.is_empty() {
+        errors.invalid(&path.child("key"), key, "requires metadata.name be non-empty");
+    } else {
+        qualified_name(errors, &format!("{policy}/{key}"), &path.child("key"));
+    }
+    let path = path.child("valueExpression");
+    let given = annotation.str_at(&["valueExpression"]);
+    let expression = given.trim();
+    if expression.is_empty() {
+        errors.required(&path, "valueExpression is not specified");
+    } else if expression.len() > MAX_AUDIT_EXPRESSION {
+        errors.required(&path, format!("must not exceed {MAX_AUDIT_EXPRESSION} bytes in length"));
+    } else if let Err(why) = compiler.compile(expression, Scope::condition(params), Returns::StringOrNull) {
+        errors.invalid(&path, given, why.0);
+    }
+}
+
+fn validate_validation(
+    errors: &mut FieldErrors,
+    compiler: &Compiler,
+    validation: &Value,
+    params: bool,
+    path: &FieldPath,
+) {
+    const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
     let text = |field: &str| validation.str_at(&[field]);
-    if text("expression").trim().is_empty() {
+    let expression = text("expression");
+    if expression.trim().is_empty() {
         errors.required(&path.child("expression"), "expression is not specified");
+    } else if let Err(why) = compiler.compile(expression, Scope::condition(params), Returns::Bool) {
+        errors.invalid(&path.child("expression"), expression, why.0);
+    }
+    let expression = text("messageExpression");
+    if !expression.is_empty() {
+        let path = path.child("messageExpression");
+        if expression.trim().is_empty() {
+            errors.invalid(&path, expression, "must be non-empty if specified");
+        } else if let Err(why) = compiler.compile(expression, Scope::message(params), Returns::String) {
+            errors.invalid(&path, expression, why.0);
+        }
     }
     let message = text("message");
-    if has(validation, &["messageExpression"]) && text("messageExpression").trim().is_empty() {
-        let detail = "must be non-empty if specified";
-        errors.invalid(&path.child("messageExpression"), text("messageExpression"), detail);
-    }
     if !message.is_empty() && message.trim().is_empty() {
-        let detail = "message must be non-empty if specified";
-        errors.invalid(&path.child("message"), message, detail);
-    } else if message.trim().contains('\n') {
-        errors.invalid(&path.child("message"), message.trim(), "message must not contain line breaks");
-    } else if message.is_empty()
-        && text("expression").trim().contains('\n')
-        && text("messageExpression").is_empty()
-    {
-        let detail = "message must be specified if expression contains line breaks";
-        errors.required(&path.child("message"), detail);
+        errors.invalid(&path.child("message"), message, "must be non-empty if specified");
+    } else if message.trim().contains(['\n', '\r']) {
+        errors.invalid(&path.child("message"), message, "must not contain line breaks");
     }
     if has(validation, &["reason"]) && !REASONS.contains(&text("reason")) {
-        errors.not_supported(&path.child("reason"), text("reason"), &REASONS[..3]);
-    }
-}
-
-fn mutating(errors: &mut FieldErrors, object: &Value) {
-    let path = FieldPath::new("spec");
-    let spec = shown(object, &["spec"]);
-    common(errors, &spec, &path);
-    let mutations = spec.array_at(&["mutations"]);
-    if mutations.is_empty() {
-        errors.required(&path.child("mutations"), "mutations must contain at least one item");
-    }
-    for (i, mutation) in mutations.iter().enumerate() {
-        let path = path.child("mutations").index(i);
-        let (field, other) = match mutation.str_at(&["patchType"]) {
-            "ApplyConfiguration" => ("applyConfiguration", "jsonPatch"),
-            "JSONPatch" => ("jsonPatch", "applyConfiguration"),
-            "" => {
-                errors.required(&path.child("patchType"), "");
-                continue;
-            }
-            kind => {
-                errors.not_supported(&path.child("patchType"), kind, &["ApplyConfiguration", "JSONPatch"]);
-                continue;
-            }
-        };
-        if !has(mutation, &[field]) {
-            let detail = format!("must be specified when patchType is {}", mutation.str_at(&["patchType"]));
-            errors.required(&path.child(field), detail);
-        } else if mutation.str_at(&[field, "expression"]).trim().is_empty() {
-            errors.required(&path.child(field).child("expression"), "expression is not specified");
-        }
-        if has(mutation, &[other]) {
-            let detail =
-                format!("must not be specified when patchType is {}", mutation.str_at(&["patchType"]));
-            errors.invalid(&path.child(other), shown(mutation, &[other]), detail);
-        }
-    }
-    let policy = spec.str_at(&["reinvocationPolicy"]);
-    if policy.is_empty() {
-        errors.required(&path.child("reinvocationPolicy"), "");
-    } else if !["Never", "IfNeeded"].contains(&policy) {
-        errors.not_supported(&path.child("reinvocationPolicy"), policy, &["IfNeeded", "Never"]);
+        errors.not_supported(&path.child("reason"), text("reason"), &REASONS);
     }
 }
 
@@ -241,12 +356,15 @@ fn binding(errors: &mut FieldErrors, object: &Value) {
 fn param_ref(errors: &mut FieldErrors, param: &Value, path: &FieldPath) {
     let name = param.str_at(&["name"]);
     match (name.is_empty(), present(param, &["selector"])) {
-        (false, Some(_)) => {
+        (false, Some(selector)) => {
             let detail = "name and selector are mutually exclusive";
+            path_segment(errors, name, &path.child("name"));
             errors.forbidden(&path.child("name"), detail);
+            label_selector(errors, selector, &path.child("selector"));
+            errors.forbidden(&path.child("selector"), detail);
         }
         (true, None) => errors.required(path, "one of name or selector must be specified"),
-        (false, None) => crate::check::path_segment(errors, name, &path.child("name")),
+        (false, None) => path_segment(errors, name, &path.child("name")),
         (true, Some(selector)) => label_selector(errors, selector, &path.child("selector")),
     }
     match present(param, &["parameterNotFoundAction"]).and_then(Value::as_str) {

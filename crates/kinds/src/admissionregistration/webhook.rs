@@ -14,7 +14,8 @@ use crate::table;
 pub(super) static VALIDATING: Kind = Kind {
     generation: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, _, object| validate(errors, object, None),
+    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "validatingwebhookconfigurations")
 };
@@ -27,16 +28,19 @@ pub(super) static MUTATING: Kind = Kind {
             default_nil(webhook, &["reinvocationPolicy"], "Never");
         });
     },
-    validate: |errors, _, object| {
-        validate(errors, object);
-        for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
-            let path = FieldPath::new("webhooks").index(i);
-            policy_of(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], &path);
-        }
-    },
+    validate: |errors, _, object| mutating(errors, object, None),
+    validate_update: Some(|errors, _, object, old| mutating(errors, object, Some(old))),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "mutatingwebhookconfigurations")
 };
+
+fn mutating(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+    validate(errors, object, old);
+    for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
+        let path = FieldPath::new("webhooks").index(i);
+        policy_of(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], &path);
+    }
+}
 
 fn webhook_defaults(webhook: &mut Value) {
     default_nil(webhook, &["failurePolicy"], "Fail");
@@ -48,7 +52,12 @@ fn webhook_defaults(webhook: &mut Value) {
     rule_defaults(webhook, "rules");
 }
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
+fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+    // Conditions that were let pass once stay.
+    let conditions = |object: &Value| -> Vec<Value> {
+        object.array_at(&["webhooks"]).iter().map(|webhook| shown(webhook, &["matchConditions"])).collect()
+    };
+    let changed = old.is_none_or(|old| conditions(old) != conditions(object));
     let mut seen = HashSet::new();
     for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
         let path = FieldPath::new("webhooks").index(i);
@@ -56,14 +65,14 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         if !name.is_empty() && !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
         }
-        validate_webhook(errors, webhook, &path);
+        validate_webhook(errors, webhook, changed, &path);
     }
     for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
         review_versions(errors, webhook, &FieldPath::new("webhooks").index(i));
     }
 }
 
-fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, path: &FieldPath) {
+fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool, path: &FieldPath) {
     let name = webhook.str_at(&["name"]);
     names::validate_fully_qualified_name(errors, &path.child("name"), name);
     for (i, rule) in webhook.array_at(&["rules"]).iter().enumerate() {
@@ -90,7 +99,9 @@ fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, path: &FieldPath)
         }
     }
     client_config(errors, &shown(webhook, &["clientConfig"]), &path.child("clientConfig"));
-    match_conditions(errors, webhook, path);
+    if conditions {
+        match_conditions(errors, webhook, false, path);
+    }
 }
 
 fn client_config(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {

@@ -15,6 +15,7 @@ mod spec;
 mod structural;
 mod subresources;
 
+pub(super) use self::field_path::normalized_field_path;
 use crate::crd::rules::compile::Stored;
 use crate::names_validation::{NamePart, name_is_dns_subdomain};
 use crate::status::{FieldErrors, FieldPath};

@@ -25,6 +25,13 @@ impl Format {
     }
 }
 
+pub(super) use time::parse_duration;
+
+/// Whether a text fits the named format; true where there is no such format.
+pub(crate) fn accepts_format(name: &str, text: &str) -> bool {
+    Format::find(name).is_none_or(|format| format.accepts(text))
+}
+
 type Test = fn(&str) -> bool;
 
 const FORMATS: [(&str, Test); 26] = [

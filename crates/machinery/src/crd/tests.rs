@@ -19,9 +19,9 @@ fn texts(errors: &FieldErrors) -> Vec<String> {
     errors.iter().map(ToString::to_string).collect()
 }
 
-fn whole(custom: &CustomResource, new: &Value, old: Option<&Value>) -> FieldErrors {
-    let mut errors = custom.validate(new, old);
-    custom.validate_structure(&mut errors, new, old, false);
+fn errors(custom: &CustomResource, new: &Value, old: Option<&Value>) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    custom.validate(&mut errors, new, old);
     errors
 }
 
@@ -155,7 +155,7 @@ fn values_are_checked_with_upstreams_messages() {
         ),
     ] {
         let custom = object_schema(&value!({"f": (schema.clone())}));
-        let errors = whole(&custom, &value!({"f": (value.clone())}), None);
+        let errors = self::errors(&custom, &value!({"f": (value.clone())}), None);
         assert_eq!(texts(&errors), expect, "{schema:?} {value:?}");
     }
 }
@@ -168,7 +168,7 @@ fn what_was_wrong_before_may_stay() {
             "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "integer", "maximum": 1}}}},
     }}}));
     let old = value!({"spec": {"code": "long", "list": [{"k": "a", "v": 9}]}});
-    let validate = |new: &Value| texts(&custom.validate(new, Some(&old)));
+    let validate = |new: &Value| texts(&errors(&custom, new, Some(&old)));
     assert!(validate(&value!({"spec": {"code": "long", "other": 1}})).is_empty());
     assert_eq!(
         validate(&value!({"spec": {"code": "longer"}})),
@@ -187,7 +187,8 @@ fn status_is_checked_alone_and_named_as_root() {
         "spec": {"type": "string"},
         "status": {"type": "object", "properties": {"rung": {"type": "integer"}}},
     }));
-    let errors = custom.validate_status(&value!({"spec": 5, "status": {"rung": "x"}}), None);
+    let mut errors = FieldErrors::new();
+    custom.validate_status(&mut errors, &value!({"spec": 5, "status": {"rung": "x"}}), None);
     assert_eq!(
         texts(&errors),
         [r#"status.rung: Invalid value: "string": rung in body must be of type integer: "string""#]
@@ -230,7 +231,7 @@ fn embedded_objects_have_metadata() {
         "type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true,
     }}));
     let check = |inner: Value| match prepare(&custom, &value!({"inner": (inner)})) {
-        Ok(object) => texts(&whole(&custom, &object, None)),
+        Ok(object) => texts(&errors(&custom, &object, None)),
         Err(errors) => texts(&errors),
     };
     let good = value!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"any": 1}});

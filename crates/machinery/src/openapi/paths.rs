@@ -4,7 +4,7 @@ use super::operations::{
     Answer, Body, DELETE, Described, DescribedSubresource, FORCE, LIST, Media, NAME, NAMESPACE, Operation,
     PRETTY, Parameter, PathItem, RESOURCE_VERSION, REST_OF_PATH, WRITE, options,
 };
-use super::{v2, v3};
+use super::v3;
 use crate::names::GroupVersionKind;
 use crate::value::Map;
 
@@ -34,11 +34,6 @@ const DELETE_ANSWERS_OBJECT: [&str; 16] = [
 /// The OpenAPI v3 paths of a custom resource, for [`super::document`].
 pub fn custom_paths(resource: &Described) -> Map {
     v3::paths(&resource_paths(resource))
-}
-
-/// The same of v2, for [`super::v2_document_with`].
-pub fn custom_paths_v2(resource: &Described) -> Map {
-    v2::paths(&resource_paths(resource))
 }
 
 /// All paths of a resource.

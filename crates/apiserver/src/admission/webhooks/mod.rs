@@ -5,6 +5,7 @@
 //! be reached fails the request, or is passed over if it says so. Every call has a deadline, so a hung webhook slows the
 //! requests it is asked about, and nobody else's.
 
+mod hooks;
 mod review;
 
 use std::sync::Arc;
@@ -12,20 +13,36 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use drydock_auth::Authorizer;
 use drydock_machinery::patch::json_patch;
-use drydock_machinery::{Object, ObjectMeta as _, Status, Value};
+use drydock_machinery::{Status, Value};
 use futures::future::join_all;
 
-use super::matching::Criteria;
+use super::expression::Asker;
 use super::versions::{Matched, Versioned, settle};
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
+use hooks::{Hook, Hooks};
 use review::Answer;
 
 const GROUP: &str = "admissionregistration.k8s.io";
 
-pub(super) struct MutatingAdmissionWebhook;
+pub(super) struct MutatingAdmissionWebhook(Hooks);
 
-pub(super) struct ValidatingAdmissionWebhook;
+pub(super) struct ValidatingAdmissionWebhook(Hooks);
+
+impl MutatingAdmissionWebhook {
+    /// Match conditions may ask `authorizer`.
+    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
+        Self(Hooks::new(authorizer, "mutatingwebhookconfigurations"))
+    }
+}
+
+impl ValidatingAdmissionWebhook {
+    /// Match conditions may ask `authorizer`.
+    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
+        Self(Hooks::new(authorizer, "validatingwebhookconfigurations"))
+    }
+}
 
 /// Webhooks cannot guard what would be needed to get rid of them, nor reviews.
 fn may_be_guarded(request: &AdmissionRequest<'_>) -> bool {
@@ -47,17 +64,18 @@ impl AdmissionPlugin for MutatingAdmissionWebhook {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let configurations = context.reader.list(GROUP, "mutatingwebhookconfigurations", "");
-        if configurations.is_empty() {
+        let hooks = self.0.now(context.reader);
+        if hooks.is_empty() {
             return Ok(());
         }
+        let asker = self.0.asker(context, request);
         let again = request.reinvocation.is_running();
         if again && request.reinvocation.webhooks.is_outdated(request.object.as_ref()) {
             request.reinvocation.webhooks.changed();
         }
         let mut outcome = Ok(());
-        for hook in hooks(&configurations) {
-            outcome = mutate(context, request, &hook).await;
+        for hook in hooks.iter() {
+            outcome = mutate(context, request, &asker, hook).await;
             if outcome.is_err() {
                 break;
             }
@@ -94,12 +112,12 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let configurations = context.reader.list(GROUP, "validatingwebhookconfigurations", "");
-        if configurations.is_empty() {
+        let hooks = self.0.now(context.reader);
+        if hooks.is_empty() {
             return Ok(());
         }
-        let hooks: Vec<Hook<'_>> = hooks(&configurations).collect();
-        let asked = hooks.iter().map(|hook| validate(context, request, hook));
+        let asker = self.0.asker(context, request);
+        let asked = hooks.iter().map(|hook| validate(context, request, &asker, hook));
         let answers = join_all(asked).await;
         for (hook, answer) in hooks.iter().zip(answers) {
             if let Some(answer) = answer? {
@@ -110,50 +128,14 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
     }
 }
 
-/// One webhook of a configuration.
-struct Hook<'a> {
-    webhook: &'a Value,
-    /// Tells it apart, whatever its name.
-    key: String,
-}
-
-fn hooks(configurations: &[Arc<Object>]) -> impl Iterator<Item = Hook<'_>> {
-    configurations.iter().flat_map(|configuration| {
-        let webhooks = configuration.array_at(&["webhooks"]).iter().enumerate();
-        webhooks.map(|(i, webhook)| Hook {
-            webhook,
-            key: format!("{}/{}/{i}", configuration.name(), webhook.str_at(&["name"])),
-        })
-    })
-}
-
-impl Hook<'_> {
-    fn name(&self) -> &str {
-        self.webhook.str_at(&["name"])
-    }
-
-    /// What the request is about to this webhook, and its objects in that version; None when it is not for it.
-    async fn sees(
-        &self,
-        context: &AdmissionContext<'_>,
-        request: &AdmissionRequest<'_>,
-    ) -> Result<Option<(Matched, Versioned)>, Status> {
-        let criteria = Criteria::of_webhook(self.webhook);
-        let Some(matched) = criteria.matches(context.reader, context.resources, request)? else {
-            return Ok(None);
-        };
-        let versioned = Versioned::new(context, request, &matched.kind).await?;
-        Ok(Some((matched, versioned)))
-    }
-}
-
 /// Asks a mutating webhook and applies its patch.
 async fn mutate(
     context: &AdmissionContext<'_>,
     request: &mut AdmissionRequest<'_>,
-    hook: &Hook<'_>,
+    asker: &Arc<Asker>,
+    hook: &Hook,
 ) -> Result<(), Status> {
-    let Some((matched, versioned)) = hook.sees(context, request).await? else { return Ok(()) };
+    let Some((matched, versioned)) = hook.sees(context, request, asker).await? else { return Ok(()) };
     // The second time none is asked that was not asked before.
     if request.reinvocation.is_running() && !request.reinvocation.webhooks.is_again(&hook.key) {
         return Ok(());
@@ -165,7 +147,7 @@ async fn mutate(
         request.reinvocation.webhooks.changed();
         request.reinvocation.want();
     }
-    if hook.webhook.str_at(&["reinvocationPolicy"]) == "IfNeeded" {
+    if hook.webhook().str_at(&["reinvocationPolicy"]) == "IfNeeded" {
         request.reinvocation.webhooks.wait(hook.key.clone());
     }
     Ok(())
@@ -175,7 +157,7 @@ async fn mutate(
 async fn apply_answer(
     context: &AdmissionContext<'_>,
     request: &mut AdmissionRequest<'_>,
-    hook: &Hook<'_>,
+    hook: &Hook,
     versioned: &Versioned,
     answer: Answer,
 ) -> Result<bool, Status> {
@@ -207,9 +189,10 @@ fn apply(object: &Value, patch: &str) -> Result<Value, String> {
 async fn validate(
     context: &AdmissionContext<'_>,
     request: &AdmissionRequest<'_>,
-    hook: &Hook<'_>,
+    asker: &Arc<Asker>,
+    hook: &Hook,
 ) -> Result<Option<Answer>, Status> {
-    match hook.sees(context, request).await? {
+    match hook.sees(context, request, asker).await? {
         Some((matched, versioned)) => ask(context, request, hook, &matched, &versioned).await,
         None => Ok(None),
     }
@@ -219,11 +202,11 @@ async fn validate(
 async fn ask(
     context: &AdmissionContext<'_>,
     request: &AdmissionRequest<'_>,
-    hook: &Hook<'_>,
+    hook: &Hook,
     matched: &Matched,
     versioned: &Versioned,
 ) -> Result<Option<Answer>, Status> {
-    let webhook = hook.webhook;
+    let webhook = hook.webhook();
     let quiet = matches!(webhook.str_at(&["sideEffects"]), "None" | "NoneOnDryRun");
     if request.dry_run && !quiet {
         return Err(Status::bad_request(format!(

@@ -1,8 +1,9 @@
 use drydock_auth::UserInfo;
-use drydock_machinery::{GroupVersionKind, GroupVersionResource, ObjectMeta as _, value};
+use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, ObjectMeta as _, value};
 
 use super::*;
 use crate::admission::Reader;
+use crate::admission::matching::Criteria;
 use crate::resources::{Resources, builtin};
 
 struct Nothing;
@@ -39,7 +40,7 @@ fn with_request<T>(subresource: &str, check: impl FnOnce(&AdmissionRequest<'_>) 
 }
 
 fn matches(webhook: &Value, request: &AdmissionRequest<'_>) -> bool {
-    let resources = Resources::new(builtin());
+    let resources = Resources::new(builtin(36));
     Criteria::of_webhook(webhook).matches(&Nothing, &resources, request).unwrap().is_some()
 }
 
@@ -79,7 +80,7 @@ fn a_review_is_answered_by_its_uid() {
     let asked = with_request("", |request| {
         let matched = Matched { resource: request.resource.clone(), kind: request.kind.clone() };
         let object = request.object.clone();
-        let versioned = Versioned { object, old: None };
+        let versioned = Versioned { kind: request.kind.clone(), object, old: None };
         review::request(request, &matched, &versioned, "v1")
     });
     assert_eq!(asked.str_at(&["request", "userInfo", "username"]), "ann");

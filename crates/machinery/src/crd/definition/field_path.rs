@@ -9,6 +9,12 @@ pub(super) struct Found<'a> {
     pub(super) schema: &'a Value,
 }
 
+/// A rule's `fieldPath` as errors show it beneath the rule's own: `a.b` for `.a['b']`. None when it leads nowhere.
+pub(in crate::crd) fn normalized_field_path(text: &str, schema: &Value) -> Option<String> {
+    let found = field_path(text.trim(), schema, Brackets::Allowed).ok()?;
+    Some(found.path.trim_start_matches('.').to_owned())
+}
+
 /// Whether `['a']` may stand for `.a`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Brackets {

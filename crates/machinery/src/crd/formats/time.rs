@@ -1,8 +1,7 @@
 //! Dates and durations.
 
+use drydock_cel::value::Duration;
 use jiff::civil::Date;
-
-use crate::go_duration;
 
 /// `2006-01-02`
 pub(super) fn is_date(text: &str) -> bool {
@@ -46,35 +45,45 @@ fn is_time(text: &str) -> bool {
 
 /// Go's `1h30m`, or numbers with units in words anywhere in the text: `3 days`.
 pub(super) fn is_duration(text: &str) -> bool {
-    go_duration::parse(text).is_ok() || has_worded_duration(text)
+    parse_duration(text).is_some()
 }
 
-/// Units by their names; a text may also begin with the last of them.
-fn has_worded_duration(text: &str) -> bool {
-    const UNITS: [&[&str]; 8] = [
-        &["ns", "nano"],
-        &["us", "\u{b5}s", "micro"],
-        &["ms", "milli"],
-        &["s", "sec"],
-        &["m", "min"],
-        &["h", "hr", "hour"],
-        &["d", "day"],
-        &["w", "wk", "week"],
-    ];
-    let known = |word: &str| {
-        UNITS
-            .iter()
-            .any(|names| names.contains(&word) || names.last().is_some_and(|last| word.starts_with(last)))
-    };
+/// What [`is_duration`] accepts, as a length of time.
+pub(in crate::crd) fn parse_duration(text: &str) -> Option<Duration> {
+    Duration::parse(text).or_else(|| worded_duration(text))
+}
+
+/// Units by their names, in nanoseconds; a word may also begin with the last of them.
+const UNITS: [(&[&str], i64); 8] = [
+    (&["ns", "nano"], 1),
+    (&["us", "\u{b5}s", "micro"], 1_000),
+    (&["ms", "milli"], 1_000_000),
+    (&["s", "sec"], 1_000_000_000),
+    (&["m", "min"], 60_000_000_000),
+    (&["h", "hr", "hour"], 3_600_000_000_000),
+    (&["d", "day"], 86_400_000_000_000),
+    (&["w", "wk", "week"], 604_800_000_000_000),
+];
+
+/// The sum of all amounts in the text. It wraps around as Go's does.
+fn worded_duration(text: &str) -> Option<Duration> {
     let text = text.to_lowercase();
     let mut rest = text.as_str();
+    let mut total = None;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let after = rest[start..].trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+        let number = &rest[start..];
+        let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        let after = number[digits..].trim_start();
         let end = after.find(|c: char| !(c.is_ascii_alphabetic() || c == '\u{b5}')).unwrap_or(after.len());
-        if known(&after[..end]) {
-            return true;
+        let word = &after[..end];
+        for (names, unit) in UNITS {
+            let begins = names.last().is_some_and(|last| word.starts_with(last));
+            if names.contains(&word) || begins {
+                let amount: i64 = number[..digits].parse().ok()?;
+                total = Some(total.unwrap_or(0_i64).wrapping_add(amount.wrapping_mul(unit)));
+            }
         }
         rest = &after[end..];
     }
-    false
+    total.map(Duration::from_nanoseconds)
 }

@@ -134,7 +134,7 @@ fn object(schema: &Value) -> Option<Declared> {
 }
 
 /// A resource's schema with what every resource has: `apiVersion`, `kind`, and of `metadata` the names.
-fn with_meta(schema: &Value) -> Value {
+pub(super) fn with_meta(schema: &Value) -> Value {
     let is =
         |path: &[&str], of: &str| schema.at(path).is_some_and(|property| property.str_at(&["type"]) == of);
     let metadata = ["properties", "metadata", "properties"];
@@ -269,6 +269,34 @@ pub fn escape(name: &str) -> Option<String> {
     Some(escaped)
 }
 
+/// The property's name that expressions write so. None when there is none.
+pub fn unescape(escaped: &str) -> Option<String> {
+    let mut name = String::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(start) = rest.find("__") {
+        let after = &rest[start + 2..];
+        let end = after.find('_').filter(|end| *end > 0 && after[*end..].starts_with("__"));
+        let Some(end) = end else {
+            // Not the beginning of an escape; the next underscore may be.
+            name.push_str(&rest[..=start]);
+            rest = &rest[start + 1..];
+            continue;
+        };
+        name.push_str(&rest[..start]);
+        match &after[..end] {
+            "underscores" => name.push_str("__"),
+            "dot" => name.push('.'),
+            "dash" => name.push('-'),
+            "slash" => name.push('/'),
+            word if RESERVED.contains(&word) && escaped.len() == word.len() + 4 => name.push_str(word),
+            _ => return None,
+        }
+        rest = &after[end + 2..];
+    }
+    name.push_str(rest);
+    Some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +315,9 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(escape(name).as_deref(), expected, "{name}");
+            if let Some(escaped) = expected {
+                assert_eq!(unescape(escaped).as_deref(), Some(name), "{escaped}");
+            }
         }
     }
 

@@ -1,0 +1,24 @@
+//! What CEL needs of Kubernetes: objects as values, and the libraries of quantities and named formats.
+//!
+//! [`from_json`] shows a tree to expressions without copying it; [`to_json`] goes back. [`library`] has every function
+//! of Kubernetes' base environment.
+
+mod formats;
+mod json;
+mod quantities;
+
+use std::sync::LazyLock;
+
+use drydock_cel::library::Library;
+
+pub use json::{from_json, to_json};
+
+/// Every function that Kubernetes' expressions may call.
+pub fn library() -> &'static Library {
+    static LIBRARY: LazyLock<Library> =
+        LazyLock::new(|| Library::standard().with(quantities::FUNCTIONS).with(formats::FUNCTIONS));
+    &LIBRARY
+}
+
+#[cfg(test)]
+mod tests;
