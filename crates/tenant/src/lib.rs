@@ -183,6 +183,7 @@ impl Tenant {
             version: config.version.clone(),
             address: config.address.clone(),
             service_range: config.service_range,
+            front_proxy: Some(pki::front_proxy(&pki)?),
             audit_log: Some(AuditLog { file: config.folder.join(audit::FILE), limits: Default::default() }),
         })
         .await?;

@@ -20,7 +20,9 @@ impl Registry {
         old: Option<&Arc<Object>>,
     ) -> Result<Value, Status> {
         let about = About::of(call, operation);
-        let mut request = about.request(operation, object.name().to_owned(), old);
+        // What one connects with has no name; it is the pod's.
+        let named = if operation == Operation::Connect { &call.request.name } else { object.name() };
+        let mut request = about.request(operation, named.to_owned(), old);
         request.object = Some(object);
         let admitted = self.admission.admit(&self.admission_context(), &mut request).await;
         let AdmissionRequest { object, warnings, audit, .. } = request;
