@@ -164,6 +164,34 @@ impl Client {
         Ok(reply)
     }
 
+    /// Hands what is answered to `take` as it comes, until the answer ends.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let mut request = Request::builder().uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.api_token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request =
+            request.body(Full::default()).map_err(|error| CliError::Usage(format!("{path}: {error}")))?;
+        let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
+        let (parts, mut body) = response.into_parts();
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            let bytes = body.collect().await.map_err(|error| self.unreachable(&error))?.to_bytes();
+            let reply = Reply { status: parts.status, headers: parts.headers, bytes };
+            return Err(CliError::Problem(problem(&reply)));
+        }
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.unreachable(&error))?;
+            if let Some(bytes) = frame.data_ref() {
+                take(bytes)?;
+            }
+        }
+        Ok(())
+    }
+
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> CliError {
         CliError::Unreachable { url: self.base.clone(), reason: chain(error) }
     }

@@ -16,6 +16,7 @@ use super::duration;
 use super::kubeconfig;
 use super::operation::{self, WaitArgs};
 use super::output::{self, OutputArgs, pairs, text};
+use super::settings::{self, SettingsArgs};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ClusterCommand {
@@ -43,6 +44,17 @@ pub(super) enum ClusterCommand {
         name: String,
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Change labels and settings of a running cluster
+    #[command(after_help = UPDATE_HELP)]
+    Update(Box<UpdateArgs>),
+    /// Print a cluster's audit log: one event a line, in JSON
+    AuditLog {
+        /// Name or uid
+        name: String,
+        /// Go on with what is written from then on
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Delete a cluster with all it has: objects, nodes, machines
     #[command(visible_alias = "rm")]
@@ -102,18 +114,76 @@ pub(super) struct CreateArgs {
     /// Label of the cluster; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = key_value)]
     labels: Vec<(String, String)>,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// Read the whole request from this YAML or JSON file; - is standard input
     #[arg(
         short,
         long,
         value_name = "FILE",
-        conflicts_with_all = ["name", "version", "provider", "region", "nodes", "pod_cidr", "service_cidr", "labels"]
+        conflicts_with_all = [
+            "name", "version", "provider", "region", "nodes", "pod_cidr", "service_cidr", "labels",
+            "authentication_config", "token_webhook", "authorization_config", "audit_policy",
+        ]
     )]
     file: Option<PathBuf>,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+const UPDATE_HELP: &str = "\
+Settings are in force from the next request on; no restart is needed.
+
+Examples:
+  drydock cluster update web --audit-policy policy.yaml    write an audit log from now on
+  drydock cluster update web --unset audit-policy          and no more
+  drydock cluster update web --label team=blue --label old-";
+
+#[derive(Args, Debug)]
+pub(super) struct UpdateArgs {
+    /// Name or uid
+    name: String,
+    /// Label to set, or to remove: KEY-; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label_change)]
+    labels: Vec<(String, Option<String>)>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Setting to go back to the default of: authentication-config, token-webhook, authorization-config or audit-policy
+    #[arg(long, value_name = "SETTING", value_parser = settings::NAMES.map(|(name, _)| name))]
+    unset: Vec<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+fn label_change(text: &str) -> Result<(String, Option<String>), String> {
+    match text.strip_suffix('-') {
+        Some(key) if !text.contains('=') => Ok((key.to_owned(), None)),
+        _ => key_value(text).map(|(key, value)| (key, Some(value))),
+    }
+}
+
+async fn update(client: &Client, args: UpdateArgs) -> Result<(), CliError> {
+    let mut body = args.settings.fields()?;
+    for setting in &args.unset {
+        let field = settings::NAMES.iter().find(|(name, _)| name == setting).map(|(_, field)| *field);
+        body.insert(field.unwrap_or_default().to_owned(), Value::Null);
+    }
+    if !args.labels.is_empty() {
+        let labels: Map<_, _> = args.labels.into_iter().map(|(key, value)| (key, value.into())).collect();
+        body.insert("labels".to_owned(), labels.into());
+    }
+    if body.is_empty() {
+        return Err(CliError::Usage("nothing to change; see drydock cluster update --help".to_owned()));
+    }
+    let cluster = client.patch(&path(&args.name), &Value::Object(body)).await?;
+    output::show(args.output.output, &cluster, describe)
+}
+
+async fn audit_log(client: &Client, name: &str, follow: bool) -> Result<(), CliError> {
+    let path = format!("{}/audit-log?follow={follow}", path(name));
+    client.stream(&path, output::print_bytes).await
 }
 
 pub(super) async fn run(client: &Client, command: ClusterCommand) -> Result<(), CliError> {
@@ -142,6 +212,8 @@ pub(super) async fn run(client: &Client, command: ClusterCommand) -> Result<(), 
             let done = operation::follow(client, &started, wait.timeout).await?;
             output::show(output.output, &done, |done| format!("{} is deleted\n", operation::target(done)))
         }
+        ClusterCommand::Update(args) => update(client, *args).await,
+        ClusterCommand::AuditLog { name, follow } => audit_log(client, &name, follow).await,
         ClusterCommand::Clock(args) => clock::run(client, args).await,
         ClusterCommand::Kubeconfig { name, merge, output, credential } => {
             let text = download(client, &name, &credential).await?;
@@ -161,7 +233,11 @@ async fn create(client: &Client, args: CreateArgs) -> Result<(), CliError> {
             client.create("/v1/clusters", media(file, &body), body).await?
         }
         None => {
-            let body = request(&args).to_string();
+            let mut body = request(&args);
+            if let Some(fields) = body.as_object_mut() {
+                fields.extend(args.settings.fields()?);
+            }
+            let body = body.to_string();
             client.create("/v1/clusters", "application/json", body.into()).await?
         }
     };
@@ -276,6 +352,12 @@ fn row(cluster: &Value) -> Vec<String> {
     ]
 }
 
+/// The settings that are not the default.
+fn settings_of(cluster: &Value) -> String {
+    let set = settings::NAMES.iter().filter(|(_, field)| cluster.get(field).is_some());
+    set.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
 fn describe(cluster: &Value) -> String {
     output::description(&[
         ("Name", text(cluster, "/name")),
@@ -290,6 +372,7 @@ fn describe(cluster: &Value) -> String {
         ("Pod network", text(cluster, "/network/podCidr")),
         ("Service network", text(cluster, "/network/serviceCidr")),
         ("Labels", pairs(cluster, "/labels")),
+        ("Settings", settings_of(cluster)),
         ("Created", text(cluster, "/createdAt")),
     ])
 }

@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod provider;
 mod serve;
+mod settings;
 mod up;
 
 use client::ConnectionArgs;
@@ -51,7 +52,7 @@ enum Command {
     Up(up::UpArgs),
     /// Start the service
     Serve(serve::ServeArgs),
-    /// Create, list, get and delete clusters; their kubeconfigs and clocks
+    /// Create, list, get, update and delete clusters; their kubeconfigs, clocks and audit logs
     #[command(visible_alias = "clusters", arg_required_else_help = true)]
     Cluster {
         #[command(flatten)]

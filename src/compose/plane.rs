@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use drydock_auth::UserInfo;
 use drydock_client::{Options, Request, Verb, WatchEvent, resources};
 use drydock_cloud::{NodePoolsStatus, PoolSpec, PoolState, Reservation};
@@ -10,17 +11,19 @@ use drydock_cloud_api::CloudErrorKind;
 use drydock_machinery::ObjectMeta as _;
 use drydock_tenant::Tenant;
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::boot::Boot;
 use super::planes::{git_version, tenant_error};
-use crate::database::cluster::{ClusterRecord, Reason};
+use crate::database::cluster::{ClusterRecord, ClusterSettings, Reason};
 use crate::database::node_pool::{NodePoolRecord, NodePoolState, Observed};
 use crate::service::control_plane::{
     ClockChange, ClockState, ControlPlane, ControlPlaneError, ControlPlaneStatus, Credential, PoolStatus,
     Trouble,
 };
+use crate::service::settings;
 
 pub(super) struct Plane {
     tenant: Tenant,
@@ -28,6 +31,8 @@ pub(super) struct Plane {
     /// The default service account exists.
     ready: watch::Receiver<bool>,
     pools: watch::Receiver<NodePoolsStatus>,
+    /// As last configured.
+    settings: Mutex<ClusterSettings>,
     /// As last wanted, by name.
     wanted: Mutex<BTreeMap<String, NodePoolRecord>>,
     /// Why a release did not go on, as last answered.
@@ -52,7 +57,16 @@ impl Plane {
         });
         let pools = tenant.pools().subscribe();
         let boot = Boot::new(cluster, tenant.endpoint(), &tenant.ca_pem());
-        Self { tenant, boot, ready: when_ready, pools, wanted: Mutex::default(), told: Mutex::default() }
+        let settings = Mutex::new(cluster.settings.clone());
+        Self {
+            tenant,
+            boot,
+            ready: when_ready,
+            pools,
+            settings,
+            wanted: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     fn spec(&self, pool: &NodePoolRecord) -> PoolSpec {
@@ -116,6 +130,24 @@ impl ControlPlane for Plane {
             }
         }
         *wanted = pools;
+    }
+
+    fn configure(&self, settings: &ClusterSettings) {
+        let mut known = self.settings.lock();
+        if *known == *settings {
+            return;
+        }
+        match settings::parse(settings) {
+            Ok(parsed) => {
+                self.tenant.configure(parsed);
+                known.clone_from(settings);
+            }
+            Err(wrong) => tracing::error!(?wrong, "a cluster's recorded settings cannot be used"),
+        }
+    }
+
+    fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes> {
+        self.tenant.audit_log(follow)
     }
 
     fn status(&self) -> ControlPlaneStatus {

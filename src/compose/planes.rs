@@ -146,6 +146,7 @@ impl ControlPlanes for Planes {
             writers: self.writers.clone(),
             signing_keys: self.signing_keys.clone(),
             speed: self.speed,
+            settings: settings(cluster)?,
         };
         let tenant = Tenant::open(config, &self.tasks).await.map_err(|error| tenant_error(&error))?;
         self.refill_signing_keys();
@@ -197,6 +198,16 @@ fn service_range(cluster: &ClusterRecord) -> Result<ServiceRange, ControlPlaneEr
     let wrong = || format!("the cluster's record has the service network {:?}", cluster.service_cidr);
     ServiceRange::parse(&cluster.service_cidr)
         .ok_or_else(|| ControlPlaneError::new("NetworkUnusable", wrong()))
+}
+
+/// Validation let them pass; a newer drydock may have let more pass.
+fn settings(cluster: &ClusterRecord) -> Result<drydock_auth::config::Settings, ControlPlaneError> {
+    crate::service::settings::parse(&cluster.settings).map_err(|wrong| {
+        let wrong = wrong.0.into_iter().map(|error| format!("{}: {}", error.field, error.message));
+        let message =
+            format!("the cluster's settings cannot be used: {}", wrong.collect::<Vec<_>>().join("; "));
+        ControlPlaneError::new("SettingsUnusable", message)
+    })
 }
 
 /// The release of a minor version that clusters run.

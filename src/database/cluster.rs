@@ -1,5 +1,7 @@
 //! Clusters, as recorded.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::FromRow;
 
 use super::text::{self, Labels, words};
@@ -48,6 +50,24 @@ words! {
     }
 }
 
+/// Configuration files of a cluster's API server, as they were given. None: as upstream without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterSettings {
+    /// `apiserver.config.k8s.io/v1 AuthenticationConfiguration`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication_configuration: Option<Value>,
+    /// The kubeconfig of a webhook that knows tokens, and how long its answers are good for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_webhook: Option<Value>,
+    /// `apiserver.config.k8s.io/v1 AuthorizationConfiguration`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_configuration: Option<Value>,
+    /// `audit.k8s.io/v1 Policy`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_policy: Option<Value>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterRecord {
     pub uid: String,
@@ -57,6 +77,7 @@ pub struct ClusterRecord {
     pub pod_cidr: String,
     pub service_cidr: String,
     pub labels: Labels,
+    pub settings: ClusterSettings,
     pub port: u16,
     pub state: ClusterState,
     pub reason: Option<Reason>,
@@ -91,6 +112,7 @@ struct Row {
     pod_cidr: String,
     service_cidr: String,
     labels: String,
+    settings: String,
     port: i64,
     state: String,
     reason_code: Option<String>,
@@ -114,6 +136,7 @@ impl TryFrom<Row> for ClusterRecord {
             pod_cidr: row.pod_cidr,
             service_cidr: row.service_cidr,
             labels: text::from_json("cluster", &row.labels)?,
+            settings: text::from_json("cluster", &row.settings)?,
             port: u16::try_from(row.port)
                 .map_err(|_| super::DatabaseError::Value { table: "cluster", value: row.port.to_string() })?,
             state: text::word("cluster", row.state, ClusterState::parse)?,
@@ -244,7 +267,8 @@ pub async fn holder_in_txn(txn: &mut Txn, scope: &Scope, name: &str) -> Result<O
 pub async fn insert_in_txn(txn: &mut Txn, cluster: &ClusterRecord) -> Result<()> {
     sqlx::query(
         "INSERT INTO cluster (uid, provider, account, region, name, version, pod_cidr, service_cidr, labels, port, \
-         state, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
+         state, revision, created_at, updated_at, settings) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14)",
     )
     .bind(&cluster.uid)
     .bind(&cluster.scope.provider)
@@ -259,6 +283,7 @@ pub async fn insert_in_txn(txn: &mut Txn, cluster: &ClusterRecord) -> Result<()>
     .bind(cluster.state.as_str())
     .bind(cluster.revision)
     .bind(&cluster.created_at)
+    .bind(text::to_json(&cluster.settings))
     .execute(&mut **txn)
     .await?;
     Ok(())
@@ -285,13 +310,22 @@ pub async fn set_state_in_txn(
     Ok(())
 }
 
-pub async fn set_labels_in_txn(txn: &mut Txn, uid: &str, labels: &Labels) -> Result<()> {
-    sqlx::query("UPDATE cluster SET labels = ?2, revision = revision + 1, updated_at = ?3 WHERE uid = ?1")
-        .bind(uid)
-        .bind(text::to_json(labels))
-        .bind(text::now())
-        .execute(&mut **txn)
-        .await?;
+/// Records what users may change of a cluster.
+pub async fn set_labels_and_settings_in_txn(
+    txn: &mut Txn,
+    uid: &str,
+    labels: &Labels,
+    settings: &ClusterSettings,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE cluster SET labels = ?2, settings = ?3, revision = revision + 1, updated_at = ?4 WHERE uid = ?1",
+    )
+    .bind(uid)
+    .bind(text::to_json(labels))
+    .bind(text::to_json(settings))
+    .bind(text::now())
+    .execute(&mut **txn)
+    .await?;
     Ok(())
 }
 

@@ -191,7 +191,7 @@ mod tests {
         .await;
         assert_eq!(
             said,
-            "DIR/drydock.db was written by a newer drydock (schema 9999, this one knows up to 1). It was left as it \
+            "DIR/drydock.db was written by a newer drydock (schema 9999, this one knows up to 2). It was left as it \
              is; use that version"
         );
     }

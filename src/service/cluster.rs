@@ -1,10 +1,15 @@
-//! Clusters: create, list, get, change labels, delete, kubeconfig.
+//! Clusters: create, list, get, change labels and settings, delete, kubeconfig.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+
 use crate::database::cluster::{
-    self as records, ClusterFilter, ClusterRecord, ClusterState, NATIVE_ACCOUNT, Reason, Scope,
+    self as records, ClusterFilter, ClusterRecord, ClusterSettings, ClusterState, NATIVE_ACCOUNT, Reason,
+    Scope,
 };
 use crate::database::node_pool::{self as pool_records, NodePoolRecord, NodePoolState};
 use crate::database::operation::{OperationKind, OperationRecord};
@@ -14,6 +19,7 @@ use super::control_plane::Credential;
 use super::error::{Result, ServiceError};
 use super::node_pool::{self, NodePoolCreate};
 use super::operation::{self, Idempotency};
+use super::settings::{self, SettingsUpdate};
 use super::validation::{self, Findings};
 use super::version::{self, DEFAULT_VERSION};
 use super::{Page, PageRequest, Provider, Service};
@@ -47,6 +53,7 @@ pub struct ClusterCreate {
     pub pod_cidr: Option<String>,
     pub service_cidr: Option<String>,
     pub labels: BTreeMap<String, String>,
+    pub settings: ClusterSettings,
     pub node_pools: Vec<NodePoolCreate>,
 }
 
@@ -54,6 +61,7 @@ pub struct ClusterCreate {
 #[derive(Clone, Debug, Default)]
 pub struct ClusterUpdate {
     pub labels: BTreeMap<String, Option<String>>,
+    pub settings: SettingsUpdate,
 }
 
 /// A cluster as users see it.
@@ -122,6 +130,9 @@ impl Service {
         let service_cidr = request.service_cidr.unwrap_or_else(|| DEFAULT_SERVICE_CIDR.to_owned());
         validation::networks(&mut findings, &pod_cidr, &service_cidr);
         validation::labels(&mut findings, "labels", &request.labels);
+        if let Err(wrong) = settings::parse(&request.settings) {
+            findings.0.extend(wrong.0);
+        }
         let provider = self.provider_of(request.provider.as_deref(), &mut findings);
         let mut region = request.region;
         // Where there is no such region there are no zones and instance types either, and to say so would not help.
@@ -144,6 +155,7 @@ impl Service {
             pod_cidr,
             service_cidr,
             labels: request.labels,
+            settings: request.settings,
             port: 0,
             state: ClusterState::Creating,
             reason: None,
@@ -209,7 +221,7 @@ impl Service {
     /// Changes what can be changed at once.
     ///
     /// # Errors
-    /// No such cluster, another revision than required, a cluster that is being deleted, or invalid labels.
+    /// No such cluster, another revision than required, a cluster that is being deleted, or invalid labels or settings.
     pub async fn cluster_update(
         &self,
         key: &ClusterKey,
@@ -229,12 +241,22 @@ impl Service {
         }
         let mut findings = Findings::default();
         validation::labels(&mut findings, "labels", &labels);
+        let mut settings = cluster.settings;
+        update.settings.apply(&mut settings);
+        if let Err(wrong) = settings::parse(&settings) {
+            findings.0.extend(wrong.0);
+        }
         if !findings.0.is_empty() {
             return Err(ServiceError::Invalid(findings.0));
         }
-        records::set_labels_in_txn(&mut txn, &uid, &labels).await?;
+        records::set_labels_and_settings_in_txn(&mut txn, &uid, &labels, &settings).await?;
         let changed = current_in_txn(&mut txn, &uid, key, None).await?;
         txn.commit().await.map_err(crate::database::DatabaseError::from)?;
+        // In force when this answers; the reconciler does the same, in the order of the records.
+        if let Some(plane) = self.inner.fleet.plane(&uid) {
+            plane.configure(&changed.settings);
+        }
+        self.oversee(&uid);
         Ok(self.view(changed))
     }
 
@@ -277,6 +299,22 @@ impl Service {
         let plane = self.inner.fleet.plane(&cluster.uid).filter(|plane| plane.status().ready);
         let plane = plane.ok_or_else(|| not_serving(&cluster))?;
         plane.kubeconfig(credential).await.map_err(|error| ServiceError::Conflict(error.reason))
+    }
+
+    /// The cluster's audit log, one JSON document a line; nothing when it has none.
+    ///
+    /// # Errors
+    /// No such cluster, or its control plane does not run.
+    pub async fn cluster_audit_log(
+        &self,
+        key: &ClusterKey,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Bytes>> {
+        let cluster = self.cluster_record(key).await?;
+        let plane = self.inner.fleet.plane(&cluster.uid).ok_or_else(|| not_serving(&cluster))?;
+        let closing = self.closing();
+        let log = plane.audit_log(follow);
+        Ok(log.take_until(async move { closing.cancelled().await }).boxed())
     }
 
     fn view(&self, record: ClusterRecord) -> Cluster {

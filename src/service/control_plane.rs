@@ -9,8 +9,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
 
-use crate::database::cluster::{ClusterRecord, Reason};
+use crate::database::cluster::{ClusterRecord, ClusterSettings, Reason};
 use crate::database::node_pool::{NodePoolRecord, Observed};
 
 /// Opens and destroys clusters' control planes.
@@ -42,6 +44,12 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// The pools that are wanted from now on. One that is left out is drained and removed, as is one that is deleting.
     fn set_pools(&self, pools: Vec<NodePoolRecord>);
+
+    /// The settings that are in force from the next request on. They were checked.
+    fn configure(&self, settings: &ClusterSettings);
+
+    /// The audit log from the oldest event that is kept; when it is followed it goes on until the control plane closes.
+    fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes>;
 
     /// What is observed now.
     fn status(&self) -> ControlPlaneStatus;

@@ -259,6 +259,7 @@ mod tests {
             version: "1.36".into(),
             pod_cidr: String::new(),
             service_cidr: String::new(),
+            settings: Default::default(),
             labels: [].into(),
             port: 1,
             state,

@@ -90,6 +90,7 @@ impl Service {
                 return Ok(Next::Retry);
             }
         };
+        plane.configure(&cluster.settings);
         let observed = plane.status();
         self.record_observation(&cluster.uid, &*plane, &observed).await?;
         if observed.failure.is_some() {

@@ -3,6 +3,7 @@
 #![expect(dead_code, unreachable_pub, reason = "each test binary uses a part of this one file")]
 
 pub mod proxy;
+pub mod tls_server;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

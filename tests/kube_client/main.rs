@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod errors;
+mod history;
 mod objects;
 mod pods;
 mod watches;

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use drydock::database::cluster::{ClusterRecord, Reason};
+use bytes::Bytes;
+use drydock::database::cluster::{ClusterRecord, ClusterSettings, Reason};
 use drydock::database::node_pool::{NodePoolRecord, NodePoolState, Observed};
 use drydock::service::control_plane::{
     ClockChange, ClockState, ControlPlane, ControlPlaneError, ControlPlaneStatus, ControlPlanes, Credential,
     PoolStatus, Trouble,
 };
 use drydock_runtime::Clock;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use tokio::sync::watch;
 
 /// All clusters. Outlives a restart of the service, as a data folder would.
@@ -37,6 +40,7 @@ pub(crate) struct Fake {
     fakes: Arc<Fakes>,
     cluster: ClusterRecord,
     pools: Mutex<Vec<NodePoolRecord>>,
+    pub(crate) settings: Mutex<ClusterSettings>,
     status: watch::Sender<ControlPlaneStatus>,
     clock: Clock,
 }
@@ -68,6 +72,7 @@ impl ControlPlanes for FakePlanes {
             fakes: self.0.clone(),
             cluster: cluster.clone(),
             pools: Mutex::default(),
+            settings: Mutex::new(cluster.settings.clone()),
             clock: Clock::manual("2026-01-01T00:00:00Z".parse().unwrap()),
             status: watch::Sender::new(ControlPlaneStatus { ready: true, ..ControlPlaneStatus::default() }),
         });
@@ -136,6 +141,15 @@ impl ControlPlane for Fake {
     fn set_pools(&self, pools: Vec<NodePoolRecord>) {
         *self.pools.lock().unwrap() = pools;
         self.look();
+    }
+
+    fn configure(&self, settings: &ClusterSettings) {
+        *self.settings.lock().unwrap() = settings.clone();
+    }
+
+    fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes> {
+        let text = if follow { "{\"followed\":true}\n" } else { "{}\n" };
+        futures::stream::iter([Bytes::from(text)]).boxed()
     }
 
     fn status(&self) -> ControlPlaneStatus {

@@ -11,4 +11,5 @@ mod openapi;
 mod operations;
 mod problems;
 mod routes;
+mod settings;
 mod start;

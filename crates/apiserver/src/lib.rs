@@ -10,13 +10,15 @@
 //! Deliberately absent: anything about one kind (that is `drydock-kinds`), who callers are and what they may do
 //! (`drydock-auth`), and everything that happens later than the request (controllers).
 
-mod access;
 pub mod admission;
+mod aggregation;
+pub mod audit;
 pub mod cache;
 mod conversion;
 mod definitions;
 mod flow;
 mod http;
+pub mod identity;
 mod local;
 mod maintenance;
 mod metrics;
@@ -28,6 +30,8 @@ mod server;
 pub mod testing;
 mod webhook;
 
+pub use aggregation::FrontProxy;
+pub use identity::{Access, Identity};
 pub use registry::allocate::ServiceRange;
-pub use seams::{Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
+pub use seams::{Authenticated, Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};
 pub use server::{ApiServer, Config, Version};

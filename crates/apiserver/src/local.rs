@@ -4,11 +4,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use drydock_auth::{Attributes, UserInfo};
+use drydock_auth::audit::Stage;
+use drydock_auth::{Ask, Attributes, Decision, UserInfo};
 use drydock_client::{ApiResource, Reply, Request, Transport, Verb, WatchEvent, WatchStream};
 use drydock_machinery::{Reason, Status};
 use futures::{FutureExt, StreamExt, stream};
 
+use crate::audit::{self, Event};
 use crate::cache::{Cache, ChangeKind, Step, Watcher};
 use crate::registry::{self, Body, Call};
 use crate::resources::Resource;
@@ -45,13 +47,23 @@ impl Local {
             .ok_or_else(|| Status::new(503, Reason::ServiceUnavailable, "the API server was stopped"))
     }
 
-    fn prepare(&self, core: &Core, mut request: Request, watch: bool) -> Result<Call, Status> {
+    async fn prepare(&self, core: &Core, mut request: Request, watch: bool) -> Result<Call, Status> {
         let name = &request.resource;
         let found = core.registry.resources.find(&name.group, &name.version, &name.resource);
         let resource = found.ok_or_else(no_such_resource)?;
         let verb = if watch { "watch" } else { verb(request.verb) };
         check_served(&resource, &request, verb)?;
-        core.authorize(&attributes(&self.user, &resource, &request, verb))?;
+        let attributes = attributes(&self.user, &resource, &request, verb);
+        let event = core.auditor.begin(&attributes, || self.head(&request, watch));
+        if let Some(event) = &event {
+            event.stage(Stage::RequestReceived).await;
+        }
+        let authorized = core.authorize(&attributes, event.as_deref()).await;
+        if let (Err(status), Some(event)) = (&authorized, &event) {
+            event.failed(status);
+            event.stage(Stage::ResponseComplete).await;
+        }
+        authorized?;
         let body = Body::Value(request.body.take().unwrap_or_default());
         Ok(Call {
             user: self.user.clone(),
@@ -60,16 +72,76 @@ impl Local {
             body,
             default_manager: self.manager.clone(),
             warnings: Vec::new(),
-            audit: Vec::new(),
+            audit: event,
         })
+    }
+
+    /// As the request would come by HTTP.
+    fn head(&self, request: &Request, watch: bool) -> audit::Head {
+        let resource = &request.resource;
+        let mut uri = match resource.group.as_ref() {
+            "" => format!("/api/{}", resource.version),
+            group => format!("/apis/{group}/{}", resource.version),
+        };
+        if !request.namespace.is_empty() {
+            uri.push_str("/namespaces/");
+            uri.push_str(&request.namespace);
+        }
+        for part in [&resource.resource[..], &request.name, &request.subresource] {
+            if !part.is_empty() {
+                uri.push('/');
+                uri.push_str(part);
+            }
+        }
+        if watch {
+            uri.push_str("?watch=true");
+        }
+        audit::Head {
+            audit_id: uuid::Uuid::new_v4().to_string(),
+            uri,
+            source_ips: vec!["127.0.0.1".to_owned()],
+            user_agent: self.manager.clone(),
+            long_running: watch,
+        }
     }
 }
 
+/// What came of a call, for its audit event.
+async fn conclude(event: &Event, done: &Result<registry::Done, Status>, resource: &Resource) {
+    match done {
+        Ok(done) => {
+            if event.wants_response() {
+                event.response_object(&crate::http::shown(resource, &done.reply));
+            }
+            event.code(done.code);
+        }
+        Err(status) => event.failed(status),
+    }
+    event.stage(Stage::ResponseComplete).await;
+}
+
 impl Core {
+    /// Asks the authorizers about a request that `event` is of, and notes what they say.
+    ///
     /// # Errors
-    /// 403 when the authorizer does not allow it.
-    pub(crate) fn authorize(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
-        self.authorizer.authorize(&*self.registry.cache, attributes).into_result(attributes)
+    /// 403 when they do not allow it.
+    pub(crate) async fn authorize(
+        &self,
+        attributes: &Attributes<'_>,
+        event: Option<&Event>,
+    ) -> Result<(), Status> {
+        let decision = self.authorizer.decide(&*self.registry.cache, attributes).await;
+        if let Some(event) = event {
+            event.decided(&decision);
+        }
+        decision.into_result(attributes)
+    }
+}
+
+#[async_trait]
+impl Ask for Core {
+    async fn ask(&self, attributes: &Attributes<'_>) -> Decision {
+        self.authorizer.decide(&*self.registry.cache, attributes).await
     }
 }
 
@@ -77,17 +149,29 @@ impl Core {
 impl Transport for Local {
     async fn call(&self, request: Request) -> Result<Reply, Status> {
         let core = self.core()?;
-        let mut call = self.prepare(&core, request, false)?;
+        let mut call = self.prepare(&core, request, false).await?;
         let done = AssertUnwindSafe(core.registry.call(&mut call)).catch_unwind().await;
-        let done = done.map_err(|_| Status::internal("the request panicked"))?;
+        let done = done.unwrap_or_else(|_| Err(Status::internal("the request panicked")));
+        if let Some(event) = &call.audit {
+            conclude(event, &done, &call.resource).await;
+        }
         Ok(done?.reply)
     }
 
     async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
         let core = self.core()?;
-        let call = self.prepare(&core, request, true)?;
+        let call = self.prepare(&core, request, true).await?;
         let watcher = registry::watch(&core.registry, &call).await?;
-        Ok(events(core.registry.cache.clone(), watcher, call.resource.clone()))
+        let events = events(core.registry.cache.clone(), watcher, call.resource.clone());
+        let Some(event) = call.audit else { return Ok(events) };
+        event.code(200);
+        event.stage(Stage::ResponseStarted).await;
+        let end = audit::ended(event);
+        let noted = events.inspect(move |_| {
+            // Moved in here, it lives as long as the watch does.
+            let _ = &end;
+        });
+        Ok(noted.boxed())
     }
 
     async fn discover(&self) -> Result<Vec<ApiResource>, Status> {
@@ -175,6 +259,7 @@ pub(crate) fn attributes<'a>(
         name: &request.name,
         namespace: &request.namespace,
         field_selector: &request.options.field_selector,
+        label_selector: &request.options.label_selector,
         ..Attributes::resource(user, verb, &resource.gvr.group, &resource.gvr.resource)
     }
 }

@@ -4,8 +4,9 @@
 //! reaches kubelets.
 
 use async_trait::async_trait;
+use drydock_auth::tokens::Notes;
 use drydock_auth::{Attributes, Decision, UserInfo};
-pub use drydock_client::dialer::{ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
+pub use drydock_client::dialer::{DialError, ExecOptions, ExecStreams, Exit, LogOptions, NodeDialer, Stream};
 use drydock_machinery::{Object, Status, Value};
 use rustls::pki_types::CertificateDer;
 
@@ -18,6 +19,21 @@ pub struct Credentials<'a> {
     pub bearer_token: Option<&'a str>,
     /// The verified client certificate and its intermediates, leaf first; empty when there is none.
     pub peer_certificates: &'a [CertificateDer<'static>],
+    /// What a front proxy says of whom it asks for is in them.
+    pub headers: Option<&'a http::HeaderMap>,
+}
+
+/// Who a caller is, and what is to be said of the credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authenticated {
+    pub user: UserInfo,
+    pub notes: Notes,
+}
+
+impl From<UserInfo> for Authenticated {
+    fn from(user: UserInfo) -> Self {
+        Self { user, notes: Notes::default() }
+    }
 }
 
 /// Says who a caller is.
@@ -32,12 +48,30 @@ pub trait Authenticator: Send + Sync + 'static {
         &self,
         reader: &dyn Reader,
         credentials: Credentials<'_>,
-    ) -> Result<Option<UserInfo>, Status>;
+    ) -> Result<Option<Authenticated>, Status>;
+
+    /// Whether a client certificate, in DER, says all about a request's user, so that who it names may be kept for as
+    /// long as the connection lasts.
+    fn is_certificate_enough(&self, _certificate: &[u8]) -> bool {
+        true
+    }
+
+    /// Whether a request to this path needs no credentials.
+    fn allows_anonymous(&self, _path: &str) -> bool {
+        true
+    }
 }
 
 /// Says what a caller may do.
+#[async_trait]
 pub trait Authorizer: Send + Sync + 'static {
+    /// What can be said at once: without those authorizers that are on other machines.
     fn authorize(&self, reader: &dyn Reader, attributes: &Attributes<'_>) -> Decision;
+
+    /// What the whole chain says.
+    async fn decide(&self, reader: &dyn Reader, attributes: &Attributes<'_>) -> Decision {
+        self.authorize(reader, attributes)
+    }
 
     /// The `status` of a SelfSubjectRulesReview.
     fn rules(&self, reader: &dyn Reader, user: &UserInfo, namespace: &str) -> Value;

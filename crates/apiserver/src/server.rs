@@ -9,8 +9,11 @@ use drydock_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
+use crate::aggregation::{Aggregation, FrontProxy};
+use crate::audit::{AuditLog, Auditor};
 use crate::cache::Cache;
 use crate::flow::Flow;
+use crate::http::Upgrades;
 use crate::http::documents::Documents;
 use crate::http::metrics::Requests;
 use crate::local::Local;
@@ -37,6 +40,10 @@ pub struct Config {
     pub address: String,
     /// Where Services' addresses come from.
     pub service_range: ServiceRange,
+    /// What extension servers are shown; None for nothing.
+    pub front_proxy: Option<FrontProxy>,
+    /// Where the audit log goes, once there is a policy. None: nowhere.
+    pub audit_log: Option<AuditLog>,
 }
 
 /// The Kubernetes version that a cluster has.
@@ -59,7 +66,10 @@ pub(crate) struct Core {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) tokens: Arc<dyn TokenIssuer>,
+    pub(crate) auditor: Auditor,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
+    pub(crate) upgrades: Upgrades,
+    pub(crate) aggregation: Aggregation,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
     pub(crate) address: String,
@@ -81,7 +91,7 @@ impl ApiServer {
         let registry = Registry {
             cache,
             clock: config.clock,
-            resources: Resources::new(builtin()),
+            resources: Resources::new(builtin(config.version.minor)),
             admission: config.admission,
             authorizer: config.authorizer.clone(),
             tokens: config.tokens.clone(),
@@ -90,12 +100,16 @@ impl ApiServer {
             loopback: OnceLock::new(),
             commits: commits(),
         };
+        let auditor = Auditor::new(config.audit_log, registry.clock.clone(), &config.tasks);
         let core = Arc::new(Core {
             registry: Arc::new(registry),
             authenticator: config.authenticator,
             authorizer: config.authorizer,
             tokens: config.tokens,
+            auditor,
             nodes: config.nodes,
+            upgrades: Upgrades::default(),
+            aggregation: Aggregation::new(config.front_proxy),
             tasks: config.tasks,
             version: config.version,
             address: config.address,
@@ -114,12 +128,18 @@ impl ApiServer {
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
         crate::policy_status::start(&server.core, &server.core.tasks);
+        crate::aggregation::start(&server.core, &server.core.tasks);
         Ok(server)
     }
 
     /// A client that calls this server in process as `user`.
     pub fn client(&self, user: UserInfo) -> Client {
         Client::new(Arc::new(Local::new(self.core.clone(), user)))
+    }
+
+    /// From the next request on this policy says what is written to the audit log; without one nothing is.
+    pub fn set_audit_policy(&self, policy: Option<drydock_auth::audit::Policy>) {
+        self.core.auditor.set_policy(policy);
     }
 
     /// The watch cache, for authorizers and others who read without asking for permission.

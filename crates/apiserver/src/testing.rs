@@ -9,7 +9,7 @@ use drydock_runtime::{Clock, Tasks};
 use drydock_store::Store;
 
 use crate::admission::{AdmissionChain, Reader};
-use crate::seams::{Authenticator, Authorizer, Credentials, TokenIssuer};
+use crate::seams::{Authenticated, Authenticator, Authorizer, Credentials, TokenIssuer};
 use crate::{ApiServer, Config, Version};
 
 /// Lets everybody in, as a member of `system:masters`, and knows no tokens.
@@ -18,8 +18,12 @@ pub struct Open;
 
 #[async_trait]
 impl Authenticator for Open {
-    async fn authenticate(&self, _: &dyn Reader, _: Credentials<'_>) -> Result<Option<UserInfo>, Status> {
-        Ok(Some(UserInfo::new("admin", &["system:masters", "system:authenticated"])))
+    async fn authenticate(
+        &self,
+        _: &dyn Reader,
+        _: Credentials<'_>,
+    ) -> Result<Option<Authenticated>, Status> {
+        Ok(Some(UserInfo::new("admin", &["system:masters", "system:authenticated"]).into()))
     }
 }
 
@@ -63,6 +67,8 @@ pub fn open_config(store: Arc<dyn Store>, tasks: Tasks, clock: Clock) -> Config 
         version: Version { minor: 36, git: "v1.36.0".to_owned() },
         address: "127.0.0.1:6443".to_owned(),
         service_range: crate::ServiceRange::default(),
+        front_proxy: None,
+        audit_log: None,
     }
 }
 

@@ -120,10 +120,15 @@ async fn exec_says_what_there_is_not() {
     for (query, message) in [
         ("", "a container name must be specified for pod p, choose one of: [a b]"),
         ("container=c&", "container c is not valid for pod p"),
-        ("container=a&", "no node can be reached"),
+        ("container=a&", "nodes \"n\" not found"),
     ] {
         let (_, refused) = f.call(Method::POST, &format!("{pods}/p/exec?{query}command=ls"), None).await;
         assert_eq!(refused.str_at(&["message"]), message);
+    }
+    f.call(Method::POST, "/api/v1/nodes", Some(value!({"metadata": {"name": "n"}}))).await;
+    for subresource in ["exec?container=a&command=ls", "attach?container=a", "portforward"] {
+        let (_, refused) = f.call(Method::POST, &format!("{pods}/p/{subresource}"), None).await;
+        assert_eq!(refused.str_at(&["message"]), "Upgrade request required");
     }
     f.tasks.close().await;
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
 use drydock_machinery::Status;
 use drydock_machinery::status::{Reason, StatusDetails};
 
@@ -25,6 +26,8 @@ pub struct Attributes<'a> {
     pub is_resource: bool,
     /// The request's `fieldSelector`, "" when there is none. The node authorizer reads it.
     pub field_selector: &'a str,
+    /// The request's `labelSelector`, "" when there is none.
+    pub label_selector: &'a str,
 }
 
 impl<'a> Attributes<'a> {
@@ -47,6 +50,7 @@ impl<'a> Attributes<'a> {
             path: "",
             is_resource: true,
             field_selector: "",
+            label_selector: "",
         }
     }
 
@@ -108,6 +112,20 @@ impl fmt::Display for Joined<'_> {
     }
 }
 
+/// The whole chain of authorizers, of which some may be on other machines.
+#[async_trait]
+pub trait Ask: Send + Sync {
+    async fn ask(&self, attributes: &Attributes<'_>) -> Decision;
+}
+
+/// Functions that decide at once.
+#[async_trait]
+impl<F: Fn(&Attributes<'_>) -> Decision + Send + Sync> Ask for F {
+    async fn ask(&self, attributes: &Attributes<'_>) -> Decision {
+        self(attributes)
+    }
+}
+
 /// What an authorizer thinks of a request, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -117,11 +135,13 @@ pub enum Decision {
     /// Refused, whatever other authorizers say.
     Deny {
         reason: String,
+        /// As that of [`Decision::NoOpinion`].
+        evaluation_error: String,
     },
     /// Not for this authorizer to say. Refused when no other allows it.
     NoOpinion {
         reason: String,
-        /// What went wrong on the way, such as a binding to a role that does not exist; "" when nothing did.
+        /// What kept an authorizer from deciding, such as a server that does not answer; "" when nothing did.
         evaluation_error: String,
     },
 }
@@ -141,16 +161,29 @@ impl Decision {
 
     pub fn reason(&self) -> &str {
         match self {
-            Self::Allow { reason } | Self::Deny { reason } | Self::NoOpinion { reason, .. } => reason,
+            Self::Allow { reason } | Self::Deny { reason, .. } | Self::NoOpinion { reason, .. } => reason,
+        }
+    }
+
+    /// What kept an authorizer from deciding; "" when nothing did.
+    pub fn evaluation_error(&self) -> &str {
+        match self {
+            Self::Allow { .. } => "",
+            Self::Deny { evaluation_error, .. } | Self::NoOpinion { evaluation_error, .. } => {
+                evaluation_error
+            }
         }
     }
 
     /// # Errors
-    /// The 403 for `attributes`, unless the decision is to allow.
+    /// Unless the decision is to allow: 500 when somebody could not be asked, else the 403 for `attributes`.
     pub fn into_result(self, attributes: &Attributes<'_>) -> Result<(), Status> {
         match self {
             Self::Allow { .. } => Ok(()),
-            Self::Deny { reason } | Self::NoOpinion { reason, .. } => Err(attributes.forbidden(&reason)),
+            refused if !refused.evaluation_error().is_empty() => {
+                Err(Status::internal(refused.evaluation_error()))
+            }
+            refused => Err(attributes.forbidden(refused.reason())),
         }
     }
 }

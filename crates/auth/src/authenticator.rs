@@ -1,14 +1,15 @@
-//! Who a request comes from: client certificates, then bearer tokens of each kind.
+//! Who a request comes from: client certificates and front proxies, and the cluster's own bearer tokens of each kind.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drydock_machinery::{Object, Value};
+use drydock_machinery::Object;
 use drydock_runtime::wall;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use crate::front_proxy::FrontProxy;
 use crate::lookup::Reader;
 use crate::tokens::{CREDENTIAL_ID, TokenAuthority, TokenError, Verified};
 use crate::user::{GROUP_AUTHENTICATED, GROUP_UNAUTHENTICATED, UserInfo};
@@ -19,11 +20,12 @@ pub struct Authenticator {
     tokens: Arc<TokenAuthority>,
     /// By the token's SHA-256, so that comparing takes the same time for all.
     static_tokens: Vec<([u8; 32], UserInfo)>,
+    front_proxy: Option<FrontProxy>,
 }
 
 impl Authenticator {
     pub fn new(tokens: Arc<TokenAuthority>) -> Self {
-        Self { tokens, static_tokens: Vec::new() }
+        Self { tokens, static_tokens: Vec::new(), front_proxy: None }
     }
 
     /// Adds a token that stands for `user` for as long as the process runs.
@@ -33,53 +35,63 @@ impl Authenticator {
         self
     }
 
+    /// Believes the `X-Remote-*` headers of who shows a certificate of this authority, in DER. Such a certificate names
+    /// no user itself.
+    #[must_use]
+    pub fn with_front_proxy(mut self, authority: Vec<u8>) -> Self {
+        self.front_proxy = Some(FrontProxy::new(authority));
+        self
+    }
+
     pub fn tokens(&self) -> &Arc<TokenAuthority> {
         &self.tokens
     }
 
-    /// The user of a request with these credentials. `certificates` is the client's chain in DER, leaf first, which TLS
-    /// has verified. None when there is nothing known in them: anonymous if there were none at all, else 401.
-    ///
-    /// # Errors
-    /// When the token is one of this cluster's, but not good. The answer is 401 all the same.
-    pub fn authenticate<C: AsRef<[u8]>>(
+    /// Whether what the certificate says depends on headers, so that it must be looked at for each request.
+    pub fn is_front_proxy(&self, certificate: &[u8]) -> bool {
+        self.front_proxy.as_ref().is_some_and(|proxy| proxy.issued(certificate))
+    }
+
+    /// The user of who shows this certificate, in DER, which TLS has verified. Headers have names in lower case; those of
+    /// front proxies are looked at, for proxies.
+    pub fn certificate_user<'a>(
         &self,
-        reader: &dyn Reader,
-        bearer_token: Option<&str>,
-        certificates: &[C],
-    ) -> Result<Option<UserInfo>, TokenError> {
-        if let Some(user) = certificates.first().and_then(|leaf| certificate_user(leaf.as_ref())) {
-            return Ok(Some(with_authenticated(user)));
-        }
-        let Some(token) = bearer_token.filter(|token| !token.is_empty()) else { return Ok(None) };
-        Ok(self.verify_token(reader, token, &[])?.map(|verified| verified.user))
+        certificate: &[u8],
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Option<UserInfo> {
+        let user = match self.front_proxy.as_ref().filter(|proxy| proxy.issued(certificate)) {
+            Some(proxy) => proxy.user(certificate, headers),
+            None => certificate_user(certificate),
+        };
+        user.map(with_authenticated)
     }
 
     /// The user of a bearer token of any kind. Only service account tokens know audiences; the others are for the API
     /// server.
     ///
     /// # Errors
-    /// As [`Authenticator::authenticate`].
+    /// When the token is one of this cluster's, but not good. The answer is 401 all the same.
     pub fn verify_token(
         &self,
         reader: &dyn Reader,
         token: &str,
         audiences: &[String],
     ) -> Result<Option<Verified>, TokenError> {
-        let own = &self.tokens.config().api_audiences;
-        let asked = if audiences.is_empty() { own } else { audiences };
-        let for_api_server: Vec<String> = asked.iter().filter(|name| own.contains(name)).cloned().collect();
+        let for_api_server = self.own_audiences(audiences);
         let known = if for_api_server.is_empty() { None } else { self.known_user(reader, token) };
         let verified = match known {
-            Some(user) => Some(Verified { user, audiences: for_api_server }),
+            Some(user) => Some(Verified::new(user, for_api_server)),
             None => self.tokens.verify(reader, token, audiences)?,
         };
         Ok(verified.map(|verified| Verified { user: with_authenticated(verified.user), ..verified }))
     }
 
-    /// The `status` of a TokenReview of a token of any kind.
-    pub fn token_status(&self, reader: &dyn Reader, token: &str, audiences: &[String]) -> Value {
-        crate::tokens::review_status(&self.verify_token(reader, token, audiences))
+    /// Of the audiences asked for, those that are the API server's own; all of them when none are asked for. Tokens that
+    /// know no audiences are for these.
+    pub fn own_audiences(&self, asked: &[String]) -> Vec<String> {
+        let own = &self.tokens.config().api_audiences;
+        let asked = if asked.is_empty() { own } else { asked };
+        asked.iter().filter(|name| own.contains(name)).cloned().collect()
     }
 
     fn known_user(&self, reader: &dyn Reader, token: &str) -> Option<UserInfo> {
@@ -90,7 +102,7 @@ impl Authenticator {
 }
 
 /// `system:authenticated` belongs to everyone but the anonymous.
-fn with_authenticated(mut user: UserInfo) -> UserInfo {
+pub fn with_authenticated(mut user: UserInfo) -> UserInfo {
     if !user.is_in_group(GROUP_AUTHENTICATED) && !user.is_in_group(GROUP_UNAUTHENTICATED) {
         user.groups.push(GROUP_AUTHENTICATED.to_owned());
     }
@@ -176,8 +188,8 @@ mod tests {
     fn a_client_certificate_names_user_and_groups() {
         let authority = Authority::generate("kubernetes").unwrap();
         let issued = authority.issue_client("ann", &["devs", "ops"], Duration::from_secs(600)).unwrap();
-        let chain = [issued.certificate_der().unwrap()];
-        let user = authenticator().authenticate(&Objects::default(), None, &chain).unwrap().unwrap();
+        let certificate = issued.certificate_der().unwrap();
+        let user = authenticator().certificate_user(&certificate, std::iter::empty()).unwrap();
         assert_eq!(user.name, "ann");
         assert_eq!(user.groups, ["devs", "ops", "system:authenticated"]);
         assert!(user.extra[CREDENTIAL_ID][0].starts_with("X509SHA256="));
@@ -187,8 +199,7 @@ mod tests {
     fn bootstrap_tokens_are_good_until_they_expire() {
         let mut objects = Objects::default();
         let check = |objects: &Objects, token: &str| {
-            let none: [&[u8]; 0] = [];
-            authenticator().authenticate(objects, Some(token), &none).unwrap()
+            authenticator().verify_token(objects, token, &[]).unwrap().map(|verified| verified.user)
         };
         let secret = |expiration: &str| {
             let encode = |text: &str| STANDARD.encode(text);
@@ -217,7 +228,9 @@ mod tests {
         let authenticator =
             authenticator().with_static_token("s3cret", UserInfo::new("admin", &["system:masters"]));
         let objects = Objects::default();
-        let review = |audiences: &[String]| authenticator.token_status(&objects, "s3cret", audiences);
+        let review = |audiences: &[String]| {
+            crate::tokens::review_status(&authenticator.verify_token(&objects, "s3cret", audiences))
+        };
         assert_eq!(review(&[]).str_at(&["user", "username"]), "admin");
         assert!(!review(&["vault".to_owned()]).bool_at(&["authenticated"]));
     }

@@ -6,7 +6,7 @@
 
 use drydock_machinery::Status;
 
-use crate::attributes::{Attributes, Decision};
+use crate::attributes::{Ask, Attributes};
 use crate::tokens::NODE_NAME;
 use crate::user::{
     GROUP_AUTHENTICATED, GROUP_MASTERS, GROUP_NODES, GROUP_UNAUTHENTICATED, NODE_PREFIX, USER_ANONYMOUS,
@@ -50,22 +50,30 @@ pub fn wanted_user<'a>(
     Ok(None)
 }
 
+/// Who a request goes on as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impersonated {
+    pub user: UserInfo,
+    /// What the sender was allowed to impersonate by: `impersonate:user-info`; "" without a constraint.
+    pub constraint: String,
+}
+
 /// Who the request goes on as, when its sender (`attributes.user`) may be `wanted`.
 ///
 /// # Errors
 /// The 403 that names what the sender may not do.
-pub fn impersonate(
-    authorize: &dyn Fn(&Attributes<'_>) -> Decision,
+pub async fn impersonate(
+    authorize: &dyn Ask,
     wanted: &UserInfo,
     attributes: &Attributes<'_>,
-) -> Result<UserInfo, Status> {
+) -> Result<Impersonated, Status> {
     let mut first = None;
     for mode in MODES {
         if !mode.applies(wanted, attributes.user) {
             continue;
         }
-        match mode.check(authorize, wanted, attributes) {
-            Ok(user) => return Ok(user),
+        match mode.check(authorize, wanted, attributes).await {
+            Ok(user) => return Ok(Impersonated { user, constraint: mode.constraint() }),
             Err(status) => {
                 first.get_or_insert(status);
             }
@@ -113,28 +121,31 @@ impl Mode {
         }
     }
 
-    fn check(
+    fn constraint(self) -> String {
+        if self == Self::Legacy { String::new() } else { format!("impersonate:{}", self.name()) }
+    }
+
+    async fn check(
         self,
-        authorize: &dyn Fn(&Attributes<'_>) -> Decision,
+        authorize: &dyn Ask,
         wanted: &UserInfo,
         attributes: &Attributes<'_>,
     ) -> Result<UserInfo, Status> {
-        let check = |attributes: &Attributes<'_>| authorize(attributes).into_result(attributes);
         let (verb, group) = if self == Self::Legacy {
             ("impersonate".to_owned(), "")
         } else {
             let on = format!("impersonate-on:{}:{}", self.name(), attributes.verb);
-            check(&Attributes { verb: &on, ..*attributes })?;
-            (format!("impersonate:{}", self.name()), AUTHENTICATION)
+            check(authorize, &Attributes { verb: &on, ..*attributes }).await?;
+            (self.constraint(), AUTHENTICATION)
         };
         let about = |group: &'static str, resource: &'static str| {
             Attributes::resource(attributes.user, &verb, group, resource)
         };
 
         let mut user = wanted.clone();
-        self.check_name(&check, wanted, &mut user, about(group, "users"))?;
+        self.check_name(authorize, wanted, &mut user, about(group, "users")).await?;
         if !wanted.uid.is_empty() {
-            check(&Attributes { name: &wanted.uid, ..about(AUTHENTICATION, "uids") })?;
+            check(authorize, &Attributes { name: &wanted.uid, ..about(AUTHENTICATION, "uids") }).await?;
         }
         let groups = about(group, "groups");
         if self != Self::Legacy && wanted.is_in_group(GROUP_MASTERS) {
@@ -142,21 +153,21 @@ impl Mode {
             return Err(Attributes { name: GROUP_MASTERS, ..groups }.forbidden(why));
         }
         for name in &wanted.groups {
-            check(&Attributes { name, ..groups })?;
+            check(authorize, &Attributes { name, ..groups }).await?;
         }
         for (key, values) in &wanted.extra {
             for value in values {
                 let extra = about(AUTHENTICATION, "userextras");
-                check(&Attributes { subresource: key, name: value, ..extra })?;
+                check(authorize, &Attributes { subresource: key, name: value, ..extra }).await?;
             }
         }
         complete_groups(&mut user);
         Ok(user)
     }
 
-    fn check_name(
+    async fn check_name(
         self,
-        check: &dyn Fn(&Attributes<'_>) -> Result<(), Status>,
+        authorize: &dyn Ask,
         wanted: &UserInfo,
         user: &mut UserInfo,
         users: Attributes<'_>,
@@ -165,17 +176,22 @@ impl Mode {
             if wanted.groups.is_empty() {
                 user.groups = UserInfo::service_account(namespace, name).groups;
             }
-            return check(&Attributes { resource: "serviceaccounts", namespace, name, ..users });
+            let account = Attributes { resource: "serviceaccounts", namespace, name, ..users };
+            return check(authorize, &account).await;
         }
         match wanted.name.strip_prefix(NODE_PREFIX) {
             Some(node) if matches!(self, Self::AssociatedNode | Self::ArbitraryNode) => {
                 user.groups = vec![GROUP_NODES.to_owned()];
                 let name = if self == Self::AssociatedNode { "*" } else { node };
-                check(&Attributes { resource: "nodes", name, ..users })
+                check(authorize, &Attributes { resource: "nodes", name, ..users }).await
             }
-            _ => check(&Attributes { name: &wanted.name, ..users }),
+            _ => check(authorize, &Attributes { name: &wanted.name, ..users }).await,
         }
     }
+}
+
+async fn check(authorize: &dyn Ask, attributes: &Attributes<'_>) -> Result<(), Status> {
+    authorize.ask(attributes).await.into_result(attributes)
 }
 
 fn complete_groups(user: &mut UserInfo) {
@@ -186,7 +202,7 @@ fn complete_groups(user: &mut UserInfo) {
 }
 
 /// Undoes %-encoding; what is malformed stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
@@ -207,6 +223,7 @@ fn percent_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attributes::Decision;
 
     fn deny(_: &Attributes<'_>) -> Decision {
         Decision::no_opinion("")
@@ -226,12 +243,13 @@ mod tests {
         assert_eq!(wanted_user([("impersonate-group", "devs")]).unwrap_err().code, 400);
     }
 
-    #[test]
-    fn a_refusal_names_the_first_mode_that_applies() {
+    #[tokio::test]
+    async fn a_refusal_names_the_first_mode_that_applies() {
         let anonymous = UserInfo::anonymous();
         let attributes =
             Attributes { namespace: "ns", ..Attributes::resource(&anonymous, "list", "", "pods") };
-        let refused = impersonate(&deny, &UserInfo::new("admin", &[]), &attributes).unwrap_err();
+        let wanted = UserInfo::new("admin", &[]);
+        let refused = impersonate(&deny, &wanted, &attributes).await.unwrap_err();
         assert_eq!(
             refused.message,
             "pods is forbidden: User \"system:anonymous\" cannot impersonate-on:user-info:list resource \"pods\" in API \
@@ -239,21 +257,23 @@ mod tests {
         );
     }
 
-    #[test]
-    fn groups_are_completed() {
+    #[tokio::test]
+    async fn groups_are_completed() {
         let allow = |_: &Attributes<'_>| Decision::allow("");
         let admin = UserInfo::new("admin", &["system:masters"]);
         let attributes = Attributes::resource(&admin, "list", "", "pods");
-        let check = |wanted: UserInfo, groups: &[&str]| {
-            assert_eq!(impersonate(&allow, &wanted, &attributes).unwrap().groups, groups);
+        let check = async |wanted: UserInfo, groups: &[&str]| {
+            let impersonated = impersonate(&allow, &wanted, &attributes).await.unwrap();
+            assert_eq!(impersonated.user.groups, groups);
         };
-        check(UserInfo::new("ann", &[]), &["system:authenticated"]);
-        check(UserInfo::new("ann", &["devs"]), &["devs", "system:authenticated"]);
-        check(UserInfo::new("system:anonymous", &[]), &["system:unauthenticated"]);
+        check(UserInfo::new("ann", &[]), &["system:authenticated"]).await;
+        check(UserInfo::new("ann", &["devs"]), &["devs", "system:authenticated"]).await;
+        check(UserInfo::new("system:anonymous", &[]), &["system:unauthenticated"]).await;
         check(
             UserInfo::new("system:serviceaccount:ns:sa", &[]),
             &["system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated"],
-        );
-        check(UserInfo::new("ann", &["system:masters"]), &["system:masters", "system:authenticated"]);
+        )
+        .await;
+        check(UserInfo::new("ann", &["system:masters"]), &["system:masters", "system:authenticated"]).await;
     }
 }

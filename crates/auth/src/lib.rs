@@ -9,20 +9,25 @@
 //! Deliberately absent: HTTP. The API server turns requests into attributes, and decisions into statuses.
 
 pub mod attributes;
+pub mod audit;
 pub mod authenticator;
 pub mod authorizer;
 pub mod bootstrap;
+pub mod config;
+mod front_proxy;
 pub mod impersonation;
+pub mod jwt;
 pub mod lookup;
 mod node;
 pub mod pki;
 pub mod rbac;
 pub mod reviews;
+mod selectors;
 pub mod tokens;
 pub mod user;
 
-pub use attributes::{Attributes, Decision};
-pub use authenticator::Authenticator;
+pub use attributes::{Ask, Attributes, Decision};
+pub use authenticator::{Authenticator, with_authenticated};
 pub use authorizer::Authorizer;
 pub use lookup::Reader;
 pub use user::UserInfo;

@@ -30,6 +30,7 @@ pub(crate) fn authorize(reader: &dyn Reader, attributes: &Attributes<'_>) -> Dec
         (true, "", "serviceaccounts") => service_account(reader, node, attributes),
         (true, "", "nodes") => own_node(node, attributes),
         (true, "", "pods") => pods(reader, node, attributes),
+        (true, "resource.k8s.io", "resourceslices") => resource_slice(reader, node, attributes),
         (true, "coordination.k8s.io", "leases") => lease(node, attributes),
         (true, "storage.k8s.io", "csinodes") => csi_node(node, attributes),
         _ => require(node_rules().iter().any(|rule| rule_allows(rule, attributes)), ""),
@@ -98,10 +99,13 @@ fn own_node(node: &str, attributes: &Attributes<'_>) -> Decided {
 fn pods(reader: &dyn Reader, node: &str, attributes: &Attributes<'_>) -> Decided {
     match (attributes.subresource, attributes.verb) {
         ("", "get") => related(reader, node, attributes),
-        ("", "list" | "watch") => require(
-            selected(attributes.field_selector, "spec.nodeName") == Some(node),
-            "can only list/watch pods with spec.nodeName field selector",
-        ),
+        ("", "list" | "watch") if selected(attributes.field_selector, "spec.nodeName") == Some(node) => {
+            Ok(())
+        }
+        ("", "list" | "watch") if !attributes.name.is_empty() => related(reader, node, attributes),
+        ("", "list" | "watch") => {
+            Err("can only list/watch pods with spec.nodeName field selector".to_owned())
+        }
         ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => Ok(()),
         _ => Err(String::new()),
     }
@@ -134,6 +138,21 @@ fn csi_node(node: &str, attributes: &Attributes<'_>) -> Decided {
     )
 }
 
+fn resource_slice(reader: &dyn Reader, node: &str, attributes: &Attributes<'_>) -> Decided {
+    require(attributes.subresource.is_empty(), "cannot authorize ResourceSlice subresources")?;
+    match attributes.verb {
+        "create" => Ok(()),
+        "get" | "update" | "patch" | "delete" => related(reader, node, attributes),
+        "watch" | "list" | "deletecollection" => require(
+            selected(attributes.field_selector, "spec.nodeName") == Some(node),
+            "can only list/watch/deletecollection resourceslices with nodeName field selector",
+        ),
+        _ => Err("only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, \
+                  delete, deletecollection"
+            .to_owned()),
+    }
+}
+
 /// What a field selector requires `field` to be.
 fn selected<'a>(selector: &'a str, field: &str) -> Option<&'a str> {
     selector.split(',').find_map(|term| {
@@ -158,6 +177,9 @@ fn is_related(reader: &dyn Reader, node: &str, resource: &str, namespace: &str, 
     let on_node = |pod: &Object| pod.str_at(&["spec", "nodeName"]) == node;
     match resource {
         "pods" => reader.get("", "pods", namespace, name).is_some_and(|pod| on_node(&pod)),
+        "resourceslices" => reader
+            .get("resource.k8s.io", "resourceslices", "", name)
+            .is_some_and(|slice| slice.str_at(&["spec", "nodeName"]) == node),
         "volumeattachments" => reader
             .get("storage.k8s.io", "volumeattachments", "", name)
             .is_some_and(|attachment| attachment.str_at(&["spec", "nodeName"]) == node),

@@ -2,7 +2,8 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Status, Value, value};
 
-use crate::attributes::{Attributes, Decision};
+use crate::attributes::{Ask, Attributes, Decision};
+use crate::selectors::{self, Asked};
 use crate::user::UserInfo;
 
 const GROUP: &str = "authorization.k8s.io";
@@ -22,8 +23,8 @@ pub enum AccessReview<'a> {
 ///
 /// # Errors
 /// 422 when the spec does not say who or what.
-pub fn access_review(
-    authorize: &dyn Fn(&Attributes<'_>) -> Decision,
+pub async fn access_review(
+    authorize: &dyn Ask,
     kind: AccessReview<'_>,
     mut review: Value,
 ) -> Result<Value, Status> {
@@ -31,8 +32,9 @@ pub fn access_review(
     validate(kind, &review, &spec)?;
     let from_spec = UserInfo::from_value(&spec, "user");
     let user = if let AccessReview::Own { user } = kind { user } else { &from_spec };
-    let decision = authorize(&attributes(user, &spec));
-    review.set(&["status"], status(&decision));
+    let asked = Asked::of(spec.get("resourceAttributes").unwrap_or(&Value::Null));
+    let decision = authorize.ask(&attributes(user, &spec, &asked)).await;
+    review.set(&["status"], status(&decision, &asked));
     Ok(review)
 }
 
@@ -46,21 +48,23 @@ pub fn self_subject_review(user: &UserInfo, api_version: &str, now: &str) -> Val
     })
 }
 
-fn attributes<'a>(user: &'a UserInfo, spec: &'a Value) -> Attributes<'a> {
+fn attributes<'a>(user: &'a UserInfo, spec: &'a Value, asked: &'a Asked) -> Attributes<'a> {
     if let Some(paths) = spec.get("nonResourceAttributes").filter(|paths| !paths.is_null()) {
         return Attributes::path(user, paths.str_at(&["verb"]), paths.str_at(&["path"]));
     }
     let text = |field: &str| spec.str_at(&["resourceAttributes", field]);
     Attributes {
-        version: text("version"),
+        version: Some(text("version")).filter(|version| !version.is_empty()).unwrap_or("*"),
         subresource: text("subresource"),
         name: text("name"),
         namespace: text("namespace"),
+        field_selector: &asked.field,
+        label_selector: &asked.label,
         ..Attributes::resource(user, text("verb"), text("group"), text("resource"))
     }
 }
 
-fn status(decision: &Decision) -> Value {
+fn status(decision: &Decision, asked: &Asked) -> Value {
     let mut status = value!({"allowed": decision.is_allowed()});
     if matches!(decision, Decision::Deny { .. }) {
         status.set(&["denied"], true);
@@ -68,10 +72,10 @@ fn status(decision: &Decision) -> Value {
     if !decision.reason().is_empty() {
         status.set(&["reason"], decision.reason());
     }
-    if let Decision::NoOpinion { evaluation_error, .. } = decision
-        && !evaluation_error.is_empty()
-    {
-        status.set(&["evaluationError"], evaluation_error.as_str());
+    let errors = Some(decision.evaluation_error()).filter(|error| !error.is_empty()).into_iter();
+    let errors: Vec<&str> = errors.chain(asked.ignored.iter().map(String::as_str)).collect();
+    if !errors.is_empty() {
+        status.set(&["evaluationError"], errors.join("; "));
     }
     status
 }
@@ -101,6 +105,7 @@ fn validate(kind: AccessReview<'_>, review: &Value, spec: &Value) -> Result<(), 
     {
         errors.invalid(&path.child("user"), "", "at least one of user or group must be specified");
     }
+    selectors::validate(resource.unwrap_or(&Value::Null), &mut errors);
     if let AccessReview::Local { namespace } = kind {
         let asked = spec.str_at(&["resourceAttributes", "namespace"]);
         if resource.is_some() && asked != namespace {
@@ -113,7 +118,9 @@ fn validate(kind: AccessReview<'_>, review: &Value, spec: &Value) -> Result<(), 
         }
     }
     if let Some(metadata) = stray_metadata(kind, review) {
-        errors.invalid(&FieldPath::new("metadata"), metadata, "must be empty");
+        let local = matches!(kind, AccessReview::Local { .. });
+        let why = if local { "must be empty except for namespace" } else { "must be empty" };
+        errors.invalid(&FieldPath::new("metadata"), metadata, why);
     }
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(GROUP, "", "", &errors)) }
 }
@@ -136,7 +143,7 @@ mod tests {
     use crate::bootstrap::policy;
     use crate::lookup::testing::Objects;
 
-    fn check(kind: AccessReview<'_>, spec: Value, expected: Result<Value, &str>) {
+    async fn check(kind: AccessReview<'_>, spec: Value, expected: Result<Value, &str>) {
         let mut objects = Objects::default();
         for entry in policy() {
             objects.put(entry.resource, entry.object.clone());
@@ -144,19 +151,21 @@ mod tests {
         let mut review = value!({"kind": "SubjectAccessReview"});
         review.set(&["spec"], spec);
         let authorizer = crate::Authorizer::new();
-        let answer = access_review(&|attributes| authorizer.authorize(&objects, attributes), kind, review);
+        let authorize = |attributes: &Attributes<'_>| authorizer.authorize(&objects, attributes);
+        let answer = access_review(&authorize, kind, review).await;
         let answer = answer.map(|review| review.get("status").cloned().unwrap_or_default());
         assert_eq!(answer.map_err(|status| status.message), expected.map_err(str::to_owned));
     }
 
-    #[test]
-    fn reviews_answer_and_complain_as_upstream_does() {
+    #[tokio::test]
+    async fn reviews_answer_and_complain_as_upstream_does() {
         let subject = AccessReview::Subject;
         check(
             subject,
             value!({"user": "u", "groups": ["system:masters"], "resourceAttributes": {"verb": "*", "resource": "*"}}),
             Ok(value!({"allowed": true})),
-        );
+        )
+        .await;
         check(
             subject,
             value!({
@@ -168,7 +177,8 @@ mod tests {
                 "reason": "RBAC: allowed by ClusterRoleBinding \"system:public-info-viewer\" of ClusterRole \
                     \"system:public-info-viewer\" to Group \"system:unauthenticated\"",
             })),
-        );
+        )
+        .await;
         check(
             subject,
             value!({"user": "u"}),
@@ -176,13 +186,15 @@ mod tests {
                 ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of \
                 nonResourceAttributes or resourceAttributes must be specified",
             ),
-        );
+        )
+        .await;
         check(
             subject,
             value!({"user": "u", "nonResourceAttributes": {"path": "/"}, "resourceAttributes": {"verb": "get"}}),
             Err(".authorization.k8s.io \"\" is invalid: spec.nonResourceAttributes: Invalid value: \
                 {\"Path\":\"/\",\"Verb\":\"\"}: cannot be specified in combination with resourceAttributes"),
-        );
+        )
+        .await;
         check(
             AccessReview::Local { namespace: "ns" },
             value!({"user": "u", "resourceAttributes": {"namespace": "other", "verb": "list", "resource": "pods"}}),
@@ -190,12 +202,14 @@ mod tests {
                 ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: \"other\": must \
                 match metadata.namespace",
             ),
-        );
+        )
+        .await;
         let user = UserInfo::new("u", &[]);
         check(
             AccessReview::Own { user: &user },
             value!({"resourceAttributes": {"verb": "delete", "resource": "secrets"}}),
             Ok(value!({"allowed": false})),
-        );
+        )
+        .await;
     }
 }

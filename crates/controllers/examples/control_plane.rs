@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use drydock_apiserver::admission::AdmissionChain;
-use drydock_apiserver::{ApiServer, testing};
+use drydock_apiserver::{Access, ApiServer, Identity, testing};
 use drydock_auth::pki::Authority;
 use drydock_auth::tokens::{SigningKey, TokenAuthority, TokenConfig};
 use drydock_auth::{Authenticator, Authorizer, UserInfo};
@@ -37,12 +37,13 @@ async fn serve() -> Result<(), Error> {
     let store = Arc::new(drydock_store::memory::MemoryStore::new());
     let tokens = Arc::new(TokenAuthority::new(TokenConfig::default(), vec![SigningKey::generate_ecdsa()?]));
     let admin = UserInfo::new("admin", &["system:masters"]);
-    let authenticator = Arc::new(Authenticator::new(tokens).with_static_token(ADMIN_TOKEN, admin));
+    let authenticator = Authenticator::new(tokens).with_static_token(ADMIN_TOKEN, admin);
+    let authenticator = Arc::new(Identity::new(Arc::new(authenticator)));
     let authorizer = Arc::new(Authorizer::new());
     let config = drydock_apiserver::Config {
         authenticator: authenticator.clone(),
         admission: AdmissionChain::upstream(&authorizer),
-        authorizer,
+        authorizer: Arc::new(Access::new(authorizer)),
         tokens: authenticator,
         ..testing::open_config(store, tasks.clone(), clock)
     };

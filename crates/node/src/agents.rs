@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::container::scratch::Scratch;
 use crate::ip::Pool;
 use crate::plan::{self, When};
 use crate::registration::{self, Readiness, Registered, Start};
@@ -27,8 +28,9 @@ const STATUS_PERIOD: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(1);
 /// Due things handed to one task.
 const BATCH: usize = 64;
-/// Name of the index of pods by node.
-const BY_NODE: &str = "node";
+/// Names of the indexes of pods by node, and by address.
+pub(crate) const BY_NODE: &str = "node";
+pub(crate) const BY_ADDRESS: &str = "address";
 
 /// What the node agents need of their tenant.
 #[derive(Clone)]
@@ -47,7 +49,9 @@ pub struct NodeAgents {
     pub(crate) clock: Clock,
     pub(crate) events: EventRecorder,
     pub(crate) pods: Arc<Informer>,
-    nodes: Arc<Informer>,
+    pub(crate) nodes: Arc<Informer>,
+    /// What processes in containers have written.
+    pub(crate) scratch: Arc<Scratch>,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -84,7 +88,12 @@ impl NodeAgents {
             "" => Vec::new(),
             node => vec![node.into()],
         });
+        pods.add_index(BY_ADDRESS, |pod| match pod.str_at(&["status", "podIP"]) {
+            "" => Vec::new(),
+            address => vec![address.into()],
+        });
         let this = Arc::new(Self {
+            scratch: Arc::default(),
             clock: config.tasks.clock().clone(),
             events: EventRecorder::new(config.events.clone(), config.tasks.clone(), "kubelet"),
             pods: pods.clone(),
@@ -178,6 +187,7 @@ impl NodeAgents {
         }
         if matches!(change, Change::Deleted(_)) {
             state.forget(pod, name);
+            self.scratch.forget(pod.uid());
             return;
         }
         let planned = state.plan_pod(pod, now);

@@ -5,13 +5,17 @@
 //! the pods bound to it through a believable life.
 //!
 //! What a pod does next is a pure function of the pod as the API server has it (`plan`), so nothing is lost when the
-//! service restarts, and an idle pod costs nothing here. Deliberately absent: containers. Pods of pools whose kubelets
+//! service restarts, and an idle pod costs nothing here. Deliberately absent: images and real processes; what `exec` finds in a
+//! simulated container is said in `container`. Pods of pools whose kubelets
 //! are real never come here, since their nodes are not added.
 
 mod agents;
 mod behaviour;
+mod container;
 mod dialer;
 mod ip;
+mod kubelet;
+mod log_reader;
 mod logs;
 mod perform;
 mod plan;

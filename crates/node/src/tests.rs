@@ -13,14 +13,14 @@ use futures::StreamExt;
 
 use crate::{NodeAgents, NodeAgentsConfig, NodeSpec};
 
-struct Played {
-    server: FakeServer,
-    agents: Arc<NodeAgents>,
-    tasks: Tasks,
+pub(crate) struct Played {
+    pub(crate) server: FakeServer,
+    pub(crate) agents: Arc<NodeAgents>,
+    pub(crate) tasks: Tasks,
 }
 
 /// A hundred times as fast as real time.
-fn played() -> Played {
+pub(crate) fn played() -> Played {
     let clock = Clock::scaled(100.0);
     let server = FakeServer::new(clock.clone());
     let tasks = Tasks::new("t", clock);
@@ -34,7 +34,7 @@ fn played() -> Played {
     Played { server, agents, tasks }
 }
 
-fn spec() -> NodeSpec {
+pub(crate) fn spec() -> NodeSpec {
     NodeSpec {
         name: "a".to_owned(),
         capacity: value!({"cpu": "4", "memory": "8Gi", "pods": "110"}).as_object().unwrap().clone(),
@@ -44,7 +44,7 @@ fn spec() -> NodeSpec {
     }
 }
 
-fn pod(name: &str, extra: Value) -> Value {
+pub(crate) fn pod(name: &str, extra: Value) -> Value {
     let mut pod = value!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "d"},
         "spec": {"nodeName": "a", "restartPolicy": "Always", "containers": [{"name": "c", "image": "nginx:1"}]},
@@ -57,11 +57,11 @@ fn pod(name: &str, extra: Value) -> Value {
     pod
 }
 
-fn find(server: &FakeServer, name: &str) -> Option<Arc<Object>> {
+pub(crate) fn find(server: &FakeServer, name: &str) -> Option<Arc<Object>> {
     server.all(&PODS).into_iter().find(|pod| pod.name() == name)
 }
 
-fn is(server: &FakeServer, name: &str, kind: &str) -> bool {
+pub(crate) fn is(server: &FakeServer, name: &str, kind: &str) -> bool {
     find(server, name).is_some_and(|pod| {
         let conditions = pod.array_at(&["status", "conditions"]).iter();
         conditions.into_iter().any(|c| c.str_at(&["type"]) == kind && c.str_at(&["status"]) == "True")

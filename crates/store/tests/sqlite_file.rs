@@ -119,3 +119,34 @@ async fn a_commit_that_fails_on_disk_is_rolled_back_and_the_next_one_works() {
     assert_eq!(store.commit(durable("a", "3")).await.unwrap(), 2);
     assert_eq!(contents(&store).await, [("a".into(), "3".into())]);
 }
+
+/// One thread for two tenants: who is busy all the time does not keep it.
+#[tokio::test]
+async fn busy_tenants_take_turns() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const MOST: usize = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let writers = Writers::new(1);
+    let open = |name: &str| SqliteStore::open(&folder.path().join(name), &writers).unwrap();
+    let (busy, other) = (open("busy.db"), open("other.db"));
+    let done = AtomicBool::new(false);
+    let flood = |task: usize| {
+        let (busy, done) = (&busy, &done);
+        async move {
+            let mut count = 0;
+            while !done.load(Ordering::Relaxed) {
+                busy.commit(durable(&format!("{task}"), "x")).await.unwrap();
+                count += 1;
+                assert!(count < MOST, "the other tenant waits while {count} commits went by");
+            }
+        }
+    };
+    let quiet = async {
+        for _ in 0..20 {
+            other.commit(durable("a", "x")).await.unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    futures::join!(futures::future::join_all((0..16).map(flood)), quiet);
+}

@@ -1,5 +1,6 @@
 //! Simulated kubelets behind the seams of node pools (who runs them) and of the API server (who reaches containers).
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use drydock_apiserver::ApiServer;
 use drydock_auth::UserInfo;
 use drydock_client::SharedInformers;
-use drydock_client::dialer::{ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
+use drydock_client::dialer::{DialError, ExecOptions, ExecStreams, LogOptions, NodeDialer, Stream};
 use drydock_cloud::{AgentError, AgentSpec};
 use drydock_machinery::{Map, Object, Reason, Status, Value};
 use drydock_node::{NodeAgents, NodeAgentsConfig, NodeInfo, NodeSpec, Taint};
@@ -45,6 +46,10 @@ impl Agents {
         let starting =
             || Status::new(503, Reason::ServiceUnavailable, "the cluster's node agents are starting");
         self.running.get().ok_or_else(starting)
+    }
+
+    fn dialed(&self) -> Result<&Arc<NodeAgents>, DialError> {
+        self.running().map_err(|status| DialError::Unreachable(status.message))
     }
 }
 
@@ -110,11 +115,24 @@ impl NodeDialer for Agents {
         self.running()?.logs(pod, options).await
     }
 
-    async fn exec(&self, pod: &Object, options: ExecOptions) -> Result<ExecStreams, Status> {
-        self.running()?.exec(pod, options).await
+    async fn exec(&self, pod: &Object, options: ExecOptions) -> Result<ExecStreams, DialError> {
+        self.dialed()?.exec(pod, options).await
     }
 
-    async fn port_forward(&self, pod: &Object, port: u16) -> Result<Box<dyn Stream>, Status> {
-        self.running()?.port_forward(pod, port).await
+    async fn forwardable(&self, pod: &Object) -> Result<(), DialError> {
+        self.dialed()?.forwardable(pod).await
+    }
+
+    async fn port_forward(&self, pod: &Object, port: u16) -> Result<Box<dyn Stream>, String> {
+        let agents = self.running().map_err(|status| status.message)?;
+        agents.port_forward(pod, port).await
+    }
+
+    async fn pod_network(&self, address: IpAddr, port: u16) -> Option<Result<Box<dyn Stream>, String>> {
+        self.running().ok()?.pod_network(address, port).await
+    }
+
+    async fn kubelet(&self, node: &str) -> Result<Box<dyn Stream>, DialError> {
+        self.dialed()?.kubelet(node).await
     }
 }

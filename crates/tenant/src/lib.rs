@@ -11,6 +11,7 @@
 
 mod agents;
 mod api_services;
+mod audit;
 mod bootstrap;
 mod certificates;
 mod components;
@@ -18,13 +19,17 @@ mod flow_control;
 mod keeper;
 mod kubeconfig;
 mod pki;
+mod settings;
 mod stepper;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use drydock_apiserver::admission::AdmissionChain;
-use drydock_apiserver::{ApiServer, ServiceRange, Version};
+use drydock_apiserver::audit::AuditLog;
+use drydock_apiserver::{Access, ApiServer, Identity, ServiceRange, Version};
+use drydock_auth::config::Settings;
 use drydock_auth::pki::ClusterPki;
 use drydock_auth::tokens::{KeyReservoir, TokenAuthority};
 use drydock_auth::user::UserInfo;
@@ -35,6 +40,7 @@ use drydock_runtime::wall::Stopwatch;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::sqlite::{SqliteStore, Writers};
 use drydock_store::{Store, StoreError};
+use futures::stream::BoxStream;
 use tokio::net::TcpListener;
 
 pub use kubeconfig::Credential;
@@ -69,6 +75,7 @@ pub struct Config {
     /// How many times as fast as real time the cluster's clock runs, unless the cluster was given a speed of its own.
     /// At 0 it stands still, to be stepped by hand.
     pub speed: f64,
+    pub settings: Settings,
 }
 
 /// A running cluster.
@@ -80,6 +87,8 @@ pub struct Tenant {
     pools: NodePools,
     keeper: keeper::Keeper,
     stepper: stepper::Stepper,
+    configurable: settings::Configurable,
+    folder: PathBuf,
     cluster: ClusterRef,
     address: String,
 }
@@ -145,30 +154,40 @@ impl Tenant {
         let clock = tasks.clock().clone();
         let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys).await?);
         let issuer = format!("https://{}", config.address);
-        let tokens = Arc::new(TokenAuthority::new(
-            drydock_auth::tokens::TokenConfig {
-                jwks_uri: format!("{issuer}/openid/v1/jwks"),
-                ..drydock_auth::tokens::TokenConfig::default()
-            },
-            vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
-        ));
-        let authenticator = Arc::new(drydock_auth::Authenticator::new(tokens.clone()));
+        let tokens = Arc::new(
+            TokenAuthority::new(
+                drydock_auth::tokens::TokenConfig {
+                    jwks_uri: format!("{issuer}/openid/v1/jwks"),
+                    ..drydock_auth::tokens::TokenConfig::default()
+                },
+                vec![drydock_auth::tokens::SigningKey::from_pem(&pki.service_accounts.to_pem())?],
+            )
+            .with_clock(clock.clone()),
+        );
+        let authenticator = drydock_auth::Authenticator::new(tokens.clone())
+            .with_front_proxy(pki.front_proxy.certificate_der().to_vec());
+        let identity = Arc::new(Identity::new(Arc::new(authenticator)));
         let authorizer = Arc::new(drydock_auth::Authorizer::new());
+        let access = Arc::new(Access::new(authorizer.clone()));
+        let configurable = settings::Configurable { identity: identity.clone(), access: access.clone() };
         let agents = agents::Agents::new(tasks);
         let server = ApiServer::start(drydock_apiserver::Config {
             store: store.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),
-            authenticator: authenticator.clone(),
-            tokens: authenticator,
+            authenticator: identity.clone(),
+            tokens: identity,
             admission: AdmissionChain::upstream(&authorizer),
-            authorizer,
+            authorizer: access,
             nodes: Some(agents.clone()),
             version: config.version.clone(),
             address: config.address.clone(),
             service_range: config.service_range,
+            front_proxy: Some(pki::front_proxy(&pki)?),
+            audit_log: Some(AuditLog { file: config.folder.join(audit::FILE), limits: Default::default() }),
         })
         .await?;
+        configurable.configure(&server, config.settings.clone());
         let bootstrapping = Stopwatch::start();
         bootstrap::run(&server, tasks.clock(), &pki, &config).await?;
         tracing::debug!(elapsed = ?bootstrapping.elapsed(), "bootstrapped");
@@ -199,6 +218,8 @@ impl Tenant {
             pools,
             keeper,
             stepper,
+            configurable,
+            folder: config.folder,
             cluster: config.cluster,
             address: config.address,
         })
@@ -219,6 +240,17 @@ impl Tenant {
     /// When signing fails.
     pub async fn kubeconfig(&self, credential: Credential) -> Result<String, TenantError> {
         kubeconfig::write(self, credential).await
+    }
+
+    /// From the next request on these settings are in force.
+    pub fn configure(&self, settings: Settings) {
+        self.configurable.configure(&self.server, settings);
+    }
+
+    /// The audit log, one JSON document a line, from the oldest that is kept. When it is followed it goes on with what is
+    /// written from then on, until the cluster is closed.
+    pub fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes> {
+        audit::read(&self.folder, follow, self.tasks.clone())
     }
 
     /// A client that calls the API server in process as `user`.

@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use drydock_apiserver::FrontProxy;
 use drydock_auth::pki::{ClusterPki, ClusterPkiPem};
 use drydock_auth::tokens::{KeyReservoir, SigningKey};
 use drydock_store::{Check, Payload, Range, Store, Txn, Write};
@@ -13,6 +15,7 @@ use rustls::server::WebPkiClientVerifier;
 use crate::TenantError;
 
 const KEY: &str = "/drydock/pki";
+const FRONT_PROXY_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Result<ClusterPki, TenantError> {
     let damaged = |why: String| TenantError::Damaged { what: "keys", why };
@@ -32,6 +35,18 @@ pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Resu
     Ok(pki)
 }
 
+/// What extension servers know the API server by. Made anew on every start; good for a year, as those of kubeadm.
+pub(crate) fn front_proxy(pki: &ClusterPki) -> Result<FrontProxy, TenantError> {
+    let unusable =
+        |error: &dyn std::fmt::Display| TenantError::Damaged { what: "certificate", why: error.to_string() };
+    let issued = pki.front_proxy.issue_client("front-proxy-client", &[], FRONT_PROXY_VALIDITY)?;
+    let certificates = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).map_err(|error| unusable(&error))?;
+    Ok(FrontProxy { certificates, key })
+}
+
 /// TLS of the endpoint: its certificate, which names the Service `kubernetes` too, and client certificates of the cluster's CA if a client shows one.
 pub(crate) fn server_config(
     pki: &ClusterPki,
@@ -46,7 +61,10 @@ pub(crate) fn server_config(
         .map_err(|error| unusable(&error))?;
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).map_err(|error| unusable(&error))?;
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(pki.cluster.certificate_der().to_vec()))?;
+    // Whose certificate says what is the authenticator's to know.
+    for authority in [&pki.cluster, &pki.front_proxy] {
+        roots.add(CertificateDer::from(authority.certificate_der().to_vec()))?;
+    }
     let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
         .allow_unauthenticated()
         .build()

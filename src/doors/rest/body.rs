@@ -239,6 +239,27 @@ impl Fields {
         out
     }
 
+    /// A document whose own fields are not this API's to read.
+    pub(super) fn document(&mut self, name: &'static str, findings: &mut Findings) -> Option<Value> {
+        match self.take(name)? {
+            document @ Value::Object(_) => Some(document),
+            other => self.wrong(name, "an object", &other, findings),
+        }
+    }
+
+    /// As in a merge patch: null removes. What is given replaces the whole document.
+    pub(super) fn document_change(
+        &mut self,
+        name: &'static str,
+        findings: &mut Findings,
+    ) -> Option<Option<Value>> {
+        match self.take(name)? {
+            Value::Null => Some(None),
+            document @ Value::Object(_) => Some(Some(document)),
+            other => self.wrong(name, "an object or null", &other, findings),
+        }
+    }
+
     pub(super) fn labels(&mut self, name: &'static str, findings: &mut Findings) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         for (key, value) in self.label_changes(name, findings) {

@@ -6,12 +6,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Serialize;
 
-use crate::database::cluster::{ClusterFilter, ClusterState, Reason};
+use crate::database::cluster::{ClusterFilter, ClusterSettings, ClusterState, Reason};
 use crate::service::cluster::{Cluster, ClusterCreate, ClusterKey, ClusterUpdate};
 use crate::service::control_plane::Credential;
+use crate::service::settings::{self, SettingsUpdate};
 use crate::service::validation::Findings;
 
 use super::body::{Body, Fields};
@@ -25,6 +27,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/v1/clusters", get(list).post(create))
         .route("/v1/clusters/{cluster}", get(read).patch(update).delete(delete))
         .route("/v1/clusters/{cluster}/kubeconfig", get(kubeconfig))
+        .route("/v1/clusters/{cluster}/audit-log", get(audit_log))
 }
 
 #[derive(Serialize)]
@@ -46,6 +49,8 @@ struct View {
     certificate_authority: Option<String>,
     network: Network,
     labels: BTreeMap<String, String>,
+    #[serde(flatten)]
+    settings: ClusterSettings,
     nodes: Nodes,
     created_at: String,
     updated_at: String,
@@ -94,10 +99,22 @@ impl From<Cluster> for View {
             certificate_authority,
             network: Network { pod_cidr: record.pod_cidr, service_cidr: record.service_cidr },
             labels: record.labels,
+            settings: shown(&record.settings),
             nodes: Nodes { wanted: record.nodes_wanted, ready: record.nodes_ready },
             created_at: record.created_at,
             updated_at: record.updated_at,
         }
+    }
+}
+
+/// Without secrets.
+fn shown(settings: &ClusterSettings) -> ClusterSettings {
+    let shown = |document: &Option<serde_json::Value>| document.as_ref().map(settings::shown);
+    ClusterSettings {
+        authentication_configuration: shown(&settings.authentication_configuration),
+        token_webhook: shown(&settings.token_webhook),
+        authorization_configuration: shown(&settings.authorization_configuration),
+        audit_policy: shown(&settings.audit_policy),
     }
 }
 
@@ -135,6 +152,12 @@ async fn create(
         pod_cidr: network.as_mut().and_then(|network| network.string("podCidr", &mut findings)),
         service_cidr: network.as_mut().and_then(|network| network.string("serviceCidr", &mut findings)),
         labels: fields.labels("labels", &mut findings),
+        settings: ClusterSettings {
+            authentication_configuration: fields.document("authenticationConfiguration", &mut findings),
+            token_webhook: fields.document("tokenWebhook", &mut findings),
+            authorization_configuration: fields.document("authorizationConfiguration", &mut findings),
+            audit_policy: fields.document("auditPolicy", &mut findings),
+        },
         node_pools: fields
             .objects("nodePools", "a node pool", &mut findings)
             .into_iter()
@@ -171,7 +194,16 @@ async fn update(
     let revision = etag::required(&headers)?;
     let mut findings = Findings::default();
     let mut fields = Fields::new("a change of a cluster", body.fields);
-    let update = ClusterUpdate { labels: fields.label_changes("labels", &mut findings) };
+    let update = ClusterUpdate {
+        labels: fields.label_changes("labels", &mut findings),
+        settings: SettingsUpdate {
+            authentication_configuration: fields
+                .document_change("authenticationConfiguration", &mut findings),
+            token_webhook: fields.document_change("tokenWebhook", &mut findings),
+            authorization_configuration: fields.document_change("authorizationConfiguration", &mut findings),
+            audit_policy: fields.document_change("auditPolicy", &mut findings),
+        },
+    };
     fields.finish(&mut findings);
     refuse(findings)?;
     let cluster = app.service.cluster_update(&ClusterKey::Native(name), update, revision).await?;
@@ -208,6 +240,22 @@ async fn kubeconfig(
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     Ok((headers, text).into_response())
+}
+
+async fn audit_log(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    mut query: Query,
+) -> Result<Response, Problem> {
+    let follow = query.word("follow", &["true", "false"]) == Some("true");
+    query.finish()?;
+    let log = app.service.cluster_audit_log(&ClusterKey::Native(name), follow).await?;
+    let headers: [(HeaderName, HeaderValue); 2] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let body = axum::body::Body::from_stream(log.map(Ok::<_, std::convert::Infallible>));
+    Ok((headers, body).into_response())
 }
 
 pub(super) fn refuse(findings: Findings) -> Result<(), Problem> {

@@ -55,6 +55,7 @@ pub const ROUTES: &[(&str, &str, bool)] = &[
     ("PATCH", "/v1/clusters/{cluster}", true),
     ("DELETE", "/v1/clusters/{cluster}", true),
     ("GET", "/v1/clusters/{cluster}/kubeconfig", true),
+    ("GET", "/v1/clusters/{cluster}/audit-log", true),
     ("GET", "/v1/clusters/{cluster}/clock", true),
     ("POST", "/v1/clusters/{cluster}/clock", true),
     ("GET", "/v1/clusters/{cluster}/node-pools", true),

@@ -4,6 +4,7 @@
 //! tags, protobuf numbers, Go's type names), and writes the facts of both as one compact text table, which
 //! `drydock-machinery` holds and reads. docs/catalog.md says how to obtain the inputs and what the table looks like.
 
+mod delta;
 mod golang;
 mod resources;
 mod types;
@@ -27,6 +28,9 @@ struct Options {
 }
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
+    if let Some(("delta", args)) = args.split_first().map(|(first, rest)| (*first, rest)) {
+        return delta::run(args);
+    }
     let options = Options::parse(args)?;
     let go = golang::Sources::read(&options.go)?;
     let openapi_v3 = read_gz_json(&options.reference.join("openapi-v3.json.gz"))?;

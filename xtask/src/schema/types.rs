@@ -101,7 +101,7 @@ fn packages(definitions: &Definitions) -> BTreeMap<String, String> {
     packages
 }
 
-fn group_version(kind: &Value) -> String {
+pub(super) fn group_version(kind: &Value) -> String {
     let version = kind["version"].as_str().unwrap_or_default();
     match kind["group"].as_str().unwrap_or_default() {
         "" => version.to_owned(),

@@ -1,13 +1,11 @@
 //! Who may approve and sign certificate requests, and what no request may ask for: CertificateApproval,
 //! CertificateSigning, CertificateSubjectRestriction.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use drydock_auth::Attributes;
 use drydock_auth::pki::parse_request;
-use drydock_auth::{Attributes, Authorizer};
 use drydock_machinery::Status;
 
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
@@ -16,15 +14,7 @@ const GROUP: &str = "certificates.k8s.io";
 const RESOURCE: &str = "certificatesigningrequests";
 
 /// Approving takes the right to `approve` for the signer.
-pub(super) struct CertificateApproval {
-    authorizer: Arc<Authorizer>,
-}
-
-impl CertificateApproval {
-    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
-        Self { authorizer }
-    }
-}
+pub(super) struct CertificateApproval;
 
 #[async_trait]
 impl AdmissionPlugin for CertificateApproval {
@@ -44,7 +34,7 @@ impl AdmissionPlugin for CertificateApproval {
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
         let signer = request.old().str_at(&["spec", "signerName"]);
-        if may(&self.authorizer, context, request, "approve", signer) {
+        if may(context, request, "approve", signer).await {
             return Ok(());
         }
         Err(request.forbidden(&format!("user not permitted to approve requests with signerName {signer:?}")))
@@ -52,15 +42,7 @@ impl AdmissionPlugin for CertificateApproval {
 }
 
 /// Issuing (or failing) takes the right to `sign` for the signer.
-pub(super) struct CertificateSigning {
-    authorizer: Arc<Authorizer>,
-}
-
-impl CertificateSigning {
-    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
-        Self { authorizer }
-    }
-}
+pub(super) struct CertificateSigning;
 
 #[async_trait]
 impl AdmissionPlugin for CertificateSigning {
@@ -85,7 +67,7 @@ impl AdmissionPlugin for CertificateSigning {
             return Ok(());
         }
         let signer = old.str_at(&["spec", "signerName"]);
-        if may(&self.authorizer, context, request, "sign", signer) {
+        if may(context, request, "sign", signer).await {
             return Ok(());
         }
         Err(request.forbidden(&format!("user not permitted to sign requests with signerName {signer:?}")))
@@ -93,19 +75,20 @@ impl AdmissionPlugin for CertificateSigning {
 }
 
 /// Asks for a verb on the signer by its full name, then by its domain's wildcard.
-fn may(
-    authorizer: &Authorizer,
+async fn may(
     context: &AdmissionContext<'_>,
     request: &AdmissionRequest<'_>,
     verb: &str,
     signer: &str,
 ) -> bool {
-    let allowed = |name: &str| {
-        let attributes = Attributes { name, ..Attributes::resource(request.user, verb, GROUP, "signers") };
-        authorizer.authorize(context.reader, &attributes).is_allowed()
-    };
     let domain = signer.split('/').next().unwrap_or(signer);
-    allowed(signer) || allowed(&format!("{domain}/*"))
+    for name in [signer, &format!("{domain}/*")] {
+        let attributes = Attributes { name, ..Attributes::resource(request.user, verb, GROUP, "signers") };
+        if context.authorizer.ask(&attributes).await.is_allowed() {
+            return true;
+        }
+    }
+    false
 }
 
 /// Nobody becomes `system:masters` by a certificate request.

@@ -23,7 +23,7 @@ use super::service_account::ServiceAccount;
 use super::volume_resize::PersistentVolumeClaimResize;
 use super::webhooks::{MutatingAdmissionWebhook, ValidatingAdmissionWebhook};
 
-/// The plugins that are on by default. Those that ask for rights ask `authorizer`, which is the API server's own.
+/// The plugins that are on by default. `authorizer` is the API server's own, whose roles and bindings are read.
 ///
 /// The last is the quota, which counts what will be stored.
 pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlugin>> {
@@ -40,8 +40,8 @@ pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlu
         Arc::new(StorageObjectInUseProtection),
         Arc::new(PersistentVolumeClaimResize),
         Arc::new(RuntimeClass),
-        Arc::new(CertificateApproval::new(authorizer.clone())),
-        Arc::new(CertificateSigning::new(authorizer.clone())),
+        Arc::new(CertificateApproval),
+        Arc::new(CertificateSigning),
         Arc::new(CertificateSubjectRestriction),
         Arc::new(DefaultIngressClass),
         Arc::new(MutatingAdmissionPolicy::new(authorizer.clone())),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use drydock_auth::Authorizer;
 use drydock_auth::rbac::Escalation;
-use drydock_auth::{Attributes, Authorizer};
 use drydock_machinery::Status;
 
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
@@ -37,19 +37,18 @@ impl AdmissionPlugin for RbacEscalation {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let authorize = |attributes: &Attributes<'_>| self.authorizer.authorize(context.reader, attributes);
         let escalation = Escalation {
             rbac: self.authorizer.rbac(),
             reader: context.reader,
-            authorize: &authorize,
+            authorize: context.authorizer,
             user: request.user,
             resource: &request.resource.resource,
             namespace: request.namespace,
         };
         let old = request.old_object.as_ref().map(|old| old.value());
         match &*request.resource.resource {
-            "roles" | "clusterroles" => escalation.check_role(request.object(), old),
-            "rolebindings" | "clusterrolebindings" => escalation.check_binding(request.object(), old),
+            "roles" | "clusterroles" => escalation.check_role(request.object(), old).await,
+            "rolebindings" | "clusterrolebindings" => escalation.check_binding(request.object(), old).await,
             _ => Ok(()),
         }
     }

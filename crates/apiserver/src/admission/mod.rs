@@ -34,7 +34,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drydock_auth::UserInfo;
+use drydock_auth::{Ask, UserInfo};
 use drydock_client::Client;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, Status, Value};
 use drydock_runtime::Clock;
@@ -104,6 +104,8 @@ pub struct AdmissionContext<'a> {
     /// Calls this API server as `system:apiserver`.
     pub client: &'a Client,
     pub clock: &'a Clock,
+    /// What the whole chain of authorizers says.
+    pub authorizer: &'a dyn Ask,
     /// What `reader` reads, for those who must own it.
     pub cache: &'a Arc<Cache>,
     pub resources: &'a Resources,

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use drydock_machinery::{Object, ObjectMeta, Status, Value};
+use drydock_machinery::{Catalog, Object, ObjectMeta, Status, Value};
 use drydock_runtime::{CancellationToken, Tasks};
 
 use crate::cache::{ResourceCache, key_prefix};
@@ -33,6 +33,8 @@ pub(crate) use hooks::{
 };
 
 /// Keeps a definition until its objects are gone.
+pub(crate) use openapi::v2 as openapi_v2;
+
 pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) const GROUP: &str = "apiextensions.k8s.io";
 pub(crate) const PLURAL: &str = "customresourcedefinitions";
@@ -145,7 +147,8 @@ impl Registrar {
         let before = core.registry.resources.table();
         let count = before.iter().filter(|resource| resource.custom.is_some()).count();
         if changed || count != served.len() {
-            core.documents.set_custom_openapi(openapi::documents(&served));
+            let catalog = Catalog::of(core.version.minor);
+            core.documents.set_custom_openapi(openapi::documents(catalog, &served));
             core.registry.resources.set_custom(served);
         }
     }
@@ -201,7 +204,7 @@ fn definitions(cache: &ResourceCache) -> Vec<Arc<Object>> {
 
 impl Registry {
     /// Changes a stored object on the server's own behalf. One that is gone is no error.
-    async fn update_own(
+    pub(crate) async fn update_own(
         &self,
         group: &'static str,
         plural: &'static str,

@@ -1,26 +1,51 @@
-//! OpenAPI v3 documents of custom resources, one for each group version.
+//! OpenAPI of custom resources: in version 3 a document for each group version, in version 2 parts of the one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use drydock_machinery::openapi::{self, Described, DescribedSubresource, Document};
-use drydock_machinery::{Map, Value, value};
+use drydock_machinery::openapi::{
+    self, CustomDefinition, Described, DescribedSubresource, Document, V2Addition,
+};
+use drydock_machinery::{Catalog, Map, Value, value};
 
 use crate::http::documents::CustomDocuments;
 use crate::resources::Resource;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+const CONVENTIONS: &str =
+    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 
-pub(super) fn documents(resources: &[Arc<Resource>]) -> CustomDocuments {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    V2,
+    V3,
+}
+
+pub(super) fn documents(catalog: &'static Catalog, resources: &[Arc<Resource>]) -> CustomDocuments {
     let mut by_path: BTreeMap<String, Vec<&Arc<Resource>>> = BTreeMap::new();
     for resource in resources {
         by_path.entry(format!("apis/{}", resource.gvr.api_version())).or_default().push(resource);
     }
-    by_path.into_iter().map(|(path, resources)| (path, Arc::new(document(&resources)))).collect()
+    let documents =
+        by_path.into_iter().map(|(path, resources)| (path, Arc::new(document(catalog, &resources))));
+    CustomDocuments::new(documents.collect(), resources.to_vec())
 }
 
-fn document(resources: &[&Arc<Resource>]) -> Document {
+/// What the resources add to the document of OpenAPI v2.
+pub(crate) fn v2(resources: &[Arc<Resource>]) -> V2Addition {
+    let custom: Vec<CustomDefinition> = resources
+        .iter()
+        .map(|resource| {
+            let described = described(resource);
+            let list_schema = list_schema(resource, &described.definition, Dialect::V2);
+            CustomDefinition { schema: schema(resource, Dialect::V2), list_schema, described }
+        })
+        .collect();
+    openapi::v2_addition(&custom)
+}
+
+fn document(catalog: &'static Catalog, resources: &[&Arc<Resource>]) -> Document {
     let mut paths = Map::new();
     let mut schemas = Map::new();
     for resource in resources {
@@ -28,8 +53,9 @@ fn document(resources: &[&Arc<Resource>]) -> Document {
         for (path, item) in openapi::custom_paths(&described).iter() {
             paths.insert(path.clone(), item.clone());
         }
-        schemas.insert(described.definition.as_str(), schema(resource));
-        schemas.insert(described.list_definition.as_str(), list_schema(resource, &described.definition));
+        schemas.insert(described.definition.as_str(), schema(resource, Dialect::V3));
+        let list = list_schema(resource, &described.definition, Dialect::V3);
+        schemas.insert(described.list_definition.as_str(), list);
     }
     let referred = [
         META,
@@ -40,11 +66,11 @@ fn document(resources: &[&Arc<Resource>]) -> Document {
         "io.k8s.api.autoscaling.v1.Scale",
     ];
     for name in referred {
-        for (name, definition) in openapi::definition_v3(name).iter() {
+        for (name, definition) in openapi::definition_v3(catalog, name).iter() {
             schemas.insert(name.clone(), definition.clone());
         }
     }
-    Document::new(&openapi::document(paths, schemas))
+    Document::new(&openapi::document(catalog, paths, schemas))
 }
 
 fn described(resource: &Resource) -> Described {
@@ -77,32 +103,194 @@ fn described(resource: &Resource) -> Described {
     }
 }
 
+fn schema(resource: &Resource, dialect: Dialect) -> Value {
+    let custom = resource.custom.as_ref();
+    let own = custom.and_then(|custom| custom.version.at(&["schema", "openAPIV3Schema"]));
+    let unknown = custom.is_some_and(|custom| custom.preserve_unknown)
+        || own.is_some_and(|own| own.bool_at(&["x-kubernetes-preserve-unknown-fields"]));
+    let mut schema = match own {
+        // Clients of version 2 would refuse what they do not find.
+        None => value!({"type": "object"}),
+        Some(_) if unknown && dialect == Dialect::V2 => value!({"type": "object"}),
+        Some(own) => {
+            let mut schema = own.clone();
+            publish(&mut schema, dialect);
+            for field in ["apiVersion", "kind"] {
+                schema.set(&["properties", field], described_field(field));
+            }
+            schema.set(&["properties", "metadata"], metadata(dialect));
+            schema
+        }
+    };
+    schema.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.gvk.kind));
+    let selectable = custom.map_or(&[][..], |custom| custom.version.array_at(&["selectableFields"]));
+    if !selectable.is_empty() && dialect == Dialect::V3 {
+        let paths: Vec<Value> =
+            selectable.iter().map(|field| value!({"fieldPath": field.str_at(&["jsonPath"])})).collect();
+        schema.set(&["x-kubernetes-selectable-fields"], paths);
+    }
+    schema
+}
+
+/// `apiVersion` or `kind`, as every object has them.
+fn described_field(name: &str) -> Value {
+    let mut field = value!({"type": "string"});
+    if let Some(text) = openapi::description("io.k8s.api.core.v1.Pod", name) {
+        field.set(&["description"], text);
+    }
+    field
+}
+
+fn metadata(dialect: Dialect) -> Value {
+    let reference = reference(META, dialect);
+    let text = openapi::description("io.k8s.api.core.v1.Pod", "metadata");
+    let mut out = match dialect {
+        // What stands beside a reference does not count in version 3.
+        Dialect::V3 => value!({"allOf": [reference]}),
+        Dialect::V2 => reference,
+    };
+    if let Some(text) = text {
+        out.set(&["description"], text);
+    }
+    out
+}
+
+/// Takes a structural schema to what is published of it.
+fn publish(schema: &mut Value, dialect: Dialect) {
+    let Some(map) = schema.as_object_mut() else { return };
+    if map.get("x-kubernetes-int-or-string").and_then(Value::as_bool) == Some(true)
+        && !map.contains_key("anyOf")
+    {
+        map.insert("anyOf", value!([{"type": "integer"}, {"type": "string"}]));
+    }
+    if dialect == Dialect::V2 {
+        reduce(map);
+    }
+    for name in ["items", "additionalProperties"] {
+        if let Some(inner) = map.get_mut(name) {
+            publish(inner, dialect);
+        }
+    }
+    if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.iter_mut().for_each(|(_, property)| publish(property, dialect));
+    }
+    let is_embedded = map.get("x-kubernetes-embedded-resource").and_then(Value::as_bool) == Some(true);
+    let is_open = map.get("x-kubernetes-preserve-unknown-fields").and_then(Value::as_bool) == Some(true);
+    if is_embedded && !(is_open && dialect == Dialect::V2) {
+        embed(schema, dialect);
+    }
+}
+
+/// An object inside says what it is.
+fn embed(schema: &mut Value, dialect: Dialect) {
+    for field in ["apiVersion", "kind"] {
+        schema.set(&["properties", field], value!({"type": "string"}));
+    }
+    schema.set(&["properties", "metadata"], metadata(dialect));
+    let mut required = schema.array_at(&["required"]).to_vec();
+    for field in ["kind", "apiVersion"] {
+        if !required.iter().any(|known| known.as_str() == Some(field)) {
+            required.push(field.into());
+        }
+    }
+    schema.set(&["required"], required);
+}
+
+/// Leaves out what version 2, or kubectl with it, does not understand.
+fn reduce(map: &mut Map) {
+    for name in ["allOf", "oneOf", "anyOf", "not"] {
+        map.remove(name);
+    }
+    let says = |map: &Map, name: &str| map.get(name).and_then(Value::as_bool) == Some(true);
+    let is_nullable = |value: &Value| value.bool_at(&["nullable"]);
+    let (nullable, open) = (says(map, "nullable"), says(map, "x-kubernetes-preserve-unknown-fields"));
+    map.remove("nullable");
+    let nullable_fields: Vec<String> = map
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::iter)
+        .filter(|(_, property)| is_nullable(property))
+        .map(|(name, _)| name.to_string())
+        .collect();
+    if nullable || open {
+        map.remove("items");
+        map.remove("properties");
+    }
+    let kind = map.get("type").and_then(Value::as_str).unwrap_or("").to_owned();
+    let is_bare_list = kind == "array" && !map.contains_key("items");
+    if nullable || is_bare_list || (open && kind == "object") {
+        map.remove("type");
+    }
+    let holds_nullable = map.get("additionalProperties").is_some_and(is_nullable);
+    if let Some(required) = map.get("required").and_then(Value::as_array) {
+        let kept: Vec<Value> = required
+            .iter()
+            .filter(|name| !nullable_fields.iter().any(|field| name.as_str() == Some(field)))
+            .cloned()
+            .collect();
+        if kept.is_empty() || holds_nullable {
+            map.remove("required");
+        } else {
+            map.insert("required", kept);
+        }
+    }
+}
+
+fn list_schema(resource: &Resource, item: &str, dialect: Dialect) -> Value {
+    let kind = &resource.gvk.kind;
+    let mut list = value!({
+        "type": "object", "required": ["items"], "description": format!("{} is a list of {kind}", resource.list_kind),
+        "properties": {"apiVersion": described_field("apiVersion"), "kind": described_field("kind")},
+    });
+    let text = format!("List of {}. More info: {CONVENTIONS}", resource.gvr.resource);
+    list.set(&["properties", "items"], value!({"type": "array", "description": text}));
+    list.set(&["properties", "items", "items"], reference(item, dialect));
+    list.set(&["properties", "metadata"], reference(LIST_META, dialect));
+    list.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.list_kind));
+    list
+}
+
 fn kind_of(resource: &Resource, kind: &str) -> Value {
     value!([{"group": &*resource.gvr.group, "version": &*resource.gvr.version, "kind": kind}])
 }
 
-fn reference(name: &str) -> Value {
-    value!({"$ref": format!("#/components/schemas/{name}")})
+fn reference(name: &str, dialect: Dialect) -> Value {
+    let place = if dialect == Dialect::V3 { "#/components/schemas/" } else { "#/definitions/" };
+    value!({"$ref": format!("{place}{name}")})
 }
 
-fn schema(resource: &Resource) -> Value {
-    let own = resource.custom.as_ref().and_then(|custom| custom.version.at(&["schema", "openAPIV3Schema"]));
-    let mut schema = own.cloned().unwrap_or_else(|| value!({"type": "object"}));
-    schema.set(&["properties", "apiVersion"], value!({"type": "string"}));
-    schema.set(&["properties", "kind"], value!({"type": "string"}));
-    schema.set(&["properties", "metadata", "allOf"], vec![reference(META)]);
-    schema.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.gvk.kind));
-    schema
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn list_schema(resource: &Resource, item: &str) -> Value {
-    let mut list = value!({
-        "type": "object", "required": ["items"],
-        "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}},
-    });
-    list.set(&["properties", "items"], value!({"type": "array"}));
-    list.set(&["properties", "items", "items"], reference(item));
-    list.set(&["properties", "metadata"], reference(LIST_META));
-    list.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.list_kind));
-    list
+    #[test]
+    fn schemas_are_reduced_for_version_two() {
+        let schema = value!({
+            "type": "object", "required": ["a", "b"], "anyOf": [{"required": ["a"]}],
+            "properties": {
+                "a": {"type": "string", "nullable": true},
+                "b": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    "properties": {"c": {"type": "string"}}}},
+                "d": {"x-kubernetes-int-or-string": true},
+            },
+        });
+        let (mut old, mut new) = (schema.clone(), schema);
+        publish(&mut old, Dialect::V2);
+        publish(&mut new, Dialect::V3);
+        assert_eq!(
+            old,
+            value!({
+                "type": "object", "required": ["b"],
+                "properties": {
+                    "a": {},
+                    "b": {"type": "array", "items": {"x-kubernetes-preserve-unknown-fields": true}},
+                    "d": {"x-kubernetes-int-or-string": true},
+                },
+            })
+        );
+        let any = value!([{"type": "integer"}, {"type": "string"}]);
+        assert_eq!(new.at(&["properties", "d", "anyOf"]), Some(&any));
+        assert!(new.at(&["properties", "a", "nullable"]).is_some());
+    }
 }

@@ -62,6 +62,13 @@ pub(crate) fn text(code: u16, text: impl Into<String>) -> Answer {
     answer
 }
 
+/// A code alone.
+pub(crate) fn nothing(code: u16) -> Answer {
+    let mut answer = whole(code, TEXT, Bytes::new());
+    answer.headers_mut().remove(header::CONTENT_TYPE);
+    answer
+}
+
 /// What Go's mux says of a path that nobody has.
 pub(crate) fn page_not_found() -> Answer {
     text(404, "404 page not found\n")

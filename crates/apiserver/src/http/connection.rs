@@ -1,5 +1,6 @@
 //! Connections: accepting, TLS, and serving HTTP/1.1 or HTTP/2 on them.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use crate::ApiServer;
 /// The other end of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
+    /// None when it is no other machine's.
+    pub(crate) address: Option<IpAddr>,
     /// Verified; leaf first.
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     /// Whom the certificate names, once known.
@@ -48,19 +51,20 @@ impl ApiServer {
                 () = closed.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     let Ok(place) = places.clone().try_acquire_owned() else {
                         tracing::warn!("too many connections: one is closed");
                         continue;
                     };
+                    let address = Some(address.ip());
                     let _ = stream.set_nodelay(true);
                     let server = self.clone();
                     let acceptor = acceptor.clone();
                     self.core.tasks.spawn_to_end("connection", async move {
                         let _place = place;
                         match acceptor {
-                            Some(acceptor) => server.serve_tls(acceptor, stream).await,
-                            None => server.serve_connection(stream, Vec::new()).await,
+                            Some(acceptor) => server.serve_tls(acceptor, stream, address).await,
+                            None => server.serve_connection(stream, Vec::new(), address).await,
                         }
                     });
                 }
@@ -73,7 +77,7 @@ impl ApiServer {
         }
     }
 
-    async fn serve_tls(&self, acceptor: TlsAcceptor, stream: tokio::net::TcpStream) {
+    async fn serve_tls(&self, acceptor: TlsAcceptor, stream: tokio::net::TcpStream, address: Option<IpAddr>) {
         let closed = self.core.tasks.cancelled();
         let handshake = tokio::select! {
             handshake = wall::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => handshake,
@@ -81,7 +85,7 @@ impl ApiServer {
         };
         let Some(Ok(stream)) = handshake else { return };
         let certificates = stream.get_ref().1.peer_certificates().unwrap_or(&[]).to_vec();
-        self.serve_connection(stream, certificates).await;
+        self.serve_connection(stream, certificates, address).await;
     }
 
     /// Serves one connection whose TLS handshake is done, until it or the tenant closes.
@@ -89,8 +93,9 @@ impl ApiServer {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         certificates: Vec<CertificateDer<'static>>,
+        address: Option<IpAddr>,
     ) {
-        let peer = Arc::new(Peer { certificates, user: OnceLock::new() });
+        let peer = Arc::new(Peer { address, certificates, user: OnceLock::new() });
         let core = self.core.clone();
         let service = service_fn(move |request| {
             let (core, peer) = (core.clone(), peer.clone());

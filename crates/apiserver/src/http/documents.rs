@@ -1,11 +1,13 @@
 //! Documents that are made once per set of resources: aggregated discovery, OpenAPI.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use drydock_machinery::openapi::Document;
+use drydock_machinery::openapi::{Document, V2Addition};
 use parking_lot::Mutex;
+
+use crate::resources::Resource;
 
 /// An aggregated discovery document.
 #[derive(Debug)]
@@ -21,19 +23,40 @@ pub(crate) struct Documents {
     custom_openapi: Mutex<Arc<CustomDocuments>>,
 }
 
-/// OpenAPI v3 documents of custom resources, by path.
-pub(crate) type CustomDocuments = BTreeMap<String, Arc<Document>>;
+/// OpenAPI of custom resources.
+#[derive(Debug, Default)]
+pub(crate) struct CustomDocuments {
+    /// By path.
+    pub(crate) v3: BTreeMap<String, Arc<Document>>,
+    /// What [`CustomDocuments::v2`] is made of.
+    pub(crate) resources: Vec<Arc<Resource>>,
+    v2: OnceLock<V2Addition>,
+}
 
-/// Documents of one generation of the resource table.
+impl CustomDocuments {
+    pub(crate) fn new(v3: BTreeMap<String, Arc<Document>>, resources: Vec<Arc<Resource>>) -> Self {
+        Self { v3, resources, v2: OnceLock::new() }
+    }
+
+    /// What there is to add to the one document of OpenAPI v2; made on first use.
+    pub(crate) fn v2(&self) -> Option<&V2Addition> {
+        if self.resources.is_empty() {
+            return None;
+        }
+        Some(self.v2.get_or_init(|| crate::definitions::openapi_v2(&self.resources)))
+    }
+}
+
+/// Documents of one generation of the resource table and of other servers' resources.
 #[derive(Debug)]
 struct Generation<K, V> {
-    number: u64,
+    number: (u64, u64),
     documents: HashMap<K, Arc<V>>,
 }
 
 impl<K, V> Default for Generation<K, V> {
     fn default() -> Self {
-        Self { number: 0, documents: HashMap::new() }
+        Self { number: (0, 0), documents: HashMap::new() }
     }
 }
 
@@ -50,7 +73,7 @@ impl Documents {
     /// The document of this generation, made by `make` if there is none yet.
     pub(crate) fn aggregated(
         &self,
-        generation: u64,
+        generation: (u64, u64),
         core: bool,
         version: &'static str,
         make: impl FnOnce() -> Aggregated,

@@ -11,6 +11,7 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 use super::handler::Req;
 use super::negotiate::{Format, View, Wanted};
 use super::{Answer, body, list_body, protobuf, table};
+use crate::audit::Event;
 use crate::registry::Done;
 use crate::resources::Resource;
 
@@ -26,6 +27,9 @@ pub(crate) async fn done(
     done: Done,
 ) -> Result<Answer, Status> {
     let Done { reply, code } = done;
+    if let Some(event) = &request.audit {
+        note(request, resource, wanted, &reply, event);
+    }
     if wanted.format == Format::Protobuf
         && wanted.view == View::Whole
         && let Some(bytes) = as_protobuf(resource, &reply)
@@ -50,6 +54,31 @@ pub(crate) async fn done(
         }
     };
     Ok(value_answer(request, code, &value, wanted.format).await)
+}
+
+/// The answer, for the audit event. Of tables and metadata what was left out is not what was answered.
+fn note(request: &Req, resource: &Resource, wanted: Wanted, reply: &Reply, event: &Event) {
+    let is_status = matches!(reply, Reply::Virtual(value) if value.kind() == "Status");
+    if !is_status && !event.wants_response() {
+        return;
+    }
+    let view = match (reply, wanted.view) {
+        (Reply::Object(object), view) => one(request, resource, object.value(), view).ok(),
+        (Reply::Virtual(value), view) if !is_status => one(request, resource, value, view).ok(),
+        (Reply::List(list), View::Table(version)) => table::of_list(request, resource, list, version).ok(),
+        (Reply::List(list), View::MetadataList(version)) => Some(list_body::metadata(list, version)),
+        _ => None,
+    };
+    event.response_object(&view.unwrap_or_else(|| shown(resource, reply)));
+}
+
+/// A reply whole, as a tree.
+pub(crate) fn shown(resource: &Resource, reply: &Reply) -> Value {
+    match reply {
+        Reply::Object(object) => object.value().clone(),
+        Reply::Virtual(value) => value.clone(),
+        Reply::List(list) => list_body::value(resource, list),
+    }
 }
 
 fn as_protobuf(resource: &Resource, reply: &Reply) -> Option<Bytes> {

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drydock_auth::audit::Stage;
 use drydock_auth::{Attributes, UserInfo};
 use drydock_machinery::Status;
 use drydock_machinery::status::Reason;
@@ -17,7 +18,9 @@ use hyper::body::Incoming;
 use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
-use super::{Answer, authenticate, deadline, failure, flow, raw, resource};
+use super::{Answer, audit, authenticate, deadline, failure, flow, impersonate, raw, resource};
+use crate::aggregation;
+use crate::audit::Event;
 use crate::server::Core;
 
 /// What is known of a request once it is authenticated.
@@ -26,16 +29,15 @@ pub(crate) struct Req {
     pub(crate) user: Arc<UserInfo>,
     pub(crate) parts: Parts,
     pub(crate) query: Query,
+    /// The request's audit event, if it has one.
+    pub(crate) audit: Option<Arc<Event>>,
 }
 
 pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let audit_id = audit_id(request.headers());
     let head = request.method() == Method::HEAD;
-    let answer = AssertUnwindSafe(respond(core, peer, request)).catch_unwind().await;
-    let mut answer = answer.unwrap_or_else(|_| {
-        tracing::error!("a request panicked");
-        failure::answer(&Status::internal("the request caused the API server to panic"), failure::Form::Json)
-    });
+    let answer = AssertUnwindSafe(respond(core, peer, request, &audit_id)).catch_unwind().await;
+    let mut answer = answer.unwrap_or_else(|_| panicked());
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static("audit-id"), audit_id);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
@@ -46,7 +48,17 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
     answer
 }
 
-async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
+pub(crate) fn panicked() -> Answer {
+    tracing::error!("a request panicked");
+    failure::answer(&Status::internal("the request caused the API server to panic"), failure::Form::Json)
+}
+
+async fn respond(
+    core: Arc<Core>,
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+    audit_id: &HeaderValue,
+) -> Answer {
     let (parts, incoming) = request.into_parts();
     let query = Query::parse(parts.uri.query());
     let form = failure::Form::of(&parts.headers, &query);
@@ -55,24 +67,57 @@ async fn respond(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -
         Path::Resource(path) => resource::verb(&parts.method, path, &query).to_owned(),
         Path::Other(_) => parts.method.as_str().to_ascii_lowercase(),
     };
-    let allowed = deadline::of(&path, &verb, &query);
-    let sender = match allowed {
-        Ok(timeout) => sender(&core, &peer, &parts, &verb, &path).await.map(|user| (user, timeout)),
-        Err(status) => Err(status),
-    };
-    let (user, timeout) = match sender {
-        Ok(sender) => sender,
+    let timeout = match deadline::of(&path, &verb, &query) {
+        Ok(timeout) => timeout,
         Err(status) => return failure::answer(&status, form),
     };
-    let counted = core.clone();
-    let running = counted.requests.begin(&parts.method, &path, &query);
-    let request = Req { core, user, parts, query };
+    let begin = |user: &UserInfo| {
+        let attributes = resource::attributes_of(user, &verb, &path, &query);
+        core.auditor.begin(&attributes, || audit::head(&parts, &peer, audit_id, &attributes))
+    };
+    let (user, notes) = match authenticate::user(&core, &peer, &parts).await {
+        Ok(found) => found,
+        Err(status) => {
+            audit::unauthenticated(core.auditor.begin_nameless(begin), &peer, &parts, status.code).await;
+            return failure::answer(&status, form);
+        }
+    };
+    let event = begin(&user);
+    if let Some(event) = &event {
+        notes.annotations.into_iter().for_each(|(key, text)| event.annotate(key, text));
+        event.stage(Stage::RequestReceived).await;
+    }
+    if let Some((namespace, name)) = notes.secret_in_use {
+        authenticate::label_secret(&core, namespace, name);
+    }
+    let noted = event.clone();
+    let answered = async move {
+        let sender = resource::attributes_of(&user, &verb, &path, &query);
+        let user = impersonate::user(&core, user.clone(), &parts, &sender, event.as_deref()).await?;
+        let request = Req { core, user, parts, query, audit: event };
+        Ok(answer(request, path, verb, timeout, incoming).await)
+    };
+    let answered = AssertUnwindSafe(answered).catch_unwind().await;
+    let mut answer = audit::answered(noted, answered, form).await;
+    for warning in notes.warnings {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
+            answer.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
+    answer
+}
+
+/// The answer to a request that goes on as its user.
+async fn answer(request: Req, path: Path, verb: String, timeout: Duration, incoming: Incoming) -> Answer {
+    let (core, event) = (request.core.clone(), request.audit.clone());
+    let form = failure::Form::of(&request.parts.headers, &request.query);
+    let running = core.requests.begin(&request.parts.method, &path, &request.query);
     let (classified, ticket) = flow::enter(&request, &path, &verb).await;
     let mut answer = match ticket {
         // A watch gives its seats back once it has begun.
         Ok(_ticket) => match in_time(request, path, verb, timeout, incoming).await {
             Ok(answer) => answer,
-            Err(status) => failure::answer(&status, form),
+            Err(status) => audit::failed(event.as_deref(), &status, form),
         },
         Err(_) => flow::too_many_requests(),
     };
@@ -88,28 +133,23 @@ async fn in_time(
     timeout: Duration,
     incoming: Incoming,
 ) -> Result<Answer, Status> {
+    let lasts = matches!(&path, Path::Resource(path) if resource::is_proxied(path));
     let answer = match path {
+        path if let Some(route) = request.core.aggregation.route(&path) => {
+            async move { aggregation::serve(&request, &path, &route, incoming).await }.boxed()
+        }
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
         Path::Other(path) => other(request, verb, path).boxed(),
     };
+    if lasts {
+        return answer.await;
+    }
     wall::timeout(timeout, answer).await.unwrap_or_else(|| Err(timed_out()))
-}
-
-/// Who the request goes on as.
-async fn sender(
-    core: &Core,
-    peer: &Peer,
-    parts: &Parts,
-    verb: &str,
-    path: &Path,
-) -> Result<Arc<UserInfo>, Status> {
-    let user = authenticate::user(core, peer, parts).await?;
-    super::impersonate::user(core, user, parts, verb, path)
 }
 
 async fn other(request: Req, verb: String, path: String) -> Result<Answer, Status> {
     let attributes = Attributes::path(&request.user, &verb, &path);
-    request.core.authorize(&attributes)?;
+    request.core.authorize(&attributes, request.audit.as_deref()).await?;
     raw::serve(&request, &path).await
 }
 

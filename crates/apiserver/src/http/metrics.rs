@@ -66,8 +66,8 @@ impl Requests {
     pub(crate) fn begin(&self, method: &Method, path: &Path, query: &Query) -> Running<'_> {
         let (verb, labels) = labels(method, path, query);
         let in_flight = match verb {
-            // It lasts for as long as its client likes.
-            "WATCH" => None,
+            // They last for as long as their clients like.
+            "WATCH" | "CONNECT" => None,
             "GET" | "LIST" => Some(&self.reading),
             _ => Some(&self.mutating),
         };
@@ -150,6 +150,7 @@ fn labels(method: &Method, path: &Path, query: &Query) -> (&'static str, String)
     };
     let one = !of.name.is_empty();
     let verb = match method.as_str() {
+        _ if matches!(of.subresource.as_str(), "exec" | "attach" | "portforward" | "proxy") => "CONNECT",
         "GET" | "HEAD" if of.watch || query.flag("watch") == Some(true) => "WATCH",
         "GET" | "HEAD" if one => "GET",
         "GET" | "HEAD" => "LIST",
@@ -188,6 +189,7 @@ pub(crate) fn serve(request: &Req) -> Answer {
     let core = &request.core;
     let mut out = String::new();
     core.requests.write(&mut out);
+    core.auditor.write_metrics(&mut out);
     core.flow.write_metrics(&mut out);
     let mut counts = core.registry.cache.counts();
     counts.sort();

@@ -3,6 +3,7 @@
 //! A connection is served by a task of the tenant; closing the tenant ends its watches at once and lets other requests
 //! finish. A panic ends one request with 500.
 
+mod audit;
 mod authenticate;
 mod body;
 mod connection;
@@ -12,20 +13,24 @@ pub(crate) mod documents;
 mod encode;
 mod failure;
 mod flow;
-mod handler;
+pub(crate) mod handler;
 mod health;
 mod impersonate;
 mod list_body;
 pub(crate) mod metrics;
 mod negotiate;
 mod openapi;
-mod path;
-mod pod_streams;
+pub(crate) mod path;
 mod protobuf;
+pub(crate) mod proxy;
 mod query;
 mod raw;
 mod resource;
+mod streams;
 mod table;
 mod watch_body;
 
-pub(crate) use body::Answer;
+pub(crate) use body::{Answer, AnswerBody, text as plain_text};
+pub(crate) use encode::shown;
+pub(crate) use resource::verb as resource_verb;
+pub(crate) use streams::Upgrades;

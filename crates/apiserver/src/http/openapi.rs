@@ -1,8 +1,8 @@
 //! OpenAPI documents. The built-in ones are shared by all tenants; custom resources' are the tenant's.
 
 use bytes::Bytes;
-use drydock_machinery::Status;
 use drydock_machinery::openapi::{self, Document};
+use drydock_machinery::{Catalog, Status};
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION,
 };
@@ -14,33 +14,46 @@ use super::{Answer, body, encode};
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Status> {
+    let catalog = Catalog::of(request.core.version.minor);
     match parts {
-        ["v2"] => v2(request).await,
+        ["v2"] => v2(request, catalog).await,
         ["v3"] => {
             let custom = request.core.documents.custom_openapi();
-            let entries = custom.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
-            Ok(encode::value_answer(request, 200, &openapi::index(entries), Format::Json).await)
+            let remote = request.core.aggregation.openapi();
+            let remote = remote.iter().map(|(path, hash)| (path.as_str(), hash.as_str()));
+            let entries = custom.v3.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
+            let index = openapi::index(catalog, entries.chain(remote));
+            Ok(encode::value_answer(request, 200, &index, Format::Json).await)
         }
-        ["v3", rest @ ..] => v3(request, &rest.join("/")).await,
+        ["v3", rest @ ..] => v3(request, catalog, &rest.join("/")).await,
         _ => Ok(body::page_not_found()),
     }
 }
 
-async fn v2(request: &Req) -> Result<Answer, Status> {
+async fn v2(request: &Req, catalog: &'static Catalog) -> Result<Answer, Status> {
     let accept = request.header(ACCEPT).unwrap_or("");
     // Also asked for with `@` in place of a dot, by old clients.
     let protobuf = accept.contains("com.github.proto-openapi.spec.v2") && !accept.contains("json");
+    let custom = request.core.documents.custom_openapi();
+    let Some(addition) = custom.v2() else {
+        if protobuf {
+            let answer = body::whole(200, V2_PROTOBUF, openapi::v2_protobuf(catalog));
+            return Ok(encode::finish(request, answer, 200).await);
+        }
+        return Ok(document(request, &openapi::v2_document(catalog)).await);
+    };
+    let (json, message) = openapi::v2_with(catalog, addition);
     if protobuf {
-        let answer = body::whole(200, V2_PROTOBUF, openapi::v2_protobuf());
-        return Ok(encode::finish(request, answer, 200).await);
+        return Ok(encode::finish(request, body::whole(200, V2_PROTOBUF, message), 200).await);
     }
-    Ok(document(request, &openapi::v2_document()).await)
+    Ok(document(request, &json).await)
 }
 
-async fn v3(request: &Req, path: &str) -> Result<Answer, Status> {
+async fn v3(request: &Req, catalog: &'static Catalog, path: &str) -> Result<Answer, Status> {
     let custom = request.core.documents.custom_openapi();
-    let found = custom.get(path).cloned().or_else(|| openapi::v3_document(path));
-    let Some(found) = found else { return Ok(body::page_not_found()) };
+    let found = custom.v3.get(path).cloned().or_else(|| openapi::v3_document(catalog, path));
+    // Upstream's handler says nothing more.
+    let Some(found) = found else { return Ok(body::nothing(404)) };
     match request.query.get("hash") {
         Some(hash) if hash != found.hash => {
             let mut answer = body::whole(301, body::JSON, Bytes::new());

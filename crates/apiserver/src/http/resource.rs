@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status};
 use http::Method;
@@ -10,9 +11,9 @@ use hyper::body::Incoming;
 
 use super::handler::Req;
 use super::negotiate::{self, Format, View, Wanted};
-use super::path::ResourcePath;
+use super::path::{Path, ResourcePath};
 use super::query::Query;
-use super::{Answer, body, encode, failure, watch_body};
+use super::{Answer, audit, body, encode, failure, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
 use crate::resources::Resource;
@@ -31,18 +32,21 @@ impl Asked {
 }
 
 pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
-    let Some(resource) = find(&request, &path) else { return not_served(&request, &path) };
+    if is_proxied(&path) {
+        return super::proxy::serve(&request, &path, incoming).await;
+    }
+    let Some(resource) = find(&request, &path) else { return not_served(&request, &path).await };
     let asked = asked(&request.parts.method, &path, &request.query);
     let mut call = call(&request, &path, resource, asked)?;
-    authorize(&request, &call, asked)?;
+    authorize(&request, &call, asked).await?;
     check_served(&call.resource, &call.request, asked.name())?;
     if &*call.resource.gvr.resource == "pods" && call.resource.gvr.group.is_empty() {
         match call.request.subresource.as_str() {
-            "log" => return super::pod_streams::log(&request, &call).await,
+            "log" => return super::streams::log(&request, &call).await,
             "exec" | "attach" | "portforward" => {
                 // Who connects by a WebSocket, which is a GET, needs the right to create as well.
-                authorize(&request, &call, Asked { verb: Verb::Create, watch: false })?;
-                return super::pod_streams::connect(&request, &call).await;
+                authorize(&request, &call, Asked { verb: Verb::Create, watch: false }).await?;
+                return super::streams::connect(&request, call).await;
             }
             _ => {}
         }
@@ -65,7 +69,10 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     warnings.extend(deprecated);
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
-        Err(status) => failure::answer(&status, failure::Form::of(&request.parts.headers, &request.query)),
+        Err(status) => {
+            let form = failure::Form::of(&request.parts.headers, &request.query);
+            audit::failed(request.audit.as_deref(), &status, form)
+        }
     };
     for warning in warnings {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
@@ -73,6 +80,20 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
         }
     }
     Ok(answer)
+}
+
+/// Whether a path goes through a proxy to a pod, a service or a node.
+pub(crate) fn is_proxied(path: &ResourcePath) -> bool {
+    let namespaced = match path.resource.as_str() {
+        "pods" | "services" => true,
+        "nodes" => false,
+        _ => return false,
+    };
+    path.subresource == "proxy"
+        && path.group.is_empty()
+        && path.version == "v1"
+        && !path.watch
+        && path.namespace.is_empty() != namespaced
 }
 
 fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
@@ -86,16 +107,44 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
 }
 
 /// 403 comes before 404: what is not allowed is not told about.
-fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
+async fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status> {
     let table = request.core.registry.resources.table();
     let verb = verb(&request.parts.method, path, &request.query);
-    request.core.authorize(&path.attributes(&request.user, verb))?;
+    request.core.authorize(&path.attributes(&request.user, verb), request.audit.as_deref()).await?;
     if table.is_built_in_group(&path.group) { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
 }
 
 /// What RBAC calls a request to a path.
 pub(crate) fn verb(method: &Method, path: &ResourcePath, query: &Query) -> &'static str {
     asked(method, path, query).name()
+}
+
+/// What a request wants, with what it selects by.
+pub(crate) fn attributes_of<'a>(
+    user: &'a UserInfo,
+    verb: &'a str,
+    path: &'a Path,
+    query: &'a Query,
+) -> Attributes<'a> {
+    let plain = path.attributes(user, verb);
+    if !plain.is_resource || !matches!(verb, "list" | "watch" | "deletecollection") {
+        return plain;
+    }
+    let field_selector = query.get("fieldSelector").unwrap_or("");
+    let name = if plain.name.is_empty() { selected_name(field_selector) } else { plain.name };
+    Attributes { name, field_selector, label_selector: query.get("labelSelector").unwrap_or(""), ..plain }
+}
+
+/// The name that a list is restricted to, "" when it is not.
+fn selected_name(field_selector: &str) -> &str {
+    let name = field_selector.strip_prefix("metadata.name=").unwrap_or("");
+    if name.contains([',', '!', '=']) { "" } else { name }
+}
+
+/// Whether the request lasts for as long as its client likes: a watch, or a connection to a pod.
+pub(crate) fn is_long_running(attributes: &Attributes<'_>) -> bool {
+    attributes.verb == "watch"
+        || matches!(attributes.subresource, "attach" | "exec" | "proxy" | "log" | "portforward")
 }
 
 fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
@@ -169,7 +218,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         body: Body::Json(Default::default()),
         default_manager: manager(request),
         warnings: Vec::new(),
-        audit: Vec::new(),
+        audit: request.audit.clone(),
     })
 }
 
@@ -184,17 +233,16 @@ fn manager(request: &Req) -> String {
     }
 }
 
-fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Status> {
+async fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Status> {
     let mut attributes = attributes(&request.user, &call.resource, &call.request, asked.name());
     // A list of one name is a request about that name; a namespace is in itself.
-    let selected = call.request.options.field_selector.strip_prefix("metadata.name=").unwrap_or("");
-    if attributes.name.is_empty() && !selected.contains([',', '!', '=']) {
-        attributes.name = selected;
+    if attributes.name.is_empty() {
+        attributes.name = selected_name(&call.request.options.field_selector);
     }
     if call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty() {
         attributes.namespace = &call.request.name;
     }
-    request.core.authorize(&attributes)
+    request.core.authorize(&attributes, request.audit.as_deref()).await
 }
 
 fn check_view(wanted: &Wanted, call: &Call, asked: Asked) -> Result<(), Status> {

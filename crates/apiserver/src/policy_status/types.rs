@@ -7,7 +7,7 @@ use drydock_cel::env::Types;
 use drydock_cel::types::Type;
 use drydock_kinds::expression::SchemaTypes;
 use drydock_machinery::crd::rules::declare::{Declared, SelfType};
-use drydock_machinery::{Map, Value, openapi, value};
+use drydock_machinery::{Catalog, Map, Value, openapi, value};
 
 use crate::resources::Resource;
 
@@ -21,7 +21,7 @@ pub(super) fn of(resource: &Resource, prefix: &'static str) -> Option<Arc<dyn Sc
         Some(custom) => custom.version.at(&["schema", "openAPIV3Schema"])?.clone(),
         None => {
             let name = resource.schema.as_ref()?.root().ty().name.clone();
-            let definitions = openapi::definition_v3(&name);
+            let definitions = openapi::definition_v3(Catalog::builtin(), &name);
             inlined(definitions.get(&name)?, &definitions, &mut BTreeSet::new())
         }
     };

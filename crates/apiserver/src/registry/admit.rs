@@ -20,12 +20,14 @@ impl Registry {
         old: Option<&Arc<Object>>,
     ) -> Result<Value, Status> {
         let about = About::of(call, operation);
-        let mut request = about.request(operation, object.name().to_owned(), old);
+        // What one connects with has no name; it is the pod's.
+        let named = if operation == Operation::Connect { &call.request.name } else { object.name() };
+        let mut request = about.request(operation, named.to_owned(), old);
         request.object = Some(object);
         let admitted = self.admission.admit(&self.admission_context(), &mut request).await;
         let AdmissionRequest { object, warnings, audit, .. } = request;
         call.warnings.extend(warnings);
-        call.audit.extend(audit);
+        annotate(call, audit);
         admitted?;
         object.ok_or_else(|| Status::internal("an admission plugin removed the object"))
     }
@@ -49,7 +51,7 @@ impl Registry {
         let validated = self.admission.validate(&self.admission_context(), &mut request).await;
         let AdmissionRequest { warnings, audit, .. } = request;
         call.warnings.extend(warnings);
-        call.audit.extend(audit);
+        annotate(call, audit);
         validated
     }
 }
@@ -149,4 +151,13 @@ fn options(call: &Call, operation: Operation) -> Value {
         }
     }
     options
+}
+
+/// What admission plugins had to say to the audit event, whether or not they let the request pass.
+fn annotate(call: &Call, annotations: Vec<(String, String)>) {
+    if let Some(event) = &call.audit {
+        for (key, text) in annotations {
+            event.annotate(key, text);
+        }
+    }
 }

@@ -36,7 +36,7 @@ impl Registry {
             body: call.body.clone(),
             default_manager: call.default_manager.clone(),
             warnings: Vec::new(),
-            audit: Vec::new(),
+            audit: call.audit.clone(),
         };
         match self.delete_object(&mut one, item).await {
             Err(status) if !status.is_not_found() => Err(status),

@@ -47,6 +47,9 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         // What every cluster begins with is in memory once.
         object.share_with(given);
     }
+    if let Some(event) = &call.audit {
+        event.request_object(&object);
+    }
     Ok(object)
 }
 
@@ -151,7 +154,7 @@ fn decoded(
         (Body::Json(_), Some(schema)) => decode::json(text, schema.root(), validation),
         (Body::Json(_), None) => decode::untyped(text, validation),
         (Body::Yaml(_), typed) => yaml(text, typed, validation),
-        (Body::Protobuf(bytes), Some(schema)) => from_protobuf(bytes, schema),
+        (Body::Protobuf(bytes), Some(schema)) => from_protobuf(bytes, &expected.kind, schema),
         (Body::Protobuf(_), None) => Err(DecodeError::Value("custom resources have no protobuf".to_owned())),
     }
 }
@@ -178,10 +181,15 @@ fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Resu
     }
 }
 
-fn from_protobuf(bytes: &[u8], schema: &Schema) -> Result<Decoded, DecodeError> {
-    let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, schema.root());
+fn from_protobuf(bytes: &[u8], kind: &GroupVersionKind, schema: &Schema) -> Result<Decoded, DecodeError> {
+    // Numbers are the newest version's, which older ones have too.
+    let newest = drydock_machinery::Catalog::builtin().schema(kind).unwrap_or_else(|| schema.clone());
+    let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, newest.root());
     let value = read().map_err(|why: protobuf::ProtobufError| DecodeError::Value(why.to_string()))?;
-    Ok(Decoded { value, warnings: Vec::new() })
+    if Arc::ptr_eq(&newest.table, &schema.table) {
+        return Ok(Decoded { value, warnings: Vec::new() });
+    }
+    decode::value(&value, schema.root(), FieldValidation::Ignore)
 }
 
 fn settle(call: &Call, expected: &Expected, mut value: Value) -> Value {

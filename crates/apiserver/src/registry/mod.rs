@@ -12,6 +12,7 @@
 mod admit;
 pub(crate) mod allocate;
 mod collection;
+mod connect;
 pub(crate) mod convert;
 mod create;
 mod custom;
@@ -40,6 +41,7 @@ use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::Clock;
 
 use crate::admission::{AdmissionChain, AdmissionContext};
+use crate::audit::Event;
 use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
 use crate::seams::{Authorizer, TokenIssuer};
@@ -76,8 +78,8 @@ pub(crate) struct Call {
     pub(crate) default_manager: String,
     /// For the answer's warning headers; without code and agent.
     pub(crate) warnings: Vec<String>,
-    /// What admission has to say to an audit log, by key.
-    pub(crate) audit: Vec<(String, String)>,
+    /// The request's audit event, if it has one.
+    pub(crate) audit: Option<Arc<Event>>,
 }
 
 /// What a request carries.
@@ -195,7 +197,7 @@ impl Registry {
             body: Body::Value(Value::Null),
             default_manager: "kube-apiserver".to_owned(),
             warnings: Vec::new(),
-            audit: Vec::new(),
+            audit: None,
         })
     }
 
@@ -205,6 +207,7 @@ impl Registry {
             reader: &*self.cache,
             client,
             clock: &self.clock,
+            authorizer: self,
             cache: &self.cache,
             resources: &self.resources,
         }

@@ -120,7 +120,10 @@ pub(crate) struct Read {
 /// 400 when it is not JSON, or no list of operations.
 pub(crate) fn read(call: &Call, kind: PatchType) -> Result<Read, Status> {
     let bytes = match &call.body {
-        Body::Value(value) => return Ok(Read { patch: value.clone(), strict: Vec::new() }),
+        Body::Value(value) => {
+            note(call, value);
+            return Ok(Read { patch: value.clone(), strict: Vec::new() });
+        }
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => bytes,
     };
     let is_lax = decode::validation(call) == FieldValidation::Ignore;
@@ -141,7 +144,14 @@ pub(crate) fn read(call: &Call, kind: PatchType) -> Result<Read, Status> {
         strict.iter_mut().for_each(|text| text.insert_str(0, "json patch "));
         strict.extend(unknown_fields(&patch).map_err(refuse)?);
     }
+    note(call, &patch);
     Ok(Read { patch, strict })
+}
+
+fn note(call: &Call, patch: &Value) {
+    if let Some(event) = &call.audit {
+        event.request_patch(patch);
+    }
 }
 
 /// The object of a patched tree. Strategic patches make it otherwise than through JSON.
@@ -186,7 +196,10 @@ fn with_strict(
 /// An apply's body: YAML, of which JSON is a part.
 pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
     let text: Cow<'_, str> = match &call.body {
-        Body::Value(value) => return Ok(value.clone()),
+        Body::Value(value) => {
+            note(call, value);
+            return Ok(value.clone());
+        }
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => String::from_utf8_lossy(bytes),
     };
     let yaml = machinery::yaml(&text).map_err(|why| {
@@ -201,6 +214,7 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
         (Some(why), FieldValidation::Warn) => call.warnings.push(why),
         _ => {}
     }
+    note(call, &yaml.value);
     Ok(yaml.value)
 }
 

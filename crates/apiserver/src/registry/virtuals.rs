@@ -1,7 +1,8 @@
 //! Resources that are not stored: access reviews, token reviews, bindings.
 
+use async_trait::async_trait;
 use drydock_auth::reviews::{self, AccessReview};
-use drydock_auth::{Attributes, UserInfo};
+use drydock_auth::{Ask, Attributes, Decision, UserInfo};
 use drydock_client::{Reply, Verb};
 use drydock_machinery::{ObjectMeta, Status, Value};
 use drydock_runtime::clock::rfc3339;
@@ -29,12 +30,13 @@ impl Registry {
                 let now = rfc3339(self.clock.now());
                 reviews::self_subject_review(&call.user, object.api_version(), &now)
             }
-            "subjectaccessreviews" => self.review_access(AccessReview::Subject, object)?,
+            "subjectaccessreviews" => self.review_access(AccessReview::Subject, object).await?,
             "localsubjectaccessreviews" => {
-                self.review_access(AccessReview::Local { namespace: &call.request.namespace }, object)?
+                let namespace = &call.request.namespace;
+                self.review_access(AccessReview::Local { namespace }, object).await?
             }
             "selfsubjectaccessreviews" => {
-                self.review_access(AccessReview::Own { user: &call.user }, object)?
+                self.review_access(AccessReview::Own { user: &call.user }, object).await?
             }
             "selfsubjectrulesreviews" => self.review_rules(&call.user, object)?,
             _ => return Err(call.method_not_supported("create")),
@@ -57,9 +59,8 @@ impl Registry {
         Ok(review)
     }
 
-    fn review_access(&self, kind: AccessReview<'_>, review: Value) -> Result<Value, Status> {
-        let authorize = |attributes: &Attributes<'_>| self.authorizer.authorize(&*self.cache, attributes);
-        reviews::access_review(&authorize, kind, review)
+    async fn review_access(&self, kind: AccessReview<'_>, review: Value) -> Result<Value, Status> {
+        reviews::access_review(self, kind, review).await
     }
 
     fn review_rules(&self, user: &UserInfo, mut review: Value) -> Result<Value, Status> {
@@ -69,6 +70,13 @@ impl Registry {
         }
         review.set(&["status"], self.authorizer.rules(&*self.cache, user, &namespace));
         Ok(review)
+    }
+}
+
+#[async_trait]
+impl Ask for Registry {
+    async fn ask(&self, attributes: &Attributes<'_>) -> Decision {
+        self.authorizer.decide(&*self.cache, attributes).await
     }
 }
 

@@ -1,30 +1,31 @@
 //! The built-in resources, from the catalog.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use drydock_machinery::catalog::{Catalog, Group, GroupVersion};
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, catalog};
+use parking_lot::Mutex;
 
 use super::{Resource, ResourceTable, Subresource};
 use crate::cache::key_prefix;
 
-/// The resources built into every API server of this process.
-pub fn builtin() -> Arc<ResourceTable> {
-    static TABLE: OnceLock<Arc<ResourceTable>> = OnceLock::new();
-    TABLE
-        .get_or_init(|| {
-            let catalog = Catalog::builtin();
-            let mut resources = Vec::new();
-            for group in catalog.groups() {
-                for version in &group.versions {
-                    let of_version = version.resources.iter();
-                    resources
-                        .extend(of_version.map(|known| Arc::new(resource(catalog, group, version, known))));
-                }
-            }
-            Arc::new(ResourceTable::new(resources))
-        })
-        .clone()
+/// The resources built into every API server of Kubernetes 1.`minor` in this process.
+pub fn builtin(minor: u32) -> Arc<ResourceTable> {
+    static TABLES: Mutex<BTreeMap<&str, Arc<ResourceTable>>> = Mutex::new(BTreeMap::new());
+    let catalog = Catalog::of(minor);
+    TABLES.lock().entry(catalog.version()).or_insert_with(|| Arc::new(table(catalog))).clone()
+}
+
+fn table(catalog: &Catalog) -> ResourceTable {
+    let mut resources = Vec::new();
+    for group in catalog.groups() {
+        for version in &group.versions {
+            let of_version = version.resources.iter();
+            resources.extend(of_version.map(|known| Arc::new(resource(catalog, group, version, known))));
+        }
+    }
+    ResourceTable::new(resources)
 }
 
 fn resource(catalog: &Catalog, group: &Group, version: &GroupVersion, known: &catalog::Resource) -> Resource {

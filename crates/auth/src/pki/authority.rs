@@ -211,6 +211,20 @@ pub(crate) fn certificate_der(pem: &str) -> Result<Vec<u8>, PkiError> {
         .ok_or_else(|| PkiError::pem("certificate", "no CERTIFICATE block"))
 }
 
+/// All certificates of a bundle.
+pub(crate) fn certificates_der(bundle: &str) -> Result<Vec<Vec<u8>>, PkiError> {
+    let blocks = x509_parser::pem::Pem::iter_from_buffer(bundle.as_bytes()).filter_map(Result::ok);
+    let found: Vec<Vec<u8>> = blocks
+        .filter(|block| block.label == "CERTIFICATE")
+        .map(|block| block.contents)
+        .filter(|der| x509_parser::parse_x509_certificate(der).is_ok())
+        .collect();
+    if found.is_empty() {
+        return Err(PkiError::pem("certificate", "no CERTIFICATE block"));
+    }
+    Ok(found)
+}
+
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(der);

@@ -13,12 +13,20 @@ mod request;
 mod signers;
 mod template;
 
+pub(crate) use authority::certificates_der;
 pub use authority::{Authority, Issued};
 pub use request::{CertificateRequest, parse_request};
 pub use signers::kubelet_client_name;
 pub use template::{Subject, Usage};
 
+use std::time::Duration;
+
 use crate::tokens::SigningKey;
+
+/// The common name of those who may say, by headers, on whose behalf they ask.
+pub const FRONT_PROXY_CLIENT: &str = "front-proxy-client";
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What can go wrong with keys and certificates.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +127,15 @@ impl ClusterPki {
         names.extend(extra_names.iter().cloned());
         names.retain(|name| !name.is_empty());
         self.cluster.issue_server("kube-apiserver", &names)
+    }
+
+    /// The certificate that the API server shows to the API servers behind it, which believe its `X-Remote-*` headers.
+    /// Good for a year.
+    ///
+    /// # Errors
+    /// When signing fails.
+    pub fn issue_front_proxy_client(&self) -> Result<Issued, PkiError> {
+        self.front_proxy.issue_client(FRONT_PROXY_CLIENT, &[], YEAR)
     }
 }
 

@@ -3,7 +3,7 @@
 use drydock_machinery::{ObjectMeta, Status, Value, value};
 
 use super::{GROUP, Rbac, aggregate, compact, role, rule_summary, uncovered};
-use crate::attributes::{Attributes, Decision};
+use crate::attributes::{Ask, Attributes};
 use crate::lookup::Reader;
 use crate::user::UserInfo;
 
@@ -13,7 +13,7 @@ pub struct Escalation<'a> {
     pub rbac: &'a Rbac,
     pub reader: &'a dyn Reader,
     /// The whole chain of authorizers: those who may `escalate` or `bind` are not checked further.
-    pub authorize: &'a dyn Fn(&Attributes<'_>) -> Decision,
+    pub authorize: &'a dyn Ask,
     pub user: &'a UserInfo,
     /// `roles`, `clusterroles`, `rolebindings` or `clusterrolebindings`.
     pub resource: &'a str,
@@ -25,7 +25,7 @@ impl Escalation<'_> {
     ///
     /// # Errors
     /// 403 with the rules that the user does not hold.
-    pub fn check_role(&self, object: &Value, old: Option<&Value>) -> Result<(), Status> {
+    pub async fn check_role(&self, object: &Value, old: Option<&Value>) -> Result<(), Status> {
         let changed = |field: &str| old.is_none_or(|old| old.get(field) != object.get(field));
         if self.user.is_in_group(crate::user::GROUP_MASTERS) {
             return Ok(());
@@ -38,7 +38,7 @@ impl Escalation<'_> {
             namespace: self.namespace,
             ..Attributes::resource(self.user, "escalate", GROUP, self.resource)
         };
-        if (self.authorize)(&escalate).is_allowed() {
+        if self.authorize.ask(&escalate).await.is_allowed() {
             return Ok(());
         }
         self.confirm(object.array_at(&["rules"]))
@@ -63,7 +63,7 @@ impl Escalation<'_> {
     ///
     /// # Errors
     /// 403 with the rules that the user does not hold, 404 when there is no such role.
-    pub fn check_binding(&self, object: &Value, old: Option<&Value>) -> Result<(), Status> {
+    pub async fn check_binding(&self, object: &Value, old: Option<&Value>) -> Result<(), Status> {
         let unchanged =
             |old: &Value| ["roleRef", "subjects"].iter().all(|field| old.get(field) == object.get(field));
         if self.user.is_in_group(crate::user::GROUP_MASTERS) || old.is_some_and(unchanged) {
@@ -77,7 +77,7 @@ impl Escalation<'_> {
             namespace: self.namespace,
             ..Attributes::resource(self.user, "bind", GROUP, resource)
         };
-        if (self.authorize)(&bind).is_allowed() {
+        if self.authorize.ask(&bind).await.is_allowed() {
             return Ok(());
         }
         let role = role(self.reader, role_ref, self.namespace)

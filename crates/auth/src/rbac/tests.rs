@@ -107,7 +107,7 @@ fn everyone_may_discover_and_the_anonymous_may_see_health() {
     check(&anonymous, "/api", false);
 }
 
-fn check_grant(objects: &Objects, resource: &str, object: &Value) -> Result<(), String> {
+async fn check_grant(objects: &Objects, resource: &str, object: &Value) -> Result<(), String> {
     let rbac = Rbac::default();
     let user = UserInfo::new("ann", &["system:authenticated"]);
     let authorize = |attributes: &Attributes<'_>| rbac.authorize(objects, attributes);
@@ -120,15 +120,15 @@ fn check_grant(objects: &Objects, resource: &str, object: &Value) -> Result<(), 
         namespace: "ns",
     };
     if resource == "roles" {
-        escalation.check_role(object, None)
+        escalation.check_role(object, None).await
     } else {
-        escalation.check_binding(object, None)
+        escalation.check_binding(object, None).await
     }
     .map_err(|status| status.message)
 }
 
-#[test]
-fn nobody_grants_more_than_they_hold() {
+#[tokio::test]
+async fn nobody_grants_more_than_they_hold() {
     let mut objects = cluster();
     let some = value!([{"apiGroups": [""], "resources": ["pods", "configmaps"], "verbs": ["get", "list"]}]);
     objects.put("roles", role("some", some));
@@ -139,20 +139,25 @@ fn nobody_grants_more_than_they_hold() {
         value!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["delete", "watch", "get"]}]),
     );
     assert_eq!(
-        check_grant(&objects, "roles", &more).unwrap_err(),
+        check_grant(&objects, "roles", &more).await.unwrap_err(),
         "roles.rbac.authorization.k8s.io \"more\" is forbidden: user \"ann\" (groups=[\"system:authenticated\"]) is \
          attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], \
          Verbs:[\"delete\" \"watch\"]}"
     );
     let same = role("same", value!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]));
-    assert_eq!(check_grant(&objects, "roles", &same), Ok(()));
+    assert_eq!(check_grant(&objects, "roles", &same).await, Ok(()));
     let bob = value!({"kind": "User", "name": "bob"});
-    assert_eq!(check_grant(&objects, "rolebindings", &binding("b2", "Role", "some", bob.clone())), Ok(()));
+    assert_eq!(
+        check_grant(&objects, "rolebindings", &binding("b2", "Role", "some", bob.clone())).await,
+        Ok(())
+    );
     assert!(
-        check_grant(&objects, "rolebindings", &binding("b3", "ClusterRole", "admin", bob.clone())).is_err()
+        check_grant(&objects, "rolebindings", &binding("b3", "ClusterRole", "admin", bob.clone()))
+            .await
+            .is_err()
     );
     assert_eq!(
-        check_grant(&objects, "rolebindings", &binding("b4", "ClusterRole", "none", bob)).unwrap_err(),
+        check_grant(&objects, "rolebindings", &binding("b4", "ClusterRole", "none", bob)).await.unwrap_err(),
         "clusterroles.rbac.authorization.k8s.io \"none\" not found"
     );
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use drydock_machinery::{Value, value};
+use drydock_runtime::Clock;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
@@ -37,6 +38,8 @@ impl Default for TokenConfig {
 pub struct TokenAuthority {
     pub(super) config: TokenConfig,
     pub(super) keys: Vec<SigningKey>,
+    /// What deletion timestamps are compared with.
+    pub(super) clock: Clock,
     checked: Mutex<HashMap<[u8; 32], Arc<Claims>>>,
 }
 
@@ -47,7 +50,14 @@ impl TokenAuthority {
     /// `keys` has at least one key.
     pub fn new(config: TokenConfig, keys: Vec<SigningKey>) -> Self {
         assert!(!keys.is_empty(), "an issuer has a key");
-        Self { config, keys, checked: Mutex::new(HashMap::new()) }
+        Self { config, keys, clock: Clock::real(), checked: Mutex::new(HashMap::new()) }
+    }
+
+    /// With the cluster's clock, which its objects' timestamps are of.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     pub fn config(&self) -> &TokenConfig {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value};
 use drydock_runtime::{clock, wall};
 use jiff::Timestamp;
-use jsonwebtoken::Header;
 use rand::RngCore as _;
 
 use super::authority::TokenAuthority;
@@ -57,9 +56,11 @@ impl TokenAuthority {
             None => request.set(&["spec", "boundObjectRef"], Value::Null),
         }
 
+        let is_own =
+            |asked: &[String]| asked.iter().all(|audience| self.config.api_audiences.contains(audience));
         let now = wall::now().as_second();
         let mut good_for = seconds;
-        if seconds == EXTENDABLE_SECONDS && private.pod.is_some() && audiences == self.config.api_audiences {
+        if seconds == EXTENDABLE_SECONDS && private.pod.is_some() && is_own(&audiences) {
             private.warnafter = Some(now + seconds);
             good_for = EXTENDED_SECONDS;
         }
@@ -103,9 +104,8 @@ impl TokenAuthority {
     }
 
     fn sign(&self, claims: &Claims) -> Result<String, Status> {
-        let key = &self.keys[0];
-        let header = Header { typ: None, kid: Some(key.key_id.clone()), ..Header::new(key.algorithm) };
-        jsonwebtoken::encode(&header, claims, &key.encoding)
+        self.keys[0]
+            .sign(claims)
             .map_err(|error| Status::internal(format!("failed to generate token: {error}")))
     }
 }

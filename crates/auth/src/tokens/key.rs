@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use drydock_machinery::Value;
 use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use parking_lot::Mutex;
 use rcgen::{KeyPair, PublicKeyData as _};
 use sha2::{Digest as _, Sha256};
@@ -16,7 +16,7 @@ use crate::pki::PkiError;
 /// A key pair that signs tokens, RSA (RS256, what upstream's installers make) or ECDSA P-256 (ES256, quick to make).
 #[derive(Clone)]
 pub struct SigningKey {
-    pub(super) encoding: EncodingKey,
+    encoding: EncodingKey,
     pub(super) decoding: DecodingKey,
     pub(super) algorithm: Algorithm,
     /// As upstream: the SHA-256 of the public key's DER, in URL-safe base64.
@@ -74,6 +74,16 @@ impl SigningKey {
     /// The public key as a JSON web key.
     pub fn to_jwk(&self) -> Value {
         self.jwk.clone()
+    }
+
+    /// A JSON web token of these claims.
+    ///
+    /// # Errors
+    /// When they are no object, or signing fails.
+    pub fn sign(&self, claims: &impl serde::Serialize) -> Result<String, PkiError> {
+        let header = Header { typ: None, kid: Some(self.key_id.clone()), ..Header::new(self.algorithm) };
+        jsonwebtoken::encode(&header, claims, &self.encoding)
+            .map_err(|error| PkiError::Key(error.to_string()))
     }
 
     /// `RS256` or `ES256`.

@@ -14,8 +14,7 @@ mod verify;
 
 pub use authority::{TokenAuthority, TokenConfig};
 pub use key::{KeyReservoir, SigningKey};
-pub(crate) use verify::review_status;
-pub use verify::{TokenError, Verified};
+pub use verify::{LAST_USED, Notes, TokenError, Verified, review_status};
 
 /// `authentication.kubernetes.io/credential-id`: what tells one credential of a user from another.
 pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";

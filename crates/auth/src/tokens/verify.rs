@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drydock_machinery::{ObjectMeta, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Value, value};
 use drydock_runtime::wall;
+use jiff::Timestamp;
 use jsonwebtoken::Validation;
 
 use super::authority::TokenAuthority;
@@ -27,7 +28,31 @@ pub struct Verified {
     pub user: UserInfo,
     /// The audiences asked for that the token is for.
     pub audiences: Vec<String>,
+    pub notes: Notes,
 }
+
+/// What is to be said of a credential besides whose it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// For the request's audit event.
+    pub annotations: Vec<(String, String)>,
+    /// For the client.
+    pub warnings: Vec<String>,
+    /// The secret whose token this is, which has [`LAST_USED`] of another day: namespace and name.
+    pub secret_in_use: Option<(String, String)>,
+}
+
+impl Verified {
+    pub fn new(user: UserInfo, audiences: Vec<String>) -> Self {
+        Self { user, audiences, notes: Notes::default() }
+    }
+}
+
+/// The label of a secret whose token was used, with the day.
+pub const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
+
+/// The label of a secret whose token is good no more.
+const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
 
 impl TokenAuthority {
     /// Verifies a token for any of `audiences`; for the API server's own when that is empty. None when the token is
@@ -55,15 +80,15 @@ impl TokenAuthority {
                 quoted(wanted)
             )));
         }
-        let user = match &claims.private {
+        let (user, notes) = match &claims.private {
             Some(private) => {
                 check_time(&claims)?;
-                check_bound_objects(reader, private)?;
-                user(&claims, private)
+                self.check_bound_objects(reader, private)?;
+                (user(&claims, private), staleness(&claims, private))
             }
-            None => check_secret(reader, &claims, token)?,
+            None => self.check_secret(reader, &claims, token)?,
         };
-        Ok(Some(Verified { user, audiences: common }))
+        Ok(Some(Verified { user, audiences: common, notes }))
     }
 
     /// The claims of a token of this issuer with a good signature.
@@ -101,7 +126,7 @@ impl TokenAuthority {
 }
 
 /// The `status` of a TokenReview, of what verifying the token gave.
-pub(crate) fn review_status(verified: &Result<Option<Verified>, TokenError>) -> Value {
+pub fn review_status(verified: &Result<Option<Verified>, TokenError>) -> Value {
     match verified {
         Ok(Some(verified)) => value!({
             "authenticated": true,
@@ -113,8 +138,10 @@ pub(crate) fn review_status(verified: &Result<Option<Verified>, TokenError>) -> 
     }
 }
 
+/// Clocks differ by so many seconds.
+const LEEWAY: i64 = 60;
+
 fn check_time(claims: &Claims) -> Result<(), TokenError> {
-    const LEEWAY: i64 = 60;
     let now = wall::now().as_second();
     if claims.nbf.is_some_and(|not_before| now + LEEWAY < not_before) {
         return Err(TokenError("service account token is not valid yet".to_owned()));
@@ -125,34 +152,115 @@ fn check_time(claims: &Claims) -> Result<(), TokenError> {
     Ok(())
 }
 
-/// The account must exist with the token's UID, and so must what the token is bound to.
-fn check_bound_objects(reader: &dyn Reader, private: &PrivateClaims) -> Result<(), TokenError> {
-    let namespace = &private.namespace;
-    check_account(reader, namespace, &private.serviceaccount.name, &private.serviceaccount.uid)?;
-    // A pod's node is information, not a bond: the pod goes when its node does.
-    let node = private.node.as_ref().filter(|_| private.pod.is_none());
-    let bonds = [
-        ("secret", "secrets", namespace.as_str(), private.secret.as_ref()),
-        ("pod", "pods", namespace.as_str(), private.pod.as_ref()),
-        ("node", "nodes", "", node),
-    ];
-    for (kind, resource, namespace, reference) in bonds {
-        let Some(reference) = reference else { continue };
-        let object = reader
-            .get("", resource, namespace, &reference.name)
-            .ok_or_else(|| TokenError("service account token has been invalidated".to_owned()))?;
-        if object.uid() != reference.uid {
-            return Err(TokenError(format!(
-                "{kind} UID ({}) does not match service account {kind} ref claim ({})",
-                object.uid(),
-                reference.uid
-            )));
+impl TokenAuthority {
+    /// The account must exist with the token's UID, and so must what the token is bound to. What is being deleted counts as
+    /// gone a moment after it should be.
+    fn check_bound_objects(&self, reader: &dyn Reader, private: &PrivateClaims) -> Result<(), TokenError> {
+        let namespace = &private.namespace;
+        let account = account(reader, namespace, &private.serviceaccount.name, &private.serviceaccount.uid)?;
+        if self.is_overdue(&account) {
+            let name = &private.serviceaccount.name;
+            return Err(TokenError(format!("service account {namespace}/{name} has been deleted")));
         }
+        // A pod's node is information, not a bond: the pod goes when its node does.
+        let node = private.node.as_ref().filter(|_| private.pod.is_none());
+        let bonds = [
+            ("secret", "secrets", namespace.as_str(), private.secret.as_ref()),
+            ("pod", "pods", namespace.as_str(), private.pod.as_ref()),
+            ("node", "nodes", "", node),
+        ];
+        for (kind, resource, namespace, reference) in bonds {
+            let Some(reference) = reference else { continue };
+            let object = reader
+                .get("", resource, namespace, &reference.name)
+                .ok_or_else(|| TokenError("service account token has been invalidated".to_owned()))?;
+            if object.uid() != reference.uid {
+                return Err(TokenError(format!(
+                    "{kind} UID ({}) does not match service account {kind} ref claim ({})",
+                    object.uid(),
+                    reference.uid
+                )));
+            }
+            if self.is_overdue(&object) {
+                return Err(TokenError("service account token has been invalidated".to_owned()));
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Whether the object should have been gone for a while, by the cluster's clock, as its deletion timestamp is.
+    fn is_overdue(&self, object: &Object) -> bool {
+        let Ok(deleted) = object.str_at(&["metadata", "deletionTimestamp"]).parse::<Timestamp>() else {
+            return false;
+        };
+        self.clock.now().as_second() - LEEWAY > deleted.as_second()
+    }
+
+    /// A token that lives in a secret is good while the secret has it.
+    fn check_secret(
+        &self,
+        reader: &dyn Reader,
+        claims: &Claims,
+        token: &str,
+    ) -> Result<(UserInfo, Notes), TokenError> {
+        let text = |key: &str| claims.rest.get(key).and_then(serde_json::Value::as_str).unwrap_or("");
+        let (namespace, name, secret_name) =
+            (text(LEGACY_NAMESPACE), text(LEGACY_ACCOUNT), text(LEGACY_SECRET));
+        let refuse = |why: String| Err(TokenError(why));
+        let mut user = UserInfo::service_account(namespace, name);
+        if user.name != claims.sub {
+            return refuse("sub claim is invalid".to_owned());
+        }
+        let secret = reader.get("", "secrets", namespace, secret_name).filter(|secret| !secret.is_deleting());
+        let Some(secret) = secret else { return refuse("Token has been invalidated".to_owned()) };
+        let held = STANDARD.decode(secret.str_at(&["data", "token"])).ok();
+        if held.as_deref() != Some(token.as_bytes()) {
+            return refuse("Token does not match server's copy".to_owned());
+        }
+        let account = account(reader, namespace, name, text(LEGACY_ACCOUNT_UID))?;
+        if account.is_deleting() {
+            return refuse(format!("ServiceAccount {namespace}/{name} has been deleted"));
+        }
+        if secret.label(INVALID_SINCE).is_some_and(|since| !since.is_empty()) {
+            return refuse(format!(
+                "the token in secret {namespace}/{secret_name} for service account {namespace}/{name} has been marked \
+             invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the \
+             '{INVALID_SINCE}' label from the secret to temporarily allow use of this token"
+            ));
+        }
+        text(LEGACY_ACCOUNT_UID).clone_into(&mut user.uid);
+        Ok((user, self.of_secret(&account, &secret)))
+    }
+
+    /// What is to be said of a token in a secret.
+    fn of_secret(&self, account: &Object, secret: &Object) -> Notes {
+        let own = account.array_at(&["secrets"]).iter().any(|own| own.str_at(&["name"]) == secret.name());
+        let mut notes = Notes::default();
+        let key = if own {
+            notes.warnings.push(
+                "Use tokens from the TokenRequest API or manually created secret-based tokens instead of \
+             auto-generated secret-based tokens."
+                    .to_owned(),
+            );
+            "authentication.k8s.io/legacy-token-autogenerated-secret"
+        } else {
+            "authentication.k8s.io/legacy-token-manual-secret"
+        };
+        notes.annotations.push((key.to_owned(), secret.name().to_owned()));
+        let today = self.today();
+        if secret.label(LAST_USED) != Some(&today) {
+            notes.secret_in_use = Some((secret.namespace().to_owned(), secret.name().to_owned()));
+        }
+        notes
+    }
+
+    /// The day, as [`LAST_USED`] has it.
+    pub fn today(&self) -> String {
+        self.clock.now().strftime("%Y-%m-%d").to_string()
+    }
 }
 
-fn check_account(reader: &dyn Reader, namespace: &str, name: &str, uid: &str) -> Result<(), TokenError> {
+fn account(reader: &dyn Reader, namespace: &str, name: &str, uid: &str) -> Result<Arc<Object>, TokenError> {
     let account = reader
         .get("", "serviceaccounts", namespace, name)
         .ok_or_else(|| TokenError(format!("serviceaccounts {name:?} not found")))?;
@@ -162,7 +270,19 @@ fn check_account(reader: &dyn Reader, namespace: &str, name: &str, uid: &str) ->
             account.uid()
         )));
     }
-    Ok(())
+    Ok(account)
+}
+
+/// Tokens that outlive what was asked for are noticed when they do.
+fn staleness(claims: &Claims, private: &PrivateClaims) -> Notes {
+    let mut notes = Notes::default();
+    let now = wall::now().as_second();
+    if let Some(warn_after) = private.warnafter.filter(|at| *at != 0 && now > *at) {
+        let late = now - warn_after;
+        let text = format!("subject: {}, seconds after warning threshold: {late}", claims.sub);
+        notes.annotations.push(("authentication.k8s.io/stale-token".to_owned(), text));
+    }
+    notes
 }
 
 fn user(claims: &Claims, private: &PrivateClaims) -> UserInfo {
@@ -187,21 +307,6 @@ fn user(claims: &Claims, private: &PrivateClaims) -> UserInfo {
     user
 }
 
-/// A token that lives in a secret is good while the secret has it.
-fn check_secret(reader: &dyn Reader, claims: &Claims, token: &str) -> Result<UserInfo, TokenError> {
-    let text = |key: &str| claims.rest.get(key).and_then(serde_json::Value::as_str).unwrap_or("");
-    let (namespace, account) = (text(LEGACY_NAMESPACE), text(LEGACY_ACCOUNT));
-    let secret = reader.get("", "secrets", namespace, text(LEGACY_SECRET));
-    let held = secret.and_then(|secret| STANDARD.decode(secret.str_at(&["data", "token"])).ok());
-    if held.as_deref() != Some(token.as_bytes()) {
-        return Err(TokenError("service account token has been invalidated".to_owned()));
-    }
-    check_account(reader, namespace, account, text(LEGACY_ACCOUNT_UID))?;
-    let mut user = UserInfo::service_account(namespace, account);
-    text(LEGACY_ACCOUNT_UID).clone_into(&mut user.uid);
-    Ok(user)
-}
-
 /// Go's `%q` of a list of strings.
 fn quoted(texts: &[String]) -> String {
     let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
@@ -210,8 +315,6 @@ fn quoted(texts: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use drydock_machinery::Object;
-
     use super::*;
     use crate::lookup::testing::Objects;
     use crate::tokens::{SigningKey, TokenConfig};
@@ -256,6 +359,26 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_token_ends_when_its_pod_should_be_gone() {
+        let (mut objects, account) = cluster();
+        let clock = drydock_runtime::Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
+        let authority = authority().with_clock(clock.clone());
+        let request = value!({"spec": {"boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}});
+        let token = authority.issue(&objects, &account, request).unwrap();
+        let token = token.str_at(&["status", "token"]);
+        objects.put(
+            "pods",
+            value!({"metadata": {"name": "p", "namespace": "ns", "uid": "u2",
+                "deletionTimestamp": "2026-01-02T03:04:35Z"}}),
+        );
+        clock.advance(std::time::Duration::from_secs(90));
+        assert!(authority.verify(&objects, token, &[]).is_ok());
+        clock.advance(std::time::Duration::from_secs(1));
+        let why = authority.verify(&objects, token, &[]).unwrap_err().0;
+        assert_eq!(why, "service account token has been invalidated");
+    }
+
+    #[test]
     fn tokens_are_for_their_audiences_only() {
         let (objects, account) = cluster();
         let authority = authority();
@@ -285,12 +408,30 @@ mod tests {
         let (mut objects, account) = cluster();
         let authority = authority();
         let token = authority.issue_for_secret(account.value(), "s").unwrap();
-        assert!(authority.verify(&objects, &token, &[]).is_err());
+        let refused = |objects: &Objects| authority.verify(objects, &token, &[]).unwrap_err().0;
+        assert_eq!(refused(&objects), "Token has been invalidated");
+        let secret = |token: &str, labels: Value| {
+            value!({"metadata": {"name": "s", "namespace": "ns", "labels": labels},
+                "data": {"token": STANDARD.encode(token)}})
+        };
+        objects.put("secrets", secret("other", value!({})));
+        assert_eq!(refused(&objects), "Token does not match server's copy");
+        objects.put("secrets", secret(&token, value!({})));
+        let verified = authority.verify(&objects, &token, &[]).unwrap().unwrap();
+        assert_eq!(verified.user.uid, "u1");
+        assert_eq!(verified.notes.secret_in_use, Some(("ns".to_owned(), "s".to_owned())));
+        let manual = ("authentication.k8s.io/legacy-token-manual-secret".to_owned(), "s".to_owned());
+        assert_eq!(verified.notes.annotations, [manual]);
+        let mut labels = Value::object();
+        labels.set(&[LAST_USED], authority.today());
+        objects.put("secrets", secret(&token, labels));
+        let verified = authority.verify(&objects, &token, &[]).unwrap().unwrap();
+        assert_eq!(verified.notes.secret_in_use, None);
         objects.put(
             "secrets",
-            value!({"metadata": {"name": "s", "namespace": "ns"}, "data": {"token": STANDARD.encode(&token)}}),
+            secret(&token, value!({"kubernetes.io/legacy-token-invalid-since": "2026-01-01"})),
         );
-        assert_eq!(authority.verify(&objects, &token, &[]).unwrap().unwrap().user.uid, "u1");
+        assert!(refused(&objects).contains("has been marked invalid"));
     }
 
     #[test]

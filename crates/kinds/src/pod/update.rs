@@ -197,8 +197,11 @@ pub(super) fn validate_ephemeral(errors: &mut FieldErrors, object: &Value, old: 
         match new.iter().find(|container| container.str_at(&["name"]) == name) {
             None => errors
                 .forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n")),
-            Some(after) if !same(Some(after), Some(before)) => errors
-                .forbidden(&path, format!("existing ephemeral containers {name:?} may not be changed\n")),
+            Some(after) if !same(Some(after), Some(before)) => {
+                let difference = go_form::difference("EphemeralContainer", before, after);
+                let text = format!("existing ephemeral containers {name:?} may not be changed\n{difference}");
+                errors.forbidden(&path, text);
+            }
             Some(_) => {}
         }
     }

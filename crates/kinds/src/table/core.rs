@@ -20,7 +20,7 @@ pub(crate) fn secret(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 pub(crate) fn service_account(object: &Value, now: Timestamp) -> Vec<Value> {
-    vec![object.name().into(), object.array_at(&["secrets"]).len().into(), age(object, now)]
+    vec![object.name().into(), age(object, now)]
 }
 
 pub(crate) fn service(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -16,6 +16,7 @@ use ecow::EcoString;
 pub use resources::{Group, GroupVersion, Resource, Subresource, Verbs};
 
 use crate::names::{GroupVersionKind, GroupVersionResource};
+use crate::openapi::BuiltInDocuments;
 use crate::schema::{Schema, Shape, TypeId, TypeTable};
 use crate::value::intern_known;
 use text::Text;
@@ -26,12 +27,24 @@ pub struct Catalog {
     /// `1.36`
     version: &'static str,
     source: &'static str,
+    delta: &'static str,
     text: Text<'static>,
     table: Arc<TypeTable>,
     definitions: HashMap<EcoString, TypeId>,
     kinds: HashMap<GroupVersionKind, TypeId>,
     groups: Vec<Group>,
+    documents: BuiltInDocuments,
 }
+
+/// The newest minor version.
+const NEWEST: u32 = 36;
+const SOURCE: &str = include_str!("../../catalog/v1.36.txt");
+/// What older versions have otherwise, the oldest first.
+const DELTAS: [(u32, &str); 3] = [
+    (33, include_str!("../../catalog/v1.33.txt")),
+    (34, include_str!("../../catalog/v1.34.txt")),
+    (35, include_str!("../../catalog/v1.35.txt")),
+];
 
 impl Catalog {
     /// The catalog of the newest version.
@@ -41,19 +54,40 @@ impl Catalog {
     pub fn builtin() -> &'static Self {
         static BUILTIN: OnceLock<Catalog> = OnceLock::new();
         BUILTIN.get_or_init(|| {
-            let catalog = Self::read(include_str!("../../catalog/v1.36.txt"))
-                .expect("the catalog is checked by a test");
+            let catalog = Self::read(SOURCE, "").expect("the catalog is checked by a test");
             catalog.intern_names();
             catalog
         })
     }
 
-    fn read(source: &'static str) -> Result<Self, CatalogError> {
-        let text = Text::parse(source)?;
+    /// The catalog of Kubernetes 1.`minor`; that of the newest version for versions that there is none of. A named
+    /// type has the same [`TypeId`] in all of them.
+    ///
+    /// # Panics
+    /// As [`Catalog::builtin`].
+    pub fn of(minor: u32) -> &'static Self {
+        static OLDER: [OnceLock<Catalog>; DELTAS.len()] = [const { OnceLock::new() }; DELTAS.len()];
+        let known = DELTAS.iter().zip(&OLDER).find(|((version, _), _)| *version == minor);
+        debug_assert!(known.is_some() || minor >= NEWEST || minor < DELTAS[0].0);
+        match known {
+            Some(((_, delta), catalog)) => catalog.get_or_init(|| {
+                // Names of fields are interned by the newest.
+                Self::builtin();
+                Self::read(SOURCE, delta).expect("the catalogs are checked by a test")
+            }),
+            None => Self::builtin(),
+        }
+    }
+
+    fn read(source: &'static str, delta: &'static str) -> Result<Self, CatalogError> {
+        let mut text = Text::parse(source)?;
+        text.amend(delta)?;
         let types = types::build(&text)?;
         Ok(Self {
             version: text.version,
             source,
+            delta,
+            documents: BuiltInDocuments::default(),
             groups: resources::build(&text)?,
             table: Arc::new(types.table),
             definitions: types.definitions,
@@ -136,9 +170,14 @@ impl Catalog {
         resources.find(|known| known.kind.kind == kind.kind)
     }
 
-    /// The table that the catalog was read from.
-    pub(crate) fn source(&self) -> &'static str {
-        self.source
+    /// The texts that the catalog was read from.
+    pub(crate) fn sources(&self) -> [&'static str; 2] {
+        [self.source, self.delta]
+    }
+
+    /// The OpenAPI documents of this version, made on first use.
+    pub(crate) fn documents(&self) -> &BuiltInDocuments {
+        &self.documents
     }
 
     pub(crate) fn text(&self) -> &Text<'static> {
@@ -180,6 +219,28 @@ mod tests {
                         assert!(catalog.schema(&subresource.kind).is_some(), "{}", subresource.kind);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn older_versions_have_what_they_had() {
+        let [v33, v34, v35] = DELTAS.map(|(minor, _)| Catalog::of(minor));
+        assert_eq!([v33.version(), v34.version(), v35.version()], ["1.33", "1.34", "1.35"]);
+        assert!(v33.group("resource.k8s.io").is_none() && v34.group("resource.k8s.io").is_some());
+        let policies = "mutatingadmissionpolicies";
+        let admission = "admissionregistration.k8s.io";
+        assert!(v35.resource(admission, "v1", policies).is_none());
+        assert!(Catalog::of(36).resource(admission, "v1", policies).is_some());
+        assert!(v33.resource("storage.k8s.io", "v1", "volumeattributesclasses").is_none());
+        let pod = GroupVersionKind::new("", "v1", "Pod");
+        let has = |catalog: &'static Catalog| {
+            catalog.schema(&pod).unwrap().root().at(&["spec", "hostnameOverride"]).is_some()
+        };
+        assert_eq!([v33, v34, v35].map(has), [false, true, true]);
+        for catalog in [v33, v34, v35] {
+            for (name, id) in &catalog.definitions {
+                assert_eq!(Catalog::builtin().definitions.get(name), Some(id), "{name}");
             }
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Definition<'a> {
     pub(crate) everywhere: bool,
     /// In no OpenAPI document.
     pub(crate) unlisted: bool,
+    /// Not in this version. It keeps its place, so that a type has the same number in all versions.
+    pub(crate) absent: bool,
     pub(crate) atomic: bool,
     /// `x-kubernetes-unions` as JSON.
     pub(crate) unions: Option<&'a str>,
@@ -109,6 +111,60 @@ impl<'a> Text<'a> {
         Ok(out)
     }
 
+    /// What an older version has otherwise; docs/catalog.md describes the form.
+    ///
+    /// # Errors
+    /// A line that is no change of this table.
+    pub(crate) fn amend(&mut self, delta: &'a str) -> Result<(), CatalogError> {
+        for (i, line) in delta.lines().enumerate() {
+            let fail = |problem| CatalogError { line: i + 1, problem };
+            let mut words = line.split(' ');
+            let (word, first) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+            match word {
+                "drydock-catalog-delta" if first == "1" => {}
+                "version" => self.version = first,
+                "E" => self.everywhere = line.split(' ').skip(1).collect(),
+                "-" | "r" => {
+                    let known = self.definitions.iter_mut().find(|known| known.reference == first);
+                    let definition = known.ok_or_else(|| fail("no such definition"))?;
+                    let names: Vec<&str> =
+                        words.next().map_or_else(Vec::new, |names| names.split(',').collect());
+                    definition.amend(word == "r", &names, line);
+                }
+                _ => return Err(fail("unknown line")),
+            }
+        }
+        self.drop_absent_resources();
+        Ok(())
+    }
+
+    /// Resources whose kind is not in this version, and groups of nothing else.
+    fn drop_absent_resources(&mut self) {
+        let absent: Vec<(&str, &str)> = self
+            .definitions
+            .iter()
+            .filter(|definition| definition.absent)
+            .filter_map(|definition| Some((definition.group_version?, definition.name())))
+            .collect();
+        for group in &mut self.group_versions {
+            let own = group.group_version;
+            let gone: Vec<&str> = group
+                .resources
+                .iter()
+                .filter_map(|line| {
+                    let mut words = line.split(' ');
+                    let (path, kind) = (words.next()?, words.next()?);
+                    (!path.contains('/') && absent.contains(&(own, kind))).then_some(path)
+                })
+                .collect();
+            group.resources.retain(|line| {
+                let resource = line.split([' ', '/']).next().unwrap_or("");
+                !gone.contains(&resource)
+            });
+        }
+        self.group_versions.retain(|group| !group.resources.is_empty());
+    }
+
     /// `J.Container` as package and name.
     pub(crate) fn resolve(&self, reference: &'a str) -> Option<(Package<'a>, &'a str)> {
         let (letter, name) = reference.split_once('.')?;
@@ -123,6 +179,20 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Definition<'a> {
+    /// Takes fields away (all: the definition), or says which of them are required.
+    fn amend(&mut self, requires: bool, names: &[&str], line: &'a str) {
+        if requires {
+            self.required = line.split(' ').nth(2).unwrap_or("");
+            for field in &mut self.fields {
+                field.required = names.contains(&field.name);
+            }
+        } else if names.is_empty() {
+            self.absent = true;
+        } else {
+            self.fields.retain(|field| !names.contains(&field.name));
+        }
+    }
+
     fn parse(line: &'a str, packages: &BTreeMap<char, Package<'a>>) -> Option<Self> {
         let mut words = line.split(' ');
         let mut out = Self { reference: words.next()?, ..Self::default() };

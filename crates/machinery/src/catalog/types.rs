@@ -28,13 +28,16 @@ pub(super) fn build(text: &Text<'static>) -> Result<Types, CatalogError> {
         let id = TypeId(u32::try_from(i).map_err(|_| bad("too many types"))?);
         builder.known.insert(definition.reference, id);
         let name = text.full_name(definition.reference).ok_or(bad("unknown package"))?;
-        for group_version in definition.group_versions(text) {
+        let group_versions = if definition.absent { &[] } else { definition.group_versions(text) };
+        for group_version in group_versions {
             let (group, version) = split_api_version(group_version);
             kinds.insert(GroupVersionKind::new(group, version, definition.name()), id);
         }
         let name = EcoString::from(name);
         builder.table.types.push(Type { name: name.clone(), shape: Shape::Any, source: None });
-        definitions.insert(name, id);
+        if !definition.absent {
+            definitions.insert(name, id);
+        }
     }
     for (i, definition) in text.definitions.iter().enumerate() {
         let shape = builder.definition(definition)?;

@@ -15,58 +15,68 @@ use crate::value::{Map, Value};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
+/// The documents of one version's built-in API, each made on first use.
+#[derive(Debug, Default)]
+pub(crate) struct BuiltInDocuments {
+    v3: OnceLock<Cache>,
+    v2: OnceLock<Arc<Document>>,
+    v2_protobuf: OnceLock<Bytes>,
+}
+
 /// The OpenAPI v3 document at a path of the index, such as `apis/apps/v1`. Made on first use.
-pub fn v3_document(path: &str) -> Option<Arc<Document>> {
-    let document = cache().get(path)?;
-    let make = || Document { hash: hash(path), ..Document::new(&make_v3(path)) };
+pub fn v3_document(catalog: &'static Catalog, path: &str) -> Option<Arc<Document>> {
+    let document = cache(catalog).get(path)?;
+    let make = || Document { hash: hash(catalog, path), ..Document::new(&make_v3(catalog, path)) };
     Some(Arc::clone(document.get_or_init(|| Arc::new(make()))))
 }
 
 /// What tells this build's document at `path` from another build's, without making it.
-fn hash(path: &str) -> String {
-    static CATALOG: OnceLock<String> = OnceLock::new();
-    let catalog = CATALOG.get_or_init(|| super::content_hash(Catalog::builtin().source().as_bytes()));
-    super::content_hash(format!("{} {catalog} {path}", env!("CARGO_PKG_VERSION")).as_bytes())
+fn hash(catalog: &'static Catalog, path: &str) -> String {
+    static SOURCE: OnceLock<String> = OnceLock::new();
+    let [source, delta] = catalog.sources();
+    let source = SOURCE.get_or_init(|| super::content_hash(source.as_bytes()));
+    let described = cfg!(feature = "descriptions");
+    let text = format!("{} {described} {source} {delta} {path}", env!("CARGO_PKG_VERSION"));
+    super::content_hash(text.as_bytes())
 }
 
 /// `/openapi/v3`: the paths that have a document. `custom` adds those of custom resources, with their hashes.
-pub fn index<'a>(custom: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
+pub fn index<'a>(catalog: &'static Catalog, custom: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
     let entry = |path: &str, hash: &str| {
         (path.into(), value!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}))
     };
-    let built_in = cache().keys().map(|path| entry(path, &hash(path)));
+    let built_in = cache(catalog).keys().map(|path| entry(path, &hash(catalog, path)));
     let custom = custom.into_iter().map(|(path, hash)| entry(path, hash));
     value!({"paths": Value::from(Map::from_entries(built_in.chain(custom)))})
 }
 
 /// The OpenAPI v2 document of the built-in API. Made on first use.
-pub fn v2_document() -> Arc<Document> {
-    static DOCUMENT: OnceLock<Arc<Document>> = OnceLock::new();
-    Arc::clone(DOCUMENT.get_or_init(|| Arc::new(Document::new(&make_v2()))))
+pub fn v2_document(catalog: &'static Catalog) -> Arc<Document> {
+    let document = &catalog.documents().v2;
+    Arc::clone(document.get_or_init(|| Arc::new(Document::new(&make_v2(catalog)))))
 }
 
 /// The same document as a message of gnostic's `OpenAPIv2.proto`. Made on first use.
-pub fn v2_protobuf() -> Bytes {
-    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
-    DOCUMENT.get_or_init(|| Bytes::from(super::v2_protobuf::encode(&make_v2()))).clone()
+pub fn v2_protobuf(catalog: &'static Catalog) -> Bytes {
+    let document = &catalog.documents().v2_protobuf;
+    document.get_or_init(|| Bytes::from(super::v2_protobuf::encode(&make_v2(catalog)))).clone()
 }
 
-fn make_v2() -> Value {
-    let items: Vec<PathItem> = cache().keys().flat_map(|path| items(path)).collect();
-    let text = Catalog::builtin().text();
-    let listed = text.definitions.iter().filter(|definition| !definition.unlisted);
+fn make_v2(catalog: &'static Catalog) -> Value {
+    let items: Vec<PathItem> = cache(catalog).keys().flat_map(|path| items(catalog, path)).collect();
+    let text = catalog.text();
+    let listed = text.definitions.iter().filter(|definition| !definition.unlisted && !definition.absent);
     let names = listed.filter_map(|definition| text.full_name(definition.reference)).collect();
-    let definitions = render(&names, Dialect::V2);
-    v2::document(v2::paths(&items), definitions)
+    let definitions = render(catalog, &names, Dialect::V2);
+    v2::document(catalog, v2::paths(&items), definitions)
 }
 
 /// One place for each document that there is.
-fn cache() -> &'static Cache {
-    static CACHE: OnceLock<Cache> = OnceLock::new();
-    CACHE.get_or_init(|| {
+fn cache(catalog: &'static Catalog) -> &'static Cache {
+    catalog.documents().v3.get_or_init(|| {
         let mut paths: Vec<String> =
             FIXED.iter().map(|fixed| fixed.path.trim_matches('/').to_owned()).collect();
-        for group in Catalog::builtin().groups() {
+        for group in catalog.groups() {
             if !group.name.is_empty() {
                 paths.push(format!("apis/{}", group.name));
             }
@@ -83,31 +93,30 @@ fn document_path(version: &GroupVersion) -> String {
     }
 }
 
-fn make_v3(path: &str) -> Value {
-    let items = items(path);
-    let own = group_version(path).map_or("", GroupVersion::api_version);
-    let text = Catalog::builtin().text();
+fn make_v3(catalog: &'static Catalog, path: &str) -> Value {
+    let items = items(catalog, path);
+    let own = group_version(catalog, path).map_or("", GroupVersion::api_version);
     let mut names = BTreeSet::new();
     for operation in items.iter().flat_map(|item| &item.operations) {
         for answer in &operation.answers {
-            collect(text, &answer.definition, &mut names);
+            collect(catalog, &answer.definition, &mut names);
         }
         match &operation.body {
             Body::None => {}
-            Body::Object(definition) => collect(text, definition, &mut names),
-            Body::DeleteOptions => collect(text, &format!("{META}.DeleteOptions"), &mut names),
-            Body::Patch => collect(text, &format!("{META}.Patch"), &mut names),
+            Body::Object(definition) => collect(catalog, definition, &mut names),
+            Body::DeleteOptions => collect(catalog, &format!("{META}.DeleteOptions"), &mut names),
+            Body::Patch => collect(catalog, &format!("{META}.Patch"), &mut names),
         }
     }
-    v3::document(v3::paths(&items), render(&names, Dialect::V3 { own }))
+    v3::document(catalog, v3::paths(&items), render(catalog, &names, Dialect::V3 { own }))
 }
 
 /// The paths that a document describes.
-fn items(path: &str) -> Vec<PathItem> {
+fn items(catalog: &'static Catalog, path: &str) -> Vec<PathItem> {
     if let Some(fixed) = FIXED.iter().find(|fixed| fixed.path.trim_matches('/') == path) {
         return vec![fixed.item()];
     }
-    let Some(version) = group_version(path) else {
+    let Some(version) = group_version(catalog, path) else {
         let group = path.strip_prefix("apis/").unwrap_or(path);
         let id = format!("get{}APIGroup", paths::camel(group));
         let definition = format!("{META}.APIGroup");
@@ -122,25 +131,25 @@ fn items(path: &str) -> Vec<PathItem> {
         paths::tag(version.group, version.version),
     )];
     for resource in &version.resources {
-        items.extend(paths::resource_paths(&described(resource)));
+        items.extend(paths::resource_paths(&Described::built_in(catalog, resource)));
     }
     items
 }
 
-fn group_version(path: &str) -> Option<&'static GroupVersion> {
-    let mut versions = Catalog::builtin().groups().iter().flat_map(|group| &group.versions);
+fn group_version(catalog: &'static Catalog, path: &str) -> Option<&'static GroupVersion> {
+    let mut versions = catalog.groups().iter().flat_map(|group| &group.versions);
     versions.find(|version| document_path(version) == path)
 }
 
 impl Described {
     /// A built-in resource.
-    fn built_in(resource: &'static Resource) -> Self {
+    fn built_in(catalog: &'static Catalog, resource: &'static Resource) -> Self {
         let list =
             GroupVersionKind { kind: format!("{}List", resource.kind.kind).into(), ..resource.kind.clone() };
         let subresource = |sub: &crate::catalog::Subresource| DescribedSubresource {
             name: sub.name.to_owned(),
             kind: sub.kind.clone(),
-            definition: definition(&sub.kind),
+            definition: definition(catalog, &sub.kind),
             verbs: sub.verbs.iter().collect(),
         };
         Self {
@@ -149,8 +158,8 @@ impl Described {
             plural: resource.name.to_owned(),
             kind: resource.kind.kind.to_string(),
             namespaced: resource.namespaced,
-            definition: definition(&resource.kind),
-            list_definition: definition(&list),
+            definition: definition(catalog, &resource.kind),
+            list_definition: definition(catalog, &list),
             verbs: resource.verbs.iter().collect(),
             subresources: resource.subresources.iter().map(subresource).collect(),
             custom: false,
@@ -158,12 +167,8 @@ impl Described {
     }
 }
 
-fn described(resource: &'static Resource) -> Described {
-    Described::built_in(resource)
-}
-
-fn definition(kind: &GroupVersionKind) -> String {
-    Catalog::builtin().schema(kind).map(|schema| schema.root().ty().name.to_string()).unwrap_or_default()
+fn definition(catalog: &Catalog, kind: &GroupVersionKind) -> String {
+    catalog.schema(kind).map(|schema| schema.root().ty().name.to_string()).unwrap_or_default()
 }
 
 /// Paths that belong to no group version.

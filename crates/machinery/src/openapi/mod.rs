@@ -1,13 +1,13 @@
 //! OpenAPI documents: `/openapi/v3` and what it lists, and `/openapi/v2`.
 //!
-//! A document is made from the catalog on its first request, once per process, and shared by all tenants: nothing
-//! here is per tenant. Custom resources add documents of their own: [`custom_paths`] describes their operations as
-//! the built-in ones', [`document`] puts paths and schemas together, and [`definition_v3`] gives the built-in schemas
-//! they refer to.
-//!
-//! Deliberately absent: descriptions. They would go in where a schema is rendered (`schemas.rs`).
+//! A document is made from the catalog of its version on its first request, once per process, and shared by all tenants:
+//! nothing here is per tenant. Custom resources add documents of their own: [`custom_paths`] describes their operations
+//! as the built-in ones', [`document`] puts paths and schemas together, and [`definition_v3`] gives the built-in schemas
+//! they refer to. In OpenAPI v2 there is one document for all: [`v2_with`] adds to it.
 
 mod built_in;
+mod custom;
+mod descriptions;
 mod operations;
 mod paths;
 mod schemas;
@@ -20,7 +20,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+pub(crate) use built_in::BuiltInDocuments;
 pub use built_in::{index, v2_document, v2_protobuf, v3_document};
+pub use custom::{CustomDefinition, V2Addition, v2_addition, v2_with};
 pub use operations::{Described, DescribedSubresource};
 pub use paths::custom_paths;
 pub use schemas::definition_v3;
@@ -40,6 +42,11 @@ impl Document {
         let hash = content_hash(&json);
         Self { json, hash }
     }
+}
+
+/// What upstream says of a field of a built-in type, where descriptions are compiled in.
+pub fn description(definition: &str, field: &str) -> Option<&'static str> {
+    Some(descriptions::of(definition)?.field(field)).filter(|text| !text.is_empty())
 }
 
 /// 128 bits that tell contents apart. Not cryptographic: two FNV-1a runs with different offsets.

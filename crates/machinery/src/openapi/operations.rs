@@ -105,6 +105,17 @@ impl Media {
     }
 }
 
+impl Answer {
+    /// What the code means.
+    pub(super) fn meaning(&self) -> &'static str {
+        match self.code {
+            "201" => "Created",
+            "202" => "Accepted",
+            _ => "OK",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
@@ -112,6 +123,38 @@ pub(super) struct Parameter {
     pub(super) in_path: bool,
     /// `string`, `integer`, `boolean`.
     pub(super) ty: &'static str,
+}
+
+impl Parameter {
+    /// What upstream says of the parameter, as far as its types do.
+    pub(super) fn description(&self) -> Option<&'static str> {
+        const OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+        if self.in_path {
+            return None;
+        }
+        let options = super::descriptions::of(OPTIONS)?;
+        Some(options.field(self.name)).filter(|text| !text.is_empty())
+    }
+}
+
+impl Operation {
+    /// What it does to which kind; None for discovery.
+    pub(super) fn description(&self) -> Option<String> {
+        let kind = &self.kind.as_ref()?.kind;
+        let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+        let list = if self.custom { "list" } else { "list or watch" };
+        Some(match self.action {
+            "list" => format!("{list} objects of kind {kind}"),
+            "get" => format!("read the specified {kind}"),
+            "put" => format!("replace the specified {kind}"),
+            "patch" => format!("partially update the specified {kind}"),
+            "post" => format!("create {article} {kind}"),
+            "delete" => format!("delete {article} {kind}"),
+            "deletecollection" => format!("delete collection of {kind}"),
+            "connect" => format!("connect {} requests to {kind}", self.method.to_ascii_uppercase()),
+            _ => return None,
+        })
+    }
 }
 
 const fn query(name: &'static str, ty: &'static str) -> Parameter {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::descriptions::{self, Described};
 use crate::catalog::Catalog;
 use crate::catalog::text::{Definition, FieldLine, Text};
 use crate::names::split_api_version;
@@ -29,38 +30,43 @@ impl Dialect {
 
 /// The OpenAPI v3 schema of a built-in type, such as `io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta`, and the
 /// definitions that it refers to, directly or not; for documents of custom resources.
-pub fn definition_v3(name: &str) -> Map {
+pub fn definition_v3(catalog: &'static Catalog, name: &str) -> Map {
     let mut names = BTreeSet::new();
-    collect(Catalog::builtin().text(), name, &mut names);
-    render(&names, Dialect::V3 { own: "" })
+    collect(catalog, name, &mut names);
+    render(catalog, &names, Dialect::V3 { own: "" })
 }
 
 /// Adds `name` and all that it refers to.
-pub(super) fn collect(text: &Text<'static>, name: &str, names: &mut BTreeSet<String>) {
+pub(super) fn collect(catalog: &'static Catalog, name: &str, names: &mut BTreeSet<String>) {
     if !names.insert(name.to_owned()) {
         return;
     }
-    let Some(definition) = find(text, name) else { return };
+    let Some(definition) = find(catalog, name) else { return };
     for field in &definition.fields {
-        if let Some(inner) = referred(field.ty).and_then(|reference| text.full_name(reference)) {
-            collect(text, &inner, names);
+        if let Some(inner) = referred(field.ty).and_then(|reference| catalog.text().full_name(reference)) {
+            collect(catalog, &inner, names);
         }
     }
 }
 
 /// The schemas of the named definitions, by name.
-pub(super) fn render(names: &BTreeSet<String>, dialect: Dialect) -> Map {
-    let text = Catalog::builtin().text();
+pub(super) fn render(catalog: &'static Catalog, names: &BTreeSet<String>, dialect: Dialect) -> Map {
+    let text = catalog.text();
     let schemas = names.iter().filter_map(|name| {
-        let definition = find(text, name)?;
-        Some((name.as_str().into(), schema(text, definition, dialect)))
+        let definition = find(catalog, name)?;
+        let described = descriptions::of(name);
+        let mut schema = schema(text, definition, dialect, described);
+        if let Some(described) = described.filter(|described| !described.text.is_empty()) {
+            schema.set(&["description"], described.text.as_str());
+        }
+        Some((name.as_str().into(), schema))
     });
     Map::from_entries(schemas)
 }
 
-fn find<'a>(text: &'a Text<'static>, name: &str) -> Option<&'a Definition<'static>> {
-    let id = Catalog::builtin().definition_id(name)?;
-    text.definitions.get(id.0 as usize)
+fn find(catalog: &'static Catalog, name: &str) -> Option<&'static Definition<'static>> {
+    let id = catalog.definition_id(name)?;
+    catalog.text().definitions.get(id.0 as usize)
 }
 
 /// `J.EnvVar` in `[m:name]J.EnvVar`.
@@ -80,7 +86,12 @@ fn referred(ty: &'static str) -> Option<&'static str> {
     rest.contains('.').then_some(rest)
 }
 
-fn schema(text: &Text<'static>, definition: &Definition<'static>, dialect: Dialect) -> Value {
+fn schema(
+    text: &Text<'static>,
+    definition: &Definition<'static>,
+    dialect: Dialect,
+    described: Option<&Described>,
+) -> Value {
     let v2 = dialect == Dialect::V2;
     match definition.name() {
         "Quantity" if v2 => return value!({"type": "string"}),
@@ -97,8 +108,11 @@ fn schema(text: &Text<'static>, definition: &Definition<'static>, dialect: Diale
     }
     let mut out = value!({"type": "object"});
     if !definition.fields.is_empty() {
-        let properties =
-            definition.fields.iter().map(|field| (field.name.into(), property(text, field, dialect)));
+        let properties = definition.fields.iter().map(|field| {
+            let mut property = property(text, field, dialect);
+            describe(&mut property, described.map_or("", |described| described.field(field.name)));
+            (field.name.into(), property)
+        });
         out.set(&["properties"], Map::from_entries(properties));
     }
     let required = required(definition);
@@ -116,6 +130,20 @@ fn schema(text: &Text<'static>, definition: &Definition<'static>, dialect: Diale
         out.set(&["x-kubernetes-group-version-kind"], kinds);
     }
     out
+}
+
+/// Adds a field's description, which names the values of an enumeration, too.
+fn describe(property: &mut Value, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let mut text = text.to_owned();
+    let values = property.array_at(&["enum"]).iter().filter_map(Value::as_str);
+    for (i, value) in values.enumerate() {
+        text.push_str(if i == 0 { "\n\nPossible enum values:" } else { "" });
+        text.push_str(&format!("\n - `{value:?}`"));
+    }
+    property.set(&["description"], text);
 }
 
 /// Upstream lists required fields in the order of the Go struct, which is mostly that of the protobuf numbers.

@@ -4,15 +4,16 @@
 
 use super::operations::{Body, Media, Operation, Parameter, PathItem};
 use super::v3::patch_types;
+use crate::catalog::Catalog;
 use crate::value;
 use crate::value::{Map, Value};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
-pub(super) fn document(paths: Map, definitions: Map) -> Value {
+pub(super) fn document(catalog: &Catalog, paths: Map, definitions: Map) -> Value {
     value!({
         "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": crate::Catalog::builtin().version()},
+        "info": {"title": "Kubernetes", "version": catalog.version()},
         "definitions": Value::from(definitions),
         "paths": Value::from(paths),
         "security": [{"BearerToken": []}],
@@ -43,15 +44,18 @@ fn operation_object(operation: &Operation, parameters: &[Parameter], tag: &str) 
             "" => value!({"type": "string"}),
             definition => reference(definition),
         };
-        responses.set(&[answer.code], value!({"schema": schema}));
+        responses.set(&[answer.code], value!({"description": answer.meaning(), "schema": schema}));
     }
-    responses.set(&["401"], Value::object());
+    responses.set(&["401"], value!({"description": "Unauthorized"}));
     let mut out = value!({
         "operationId": operation.id.as_str(), "responses": responses, "schemes": ["https"], "tags": [tag],
         "produces": operation.media.types(operation.custom),
     });
     if let Some(consumes) = consumes(operation) {
         out.set(&["consumes"], consumes.to_vec());
+    }
+    if let Some(text) = operation.description() {
+        out.set(&["description"], text);
     }
     if !operation.action.is_empty() {
         out.set(&["x-kubernetes-action"], operation.action);
@@ -103,6 +107,9 @@ fn parameter(parameter: &Parameter) -> Value {
     out.set(&["in"], if parameter.in_path { "path" } else { "query" });
     if parameter.in_path {
         out.set(&["required"], true);
+    }
+    if let Some(text) = parameter.description() {
+        out.set(&["description"], text);
     }
     out
 }

@@ -1,6 +1,7 @@
 //! OpenAPI v3's form.
 
 use super::operations::{Body, Operation, Parameter, PathItem};
+use crate::catalog::Catalog;
 use crate::value;
 use crate::value::{Map, Value};
 
@@ -8,14 +9,14 @@ const SCHEMAS: &str = "#/components/schemas/";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// A whole document.
-pub fn document(paths: Map, schemas: Map) -> Value {
+pub fn document(catalog: &Catalog, paths: Map, schemas: Map) -> Value {
     let mut components = value!({"securitySchemes": {"BearerToken": {"in": "header", "name": "authorization", "type": "apiKey"}}});
     if !schemas.is_empty() {
         components.set(&["schemas"], schemas);
     }
     value!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": crate::Catalog::builtin().version()},
+        "info": {"title": "Kubernetes", "version": catalog.version()},
         "components": components,
         "paths": Value::from(paths),
     })
@@ -44,9 +45,13 @@ fn operation_object(operation: &Operation, parameters: &[Parameter], tag: &str) 
             definition => reference(definition),
         };
         responses.set(&[answer.code, "content"], content(types, &schema));
+        responses.set(&[answer.code, "description"], answer.meaning());
     }
-    responses.set(&["401"], Value::object());
+    responses.set(&["401", "description"], "Unauthorized");
     let mut out = value!({"operationId": operation.id.as_str(), "responses": responses, "tags": [tag]});
+    if let Some(text) = operation.description() {
+        out.set(&["description"], text);
+    }
     if !operation.action.is_empty() {
         out.set(&["x-kubernetes-action"], operation.action);
     }
@@ -110,6 +115,9 @@ fn set_parameters(out: &mut Value, parameters: &[Parameter]) {
         out.set(&["in"], if parameter.in_path { "path" } else { "query" });
         if parameter.in_path {
             out.set(&["required"], true);
+        }
+        if let Some(text) = parameter.description() {
+            out.set(&["description"], text);
         }
         out
     });

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::shared;
-use drydock_machinery::{GroupVersionKind, Value, openapi};
+use drydock_machinery::{Catalog, GroupVersionKind, Value, openapi};
 
 fn recorded(folder: &Path, name: &str) -> Value {
     let file = std::fs::File::open(folder.join(name)).unwrap();
@@ -16,7 +16,7 @@ fn recorded(folder: &Path, name: &str) -> Value {
 
 #[test]
 fn every_v3_document_is_the_recorded_one() {
-    let index = openapi::index([]);
+    let index = openapi::index(Catalog::builtin(), []);
     assert_eq!(index.object_at(&["paths"]).len(), 47);
     let Some(folder) = shared::folder("reference") else { return };
     let mut problems = Vec::new();
@@ -25,11 +25,12 @@ fn every_v3_document_is_the_recorded_one() {
         if path.contains("example.com") {
             continue;
         }
-        let Some(document) = openapi::v3_document(path) else {
+        let Some(document) = openapi::v3_document(Catalog::builtin(), path) else {
             problems.push(format!("{path}: missing"));
             continue;
         };
-        let got = Value::from_json(&document.json).unwrap();
+        let mut got = Value::from_json(&document.json).unwrap();
+        undescribed(&mut got);
         if got != *want {
             problems.push(format!("{path}: {}", shared::difference(&got, want)));
         }
@@ -39,7 +40,8 @@ fn every_v3_document_is_the_recorded_one() {
 
 #[test]
 fn the_v2_document_is_the_recorded_one() {
-    let got = Value::from_json(&openapi::v2_document().json).unwrap();
+    let mut got = Value::from_json(&openapi::v2_document(Catalog::builtin()).json).unwrap();
+    undescribed(&mut got);
     assert_eq!(got.object_at(&["definitions"]).len(), 584);
     let Some(folder) = shared::folder("reference") else { return };
     let mut want = recorded(&folder, "openapi-v2.json.gz");
@@ -50,6 +52,18 @@ fn the_v2_document_is_the_recorded_one() {
         part.retain(|name, _| !name.contains("example"));
     }
     assert!(got == want, "{}", shared::difference(&got, &want));
+}
+
+/// The recorded documents are without descriptions, which are texts; fields of that name are schemas.
+fn undescribed(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|name, value| name != "description" || !matches!(value, Value::String(_)));
+            map.iter_mut().for_each(|(_, value)| undescribed(value));
+        }
+        Value::Array(items) => items.make_mut().iter_mut().for_each(undescribed),
+        _ => {}
+    }
 }
 
 /// Puts parameters where they are referred to, and sorts as we do.
@@ -95,6 +109,7 @@ fn a_custom_resources_operations_are_the_recorded_ones() {
         }],
         custom: true,
     });
-    let (got, want) = (Value::from(paths), want.get("paths").unwrap());
+    let (mut got, want) = (Value::from(paths), want.get("paths").unwrap());
+    undescribed(&mut got);
     assert!(got == *want, "{}", shared::difference(&got, want));
 }

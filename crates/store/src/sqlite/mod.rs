@@ -295,19 +295,12 @@ impl Inner {
         acked.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// What a writer thread does for a tenant: everything that is queued, then some more if more came.
-    fn work(&self) {
+    /// What a writer thread does for a tenant: everything that is queued. What came meanwhile waits until the tenants
+    /// that wait for a thread had their turn.
+    fn work(self: &Arc<Self>) {
         let mut guard = self.file.lock();
-        loop {
-            let jobs = {
-                let mut shared = self.shared.lock();
-                if shared.queue.is_empty() {
-                    shared.scheduled = false;
-                    return;
-                }
-                std::mem::take(&mut shared.queue)
-            };
-            let Some(file) = guard.as_mut() else { continue };
+        let jobs = std::mem::take(&mut self.shared.lock().queue);
+        if let Some(file) = guard.as_mut() {
             let mut group = Vec::new();
             let mut close = None;
             for job in jobs {
@@ -327,6 +320,14 @@ impl Inner {
                 self.published.send_modify(|signal| signal.closed = true);
                 let _ = ack.send(outcome);
             }
+        }
+        // Let go first: another thread may have the tenant at once.
+        drop(guard);
+        let mut shared = self.shared.lock();
+        if shared.queue.is_empty() {
+            shared.scheduled = false;
+        } else {
+            self.writers.serve(self.clone());
         }
     }
 

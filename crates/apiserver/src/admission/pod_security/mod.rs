@@ -1,7 +1,7 @@
 //! PodSecurity: the pod security standards, as a namespace's labels ask for them.
 //!
 //! Pods that violate the enforced level are refused; pods, and the templates of what makes pods, that violate the level
-//! to warn of are let through with a warning.
+//! to warn of are let through with a warning, and those that violate the level to audit with an audit annotation.
 
 mod baseline;
 mod policy;
@@ -62,15 +62,18 @@ impl AdmissionPlugin for PodSecurity {
         let Some(namespace) = context.reader.get("", "namespaces", "", request.namespace) else {
             return Ok(());
         };
-        let (policy, _) = Policy::of(&namespace);
-        if policy.is_privileged() {
+        let (policy, errors) = Policy::of(&namespace);
+        let pods = request.is_of("", "pods");
+        if policy.is_privileged() && errors.is_empty() {
+            if pods {
+                annotate(request, "enforce-policy", LevelVersion::PRIVILEGED.to_string());
+            }
             return Ok(());
         }
-        if request.is_of("", "pods") {
-            validate_pod(&policy, request)
-        } else {
-            validate_template(&policy, request)
+        if let Some(why) = errors.aggregate() {
+            annotate(request, "error", format!("Failed to parse policy: {why}"));
         }
+        if pods { validate_pod(&policy, request) } else { validate_template(&policy, request) }
     }
 }
 
@@ -83,7 +86,9 @@ fn validate_pod(policy: &Policy, request: &mut AdmissionRequest<'_>) -> Result<(
     if request.operation == Operation::Update && !changes_images(request.object(), request.old()) {
         return Ok(());
     }
+    annotate(request, "enforce-policy", policy.enforce.to_string());
     let violations = evaluate(policy.enforce, request.object());
+    audit(policy, request, &[]);
     if !violations.is_empty() {
         return Err(request.forbidden(&format!(
             "violates PodSecurity \"{}\": {}",
@@ -97,9 +102,28 @@ fn validate_pod(policy: &Policy, request: &mut AdmissionRequest<'_>) -> Result<(
 
 fn validate_template(policy: &Policy, request: &mut AdmissionRequest<'_>) -> Result<(), Status> {
     if let Some(path) = template_path(request) {
+        audit(policy, request, path);
         warn(policy, request, path);
     }
     Ok(())
+}
+
+fn annotate(request: &mut AdmissionRequest<'_>, key: &str, text: String) {
+    request.audit.push((format!("pod-security.kubernetes.io/{key}"), text));
+}
+
+/// Notes what in the pod (template) at `path` violates the level to audit.
+fn audit(policy: &Policy, request: &mut AdmissionRequest<'_>, path: &[&str]) {
+    let Some(pod) = request.object().at(path) else { return };
+    let violations = evaluate(policy.audit, pod);
+    if !violations.is_empty() {
+        let details = violations::details(&violations);
+        annotate(
+            request,
+            "audit-violations",
+            format!("would violate PodSecurity \"{}\": {details}", policy.audit),
+        );
+    }
 }
 
 /// Warns of what in the pod (template) at `path` violates the level to warn of.

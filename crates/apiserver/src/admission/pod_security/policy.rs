@@ -21,6 +21,10 @@ pub(super) struct LevelVersion {
 
 pub(super) const LATEST: u32 = u32::MAX;
 
+impl LevelVersion {
+    pub(super) const PRIVILEGED: Self = Self { level: Level::Privileged, minor: LATEST };
+}
+
 impl fmt::Display for LevelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {
@@ -36,18 +40,19 @@ impl fmt::Display for LevelVersion {
     }
 }
 
-/// What a namespace enforces and warns of. What it audits is validated only: there is no audit log.
+/// What a namespace enforces, warns of, and wants in the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) enforce: LevelVersion,
     pub(super) warn: LevelVersion,
+    pub(super) audit: LevelVersion,
 }
 
 impl Policy {
     /// The policy of a namespace, and what is wrong with its labels. Nothing is enforced by default.
     pub(super) fn of(namespace: &Value) -> (Self, FieldErrors) {
-        let privileged = LevelVersion { level: Level::Privileged, minor: LATEST };
-        let mut policy = Self { enforce: privileged, warn: privileged };
+        let privileged = LevelVersion::PRIVILEGED;
+        let mut policy = Self { enforce: privileged, warn: privileged, audit: privileged };
         let mut errors = FieldErrors::new();
 
         let enforce = level(namespace, "enforce", &mut errors);
@@ -57,8 +62,12 @@ impl Policy {
         if let Some(minor) = version(namespace, "enforce", &mut errors) {
             policy.enforce.minor = minor;
         }
-        level(namespace, "audit", &mut errors);
-        version(namespace, "audit", &mut errors);
+        if let Some(level) = level(namespace, "audit", &mut errors) {
+            policy.audit.level = level.unwrap_or(Level::Privileged);
+        }
+        if let Some(minor) = version(namespace, "audit", &mut errors) {
+            policy.audit.minor = minor;
+        }
         let warn = level(namespace, "warn", &mut errors);
         if let Some(level) = warn {
             policy.warn.level = level.unwrap_or(Level::Privileged);
@@ -77,7 +86,7 @@ impl Policy {
     }
 
     pub(super) fn is_privileged(&self) -> bool {
-        self.enforce.level == Level::Privileged && self.warn.level == Level::Privileged
+        [self.enforce, self.warn, self.audit].iter().all(|mode| mode.level == Level::Privileged)
     }
 }
 

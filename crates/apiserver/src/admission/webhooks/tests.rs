@@ -40,7 +40,7 @@ fn with_request<T>(subresource: &str, check: impl FnOnce(&AdmissionRequest<'_>) 
 }
 
 fn matches(webhook: &Value, request: &AdmissionRequest<'_>) -> bool {
-    let resources = Resources::new(builtin());
+    let resources = Resources::new(builtin(36));
     Criteria::of_webhook(webhook).matches(&Nothing, &resources, request).unwrap().is_some()
 }
 

@@ -99,7 +99,7 @@ impl Registry {
             body: Body::Value(Value::Null),
             default_manager: call.default_manager.clone(),
             warnings: Vec::new(),
-            audit: Vec::new(),
+            audit: call.audit.clone(),
         }
     }
 }

@@ -1,0 +1,180 @@
+//! Reads the fields of a document one by one, and says what is wrong with them.
+
+use std::time::Duration;
+
+use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
+
+/// An object whose fields are taken one by one; those that nobody took are unknown.
+pub(crate) struct Fields<'a> {
+    fields: &'a Map,
+    path: FieldPath,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// None, and an error, when `value` is no object.
+    pub(crate) fn of(value: &'a Value, path: FieldPath, errors: &mut FieldErrors) -> Option<Self> {
+        match value.as_object() {
+            Some(fields) => Some(Self { fields, path, known: Vec::new() }),
+            None => {
+                errors.type_invalid(&path, value.clone(), "must be an object");
+                None
+            }
+        }
+    }
+
+    /// A document of this kind; checks `apiVersion` and `kind`.
+    pub(crate) fn document(
+        value: &'a Value,
+        kind: &str,
+        versions: &[&str],
+        errors: &mut FieldErrors,
+    ) -> Option<Self> {
+        let mut fields = Self::of(value, FieldPath::root(), errors)?;
+        let given = fields.text("kind", errors);
+        if given != kind {
+            errors.not_supported(&fields.child("kind"), given, &[kind]);
+        }
+        let version = fields.text("apiVersion", errors);
+        if !versions.contains(&version) {
+            errors.not_supported(&fields.child("apiVersion"), version, versions);
+        }
+        Some(fields)
+    }
+
+    pub(crate) fn path(&self) -> &FieldPath {
+        &self.path
+    }
+
+    pub(crate) fn child(&self, name: &str) -> FieldPath {
+        self.path.child(name)
+    }
+
+    /// Reports fields that nobody took.
+    pub(crate) fn finish(self, errors: &mut FieldErrors) {
+        for name in self.fields.keys().filter(|name| !self.known.contains(&&***name)) {
+            errors.forbidden(&self.path.child(name), "unknown field");
+        }
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Takes a field as it is.
+    pub(crate) fn value(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.take(name)
+    }
+
+    /// "" when it is absent.
+    pub(crate) fn text(&mut self, name: &'static str, errors: &mut FieldErrors) -> &'a str {
+        self.given_text(name, errors).unwrap_or("")
+    }
+
+    pub(crate) fn given_text(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<&'a str> {
+        let value = self.take(name)?;
+        let text = value.as_str();
+        if text.is_none() {
+            errors.type_invalid(&self.child(name), value.clone(), "must be a string");
+        }
+        text
+    }
+
+    pub(crate) fn flag(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
+        let value = self.take(name)?;
+        let flag = value.as_bool();
+        if flag.is_none() {
+            errors.type_invalid(&self.child(name), value.clone(), "must be true or false");
+        }
+        flag
+    }
+
+    /// As Go writes durations: `5m30s`. Zero when it is absent.
+    pub(crate) fn duration(&mut self, name: &'static str, errors: &mut FieldErrors) -> Duration {
+        let Some(value) = self.take(name) else { return Duration::ZERO };
+        value.as_str().and_then(parse_duration).unwrap_or_else(|| {
+            errors.invalid(&self.child(name), value.clone(), "must be a duration such as 30s or 5m");
+            Duration::from_secs(1)
+        })
+    }
+
+    pub(crate) fn texts(&mut self, name: &'static str, errors: &mut FieldErrors) -> Vec<String> {
+        let path = self.child(name);
+        let mut out = Vec::new();
+        for (i, item) in self.items(name, errors).iter().enumerate() {
+            match item.as_str() {
+                Some(text) => out.push(text.to_owned()),
+                None => errors.type_invalid(&path.index(i), item.clone(), "must be a string"),
+            }
+        }
+        out
+    }
+
+    pub(crate) fn object(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<Self> {
+        let value = self.take(name)?;
+        Self::of(value, self.child(name), errors)
+    }
+
+    pub(crate) fn objects(&mut self, name: &'static str, errors: &mut FieldErrors) -> Vec<Self> {
+        let path = self.child(name);
+        let items = self.items(name, errors).iter().enumerate();
+        items.filter_map(|(i, item)| Self::of(item, path.index(i), errors)).collect()
+    }
+
+    fn items(&mut self, name: &'static str, errors: &mut FieldErrors) -> &'a [Value] {
+        let Some(value) = self.take(name) else { return &[] };
+        value.as_array().unwrap_or_else(|| {
+            errors.type_invalid(&self.child(name), value.clone(), "must be a list");
+            &[]
+        })
+    }
+}
+
+/// Go's `time.ParseDuration` of what is not negative, without its fractions of nanoseconds.
+fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        total += number
+            * match &rest[..unit] {
+                "h" => 3600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 1e-3,
+                "us" | "µs" => 1e-6,
+                "ns" => 1e-9,
+                _ => return None,
+            };
+        rest = &rest[unit..];
+    }
+    if text.is_empty() { None } else { Duration::try_from_secs_f64(total).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_gos() {
+        for (text, milliseconds) in
+            [("5m30s", Some(330_000)), ("0", Some(0)), ("1.5h", Some(5_400_000)), ("250ms", Some(250))]
+        {
+            assert_eq!(parse_duration(text), milliseconds.map(Duration::from_millis), "{text}");
+        }
+        for text in ["", "5", "-1s", "m", "1w", "1e3s"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+}

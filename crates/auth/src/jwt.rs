@@ -1,0 +1,344 @@
+//! Tokens of issuers that an [`AuthenticationConfiguration`](crate::config::AuthenticationConfiguration) trusts.
+//!
+//! As upstream's OIDC authenticator: the token's issuer, audience, time and signature are checked, then its claims become
+//! a user. The issuer's keys are the caller's to fetch; a token whose key is not among them says so, since it may be a
+//! new one.
+//!
+//! Absent: claims that are elsewhere (`_claim_sources`), and expressions.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Map, Value};
+
+use crate::config::JwtAuthenticator;
+use crate::tokens::{CREDENTIAL_ID, TokenError};
+use crate::user::UserInfo;
+
+/// What issuers may sign with.
+const ALGORITHMS: [Algorithm; 8] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// Clocks of issuers may be ahead a little.
+const NOT_BEFORE_LEEWAY: i64 = 300;
+
+/// An issuer's public keys. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct KeySet(std::sync::Arc<[(Option<String>, DecodingKey)]>);
+
+impl KeySet {
+    /// Reads a JWK set. Keys of unknown kinds are passed over.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        let tree: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let keys = tree.get("keys").and_then(Value::as_array).ok_or("it has no list of keys")?;
+        let read = keys.iter().filter_map(|key| {
+            // One by one, so that a key of a kind that is not known harms no other.
+            let set = serde_json::json!({ "keys": [key] });
+            let jwk = serde_json::from_value::<JwkSet>(set).ok()?.keys.into_iter().next()?;
+            let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+            Some((jwk.common.key_id, decoding))
+        });
+        Ok(Self(read.collect()))
+    }
+}
+
+impl std::fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeySet({} keys)", self.0.len())
+    }
+}
+
+/// What became of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwtError {
+    /// None of the keys signed it. Newer keys may have.
+    UnknownKey,
+    Refused(TokenError),
+}
+
+impl JwtError {
+    /// What is said when there are no newer keys.
+    pub fn into_refusal(self) -> TokenError {
+        match self {
+            Self::UnknownKey => TokenError(
+                "oidc: verify token: failed to verify signature: failed to verify id token signature"
+                    .to_owned(),
+            ),
+            Self::Refused(error) => error,
+        }
+    }
+}
+
+fn refused(why: impl Into<String>) -> JwtError {
+    JwtError::Refused(TokenError(format!("oidc: {}", why.into())))
+}
+
+impl JwtAuthenticator {
+    /// Whether the token says that it is of this issuer.
+    pub fn is_issuer_of(&self, token: &str) -> bool {
+        claims(token).is_some_and(|claims| issuer(&claims) == Some(self.issuer.url.as_str()))
+    }
+
+    /// Checks everything of a token but its signature: what is refused here needs no keys.
+    ///
+    /// # Errors
+    /// Another audience, or another time. Seconds since 1970 are what time is.
+    pub fn check_claims(&self, token: &str, now: i64) -> Result<(), TokenError> {
+        let claims = claims(token).unwrap_or_default();
+        self.check_audience(&claims)
+            .and_then(|()| check_time(&claims, now))
+            .map_err(|why| TokenError(format!("oidc: verify token: {why}")))
+    }
+
+    /// The user of a token that passed [`JwtAuthenticator::check_claims`].
+    ///
+    /// # Errors
+    /// When none of the keys signed it, or its claims make no user.
+    pub fn user(&self, keys: &KeySet, token: &str) -> Result<UserInfo, JwtError> {
+        let claims = verified(keys, token)?;
+        let mut user = UserInfo { name: self.username(&claims)?, ..UserInfo::default() };
+        user.groups = self.groups(&claims)?;
+        if let Some(name) = &self.uid_claim {
+            user.uid = text(&claims, name)
+                .map_err(|why| refused(format!("parse uid claim {name:?}: {why}")))?
+                .to_owned();
+        }
+        if let Some(id) = claims.get("jti").and_then(Value::as_str).filter(|id| !id.is_empty()) {
+            user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]);
+        }
+        for (name, wanted) in &self.required_claims {
+            check_required(&claims, name, wanted)?;
+        }
+        Ok(user)
+    }
+
+    fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), String> {
+        let own = audiences(claims);
+        let wanted = &self.issuer.audiences;
+        if wanted.iter().any(|audience| own.contains(&audience.as_str())) {
+            return Ok(());
+        }
+        let quoted =
+            |list: &[&str]| list.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" ");
+        let got = quoted(&own);
+        match wanted.as_slice() {
+            [one] => Err(format!("oidc: expected audience {one:?} got [{got}]")),
+            many => {
+                let mut sorted: Vec<&str> = many.iter().map(String::as_str).collect();
+                sorted.sort_unstable();
+                Err(format!("oidc: expected audience in [{}] got [{got}]", quoted(&sorted)))
+            }
+        }
+    }
+
+    fn username(&self, claims: &Map<String, Value>) -> Result<String, JwtError> {
+        let name = &self.username.claim;
+        let value =
+            text(claims, name).map_err(|why| refused(format!("parse username claims {name:?}: {why}")))?;
+        if name == "email" {
+            match claims.get("email_verified") {
+                None | Some(Value::Bool(true)) => {}
+                Some(Value::Bool(false)) => return Err(refused("email not verified")),
+                Some(_) => return Err(refused("parse 'email_verified' claim: it is no boolean")),
+            }
+        }
+        Ok(format!("{}{value}", self.username.prefix))
+    }
+
+    fn groups(&self, claims: &Map<String, Value>) -> Result<Vec<String>, JwtError> {
+        let Some(mapping) = &self.groups else { return Ok(Vec::new()) };
+        let wrong =
+            || refused(format!("parse groups claim {:?}: it is no string or list of strings", mapping.claim));
+        let prefixed = |value: &Value| {
+            value.as_str().map(|group| format!("{}{group}", mapping.prefix)).ok_or_else(wrong)
+        };
+        match claims.get(&mapping.claim) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(groups)) => groups.iter().map(prefixed).collect(),
+            Some(one) => Ok(vec![prefixed(one)?]),
+        }
+    }
+}
+
+/// The claims of a token, whoever signed it.
+fn claims(token: &str) -> Option<Map<String, Value>> {
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+}
+
+fn issuer(claims: &Map<String, Value>) -> Option<&str> {
+    match claims.get("iss")?.as_str()? {
+        // Google's tokens leave it out.
+        "accounts.google.com" => Some("https://accounts.google.com"),
+        issuer => Some(issuer),
+    }
+}
+
+fn audiences(claims: &Map<String, Value>) -> Vec<&str> {
+    match claims.get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn check_time(claims: &Map<String, Value>, now: i64) -> Result<(), String> {
+    let seconds = |name: &str| claims.get(name).and_then(Value::as_f64).map(|number| number as i64);
+    let expires = seconds("exp").unwrap_or(0);
+    if expires < now {
+        let at = jiff::Timestamp::from_second(expires).unwrap_or_default();
+        let shown = at.strftime("%Y-%m-%d %H:%M:%S +0000 UTC");
+        return Err(format!("oidc: token is expired (Token Expiry: {shown})"));
+    }
+    match seconds("nbf") {
+        Some(not_before) if now + NOT_BEFORE_LEEWAY < not_before => {
+            Err("oidc: current time is before the nbf (not before) time".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The claims of a token that one of the keys signed.
+fn verified(keys: &KeySet, token: &str) -> Result<Map<String, Value>, JwtError> {
+    let header = jsonwebtoken::decode_header(token)
+        .map_err(|error| refused(format!("verify token: oidc: malformed jwt: {error}")))?;
+    if !ALGORITHMS.contains(&header.alg) {
+        return Err(refused(format!(
+            "verify token: oidc: id token signed with unsupported algorithm, got {:?}",
+            header.alg
+        )));
+    }
+    // Issuer, audience and time were checked, with upstream's texts.
+    let mut validation = Validation::new(header.alg);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    keys.0
+        .iter()
+        .filter(|(id, _)| header.kid.is_none() || header.kid == *id)
+        .find_map(|(_, key)| jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).ok())
+        .map(|data| data.claims)
+        .ok_or(JwtError::UnknownKey)
+}
+
+fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a str, &'static str> {
+    claims.get(name).ok_or("claim not present")?.as_str().ok_or("it is no string")
+}
+
+fn check_required(claims: &Map<String, Value>, name: &str, wanted: &str) -> Result<(), JwtError> {
+    if !claims.contains_key(name) {
+        return Err(refused(format!("required claim {name} not present in ID token")));
+    }
+    let got = text(claims, name).map_err(|why| refused(format!("parse claim {name}: {why}")))?;
+    if got != wanted {
+        return Err(refused(format!(
+            "required claim {name} value does not match. Got = {got}, want = {wanted}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::value;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::AuthenticationConfiguration;
+    use crate::tokens::SigningKey;
+
+    fn authenticator() -> JwtAuthenticator {
+        let document = value!({
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration",
+            "jwt": [{
+                "issuer": {"url": "https://id.example", "audiences": ["kube"]},
+                "claimValidationRules": [{"claim": "hd", "requiredValue": "x"}],
+                "claimMappings": {
+                    "username": {"claim": "email", "prefix": "id:"},
+                    "groups": {"claim": "groups", "prefix": "g:"},
+                    "uid": {"claim": "sub"},
+                },
+            }],
+        });
+        AuthenticationConfiguration::parse(&document, &[]).unwrap().jwt.remove(0)
+    }
+
+    fn keys(key: &SigningKey) -> KeySet {
+        let mut set = drydock_machinery::Value::object();
+        set.set(&["keys"], vec![value!({"kty": "unheard of"}), key.to_jwk()]);
+        KeySet::parse(&set.to_json()).unwrap()
+    }
+
+    fn token(key: &SigningKey, change: impl FnOnce(&mut Value)) -> String {
+        let mut claims = json!({
+            "iss": "https://id.example", "aud": "kube", "exp": 2_000, "sub": "u1", "jti": "t1", "hd": "x",
+            "email": "ann@example", "groups": ["dev", "ops"],
+        });
+        change(&mut claims);
+        key.sign(&claims).unwrap()
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Value), expected: Result<(&str, &[&str]), &str>) {
+        let (key, authenticator) = (SigningKey::generate_ecdsa().unwrap(), authenticator());
+        let token = token(&key, change);
+        assert!(authenticator.is_issuer_of(&token));
+        let user = authenticator
+            .check_claims(&token, 1_000)
+            .and_then(|()| authenticator.user(&keys(&key), &token).map_err(JwtError::into_refusal));
+        let user = user.as_ref().map(|user| (user.name.as_str(), user.groups.clone()));
+        let expected = expected.map(|(name, groups)| (name, groups.iter().map(|&g| g.to_owned()).collect()));
+        assert_eq!(user.map_err(|error| error.0.as_str()), expected);
+    }
+
+    #[test]
+    fn claims_become_a_user() {
+        check(|_| {}, Ok(("id:ann@example", &["g:dev", "g:ops"])));
+        check(|claims| claims["groups"] = json!("dev"), Ok(("id:ann@example", &["g:dev"])));
+        check(|claims| claims["email_verified"] = json!(false), Err("oidc: email not verified"));
+        check(
+            |claims| claims["groups"] = json!([1]),
+            Err("oidc: parse groups claim \"groups\": it is no string or list of strings"),
+        );
+        check(
+            |claims| claims["hd"] = json!("y"),
+            Err("oidc: required claim hd value does not match. Got = y, want = x"),
+        );
+    }
+
+    #[test]
+    fn others_tokens_are_refused() {
+        check(
+            |claims| claims["aud"] = json!(["other"]),
+            Err("oidc: verify token: oidc: expected audience \"kube\" got [\"other\"]"),
+        );
+        check(
+            |claims| claims["exp"] = json!(999),
+            Err("oidc: verify token: oidc: token is expired (Token Expiry: 1970-01-01 00:16:39 +0000 UTC)"),
+        );
+        check(
+            |claims| claims["nbf"] = json!(1_301),
+            Err("oidc: verify token: oidc: current time is before the nbf (not before) time"),
+        );
+        let authenticator = authenticator();
+        assert!(!authenticator.is_issuer_of("garbage"));
+        let (own, other) = (SigningKey::generate_ecdsa().unwrap(), SigningKey::generate_ecdsa().unwrap());
+        assert_eq!(authenticator.user(&keys(&other), &token(&own, |_| {})), Err(JwtError::UnknownKey));
+    }
+}
