@@ -75,7 +75,7 @@ async fn answer(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
             Value::Null
         }
         path => value!({"path": path, "user": header("x-remote-user"), "groups": header("x-remote-group"),
-            "authorization": header("authorization"), "body": String::from_utf8_lossy(&body).into_owned()}),
+            "authorization": header("authorization"), "from": header("x-forwarded-for"), "body": String::from_utf8_lossy(&body).into_owned()}),
     };
     *answer.body_mut() = Full::new(value.to_json().into());
     answer
@@ -192,6 +192,7 @@ async fn an_extension_server_answers_for_its_group_until_it_is_gone() {
     let (code, answer) = f.call(Method::POST, &format!("{THINGS}?x=1"), Some(body)).await;
     assert_eq!((code, answer.str_at(&["path"])), (200, THINGS));
     assert_eq!((answer.str_at(&["user"]), answer.str_at(&["authorization"])), ("admin", ""));
+    assert_eq!(answer.str_at(&["from"]), "127.0.0.1");
     assert_eq!(answer.str_at(&["groups"]), "system:masters,system:authenticated");
     assert_eq!(answer.str_at(&["body"]), "{\"kind\":\"Thing\"}");
     let (code, text) = f.call(Method::GET, "/apis/ext.example.com/v1/elsewhere", None).await;
