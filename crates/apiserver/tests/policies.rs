@@ -80,7 +80,7 @@ impl Fixture {
             _ => (plural("mutatingadmissionpolicies"), plural("mutatingadmissionpolicybindings")),
         };
         let mut policy = value!({"metadata": {"name": name}, "spec": {
-            "matchConstraints": {"resourceRules": [{"apiGroups": ["*"], "apiVersions": ["v1"],
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["", "autoscaling"], "apiVersions": ["v1"],
                 "operations": ["CREATE", "UPDATE"], "resources": [resource]}]}}});
         let mut bound = value!({"metadata": {"name": name}, "spec": {"policyName": name}});
         for (object, fields) in [(&mut policy, &spec), (&mut bound, &binding)] {
