@@ -147,11 +147,8 @@ static SCHEMA: Message = Message {
         ("title", 3, Text),
         ("description", 4, Text),
         ("default", 5, Any),
-        ("multipleOf", 6, Double),
         ("maximum", 7, Double),
-        ("exclusiveMaximum", 8, Flag),
         ("minimum", 9, Double),
-        ("exclusiveMinimum", 10, Flag),
         ("maxLength", 11, Int),
         ("minLength", 12, Int),
         ("pattern", 13, Text),
@@ -167,14 +164,9 @@ static SCHEMA: Message = Message {
         ("items", 23, In(1, &SCHEMA)),
         ("allOf", 24, Many(&SCHEMA)),
         ("properties", 25, Map(1, &One(&SCHEMA))),
-        ("externalDocs", 29, One(&EXTERNAL_DOCS)),
-        ("example", 30, Any),
     ],
     extensions: Some(31),
 };
-
-static EXTERNAL_DOCS: Message =
-    Message { fields: &[("description", 1, Text), ("url", 2, Text)], extensions: Some(3) };
 
 /// A document as a `Document` message.
 pub(super) fn encode(document: &Value) -> Vec<u8> {
