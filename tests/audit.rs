@@ -106,14 +106,14 @@ fn requests_are_written_down_as_the_policy_says() {
     assert_eq!(find(&stage("ResponseComplete"))["auditID"], started["auditID"]);
 
     // The cluster's own components are clients like others.
-    kubectl.ok(&["create", "namespace", "team"]);
+    kubectl.ok(&["create", "namespace", "n"]);
     let account = json!("system:serviceaccount:kube-system:service-account-controller");
-    find(&[("/user/username", account), ("/objectRef/namespace", "team".into()), ("/verb", "create".into())]);
+    find(&[("/user/username", account), ("/objectRef/namespace", "n".into()), ("/verb", "create".into())]);
 
     // What pod security enforced, and what it would have.
     let audit = "pod-security.kubernetes.io";
-    kubectl.ok(&["label", "namespace", "team", &format!("{audit}/audit=baseline")]);
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: team}\n\
+    kubectl.ok(&["label", "namespace", "n", &format!("{audit}/audit=baseline")]);
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\n\
         spec: {hostNetwork: true, containers: [{name: c, image: i}]}\n";
     kubectl.feed(&["create"], pod);
     let pod = about("create", "pods", "p");

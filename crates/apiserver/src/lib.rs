@@ -11,6 +11,7 @@
 //! (`drydock-auth`), and everything that happens later than the request (controllers).
 
 pub mod admission;
+mod aggregation;
 pub mod audit;
 pub mod cache;
 mod conversion;
@@ -21,6 +22,7 @@ pub mod identity;
 mod local;
 mod maintenance;
 mod metrics;
+mod policy_status;
 mod registry;
 pub mod resources;
 pub mod seams;
@@ -28,6 +30,7 @@ mod server;
 pub mod testing;
 mod webhook;
 
+pub use aggregation::FrontProxy;
 pub use identity::{Access, Identity};
 pub use registry::allocate::ServiceRange;
 pub use seams::{Authenticated, Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};

@@ -9,6 +9,7 @@ use drydock_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
+use crate::aggregation::{Aggregation, FrontProxy};
 use crate::audit::{AuditLog, Auditor};
 use crate::cache::Cache;
 use crate::flow::Flow;
@@ -39,6 +40,8 @@ pub struct Config {
     pub address: String,
     /// Where Services' addresses come from.
     pub service_range: ServiceRange,
+    /// What extension servers are shown; None for nothing.
+    pub front_proxy: Option<FrontProxy>,
     /// Where the audit log goes, once there is a policy. None: nowhere.
     pub audit_log: Option<AuditLog>,
 }
@@ -66,6 +69,7 @@ pub(crate) struct Core {
     pub(crate) auditor: Auditor,
     pub(crate) nodes: Option<Arc<dyn NodeDialer>>,
     pub(crate) upgrades: Upgrades,
+    pub(crate) aggregation: Aggregation,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
     pub(crate) address: String,
@@ -105,6 +109,7 @@ impl ApiServer {
             auditor,
             nodes: config.nodes,
             upgrades: Upgrades::default(),
+            aggregation: Aggregation::new(config.front_proxy),
             tasks: config.tasks,
             version: config.version,
             address: config.address,
@@ -122,6 +127,8 @@ impl ApiServer {
         let registry = &server.core.registry;
         crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
+        crate::policy_status::start(&server.core, &server.core.tasks);
+        crate::aggregation::start(&server.core, &server.core.tasks);
         Ok(server)
     }
 

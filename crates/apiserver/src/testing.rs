@@ -67,6 +67,7 @@ pub fn open_config(store: Arc<dyn Store>, tasks: Tasks, clock: Clock) -> Config 
         version: Version { minor: 36, git: "v1.36.0".to_owned() },
         address: "127.0.0.1:6443".to_owned(),
         service_range: crate::ServiceRange::default(),
+        front_proxy: None,
         audit_log: None,
     }
 }

@@ -18,7 +18,8 @@ pub struct Expr {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     Literal(Literal),
-    /// A variable, or after checking a qualified name in one piece: `google.protobuf.Timestamp`.
+    /// A variable, or after checking a qualified name in one piece: `google.protobuf.Timestamp`. If it still begins with
+    /// a dot then, it is not the variable that a comprehension calls so.
     Ident(Arc<str>),
     Select(Box<Select>),
     Call(Box<Call>),

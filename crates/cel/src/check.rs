@@ -123,20 +123,35 @@ impl Checker<'_> {
         Type::Parameter(format!("_var{}", self.variables - 1).into())
     }
 
-    /// A variable's type or, for the name of a type, the type of that. A leading dot says what is said anyway.
-    fn lookup(&self, name: &str) -> Option<Type> {
-        let name = name.strip_prefix('.').unwrap_or(name);
-        let scoped = self.scopes.iter().rev().find(|(known, _)| **known == *name);
-        scoped.map(|(_, of)| of.clone()).or_else(|| self.env.ident(name))
+    /// A comprehension's variable.
+    fn local(&self, name: &str) -> Option<&Type> {
+        self.scopes.iter().rev().find(|(known, _)| **known == *name).map(|(_, of)| of)
+    }
+
+    /// What a name means, whose first part may begin with a dot, and how it is written then: a dot remains only if
+    /// without it a comprehension's variable were meant.
+    fn resolve_name(&self, parts: &[&str]) -> Option<(Type, Arc<str>)> {
+        let (first, _) = parts.split_first()?;
+        let plain = first.strip_prefix('.');
+        let local = self.local(plain.unwrap_or(first));
+        let name = parts.join(".");
+        match (local, plain, parts) {
+            (Some(of), None, [_]) => Some((of.clone(), name.into())),
+            // A field of the variable.
+            (Some(_), None, _) => None,
+            _ => {
+                let name = name.strip_prefix('.').unwrap_or(&name);
+                let found = self.env.ident(name)?;
+                Some((found, if local.is_some() { format!(".{name}").into() } else { name.into() }))
+            }
+        }
     }
 
     fn ident(&mut self, expr: &mut Expr) -> Type {
         let ExprKind::Ident(name) = &mut expr.kind else { return Type::Error };
-        match self.lookup(name) {
-            Some(found) => {
-                if let Some(plain) = name.strip_prefix('.') {
-                    *name = plain.into();
-                }
+        match self.resolve_name(&[name]) {
+            Some((found, resolved)) => {
+                *name = resolved;
                 found
             }
             None => {
@@ -147,10 +162,9 @@ impl Checker<'_> {
     }
 
     fn select(&mut self, expr: &mut Expr) -> Type {
-        if let Some(name) = qualified_name(expr)
-            && let Some(found) = self.lookup(&name)
-        {
-            expr.kind = ExprKind::Ident(name.strip_prefix('.').unwrap_or(&name).into());
+        let name = qualified_name(expr);
+        if let Some((found, resolved)) = name.and_then(|parts| self.resolve_name(&parts)) {
+            expr.kind = ExprKind::Ident(resolved);
             return found;
         }
         let ExprKind::Select(select) = &mut expr.kind else { return Type::Error };
@@ -202,18 +216,15 @@ impl Checker<'_> {
         }
         let env = self.env;
         if call.target.is_none() {
-            if let Some(plain) = call.function.strip_prefix('.') {
-                call.function = plain.into();
-            }
             let function = call.function.clone();
-            return match env.function(&function) {
-                Some(overloads) => self.resolve(id, offset, call, overloads),
-                None => self.undeclared(offset, &function),
-            };
+            let plain = function.strip_prefix('.').unwrap_or(&function);
+            let Some(overloads) = env.function(plain) else { return self.undeclared(offset, &function) };
+            call.function = plain.into();
+            return self.resolve(id, offset, call, overloads);
         }
         // `a.b.c(x)` may be the function `a.b.c`.
-        let prefix = call.target.as_ref().and_then(qualified_name);
-        if let Some(prefix) = prefix {
+        if let Some(prefix) = call.target.as_ref().and_then(qualified_name) {
+            let prefix = prefix.join(".");
             let name = format!("{}.{}", prefix.strip_prefix('.').unwrap_or(&prefix), call.function);
             if let Some(overloads) = env.function(&name) {
                 call.function = name.into();
@@ -358,7 +369,7 @@ impl Checker<'_> {
 
     fn object(&mut self, offset: u32, object: &mut Struct) -> Type {
         let name = object.type_name.strip_prefix('.').unwrap_or(&object.type_name).to_owned();
-        let result = match self.lookup(&name) {
+        let result = match self.env.ident(&name) {
             None => return self.undeclared(offset, &object.type_name.clone()),
             Some(Type::Type(of)) if matches!(&*of, Type::Named(name, _) if !is_opaque(name)) => (*of).clone(),
             Some(Type::Type(of)) => {
@@ -460,12 +471,14 @@ fn is_opaque(name: &str) -> bool {
     matches!(name, "net.IP" | "net.CIDR")
 }
 
-/// `a.b.c` if an expression is nothing else.
-fn qualified_name(expr: &Expr) -> Option<String> {
+/// The parts of `a.b.c` if an expression is nothing else.
+fn qualified_name(expr: &Expr) -> Option<Vec<&str>> {
     match &expr.kind {
-        ExprKind::Ident(name) => Some(name.to_string()),
+        ExprKind::Ident(name) => Some(vec![name]),
         ExprKind::Select(select) if !select.test => {
-            Some(format!("{}.{}", qualified_name(&select.operand)?, select.field))
+            let mut parts = qualified_name(&select.operand)?;
+            parts.push(&select.field);
+            Some(parts)
         }
         _ => None,
     }

@@ -58,8 +58,7 @@ pub(crate) fn named_type(name: &str) -> Option<Type> {
         "list" => Some(Type::list(Type::Parameter("A".into()))),
         "map" => Some(Type::map(Type::Parameter("A".into()), Type::Parameter("B".into()))),
         "optional_type" => Some(Type::optional(Type::Parameter("V".into()))),
-        "net.IP" | "net.CIDR" => Some(Type::named(name)),
-        "type" => Some(Type::Type(Arc::new(Type::Dyn))),
+        "net.IP" | "net.CIDR" | "type" => Some(Type::named(name)),
         _ => None,
     }
 }

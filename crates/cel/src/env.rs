@@ -78,7 +78,13 @@ impl Env {
         if self.types.as_ref().is_some_and(|types| types.is_nameable(name)) {
             return Some(Type::Type(Arc::new(Type::named(name))));
         }
-        named_type(name).map(|of| Type::Type(Arc::new(of)))
+        let named = match name {
+            // Short names come with the caller's types.
+            "duration" if self.types.is_some() => Some(Type::Duration),
+            "timestamp" if self.types.is_some() => Some(Type::Timestamp),
+            _ => named_type(name),
+        };
+        named.map(|of| Type::Type(Arc::new(of)))
     }
 
     pub(crate) fn function(&self, name: &str) -> Option<&[Overload]> {

@@ -64,6 +64,10 @@ impl fmt::Display for Issues {
 
 fn show(f: &mut fmt::Formatter<'_>, issue: &Issue, source: &str) -> fmt::Result {
     let Some(offset) = issue.offset else { return write!(f, "ERROR: <input>:-1:0: {}", issue.message) };
+    if source.is_empty() {
+        // Upstream finds no line in it.
+        return write!(f, "ERROR: <input>:1:0: {}", issue.message);
+    }
     let (line, column, text) = place(source, offset);
     write!(f, "ERROR: <input>:{line}:{}: {}", column + 1, issue.message)?;
     if text.len() > LONGEST_SNIPPET {

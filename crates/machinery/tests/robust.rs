@@ -7,6 +7,7 @@ use drydock_machinery::jsonpath::JsonPath;
 use drydock_machinery::patch::{json_patch, merge_patch, strategic_merge_patch};
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::selector::{FieldSelector, Selector};
+use drydock_machinery::status::FieldErrors;
 use drydock_machinery::{Catalog, GroupVersionKind, Schema, Value, protobuf};
 use proptest::prelude::*;
 
@@ -180,7 +181,7 @@ proptest! {
         let _ = custom.coerce(&mut object);
         decode::prune(&mut object, custom.schema.root());
         let old = object.clone();
-        let _ = custom.validate(&object, Some(&old));
-        let _ = custom.validate(&object, None);
+        custom.validate(&mut FieldErrors::new(), &object, Some(&old));
+        custom.validate(&mut FieldErrors::new(), &object, None);
     }
 }

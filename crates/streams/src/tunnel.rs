@@ -8,7 +8,9 @@ use bytes::{Buf, Bytes};
 use futures::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::Transport;
 use crate::pipe::PIECE;
@@ -18,11 +20,12 @@ use crate::pipe::PIECE;
 pub struct Tunnel<T> {
     socket: WebSocketStream<T>,
     rest: Bytes,
+    closed: bool,
 }
 
 impl<T: Transport> Tunnel<T> {
     pub fn new(socket: WebSocketStream<T>) -> Self {
-        Self { socket, rest: Bytes::new() }
+        Self { socket, rest: Bytes::new(), closed: false }
     }
 
     fn socket(self: Pin<&mut Self>) -> Pin<&mut WebSocketStream<T>> {
@@ -69,8 +72,14 @@ impl<T: Transport> AsyncWrite for Tunnel<T> {
         self.socket().poll_flush(context).map_err(broken)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket().poll_close(context).map_err(broken)
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.closed {
+            ready!(self.as_mut().socket().poll_ready(context)).map_err(broken)?;
+            let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+            self.as_mut().socket().start_send(Message::Close(Some(frame))).map_err(broken)?;
+            self.closed = true;
+        }
+        self.socket().poll_flush(context).map_err(broken)
     }
 }
 

@@ -152,7 +152,7 @@ impl Tenant {
         tasks: &Tasks,
     ) -> Result<Self, TenantError> {
         let clock = tasks.clock().clone();
-        let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys).await?);
+        let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys, tasks).await?);
         let issuer = format!("https://{}", config.address);
         let tokens = Arc::new(
             TokenAuthority::new(
@@ -183,6 +183,7 @@ impl Tenant {
             version: config.version.clone(),
             address: config.address.clone(),
             service_range: config.service_range,
+            front_proxy: Some(pki::front_proxy(&pki)?),
             audit_log: Some(AuditLog { file: config.folder.join(audit::FILE), limits: Default::default() }),
         })
         .await?;

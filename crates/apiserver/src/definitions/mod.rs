@@ -204,7 +204,7 @@ fn definitions(cache: &ResourceCache) -> Vec<Arc<Object>> {
 
 impl Registry {
     /// Changes a stored object on the server's own behalf. One that is gone is no error.
-    async fn update_own(
+    pub(crate) async fn update_own(
         &self,
         group: &'static str,
         plural: &'static str,

@@ -11,6 +11,7 @@ use super::documents::Aggregated;
 use super::handler::Req;
 use super::{Answer, body, encode, negotiate};
 use crate::resources::{GroupInfo, Resource, ResourceTable, VersionInfo};
+use crate::server::Core;
 
 /// A discovery document that exists.
 pub(crate) enum Document {
@@ -28,7 +29,8 @@ pub(crate) fn find(request: &Req, parts: &[&str]) -> Option<Document> {
         ["apis"] => Some(Document::Root { core: false }),
         ["api", version] => Some(Document::Value(resource_list(table.version("", version)?, "", version))),
         ["apis", group] if !group.is_empty() => {
-            let mut document = group_value(table.group(group)?);
+            let groups = request.core.groups(&table);
+            let mut document = group_value(groups.iter().find(|info| info.name == *group)?);
             document.set(&["kind"], "APIGroup");
             document.set(&["apiVersion"], "v1");
             Some(Document::Value(document))
@@ -54,7 +56,7 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
     }
     let wanted = negotiate::accept(accept)?;
     let table = request.core.registry.resources.table();
-    let value = if core { core_versions(request) } else { group_list(&table) };
+    let value = if core { core_versions(request) } else { group_list(&request.core.groups(&table)) };
     Ok(encode::value_answer(request, 200, &value, wanted.format).await)
 }
 
@@ -76,8 +78,9 @@ fn aggregated_version(accept: Option<&str>) -> Option<&'static str> {
 
 async fn aggregated(request: &Req, core: bool, version: &'static str) -> Answer {
     let table = request.core.registry.resources.table();
-    let document = request.core.documents.aggregated(table.generation, core, version, || {
-        let bytes = aggregated_bytes(&table, core, version);
+    let generation = (table.generation, request.core.aggregation.generation());
+    let document = request.core.documents.aggregated(generation, core, version, || {
+        let bytes = aggregated_bytes(&request.core, &table, core, version);
         let etag = format!("\"{}\"", hex(&Sha256::digest(&bytes)));
         Aggregated { bytes: Bytes::from(bytes), etag }
     });
@@ -107,9 +110,8 @@ fn core_versions(request: &Req) -> Value {
     })
 }
 
-fn group_list(table: &ResourceTable) -> Value {
-    let groups: Vec<Value> =
-        table.groups.iter().filter(|group| !group.name.is_empty()).map(group_value).collect();
+fn group_list(groups: &[GroupInfo]) -> Value {
+    let groups: Vec<Value> = groups.iter().filter(|group| !group.name.is_empty()).map(group_value).collect();
     value!({"kind": "APIGroupList", "apiVersion": "v1"}).with("groups", groups)
 }
 
@@ -181,9 +183,10 @@ fn main_entry(resource: &Resource) -> Value {
     entry
 }
 
-fn aggregated_bytes(table: &ResourceTable, core: bool, version: &str) -> Vec<u8> {
-    let groups = table.groups.iter().filter(|group| group.name.is_empty() == core);
-    let items: Vec<Value> = groups.map(aggregated_group).collect();
+fn aggregated_bytes(server: &Core, table: &ResourceTable, core: bool, version: &str) -> Vec<u8> {
+    let groups = server.groups(table);
+    let groups = groups.iter().filter(|group| group.name.is_empty() == core);
+    let items: Vec<Value> = groups.map(|group| aggregated_group(server, group)).collect();
     let list = value!({
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
     });
@@ -192,11 +195,14 @@ fn aggregated_bytes(table: &ResourceTable, core: bool, version: &str) -> Vec<u8>
     bytes
 }
 
-fn aggregated_group(group: &GroupInfo) -> Value {
+fn aggregated_group(server: &Core, group: &GroupInfo) -> Value {
     let versions: Vec<Value> = group
         .versions
         .iter()
         .map(|info| {
+            if let Some(remote) = server.remote_version(&group.name, &info.version) {
+                return remote;
+            }
             let resources: Vec<Value> = info.resources.iter().map(aggregated_resource).collect();
             value!({"version": info.version, "freshness": "Current"}).with("resources", resources)
         })

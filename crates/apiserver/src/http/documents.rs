@@ -47,16 +47,16 @@ impl CustomDocuments {
     }
 }
 
-/// Documents of one generation of the resource table.
+/// Documents of one generation of the resource table and of other servers' resources.
 #[derive(Debug)]
 struct Generation<K, V> {
-    number: u64,
+    number: (u64, u64),
     documents: HashMap<K, Arc<V>>,
 }
 
 impl<K, V> Default for Generation<K, V> {
     fn default() -> Self {
-        Self { number: 0, documents: HashMap::new() }
+        Self { number: (0, 0), documents: HashMap::new() }
     }
 }
 
@@ -73,7 +73,7 @@ impl Documents {
     /// The document of this generation, made by `make` if there is none yet.
     pub(crate) fn aggregated(
         &self,
-        generation: u64,
+        generation: (u64, u64),
         core: bool,
         version: &'static str,
         make: impl FnOnce() -> Aggregated,

@@ -19,6 +19,7 @@ use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
 use super::{Answer, audit, authenticate, deadline, failure, flow, impersonate, raw, resource};
+use crate::aggregation;
 use crate::audit::Event;
 use crate::server::Core;
 
@@ -132,10 +133,17 @@ async fn in_time(
     timeout: Duration,
     incoming: Incoming,
 ) -> Result<Answer, Status> {
+    let lasts = matches!(&path, Path::Resource(path) if resource::is_proxied(path));
     let answer = match path {
+        path if let Some(route) = request.core.aggregation.route(&path) => {
+            async move { aggregation::serve(&request, &path, &route, incoming).await }.boxed()
+        }
         Path::Resource(path) => resource::serve(request, path, incoming).boxed(),
         Path::Other(path) => other(request, verb, path).boxed(),
     };
+    if lasts {
+        return answer.await;
+    }
     wall::timeout(timeout, answer).await.unwrap_or_else(|| Err(timed_out()))
 }
 

@@ -19,8 +19,10 @@ pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Statu
         ["v2"] => v2(request, catalog).await,
         ["v3"] => {
             let custom = request.core.documents.custom_openapi();
+            let remote = request.core.aggregation.openapi();
+            let remote = remote.iter().map(|(path, hash)| (path.as_str(), hash.as_str()));
             let entries = custom.v3.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
-            let index = openapi::index(catalog, entries);
+            let index = openapi::index(catalog, entries.chain(remote));
             Ok(encode::value_answer(request, 200, &index, Format::Json).await)
         }
         ["v3", rest @ ..] => v3(request, catalog, &rest.join("/")).await,

@@ -32,6 +32,9 @@ impl Asked {
 }
 
 pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
+    if is_proxied(&path) {
+        return super::proxy::serve(&request, &path, incoming).await;
+    }
     let Some(resource) = find(&request, &path) else { return not_served(&request, &path).await };
     let asked = asked(&request.parts.method, &path, &request.query);
     let mut call = call(&request, &path, resource, asked)?;
@@ -77,6 +80,20 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
         }
     }
     Ok(answer)
+}
+
+/// Whether a path goes through a proxy to a pod, a service or a node.
+pub(crate) fn is_proxied(path: &ResourcePath) -> bool {
+    let namespaced = match path.resource.as_str() {
+        "pods" | "services" => true,
+        "nodes" => false,
+        _ => return false,
+    };
+    path.subresource == "proxy"
+        && path.group.is_empty()
+        && path.version == "v1"
+        && !path.watch
+        && path.namespace.is_empty() != namespaced
 }
 
 fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {

@@ -132,6 +132,17 @@ fn qualified_names_become_one() {
 }
 
 #[test]
+fn a_comprehensions_variable_hides_names_that_begin_with_it() {
+    wrong("[1].all(request, request.user == '')", 25, "type 'int' does not support field selection");
+    assert_eq!(output("[1].all(request, .request.user == '')"), "bool");
+    assert_eq!(output("[1].map(self, .self.name)"), "list(string)");
+    wrong("[1].all(o, .o > 0)", 13, "undeclared reference to '.o' (in container '')");
+    wrong(".nothing(1)", 9, "undeclared reference to '.nothing' (in container '')");
+    let checked = env().compile("[1].map(self, .self.name)").expect("valid");
+    assert!(format!("{:?}", checked.expr).contains("Ident(\".self\")"));
+}
+
+#[test]
 fn dynamic_arguments_leave_overloads_open() {
     let checked = env().compile("size(any)").expect("valid");
     let expected = ["size_bytes", "size_list", "size_map", "size_string"].map(Arc::from);

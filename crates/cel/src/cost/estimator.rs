@@ -188,6 +188,7 @@ impl<'a> Estimator<'a> {
         if let Some(second) = &fold.second {
             self.iterate(&fold.variable, &fold.range, Part::Key);
             self.iterate(second, &fold.range, Part::Value);
+            self.share_path(&fold.variable, second);
         } else {
             self.iterate(&fold.variable, &fold.range, Part::Single);
         }
@@ -248,6 +249,19 @@ impl<'a> Estimator<'a> {
         let mut path = self.path(range);
         path.push(step.into());
         self.variables.entry(name.clone()).or_default().push(Variable { path, size, inside: None });
+    }
+
+    /// Upstream, both variables' paths share storage unless the range's path fills its own, which doubles as it grows; the
+    /// key then has the value's path. Costs, which are part of the API, show it.
+    fn share_path(&mut self, key: &Arc<str>, value: &Arc<str>) {
+        let Some(path) = self.variable(value).map(|variable| variable.path.clone()) else { return };
+        let range = path.len() - 1;
+        if range > 0
+            && !range.is_power_of_two()
+            && let Some(key) = self.variables.get_mut(key).and_then(|stack| stack.last_mut())
+        {
+            key.path = path;
+        }
     }
 
     fn forget(&mut self, name: &Arc<str>) {

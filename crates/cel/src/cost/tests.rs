@@ -77,6 +77,18 @@ fn comprehensions() {
     let hints = &[("list1", 10), ("list1.@items", 64), ("list2", 20), ("list2.@items", 128)];
     check("[list1, list2].exists(l, l.exists(v, v.startsWith('hi')))", &lists, hints, 21, 265);
     check("input.all(x, true)", &nested_list, &[], 2, u64::MAX);
+    // Where the range's path has one step or two, the key's size is its own; with three it is the value's.
+    let labels = [("a", map_of(map_of(map_of(Type::String))))];
+    let hints = &[
+        ("a.b", 5),
+        ("a.b.@values", 100),
+        ("a.b.@keys", 0),
+        ("a.b.c", 5),
+        ("a.b.c.@values", 100),
+        ("a.b.c.@keys", 0),
+    ];
+    check("a.b.c.all(k, v, k == 'x')", &labels, hints, 4, 29);
+    check("a.b.all(k, v, k == 'x')", &labels, hints, 3, 23);
 }
 
 #[test]

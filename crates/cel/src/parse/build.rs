@@ -14,7 +14,7 @@ use crate::source::Issue;
 /// How deeply expressions may be nested.
 const DEEPEST: usize = 250;
 /// How many nodes an expression may have, macros expanded. Upstream has no such limit; some macros double what they hold.
-const MOST_NODES: NodeId = 500_000;
+const MOST_NODES: NodeId = 200_000;
 
 const RESERVED: [&str; 21] = [
     "as",

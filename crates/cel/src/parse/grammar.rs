@@ -82,6 +82,8 @@ pub(super) struct State {
     pub choice: Option<Choice>,
     /// Whether this is the loop of a left-recursive rule.
     pub by_precedence: bool,
+    /// Whether a block's alternatives meet here.
+    ends_block: bool,
     /// Whether the alternative that is taken here names the rule's node.
     pub names_node: bool,
     /// The tokens that may come next within the rule.
@@ -293,6 +295,7 @@ fn build() -> Network {
         let stop = network.stops[*rule as usize];
         network.states[end].next.push(Transition::Epsilon(stop));
     }
+    network.join_tails();
     for state in 0..network.states.len() {
         network.states[state].first = network.next_tokens(state, None);
     }
@@ -314,6 +317,7 @@ impl Network {
             next: Vec::new(),
             choice: None,
             by_precedence: false,
+            ends_block: false,
             names_node: false,
             first: Set::default(),
         });
@@ -354,6 +358,7 @@ impl Network {
                 let inside = self.branch(rule, items, block);
                 self.link(inside, end);
                 self.link(block, end);
+                self.states[end].ends_block = true;
             }
             Item::Either(choice, alternatives) => {
                 let block = self.choice(rule, Role::Block, *choice, from);
@@ -362,6 +367,7 @@ impl Network {
                     let inside = self.branch(rule, items, block);
                     self.link(inside, end);
                 }
+                self.states[end].ends_block = true;
             }
             Item::Star(choice, items) => {
                 let entry = self.choice(rule, Role::Loop, *choice, from);
@@ -382,6 +388,32 @@ impl Network {
             }
         }
         end
+    }
+
+    /// Alternatives that end alike end in the same state, as ANTLR has it: callers cannot be told apart by it.
+    fn join_tails(&mut self) {
+        let joined = |states: &[State], at: usize| match states[at].next.as_slice() {
+            [Transition::Epsilon(to)] if states[at].role == Role::Plain && !states[at].ends_block => {
+                (states[*to].ends_block || states[*to].role == Role::LoopBack).then_some(*to)
+            }
+            _ => None,
+        };
+        for at in 0..self.states.len() {
+            let [transition] = self.states[at].next.as_slice() else { continue };
+            let moved = match *transition {
+                Transition::Epsilon(_) => continue,
+                Transition::Match(set, to) => joined(&self.states, to).map(|to| Transition::Match(set, to)),
+                Transition::Precedence(level, to) => {
+                    joined(&self.states, to).map(|to| Transition::Precedence(level, to))
+                }
+                Transition::Rule { rule, precedence, follow } => {
+                    joined(&self.states, follow).map(|follow| Transition::Rule { rule, precedence, follow })
+                }
+            };
+            if let Some(moved) = moved {
+                self.states[at].next[0] = moved;
+            }
+        }
     }
 
     /// A state in which a choice is made.

@@ -25,7 +25,8 @@ fn wrong(text: &str, expected: &[(usize, &str)]) {
 #[test]
 fn missing_operands_are_mismatched_inputs() {
     wrong("self.gauge >", &[(13, "Syntax error: mismatched input '<EOF>' expecting OPERANDS")]);
-    wrong("", &[(1, "Syntax error: mismatched input '<EOF>' expecting OPERANDS")]);
+    let nothing = format!("ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {OPERANDS}");
+    assert_eq!(parsed(""), Err(nothing));
     wrong(
         "1 + +",
         &[
@@ -96,6 +97,8 @@ fn no_alternative_fits() {
             (3, "Syntax error: mismatched input '<EOF>' expecting OPERANDS"),
         ],
     );
+    // A negative number is one and the negation of one: that is no reason to find no alternative.
+    wrong("(-5", &[(4, "Syntax error: missing ')' at '<EOF>'")]);
     wrong("self.true == 1", &[(6, "Syntax error: mismatched input 'true' expecting IDENTIFIER")]);
 }
 

@@ -144,6 +144,10 @@ impl Types for PolicyTypes {
             || self.schemas.iter().any(|schema| schema.has_type(name))
     }
 
+    fn is_nameable(&self, name: &str) -> bool {
+        self.has_type(name) && !self.schemas.iter().any(|schema| schema.has_type(name))
+    }
+
     fn field(&self, type_name: &str, field: &str) -> Option<Type> {
         if type_name == VARIABLES {
             return self.variables.get(field).cloned();

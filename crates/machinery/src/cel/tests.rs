@@ -106,13 +106,20 @@ fn every_declared_overload_is_implemented() {
     for (name, overloads) in functions(KubernetesVersion::V1_36).iter() {
         for overload in overloads {
             let Some(text) = call(name, overload) else { continue };
-            let checked = env().compile(&text).unwrap_or_else(|issues| panic!("{text}: {issues}"));
+            let checked = match env().compile(&text) {
+                Ok(checked) => checked,
+                // A literal that can only fail is refused before.
+                Err(issues) if issues.list.iter().all(|issue| issue.message.starts_with("invalid ")) => {
+                    continue;
+                }
+                Err(issues) => panic!("{text}: {issues}"),
+            };
             // Conversions of constants happen before evaluation; that they fail is an answer.
             let result = match Program::new(&checked, library()) {
                 Ok(program) => program.evaluate(&Given(value!({})), Budget::default()).result.map(drop),
                 Err(error) => Err(error),
             };
-            let missing = result.is_err_and(|error| error.message().starts_with("no such overload"));
+            let missing = result.is_err_and(|error| error.message().starts_with("no such overload: "));
             let never_equal = matches!(&**name, "_==_" | "_!=_");
             assert!(!missing || never_equal, "{text} ({})", overload.id);
             calls += 1;
@@ -194,7 +201,7 @@ fn json_is_seen_without_schema_and_comes_back() {
     let given = value!({"self": {"list": [1, 2.5, "x", null], "map": {"a": {"b": true}}}});
     for (text, expect) in [
         ("self.list[1] + 1.0", "3.5 3"),
-        ("self.list == [1, 2.5, 'x', null]", "true 3"),
+        ("self.list == [dyn(1), dyn(2.5), dyn('x'), dyn(null)]", "true 3"),
         ("self.map.a.b && has(self.map.a) && !has(self.map.c)", "true 9"),
         ("self.list.exists(x, x == null)", "true 31"),
         ("self.map.c", "error: no such key: c 3"),
@@ -208,7 +215,10 @@ fn json_is_seen_without_schema_and_comes_back() {
     }
     let tree = given.get("self").unwrap();
     assert_eq!(&to_json(&from_json(tree)).unwrap(), tree);
-    let built = evaluate("{'a': [1, 'x'], 'b': duration('1s'), 'c': optional.of(b'hi')}", &value!({}));
+    let built = evaluate(
+        "{'a': dyn([dyn(1), dyn('x')]), 'b': dyn(duration('1s')), 'c': dyn(optional.of(b'hi'))}",
+        &value!({}),
+    );
     assert_eq!(to_json(&built.result.unwrap()).unwrap(), value!({"a": [1, "x"], "b": "1s", "c": "aGk="}));
     assert!(to_json(&evaluate("type(1)", &value!({})).result.unwrap()).is_err());
 }

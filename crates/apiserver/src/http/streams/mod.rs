@@ -23,7 +23,7 @@ use crate::registry::Call;
 use crate::seams::{DialError, ExecOptions, NodeDialer};
 
 pub(crate) use log::log;
-pub(crate) use upgrade::Upgrades;
+pub(crate) use upgrade::{Upgrades, take as take_upgrade};
 
 /// After this long without traffic a connection ends: kubelet's `streamingConnectionIdleTimeout`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4 * 3600);

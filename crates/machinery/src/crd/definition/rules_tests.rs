@@ -59,6 +59,9 @@ fn rules_that_do_not_compile() {
         let expected = format!(".x-kubernetes-validations[0].rule: Invalid value: {}: {why}", shown(rule));
         assert_eq!(wrong(&gauge(value!([{"rule": rule}])), None), [expected]);
     }
+    let spec = gauge(value!([{"rule": "duration('a' + 'b') > duration(string(1)) && int('x') > 1"}]));
+    let errors = wrong(&spec, None);
+    assert!(errors[0].contains("program instantiation failed: "), "{errors:?}");
     let spec = gauge(value!([{"rule": "true", "messageExpression": "self.gauge"}]));
     let errors = wrong(&spec, None);
     assert!(

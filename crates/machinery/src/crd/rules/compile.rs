@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use drydock_cel::Program;
 use drydock_cel::ast::{Expr, ExprKind};
-use drydock_cel::check::Checked;
 use drydock_cel::cost::estimate;
 use drydock_cel::declare::KubernetesVersion;
 use drydock_cel::env::Env;
 use drydock_cel::types::Type;
 
 use super::declare::{Declared, LARGEST_REQUEST, SelfType};
+use crate::cel::library;
 use crate::value::Value;
 
 /// What expressions that are new may use: what the version before this one understands, should a cluster go back.
@@ -43,9 +44,9 @@ impl<'a> Stored<'a> {
 }
 
 /// A rule that compiled.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rule {
-    pub program: Checked,
+    pub program: Program,
     /// What evaluating it can cost.
     pub max_cost: u64,
     /// Whether it looks at what the object was.
@@ -55,9 +56,9 @@ pub struct Rule {
 }
 
 /// A `messageExpression` that compiled.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Message {
-    pub program: Checked,
+    pub program: Program,
     pub max_cost: u64,
 }
 
@@ -82,22 +83,29 @@ impl Compiler {
         let optional = rule.bool_at(&["optionalOldSelf"]);
         let (text, message) = (rule.str_at(&["rule"]), rule.str_at(&["messageExpression"]));
         let env = self.env(version(&stored.rules, text), optional);
-        let program = env.compile(text).map_err(|issues| format!("compilation failed: {issues}"))?;
-        if program.output != Type::Bool {
+        let checked = env.compile(text).map_err(|issues| format!("compilation failed: {issues}"))?;
+        if checked.output != Type::Bool {
             return Err("cel expression must evaluate to a bool".to_owned());
         }
+        let program = Program::new(&checked, library())
+            .map_err(|error| format!("program instantiation failed: {error}"))?;
         let message = (!message.is_empty()).then(|| {
             let env = self.env(version(&stored.messages, message), optional);
-            let program = env
-                .compile(message)
-                .map_err(|issues| format!("messageExpression compilation failed: {issues}"))?;
-            if program.output != Type::String {
-                return Err("messageExpression must evaluate to a string".to_owned());
-            }
-            Ok(Message { max_cost: estimate(&program, &self.of).max, program })
+            self.message(&env, message)
         });
-        let max_cost = estimate(&program, &self.of).max;
-        Ok(Rule { uses_old_self: mentions(&program.expr, "oldSelf"), program, max_cost, message })
+        let max_cost = estimate(&checked, &self.of).max;
+        Ok(Rule { uses_old_self: mentions(&checked.expr, "oldSelf"), program, max_cost, message })
+    }
+
+    fn message(&self, env: &Env, text: &str) -> Result<Message, String> {
+        let checked =
+            env.compile(text).map_err(|issues| format!("messageExpression compilation failed: {issues}"))?;
+        if checked.output != Type::String {
+            return Err("messageExpression must evaluate to a string".to_owned());
+        }
+        let program = Program::new(&checked, library())
+            .map_err(|error| format!("messageExpression instantiation failed: {error}"))?;
+        Ok(Message { program, max_cost: estimate(&checked, &self.of).max })
     }
 
     fn env(&self, version: KubernetesVersion, optional_old_self: bool) -> Env {

@@ -19,7 +19,6 @@ use drydock_cel::Program;
 use self::schema::Typed;
 use super::compile::{Compiler, Stored};
 use super::declare::Declared;
-use crate::cel::library;
 use crate::crd::definition::normalized_field_path;
 use crate::status::FieldErrors;
 use crate::value::{Key, Value};
@@ -162,16 +161,14 @@ impl Rule {
         let message = source.str_at(&["message"]).trim();
         let text = source.str_at(&["rule"]).trim();
         let path = Some(source.str_at(&["fieldPath"])).filter(|path| !path.is_empty());
-        let message_program = compiled.as_ref().ok().and_then(|rule| {
-            let message = rule.message.as_ref()?.as_ref().ok()?;
-            Program::new(&message.program, library()).ok()
-        });
+        let uses_old_self = compiled.as_ref().is_ok_and(|rule| rule.uses_old_self);
+        let (program, message_program) = match compiled {
+            Ok(rule) => (Ok(rule.program), rule.message.and_then(Result::ok).map(|message| message.program)),
+            Err(why) => (Err(why), None),
+        };
         Self {
-            uses_old_self: compiled.as_ref().is_ok_and(|rule| rule.uses_old_self),
-            program: compiled.and_then(|rule| {
-                Program::new(&rule.program, library())
-                    .map_err(|error| format!("program instantiation failed: {error}"))
-            }),
+            uses_old_self,
+            program,
             message_program,
             message_source: source.str_at(&["messageExpression"]).to_owned(),
             optional_old_self: source.bool_at(&["optionalOldSelf"]),

@@ -1,0 +1,184 @@
+//! Whether other servers can be used: their Available conditions, and what they say of themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drydock_auth::Reader as _;
+use drydock_machinery::{Status, Value, value};
+use drydock_runtime::Tasks;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+
+use super::route::{self, Route, available, is_ready, slices};
+use super::{GROUP, Learned, PLURAL, discovery, local};
+use crate::cache::key_prefix;
+use crate::server::Core;
+
+/// How often a server is asked that was well, and one that was not.
+const PERIOD: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(2);
+/// Servers that are asked at the same time.
+const CONCURRENCY: usize = 8;
+
+/// A condition: status, reason, message.
+type Verdict = (&'static str, &'static str, String);
+
+pub(super) fn start(core: &Arc<Core>, tasks: &Tasks) {
+    let subscribe =
+        |group: &str, plural: &str| core.registry.cache.by_prefix(&key_prefix(group, plural)).subscribe();
+    let mut services = subscribe("", "services");
+    let mut slices = subscribe("discovery.k8s.io", "endpointslices");
+    let mut registered = subscribe(GROUP, PLURAL);
+    let mut definitions = subscribe("apiextensions.k8s.io", "customresourcedefinitions");
+    let weak = Arc::downgrade(core);
+    let clock = tasks.clock().clone();
+    tasks.spawn("api-service-availability", async move {
+        loop {
+            for changed in [&mut services, &mut slices, &mut registered, &mut definitions] {
+                changed.borrow_and_update();
+            }
+            let Some(core) = weak.upgrade() else { return };
+            local::sync(&core).await;
+            let remote = route::all(&core).into_values().collect::<Vec<_>>();
+            let well = check_all(&core, &remote).await;
+            drop(core);
+            let pause = async {
+                match (remote.is_empty(), well) {
+                    // Nobody is to be asked again.
+                    (true, _) => std::future::pending().await,
+                    (false, true) => clock.sleep(PERIOD).await,
+                    (false, false) => clock.sleep(RETRY).await,
+                }
+            };
+            let relevant = async {
+                tokio::select! {
+                    _ = services.changed(), if !remote.is_empty() => {}
+                    _ = slices.changed(), if !remote.is_empty() => {}
+                    _ = registered.changed() => {}
+                    _ = definitions.changed() => {}
+                }
+            };
+            tokio::select! {
+                () = pause => {}
+                () = relevant => {}
+            }
+        }
+    });
+}
+
+/// Checks the servers and writes what came of it; answers whether all are well.
+async fn check_all(core: &Arc<Core>, remote: &[Arc<Route>]) -> bool {
+    let checks: Vec<BoxFuture<'static, bool>> =
+        remote.iter().map(|route| check_one(core.clone(), route.clone()).boxed()).collect();
+    let checked: Vec<bool> = futures::stream::iter(checks).buffer_unordered(CONCURRENCY).collect().await;
+    checked.iter().all(|well| *well)
+}
+
+async fn check_one(core: Arc<Core>, route: Arc<Route>) -> bool {
+    let verdict = check(&core, &route).await;
+    if let Err(error) = write(&core, &route.name, &verdict).await {
+        tracing::debug!(%error, name = route.name, "an APIService's condition was not written");
+    }
+    verdict.0 == "True"
+}
+
+async fn check(core: &Core, route: &Route) -> Verdict {
+    if let Some(missing) = missing(core, route) {
+        core.aggregation
+            .learn(&route.name, Learned { fresh: false, ..core.aggregation.learned(&route.name) });
+        return missing;
+    }
+    match discover(core, route).await {
+        Ok(learned) => {
+            core.aggregation.learn(&route.name, learned);
+            ("True", "Passed", "all checks passed".to_owned())
+        }
+        Err(why) => {
+            let stale = Learned { fresh: false, ..core.aggregation.learned(&route.name) };
+            core.aggregation.learn(&route.name, stale);
+            ("False", "FailedDiscoveryCheck", why)
+        }
+    }
+}
+
+/// What the cluster does not have of the service.
+fn missing(core: &Core, route: &Route) -> Option<Verdict> {
+    let cache = &core.registry.cache;
+    let (namespace, name) = route.service();
+    let no = |reason: &'static str, message: String| Some(("False", reason, message));
+    let shown = format!("service/{name} in {namespace:?}");
+    let Some(service) = cache.get("", "services", namespace, name) else {
+        return no("ServiceNotFound", format!("{shown} is not present"));
+    };
+    if service.str_at(&["spec", "type"]) != "ClusterIP" {
+        return None;
+    }
+    let mut ports = service.array_at(&["spec", "ports"]).iter();
+    let Some(port) = ports.find(|port| port.i64_at(&["port"]) == Some(i64::from(route.port))) else {
+        return no("ServicePortError", format!("{shown} is not listening on port {}", route.port));
+    };
+    let port_name = port.str_at(&["name"]);
+    let slices = slices(&**cache, namespace, name);
+    if slices.is_empty() {
+        return no("EndpointsNotFound", format!("cannot find endpointslices for {shown}"));
+    }
+    let has_endpoint = slices.iter().any(|slice| {
+        let mut ports = slice.array_at(&["ports"]).iter();
+        slice.array_at(&["endpoints"]).iter().any(is_ready)
+            && ports.any(|port| port.str_at(&["name"]) == port_name && port.i64_at(&["port"]).is_some())
+    });
+    if !has_endpoint {
+        let message = format!("endpointslices for {shown} have no addresses with port name {port_name:?}");
+        return no("MissingEndpoints", message);
+    }
+    None
+}
+
+/// Asks the server which resources it has.
+async fn discover(core: &Core, route: &Route) -> Result<Learned, String> {
+    let path = format!("/apis/{}/{}", route.group, route.version);
+    let url = format!("https://{}{path}", route.authority(core)?);
+    let failed = |why: String| format!("failing or missing response from {url}: {why}");
+    let answered = route.get(core, &path, "application/json").await;
+    let (code, body) = answered.map_err(|why| failed(format!("Get {url:?}: {why}")))?;
+    if !(200..300).contains(&code) {
+        return Err(failed(format!("bad status from {url}: {code}")));
+    }
+    let list = Value::from_json(&body).unwrap_or_default();
+    let openapi = route.get(core, "/openapi/v3", "application/json").await.ok().and_then(|(code, body)| {
+        let index = (code == 200).then(|| Value::from_json(&body).ok()).flatten()?;
+        let own = format!("apis/{}/{}", route.group, route.version);
+        let url = index.str_at(&["paths", &own, "serverRelativeURL"]).to_owned();
+        Some(url.split_once("hash=")?.1.split('&').next()?.to_owned())
+    });
+    Ok(Learned { resources: discovery::aggregated(&list, route), fresh: true, openapi })
+}
+
+/// Writes the condition where it says something else.
+pub(super) async fn write(core: &Core, name: &str, verdict: &Verdict) -> Result<(), Status> {
+    let Some(object) = core.registry.cache.get(GROUP, PLURAL, "", name) else { return Ok(()) };
+    let (status, reason, message) = verdict;
+    let says = |condition: &Value| {
+        condition.str_at(&["status"]) == *status
+            && condition.str_at(&["reason"]) == *reason
+            && condition.str_at(&["message"]) == message
+    };
+    if available(&object).is_some_and(says) {
+        return Ok(());
+    }
+    let now = core.registry.clock.now_rfc3339();
+    core.registry
+        .update_own(GROUP, PLURAL, name, move |current| {
+            let before = available(current);
+            let same = before.filter(|before| before.str_at(&["status"]) == *status);
+            let since = same.map_or(now.as_str(), |before| before.str_at(&["lastTransitionTime"]));
+            let condition = value!({"type": "Available", "status": *status, "reason": *reason,
+                "message": message.as_str(), "lastTransitionTime": since});
+            let others = current.array_at(&["status", "conditions"]).iter();
+            let others = others.filter(|one| one.str_at(&["type"]) != "Available").cloned();
+            let mut new = current.value().clone();
+            new.set(&["status", "conditions"], others.chain([condition]).collect::<Vec<_>>());
+            new
+        })
+        .await
+}
