@@ -9,8 +9,9 @@ use crate::certificates::CertificateSigner;
 use crate::service_account_tokens::SecretTokens;
 use crate::{
     certificates, cluster_role_aggregation, cron_job, daemon_set, deployment, disruption, endpoints,
-    garbage_collector, job, namespace, node, replicaset, resource_quota, root_ca, service_account,
-    service_account_tokens, stateful_set, ttl_after_finished, volume,
+    garbage_collector, horizontal_pod_autoscaler, job, namespace, node, replicaset, resource_claim,
+    resource_quota, root_ca, service_account, service_account_tokens, stateful_set, ttl_after_finished,
+    volume,
 };
 
 /// What the controller manager needs of its tenant.
@@ -198,6 +199,18 @@ const CONTROLLERS: &[Entry] = &[
         "volumeattributesclass-protection-controller",
         "volumeattributesclass-protection-controller",
         |_, ctx| volume::start_attributes_class_protection(ctx),
+    ),
+    ("ephemeral-volume-controller", "ephemeral-volume-controller", "ephemeral_volume", |_, ctx| {
+        volume::start_ephemeral(ctx);
+    }),
+    ("resourceclaim-controller", "resource-claim-controller", "resource_claim", |_, ctx| {
+        resource_claim::start(ctx);
+    }),
+    (
+        "horizontal-pod-autoscaler-controller",
+        "horizontal-pod-autoscaler",
+        "horizontal-pod-autoscaler",
+        |_, ctx| horizontal_pod_autoscaler::start(ctx),
     ),
     // It works as the manager itself, as upstream: who needs no token cannot depend on one.
     ("serviceaccount-token-controller", MANAGER, "serviceaccount-token-controller", |config, ctx| {

@@ -65,10 +65,8 @@ impl Registry {
             let marked = marked.map_err(WriteError::Failed)?;
             self.put(call, call.key_of(old.name()), old.revision(), marked).await?
         };
-        let options = &call.request.options;
-        let cascades = options.orphan_dependents == Some(false)
-            || options.propagation_policy.as_deref() == Some("Foreground");
-        let code = if cascades { 202 } else { 200 };
+        // The old way of asking for a cascade is told that it is under way; a propagation policy is not.
+        let code = if call.request.options.orphan_dependents == Some(false) { 202 } else { 200 };
         Ok(Done { reply: Reply::Object(kept), code })
     }
 
