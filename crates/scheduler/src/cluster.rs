@@ -7,6 +7,7 @@ use drydock_machinery::{Key, Map, Object, ObjectMeta};
 
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
+use crate::volumes::Volumes;
 
 /// Nodes and the pods on them, assumed ones included. Written by the scheduler's informers and by its own decisions.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Cluster {
     nominated: HashMap<Key, Vec<Arc<PodInfo>>>,
     with_affinity: usize,
     with_anti_affinity: usize,
+    /// Shared with trials.
+    volumes: Arc<Volumes>,
 }
 
 impl Cluster {
@@ -34,7 +37,14 @@ impl Cluster {
         }
         let name = Key::from(node.name());
         let placed = node.pods.keys().map(|uid| (uid.clone(), name.clone())).collect();
-        Self { nodes: vec![node.clone()], index: HashMap::from([(name, 0)]), placed, ..Self::default() }
+        let volumes = self.volumes.clone();
+        Self {
+            nodes: vec![node.clone()],
+            index: HashMap::from([(name, 0)]),
+            placed,
+            volumes,
+            ..Self::default()
+        }
     }
 
     /// Keeps room on `node` for a pod that has made some there.
@@ -64,6 +74,14 @@ impl Cluster {
             node.add_pod(pod.clone());
         }
         Some(node)
+    }
+
+    pub fn volumes(&self) -> &Arc<Volumes> {
+        &self.volumes
+    }
+
+    pub fn volumes_mut(&mut self) -> &mut Volumes {
+        Arc::make_mut(&mut self.volumes)
     }
 
     pub fn nodes(&self) -> &[NodeInfo] {

@@ -22,6 +22,10 @@ pub(crate) struct Preemption {
 /// # Errors
 /// What the FailedScheduling message says about the attempt.
 pub(crate) fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, String> {
+    if fit.pre_filter.is_some() {
+        // Upstream's attempt ends where it misses the state of the plugins that were not asked any more.
+        return Err("not found".to_owned());
+    }
     if pod.object.str_at(&["spec", "preemptionPolicy"]) == "Never" {
         return Err(told("not eligible due to preemptionPolicy=Never."));
     }
@@ -37,10 +41,6 @@ pub(crate) fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Resul
             Some(victims) => candidates.push(Preemption { node: name.clone(), victims }),
             None => reasons.push("No preemption victims found for incoming pod"),
         }
-    }
-    if let Some(reason) = &fit.pre_filter {
-        tracing::trace!(reason, "no node was looked at");
-        reasons.extend(std::iter::repeat_n("Preemption is not helpful for scheduling", fit.nodes));
     }
     candidates
         .into_iter()
