@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use drydock_client::events::{EventType, reference};
 use drydock_client::resources::{
-    NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES,
+    NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS,
+    STORAGE_CLASSES,
 };
 use drydock_client::{Change, Client, DeleteOptions, EventRecorder, Informer, PatchType, SharedInformers};
 use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
@@ -97,10 +98,19 @@ impl Scheduler {
                 (Storage::Claim, config.informers.informer(&PERSISTENT_VOLUME_CLAIMS)),
             ],
         });
-        let informers = [NAMESPACES, NODES, PODS].map(|resource| config.informers.informer(&resource));
-        let [namespaces, nodes, pods] = &informers;
+        let informers = [NAMESPACES, NODES, PODS, POD_DISRUPTION_BUDGETS]
+            .map(|resource| config.informers.informer(&resource));
+        let [namespaces, nodes, pods, budgets] = &informers;
         let me = this.clone();
         namespaces.on_change(move |change| me.namespace_changed(change));
+        let me = this.clone();
+        budgets.on_change(move |change| {
+            let mut state = me.state.lock();
+            match change {
+                Change::Deleted(budget) => state.cluster.remove_budget(&budget.key()),
+                _ => state.cluster.set_budget(change.object()),
+            }
+        });
         let me = this.clone();
         nodes.on_change(move |change| me.node_changed(change));
         let me = this.clone();

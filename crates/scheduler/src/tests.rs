@@ -8,6 +8,7 @@ use drydock_client::testing::FakeServer;
 use drydock_machinery::{Object, ObjectMeta, Value, value};
 use drydock_runtime::{Clock, Tasks};
 
+use crate::preemption::preempt;
 use crate::{Binding, Cluster, PodInfo, Scheduler, SchedulerConfig, Storage, schedule};
 
 fn node(name: &str, cpu: &str) -> Value {
@@ -214,6 +215,29 @@ fn a_bound_volume_keeps_its_pod_near() {
         "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match PersistentVolume's node affinity."
     );
     assert_eq!(schedule(&cluster, &info(claiming("c")), 0).unwrap().node, "b");
+}
+
+#[test]
+fn budgets_are_spared_before_priority() {
+    let mut cluster = cluster([node("a", "2"), node("b", "2")]);
+    let low = |name: &str, priority: i64| {
+        let mut low = pod(name, "2");
+        low.set(&["spec", "priority"], priority);
+        info(low)
+    };
+    cluster.add_pod("a", low("kept", 0));
+    cluster.add_pod("b", low("free", 10));
+    let budget = value!({
+        "metadata": {"name": "b", "namespace": "d"}, "spec": {"selector": {"matchLabels": {"app": "kept"}}},
+        "status": {"disruptionsAllowed": 0},
+    });
+    let mut high = pod("high", "1");
+    high.set(&["spec", "priority"], 1000);
+    let high = info(high);
+    let fit = schedule(&cluster, &high, 0).unwrap_err();
+    assert_eq!(preempt(&cluster, &high, &fit).unwrap().node, "a");
+    cluster.set_budget(&Arc::new(Object::new(budget, 1)));
+    assert_eq!(preempt(&cluster, &high, &fit).unwrap().node, "b");
 }
 
 struct Running {
