@@ -242,3 +242,24 @@ async fn a_budget_counts_what_may_be_disrupted() {
     play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "disruptionsAllowed") == 2).await;
     tasks.close().await;
 }
+
+#[tokio::test]
+async fn an_ephemeral_volume_gets_a_claim_and_the_claim_comes_back() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let pod = value!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "d"},
+        "spec": {"containers": [{"name": "c", "image": "a:1"}], "volumes": [{
+            "name": "s", "ephemeral": {"volumeClaimTemplate": {"spec": {"storageClassName": "x"}}},
+        }]},
+    });
+    let pod = client.create(&PODS, pod).await.unwrap();
+    let claim =
+        |s: &FakeServer| s.all(&PERSISTENT_VOLUME_CLAIMS).into_iter().find(|claim| claim.name() == "p-s");
+    server.until(|s| claim(s).is_some()).await;
+    let made = claim(&server).unwrap();
+    assert_eq!(made.controller_ref().map(|owner| owner.str_at(&["uid"])), Some(pod.uid()));
+    client.delete(&PERSISTENT_VOLUME_CLAIMS, "d", "p-s", DeleteOptions::default()).await.unwrap();
+    server.until(|s| claim(s).is_some_and(|again| again.uid() != made.uid())).await;
+    tasks.close().await;
+}

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{Key, Map, Object, ObjectMeta};
 
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
+use crate::volumes::Volumes;
 
 /// Nodes and the pods on them, assumed ones included. Written by the scheduler's informers and by its own decisions.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +26,16 @@ pub struct Cluster {
     nominated: HashMap<Key, Vec<Arc<PodInfo>>>,
     with_affinity: usize,
     with_anti_affinity: usize,
+    /// Shared with trials.
+    volumes: Arc<Volumes>,
+    /// Disruption budgets by their keys.
+    budgets: HashMap<Key, Budget>,
+}
+
+#[derive(Clone, Debug)]
+struct Budget {
+    object: Arc<Object>,
+    selector: Selector,
 }
 
 impl Cluster {
@@ -34,7 +46,14 @@ impl Cluster {
         }
         let name = Key::from(node.name());
         let placed = node.pods.keys().map(|uid| (uid.clone(), name.clone())).collect();
-        Self { nodes: vec![node.clone()], index: HashMap::from([(name, 0)]), placed, ..Self::default() }
+        let volumes = self.volumes.clone();
+        Self {
+            nodes: vec![node.clone()],
+            index: HashMap::from([(name, 0)]),
+            placed,
+            volumes,
+            ..Self::default()
+        }
     }
 
     /// Keeps room on `node` for a pod that has made some there.
@@ -64,6 +83,40 @@ impl Cluster {
             node.add_pod(pod.clone());
         }
         Some(node)
+    }
+
+    pub fn volumes(&self) -> &Arc<Volumes> {
+        &self.volumes
+    }
+
+    pub fn volumes_mut(&mut self) -> &mut Volumes {
+        Arc::make_mut(&mut self.volumes)
+    }
+
+    pub fn set_budget(&mut self, budget: &Arc<Object>) {
+        let selector = Selector::from_label_selector(budget.at(&["spec", "selector"]));
+        let selector = selector.unwrap_or_else(|_| Selector::nothing());
+        self.budgets.insert(budget.key().into(), Budget { object: budget.clone(), selector });
+    }
+
+    pub fn remove_budget(&mut self, key: &str) {
+        self.budgets.remove(key);
+    }
+
+    /// Parts pods, in their order, into those whose going would violate a disruption budget and the others.
+    pub(crate) fn kept_by_budgets(&self, pods: Vec<Arc<PodInfo>>) -> (Vec<Arc<PodInfo>>, Vec<Arc<PodInfo>>) {
+        let left = |budget: &Budget| budget.object.i64_at(&["status", "disruptionsAllowed"]).unwrap_or(0);
+        let mut budgets: Vec<_> = self.budgets.values().map(|budget| (budget, left(budget))).collect();
+        pods.into_iter().partition(|pod| {
+            let mut violates = false;
+            for (budget, left) in &mut budgets {
+                if budget.covers(&pod.object) {
+                    *left -= 1;
+                    violates |= *left < 0;
+                }
+            }
+            violates
+        })
     }
 
     pub fn nodes(&self) -> &[NodeInfo] {
@@ -168,5 +221,16 @@ impl Cluster {
     /// The node that the pod counts on.
     pub fn node_of(&self, uid: &str) -> Option<&Key> {
         self.placed.get(uid)
+    }
+}
+
+impl Budget {
+    /// Whether the pod's going has to be counted; one that was let go already is.
+    fn covers(&self, pod: &Object) -> bool {
+        pod.namespace() == self.object.namespace()
+            && !pod.labels().is_empty()
+            && !self.selector.is_everything()
+            && self.selector.matches(pod.labels())
+            && self.object.at(&["status", "disruptedPods", pod.name()]).is_none()
     }
 }

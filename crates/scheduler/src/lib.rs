@@ -21,6 +21,7 @@ mod schedule;
 mod scheduler;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 pub use cluster::Cluster;
 pub use fit_error::FitError;
@@ -29,3 +30,4 @@ pub use pod_info::PodInfo;
 pub use resources::Resources;
 pub use schedule::{Placement, schedule};
 pub use scheduler::{Scheduler, SchedulerConfig};
+pub use volumes::{Binding, Storage, Volumes};

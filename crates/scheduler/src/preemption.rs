@@ -1,5 +1,6 @@
 //! DefaultPreemption: whom to push out for a pod of higher priority.
 
+use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use drydock_machinery::ObjectMeta;
@@ -7,14 +8,17 @@ use drydock_machinery::ObjectMeta;
 use crate::cluster::Cluster;
 use crate::fit_error::{FitError, histogram};
 use crate::node_info::NodeInfo;
-use crate::plugins::{self, CycleState};
+use crate::plugins::{self, CycleState, Rejection};
 use crate::pod_info::PodInfo;
 
 /// Where the pod would fit, and who has to go for that.
 #[derive(Clone, Debug)]
 pub(crate) struct Preemption {
     pub(crate) node: String,
+    /// The most important first.
     pub(crate) victims: Vec<Arc<PodInfo>>,
+    /// How many of them disruption budgets would keep.
+    violations: usize,
 }
 
 /// Finds the node whose victims are missed least.
@@ -22,30 +26,34 @@ pub(crate) struct Preemption {
 /// # Errors
 /// What the FailedScheduling message says about the attempt.
 pub(crate) fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, String> {
+    if fit.pre_filter.is_some() {
+        // Upstream's attempt ends where it misses the state of the plugins that were not asked any more.
+        return Err("not found".to_owned());
+    }
     if pod.object.str_at(&["spec", "preemptionPolicy"]) == "Never" {
         return Err(told("not eligible due to preemptionPolicy=Never."));
+    }
+    if waits_for_victims(cluster, pod, fit) {
+        return Err(told("not eligible due to a terminating pod on the nominated node."));
     }
     let mut reasons = Vec::new();
     let mut candidates = Vec::new();
     for (name, rejection) in &fit.rejections {
         let node = cluster.node(name).filter(|_| !rejection.unresolvable);
         let Some(node) = node else {
-            reasons.push("Preemption is not helpful for scheduling");
+            reasons.push("Preemption is not helpful for scheduling".to_owned());
             continue;
         };
         match victims_on(cluster, pod, node) {
-            Some(victims) => candidates.push(Preemption { node: name.clone(), victims }),
-            None => reasons.push("No preemption victims found for incoming pod"),
+            Ok(preemption) => candidates.push(preemption),
+            Err(against) => reasons.extend(against),
         }
     }
-    if let Some(reason) = &fit.pre_filter {
-        tracing::trace!(reason, "no node was looked at");
-        reasons.extend(std::iter::repeat_n("Preemption is not helpful for scheduling", fit.nodes));
-    }
+    let reasons = || histogram(reasons.iter().map(String::as_str));
     candidates
         .into_iter()
         .min_by_key(cost)
-        .ok_or_else(|| told(&format!("0/{} nodes are available: {}.", fit.nodes, histogram(reasons))))
+        .ok_or_else(|| told(&format!("0/{} nodes are available: {}.", fit.nodes, reasons())))
 }
 
 /// Dynamic resource allocation speaks first, as upstream's plugins do.
@@ -53,45 +61,85 @@ fn told(what: &str) -> String {
     format!("no new claims to deallocate, preemption: {what}")
 }
 
-/// Highest priority among the victims, their sum, their number.
-fn cost(preemption: &Preemption) -> (i64, i64, usize) {
+/// Whether pods that the pod has pushed out before are still leaving the node that will be its own.
+fn waits_for_victims(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> bool {
+    let nominated = pod.object.str_at(&["status", "nominatedNodeName"]);
+    let Some(node) = cluster.node(nominated) else { return false };
+    let hopeless = |(name, rejection): &(String, Rejection)| name == nominated && rejection.unresolvable;
+    if fit.rejections.iter().any(hopeless) {
+        return false;
+    }
+    node.pods.values().any(|other| other.priority < pod.priority && is_leaving_for_another(other))
+}
+
+fn is_leaving_for_another(pod: &PodInfo) -> bool {
+    let mut conditions = pod.object.array_at(&["status", "conditions"]).iter();
+    pod.object.is_deleting()
+        && conditions.any(|condition| {
+            condition.str_at(&["type"]) == "DisruptionTarget"
+                && condition.str_at(&["status"]) == "True"
+                && condition.str_at(&["reason"]) == "PreemptionByScheduler"
+        })
+}
+
+/// Budgets violated, the victims' highest priority, their sum, their number, and how long the most important have run.
+fn cost(preemption: &Preemption) -> (usize, i64, i64, usize, Reverse<String>) {
     let priorities = || preemption.victims.iter().map(|victim| victim.priority);
     let offset = i64::from(i32::MAX) + 1;
     let sum = priorities().map(|priority| priority + offset).sum();
-    (priorities().max().unwrap_or(i64::MIN), sum, preemption.victims.len())
+    let highest = priorities().max().unwrap_or(i64::MIN);
+    let most_important = preemption.victims.iter().filter(|victim| victim.priority == highest);
+    let earliest = most_important.map(|victim| started(victim)).min().unwrap_or_default();
+    (preemption.violations, highest, sum, preemption.victims.len(), Reverse(earliest))
 }
 
-/// The fewest pods of lower priority without which the pod fits on the node; None when it does not fit without all.
-fn victims_on(cluster: &Cluster, pod: &PodInfo, node: &NodeInfo) -> Option<Vec<Arc<PodInfo>>> {
+/// When the pod started, as text that sorts; after every time for one that has not.
+fn started(pod: &PodInfo) -> String {
+    match pod.object.str_at(&["status", "startTime"]) {
+        "" => "~".to_owned(),
+        time => time.to_owned(),
+    }
+}
+
+/// More important pods come first: of higher priority, then longer running.
+fn by_importance(a: &PodInfo, b: &PodInfo) -> Ordering {
+    b.priority.cmp(&a.priority).then_with(|| started(a).cmp(&started(b)))
+}
+
+/// The fewest pods of lower priority without which the pod fits on the node. Those that disruption budgets keep are
+/// spared first, then the most important.
+///
+/// # Errors
+/// What is against the node even without them.
+fn victims_on(cluster: &Cluster, pod: &PodInfo, node: &NodeInfo) -> Result<Preemption, Vec<String>> {
     let mut lower: Vec<Arc<PodInfo>> =
         node.pods.values().filter(|other| other.priority < pod.priority).cloned().collect();
     if lower.is_empty() {
-        return None;
+        return Err(vec!["No preemption victims found for incoming pod".to_owned()]);
     }
     let mut trial = cluster.trial(node, pod);
     for victim in &lower {
         trial.remove_pod(victim.object.uid());
     }
-    if !fits(&trial, pod, node.name()) {
-        return None;
-    }
-    // The most important and longest running are spared first.
-    lower.sort_by(|a, b| {
-        let started = |pod: &PodInfo| pod.object.str_at(&["status", "startTime"]).to_owned();
-        b.priority.cmp(&a.priority).then_with(|| started(a).cmp(&started(b)))
-    });
+    fits(&trial, pod, node.name()).map_err(|rejection| rejection.reasons)?;
+    lower.sort_by(|a, b| by_importance(a, b));
+    let (kept, free) = cluster.kept_by_budgets(lower);
     let mut victims = Vec::new();
-    for candidate in lower {
+    let mut violations = 0;
+    let kept = kept.into_iter().map(|victim| (victim, true));
+    for (candidate, violates) in kept.chain(free.into_iter().map(|victim| (victim, false))) {
         trial.add_pod(node.name(), candidate.clone());
-        if !fits(&trial, pod, node.name()) {
+        if fits(&trial, pod, node.name()).is_err() {
             trial.remove_pod(candidate.object.uid());
             victims.push(candidate);
+            violations += usize::from(violates);
         }
     }
-    (!victims.is_empty()).then_some(victims)
+    victims.sort_by(|a, b| by_importance(a, b));
+    Ok(Preemption { node: node.name().to_owned(), victims, violations })
 }
 
-fn fits(cluster: &Cluster, pod: &PodInfo, node: &str) -> bool {
+fn fits(cluster: &Cluster, pod: &PodInfo, node: &str) -> Result<(), Rejection> {
     let state = CycleState::new(cluster, pod);
-    cluster.node(node).is_some_and(|node| plugins::filter(&state, pod, node).is_ok())
+    cluster.node(node).map_or(Ok(()), |node| plugins::filter(&state, pod, node))
 }

@@ -7,16 +7,19 @@ use crate::fit_error::FitError;
 use crate::node_info::NodeInfo;
 use crate::plugins::{self, CycleState, Plugin, Rejection};
 use crate::pod_info::PodInfo;
+use crate::volumes::Binding;
 
 /// At least so many feasible nodes are compared, if there are as many.
 const MIN_FEASIBLE: usize = 100;
 
 /// Where a pod goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
     pub node: String,
     /// How many nodes were looked at: where the next search may begin.
     pub evaluated: usize,
+    /// What the pod's claims need there first.
+    pub bindings: Vec<Binding>,
 }
 
 /// Finds a node for `pod`. The search begins at node number `start` (modulo their count), so that successive pods do
@@ -30,6 +33,9 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
         return Err(FitError::default());
     }
     let state = CycleState::new(cluster, pod);
+    if let Some(refusal) = state.pod_volumes.refusal {
+        return Err(FitError { nodes: nodes.len(), pre_filter: Some(refusal), ..FitError::default() });
+    }
     let named = pod.required_node_affinity.node_names();
     let wanted = feasible_to_find(nodes.len());
     let mut feasible: Vec<&NodeInfo> = Vec::new();
@@ -54,7 +60,10 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
         return Err(FitError { nodes: nodes.len(), rejections, ..FitError::default() });
     }
     let best = best(cluster, &state, pod, &feasible, start);
-    Ok(Placement { node: feasible[best].name().to_owned(), evaluated })
+    let node = feasible[best];
+    // The filter has found them before.
+    let bindings = cluster.volumes().bindings(&state.pod_volumes, &node.node).unwrap_or_default();
+    Ok(Placement { node: node.name().to_owned(), evaluated, bindings })
 }
 
 /// With and without the pods for which room is kept: they may come or not.

@@ -5,12 +5,17 @@
 //! A pod counts on its node from the decision on. If its binding fails it is taken back and tried again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_client::events::{EventType, reference};
-use drydock_client::resources::{NAMESPACES, NODES, PODS};
-use drydock_client::{Change, Client, DeleteOptions, EventRecorder, PatchType, SharedInformers};
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_client::resources::{
+    NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS,
+    STORAGE_CLASSES,
+};
+use drydock_client::{Change, Client, DeleteOptions, EventRecorder, Informer, PatchType, SharedInformers};
+use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 use drydock_runtime::{Clock, Tasks};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -20,7 +25,8 @@ use crate::plugins::Plugin;
 use crate::pod_info::PodInfo;
 use crate::preemption::{Preemption, preempt};
 use crate::queue::Queue;
-use crate::schedule::schedule;
+use crate::schedule::{Placement, schedule};
+use crate::volumes::{Binding, Storage};
 
 /// What the scheduler needs of its tenant.
 #[derive(Clone, Debug)]
@@ -52,6 +58,9 @@ pub struct Scheduler {
     events: EventRecorder,
     state: Mutex<State>,
     wake: Notify,
+    /// Told when claims or volumes change, for pods that wait for theirs to be bound.
+    storage_changed: Notify,
+    storage: [(Storage, Arc<Informer>); 3],
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +73,7 @@ struct State {
 /// What became of one turn.
 enum Turn {
     Idle,
-    Placed(Arc<PodInfo>, String),
+    Placed(Arc<PodInfo>, Placement),
     Refused(Arc<PodInfo>, FitError, Option<Preemption>),
 }
 
@@ -82,18 +91,38 @@ impl Scheduler {
             events,
             state: Mutex::default(),
             wake: Notify::new(),
+            storage_changed: Notify::new(),
+            storage: [
+                (Storage::Class, config.informers.informer(&STORAGE_CLASSES)),
+                (Storage::Volume, config.informers.informer(&PERSISTENT_VOLUMES)),
+                (Storage::Claim, config.informers.informer(&PERSISTENT_VOLUME_CLAIMS)),
+            ],
         });
-        let informers = [NAMESPACES, NODES, PODS].map(|resource| config.informers.informer(&resource));
-        let [namespaces, nodes, pods] = &informers;
+        let informers = [NAMESPACES, NODES, PODS, POD_DISRUPTION_BUDGETS]
+            .map(|resource| config.informers.informer(&resource));
+        let [namespaces, nodes, pods, budgets] = &informers;
         let me = this.clone();
         namespaces.on_change(move |change| me.namespace_changed(change));
+        let me = this.clone();
+        budgets.on_change(move |change| {
+            let mut state = me.state.lock();
+            match change {
+                Change::Deleted(budget) => state.cluster.remove_budget(&budget.key()),
+                _ => state.cluster.set_budget(change.object()),
+            }
+        });
         let me = this.clone();
         nodes.on_change(move |change| me.node_changed(change));
         let me = this.clone();
         pods.on_change(move |change| me.pod_changed(change));
+        for (kind, informer) in &this.storage {
+            let (me, kind) = (this.clone(), *kind);
+            informer.on_change(move |change| me.storage_changed(kind, change));
+        }
         let me = this.clone();
         config.tasks.spawn("scheduler", async move {
-            for informer in informers {
+            let storage = me.storage.iter().map(|(_, informer)| informer);
+            for informer in informers.iter().chain(storage) {
                 informer.synced().await;
             }
             me.run().await;
@@ -107,6 +136,19 @@ impl Scheduler {
             Change::Deleted(namespace) => state.cluster.remove_namespace(namespace.name()),
             _ => state.cluster.set_namespace(change.object()),
         }
+    }
+
+    fn storage_changed(&self, kind: Storage, change: Change<'_>) {
+        let mut state = self.state.lock();
+        match change {
+            Change::Deleted(object) => state.cluster.volumes_mut().remove(kind, &object.key()),
+            _ => state.cluster.volumes_mut().set(kind, change.object()),
+        }
+        let concerned = Plugin::VolumeBinding.bit() | Plugin::VolumeZone.bit();
+        state.queue.cluster_changed(concerned, self.clock.now());
+        drop(state);
+        self.storage_changed.notify_waiters();
+        self.wake.notify_one();
     }
 
     fn node_changed(&self, change: Change<'_>) {
@@ -178,9 +220,9 @@ impl Scheduler {
                         },
                     }
                 }
-                Turn::Placed(pod, node) => {
+                Turn::Placed(pod, placement) => {
                     let me = self.clone();
-                    self.tasks.spawn("bind", async move { me.bind(pod, node).await });
+                    self.tasks.spawn("bind", async move { me.place(pod, placement).await });
                 }
                 Turn::Refused(pod, fit, preemption) => {
                     let me = self.clone();
@@ -204,7 +246,8 @@ impl Scheduler {
             Ok(placement) => {
                 state.next_start = state.next_start.wrapping_add(placement.evaluated);
                 state.cluster.add_pod(&placement.node, pod.clone());
-                Turn::Placed(pod, placement.node)
+                state.cluster.volumes_mut().assume(&placement.bindings);
+                Turn::Placed(pod, placement)
             }
             Err(mut fit) => {
                 let preemption = if fit.nodes == 0 {
@@ -225,6 +268,61 @@ impl Scheduler {
                 let plugins = if fit.nodes == 0 { !0 } else { fit.rejected_by() };
                 state.queue.refused(pod.object.uid(), plugins, now);
                 Turn::Refused(pod, fit, preemption)
+            }
+        }
+    }
+
+    /// Gets the pod its volumes, then its node.
+    async fn place(&self, pod: Arc<PodInfo>, placement: Placement) {
+        if let Err(status) = self.bind_volumes(&pod.object, &placement.bindings).await {
+            self.forget_assumed(&placement.bindings);
+            return self.binding_failed(&pod, &status);
+        }
+        self.bind(pod, placement.node).await;
+    }
+
+    /// Writes the bindings and waits until the controllers have carried them out.
+    async fn bind_volumes(&self, pod: &Object, bindings: &[Binding]) -> Result<(), Status> {
+        if bindings.is_empty() {
+            return Ok(());
+        }
+        for binding in bindings {
+            match binding {
+                Binding::Volume(volume) => self.client.update(&PERSISTENT_VOLUMES, volume.clone()).await?,
+                Binding::Claim(claim) => self.client.update(&PERSISTENT_VOLUME_CLAIMS, claim.clone()).await?,
+            };
+        }
+        let deadline = self.clock.now().saturating_add(BIND_TIMEOUT).unwrap_or(Timestamp::MAX);
+        loop {
+            let changed = self.storage_changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.state.lock().cluster.volumes().all_bound(pod) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.clock.sleep_until(deadline) => {
+                    let why = "binding volumes: context deadline exceeded";
+                    return Err(Status::new(504, Reason::Timeout, why));
+                }
+            }
+        }
+    }
+
+    /// Takes back what was assumed, as far as informers know better.
+    fn forget_assumed(&self, bindings: &[Binding]) {
+        let mut state = self.state.lock();
+        let volumes = state.cluster.volumes_mut();
+        for binding in bindings {
+            let (wanted, key) = match binding {
+                Binding::Volume(volume) => (Storage::Volume, volume.key()),
+                Binding::Claim(claim) => (Storage::Claim, claim.key()),
+            };
+            let known = self.storage.iter().filter(|(kind, _)| *kind == wanted);
+            match known.into_iter().find_map(|(_, informer)| informer.get_key(&key)) {
+                Some(object) => volumes.set(wanted, &object),
+                None => volumes.remove(wanted, &key),
             }
         }
     }
@@ -339,6 +437,9 @@ impl Scheduler {
     }
 }
 
+/// How long a pod waits for its volumes to be bound.
+const BIND_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// The plugins for which a pod's leaving can make room.
 const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
     | 1 << Plugin::NodePorts as u32
@@ -367,6 +468,7 @@ fn concerned_by_node_change(old: &Object, new: &Object) -> u32 {
     if differs(&["metadata", "labels"]) {
         concerned |=
             Plugin::NodeAffinity.bit() | Plugin::PodTopologySpread.bit() | Plugin::InterPodAffinity.bit();
+        concerned |= Plugin::VolumeBinding.bit() | Plugin::VolumeZone.bit();
     }
     if differs(&["spec", "taints"]) {
         concerned |= Plugin::TaintToleration.bit() | Plugin::PodTopologySpread.bit();

@@ -8,7 +8,8 @@ use drydock_client::testing::FakeServer;
 use drydock_machinery::{Object, ObjectMeta, Value, value};
 use drydock_runtime::{Clock, Tasks};
 
-use crate::{Cluster, PodInfo, Scheduler, SchedulerConfig, schedule};
+use crate::preemption::preempt;
+use crate::{Binding, Cluster, PodInfo, Scheduler, SchedulerConfig, Storage, schedule};
 
 fn node(name: &str, cpu: &str) -> Value {
     value!({
@@ -109,6 +110,134 @@ fn hard_spreading_keeps_the_skew() {
     for start in 0..4 {
         assert_eq!(schedule(&cluster, &info(spread.clone()), start).unwrap().node, "b");
     }
+}
+
+fn claiming(claim: &str) -> Value {
+    let mut pod = pod("p", "1");
+    pod.set(&["spec", "volumes"], value!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]));
+    pod
+}
+
+fn on_host(name: &str, host: &str) -> Value {
+    value!({
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]},
+            ]}]}},
+        },
+        "status": {"phase": "Available"},
+    })
+}
+
+fn with_storage(cluster: &mut Cluster, objects: impl IntoIterator<Item = (Storage, Value)>) {
+    for (kind, object) in objects {
+        cluster.volumes_mut().set(kind, &Arc::new(Object::new(object, 1)));
+    }
+}
+
+fn waiting_claim() -> Value {
+    value!({
+        "metadata": {"name": "c", "namespace": "d", "uid": "c"},
+        "spec": {
+            "storageClassName": "local", "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+        "status": {"phase": "Pending"},
+    })
+}
+
+fn local_class() -> Value {
+    value!({
+        "metadata": {"name": "local"}, "volumeBindingMode": "WaitForFirstConsumer",
+        "provisioner": "kubernetes.io/no-provisioner",
+    })
+}
+
+#[test]
+fn a_pod_waits_for_its_claims() {
+    let mut cluster = cluster([node("a", "4")]);
+    assert_eq!(
+        refused(&cluster, claiming("c")),
+        "0/1 nodes are available: persistentvolumeclaim \"c\" not found."
+    );
+    with_storage(&mut cluster, [(Storage::Claim, waiting_claim())]);
+    assert_eq!(
+        refused(&cluster, claiming("c")),
+        "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    );
+}
+
+#[test]
+fn a_waiting_claim_gets_a_volume_of_the_node_that_has_one() {
+    let mut cluster = cluster([node("a", "4"), node("b", "4")]);
+    with_storage(&mut cluster, [(Storage::Claim, waiting_claim()), (Storage::Class, local_class())]);
+    assert_eq!(
+        refused(&cluster, claiming("c")),
+        "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind."
+    );
+    with_storage(&mut cluster, [(Storage::Volume, on_host("v", "b"))]);
+    let placement = schedule(&cluster, &info(claiming("c")), 0).unwrap();
+    assert_eq!(placement.node, "b");
+    let [Binding::Volume(volume)] = &placement.bindings[..] else { panic!("{placement:?}") };
+    assert_eq!(volume.str_at(&["spec", "claimRef", "uid"]), "c");
+    cluster.volumes_mut().assume(&placement.bindings);
+    let mut other = waiting_claim();
+    other.set(&["metadata", "name"], "other");
+    other.set(&["metadata", "uid"], "other");
+    with_storage(&mut cluster, [(Storage::Claim, other)]);
+    refused(&cluster, claiming("other"));
+}
+
+#[test]
+fn a_provisioner_is_told_the_node() {
+    let mut cluster = cluster([node("a", "4")]);
+    let mut class = local_class();
+    class.set(&["provisioner"], "ebs.csi.aws.com");
+    with_storage(&mut cluster, [(Storage::Claim, waiting_claim()), (Storage::Class, class)]);
+    let placement = schedule(&cluster, &info(claiming("c")), 0).unwrap();
+    let [Binding::Claim(claim)] = &placement.bindings[..] else { panic!("{placement:?}") };
+    assert_eq!(claim.annotation("volume.kubernetes.io/selected-node"), Some("a"));
+}
+
+#[test]
+fn a_bound_volume_keeps_its_pod_near() {
+    let mut cluster = cluster([node("a", "4"), node("b", "1")]);
+    let mut claim = waiting_claim();
+    claim.set(&["spec", "volumeName"], "v");
+    claim.set(&["metadata", "annotations", "pv.kubernetes.io/bind-completed"], "yes");
+    with_storage(&mut cluster, [(Storage::Claim, claim), (Storage::Volume, on_host("v", "b"))]);
+    let mut large = claiming("c");
+    large.set(&["spec", "containers"], pod("p", "2").at(&["spec", "containers"]).cloned().unwrap());
+    assert_eq!(
+        refused(&cluster, large),
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match PersistentVolume's node affinity."
+    );
+    assert_eq!(schedule(&cluster, &info(claiming("c")), 0).unwrap().node, "b");
+}
+
+#[test]
+fn budgets_are_spared_before_priority() {
+    let mut cluster = cluster([node("a", "2"), node("b", "2")]);
+    let low = |name: &str, priority: i64| {
+        let mut low = pod(name, "2");
+        low.set(&["spec", "priority"], priority);
+        info(low)
+    };
+    cluster.add_pod("a", low("kept", 0));
+    cluster.add_pod("b", low("free", 10));
+    let budget = value!({
+        "metadata": {"name": "b", "namespace": "d"}, "spec": {"selector": {"matchLabels": {"app": "kept"}}},
+        "status": {"disruptionsAllowed": 0},
+    });
+    let mut high = pod("high", "1");
+    high.set(&["spec", "priority"], 1000);
+    let high = info(high);
+    let fit = schedule(&cluster, &high, 0).unwrap_err();
+    assert_eq!(preempt(&cluster, &high, &fit).unwrap().node, "a");
+    cluster.set_budget(&Arc::new(Object::new(budget, 1)));
+    assert_eq!(preempt(&cluster, &high, &fit).unwrap().node, "b");
 }
 
 struct Running {

@@ -1,5 +1,7 @@
 //! A daemon set's status.
 
+use std::sync::Arc;
+
 use drydock_client::resources::DAEMON_SETS;
 use drydock_machinery::{Object, ObjectMeta, Status};
 
@@ -25,16 +27,18 @@ pub(super) async fn write(
             continue;
         }
         desired += 1;
-        // The oldest pod speaks for the node, a ready one before others.
-        let speaker =
-            pods.iter().min_by_key(|pod| (!pod::is_ready(pod), pod.creation_timestamp().to_owned()));
-        let Some(pod) = speaker else { continue };
+        // One pod speaks for the node: the oldest, of those that are on it before those that are to come. A new one that
+        // surges over it does not count yet.
+        let order = |pod: &&Arc<Object>| {
+            (pod::node_name(pod).is_empty(), pod.creation_timestamp().to_owned(), pod.name().to_owned())
+        };
+        let Some(pod) = pods.iter().min_by_key(order) else { continue };
         current += 1;
-        if pod::is_ready(pod) && !pod.is_deleting() {
+        if pod::is_ready(pod) {
             ready += 1;
             available += i64::from(pod::is_available(pod, min_ready, now));
         }
-        updated += i64::from(pods.iter().any(|pod| is_updated(pod, hash) && !pod.is_deleting()));
+        updated += i64::from(is_updated(pod, hash));
     }
     let mut new = set.value().clone();
     new.set(&["status", "currentNumberScheduled"], current);

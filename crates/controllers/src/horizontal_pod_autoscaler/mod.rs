@@ -4,6 +4,8 @@
 //! and `external.metrics.k8s.io`, whoever serves them; where nobody does, the autoscaler says so in its conditions and does
 //! nothing. The size is read and written through the target's `scale` subresource. What was recommended and done lately
 //! is kept in memory, as upstream does: after a restart the stabilization windows begin anew.
+//!
+//! Deliberately absent: selectors of pods' and objects' metrics, for which requests have no field.
 
 mod compute;
 mod limits;

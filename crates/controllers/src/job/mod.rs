@@ -63,9 +63,16 @@ pub(crate) fn start(ctx: Context) {
     let me = this.clone();
     this.jobs.on_change(move |change| {
         let job = change.object();
-        if let Change::Deleted(_) = change {
-            me.expectations.forget(&job.key());
-            me.failures.lock().remove(job.key().as_str());
+        match change {
+            Change::Deleted(_) => {
+                me.expectations.forget(&job.key());
+                me.failures.lock().remove(job.key().as_str());
+            }
+            // Counts that were just written are no reason to count again at once.
+            Change::Updated { old, new } if same_but_for_counts(old, new) => {
+                return me.queue.add_after(job.key(), BATCH_PERIOD);
+            }
+            _ => {}
         }
         me.queue.add_object(job);
     });
@@ -77,6 +84,13 @@ pub(crate) fn start(ctx: Context) {
         let this = this.clone();
         async move { this.sync(&key).await }
     });
+}
+
+fn same_but_for_counts(old: &Object, new: &Object) -> bool {
+    let conditions = |job: &Object| job.at(&["status", "conditions"]).cloned();
+    old.generation() == new.generation()
+        && old.is_deleting() == new.is_deleting()
+        && conditions(old) == conditions(new)
 }
 
 fn is_finished(job: &Value) -> bool {

@@ -32,9 +32,10 @@ impl Jobs {
         }
         let mut surplus = self.surplus(job, state, wanted);
         if !surplus.is_empty() {
+            surplus.truncate(BURST as usize);
             let gone: BTreeSet<String> = surplus.iter().map(|pod| pod.uid().to_owned()).collect();
             state.active.retain(|pod| !gone.contains(pod.uid()));
-            surplus.truncate(BURST as usize);
+            state.terminating.extend(surplus.iter().cloned());
             return self.delete_pods(job, state, surplus).await;
         }
         if active >= wanted {

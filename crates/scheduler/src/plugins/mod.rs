@@ -8,9 +8,12 @@ mod node;
 mod resource_scores;
 mod spread;
 
+use std::sync::Arc;
+
 use crate::cluster::Cluster;
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
+use crate::volumes::{VolumeState, Volumes};
 
 pub(crate) use inter_pod::InterPodState;
 pub(crate) use spread::SpreadState;
@@ -24,6 +27,7 @@ pub enum Plugin {
     NodePorts,
     NodeResourcesFit,
     VolumeBinding,
+    VolumeZone,
     PodTopologySpread,
     InterPodAffinity,
 }
@@ -58,11 +62,18 @@ impl Rejection {
 pub(crate) struct CycleState {
     pub(crate) spread: SpreadState,
     pub(crate) inter_pod: InterPodState,
+    pub(crate) pod_volumes: VolumeState,
+    volumes: Arc<Volumes>,
 }
 
 impl CycleState {
     pub(crate) fn new(cluster: &Cluster, pod: &PodInfo) -> Self {
-        Self { spread: SpreadState::new(cluster, pod), inter_pod: InterPodState::new(cluster, pod) }
+        Self {
+            spread: SpreadState::new(cluster, pod),
+            inter_pod: InterPodState::new(cluster, pod),
+            pod_volumes: cluster.volumes().state(&pod.object),
+            volumes: cluster.volumes().clone(),
+        }
     }
 }
 
@@ -74,8 +85,21 @@ pub(crate) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Resu
     node::affinity(pod, node)?;
     node::ports(pod, node)?;
     node::resources(pod, node)?;
+    volumes(state, node)?;
     spread::filter(&state.spread, pod, node)?;
     inter_pod::filter(&state.inter_pod, pod, node)
+}
+
+/// Whether the pod's volumes are, or can be, where the node reaches them.
+fn volumes(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
+    let reasons = state.pod_volumes.unbindable(&state.volumes, &node.node);
+    if !reasons.is_empty() {
+        return Err(Rejection { plugin: Plugin::VolumeBinding, reasons, unresolvable: true });
+    }
+    if !state.pod_volumes.reaches_zones(&node.node) {
+        return Err(Rejection::unresolvable(Plugin::VolumeZone, "node(s) had no available volume zone"));
+    }
+    Ok(())
 }
 
 /// Adds up the weighted scores of `nodes`, in their order.

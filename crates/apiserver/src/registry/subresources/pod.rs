@@ -72,6 +72,8 @@ fn bound(pod: &Arc<Object>, binding: &Value, now: &str) -> Result<Value, Status>
     }
     let mut pod = pod.value().clone();
     pod.set(&["spec", "nodeName"], binding.str_at(&["target", "name"]));
+    // What was to become true is.
+    pod.remove(&["status", "nominatedNodeName"]);
     for (field, map) in [("annotations", binding.annotations()), ("labels", binding.labels())] {
         for (key, text) in map.iter() {
             pod.set(&["metadata", field, key], text.clone());
