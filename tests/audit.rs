@@ -113,7 +113,7 @@ fn requests_are_written_down_as_the_policy_says() {
     // What pod security enforced, and what it would have.
     let audit = "pod-security.kubernetes.io";
     kubectl.ok(&["label", "namespace", "n", &format!("{audit}/audit=baseline")]);
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\n\
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: \"n\"}\n\
         spec: {hostNetwork: true, containers: [{name: c, image: i}]}\n";
     kubectl.feed(&["create"], pod);
     let pod = about("create", "pods", "p");
