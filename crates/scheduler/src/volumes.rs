@@ -92,8 +92,7 @@ impl Volumes {
         if let Err(refusal) = self.sort_claims(pod, &mut state) {
             state.refusal = Some(refusal);
         }
-        let size = |claim: &Arc<Object>| requested(claim);
-        state.waiting.sort_by(|a, b| size(a).cmp(&size(b)));
+        state.waiting.sort_by_key(|claim| requested(claim));
         state
     }
 
