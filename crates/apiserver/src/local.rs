@@ -164,7 +164,12 @@ impl Transport for Local {
     async fn watch(&self, request: Request) -> Result<WatchStream, Status> {
         let core = self.core()?;
         let call = self.prepare(&core, request, true).await?;
-        let watcher = registry::watch(&core.registry, &call).await?;
+        let watcher = registry::watch(&core.registry, &call).await;
+        if let (Err(status), Some(event)) = (&watcher, &call.audit) {
+            event.failed(status);
+            event.stage(Stage::ResponseComplete).await;
+        }
+        let watcher = watcher?;
         let events = events(core.registry.cache.clone(), watcher, call.resource.clone());
         let Some(event) = call.audit else { return Ok(events) };
         event.code(200);

@@ -152,7 +152,7 @@ impl Tenant {
         tasks: &Tasks,
     ) -> Result<Self, TenantError> {
         let clock = tasks.clock().clone();
-        let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys).await?);
+        let pki = Arc::new(pki::load_or_make(&*store, &config.signing_keys, tasks).await?);
         let issuer = format!("https://{}", config.address);
         let tokens = Arc::new(
             TokenAuthority::new(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use drydock_apiserver::FrontProxy;
 use drydock_auth::pki::{ClusterPki, ClusterPkiPem};
 use drydock_auth::tokens::{KeyReservoir, SigningKey};
+use drydock_runtime::Tasks;
 use drydock_store::{Check, Payload, Range, Store, Txn, Write};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,7 +18,11 @@ use crate::TenantError;
 const KEY: &str = "/drydock/pki";
 const FRONT_PROXY_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 
-pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Result<ClusterPki, TenantError> {
+pub(crate) async fn load_or_make(
+    store: &dyn Store,
+    keys: &KeyReservoir,
+    tasks: &Tasks,
+) -> Result<ClusterPki, TenantError> {
     let damaged = |why: String| TenantError::Damaged { what: "keys", why };
     let found = store.range(Range { prefix: KEY.to_owned(), ..Range::default() }).await?;
     if let Some(entry) = found.entries.first() {
@@ -25,8 +30,16 @@ pub(crate) async fn load_or_make(store: &dyn Store, keys: &KeyReservoir) -> Resu
             serde_json::from_slice(&entry.value.bytes()).map_err(|error| damaged(error.to_string()))?;
         return Ok(ClusterPki::from_pem(&pem)?);
     }
-    // To make an RSA key here would take longer than to make the rest of the cluster.
-    let signing_key = keys.take().map_or_else(SigningKey::generate_ecdsa, Ok)?;
+    let signing_key = match keys.take() {
+        Some(made_ahead) => made_ahead,
+        // The first cluster of a process comes before there are any.
+        None if keys.is_new() => match tasks.blocking(SigningKey::generate_rsa).await {
+            Some(made) => made?,
+            None => SigningKey::generate_ecdsa()?,
+        },
+        // In a burst, to make an RSA key here would take longer than to make the rest of the cluster.
+        None => SigningKey::generate_ecdsa()?,
+    };
     let pki = ClusterPki::generate(signing_key)?;
     let bytes = serde_json::to_vec(&pki.to_pem()).map_err(|error| damaged(error.to_string()))?;
     let write = Write::Put { key: KEY.into(), value: Payload::new(bytes), expires_at: None };

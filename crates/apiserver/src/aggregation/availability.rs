@@ -32,7 +32,12 @@ pub(super) fn start(core: &Arc<Core>, tasks: &Tasks) {
     let mut definitions = subscribe("apiextensions.k8s.io", "customresourcedefinitions");
     let weak = Arc::downgrade(core);
     let clock = tasks.clock().clone();
+    let mut ready = core.ready.subscribe();
     tasks.spawn("api-service-availability", async move {
+        // Until then the server's owner writes what every cluster has, conditions included.
+        if ready.wait_for(|ready| *ready).await.is_err() {
+            return;
+        }
         loop {
             for changed in [&mut services, &mut slices, &mut registered, &mut definitions] {
                 changed.borrow_and_update();

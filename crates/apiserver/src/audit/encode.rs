@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(without_managed_fields(&object()), without);
         let mut list = value!({"kind": "PodList"});
         list.set(&["items"], vec![object()]);
-        assert_eq!(without_managed_fields(&list).array_at(&["items"]), [without.clone()]);
+        assert_eq!(without_managed_fields(&list).array_at(&["items"]), std::slice::from_ref(&without));
         let mut row = Value::object();
         row.set(&["object"], object());
         let mut table = value!({"kind": "Table"});

@@ -21,8 +21,9 @@ use crate::admission::Reader;
 const SECONDS: u64 = 30;
 /// How many objects one review carries at most.
 const BATCH: usize = 100;
-/// How many converted objects are kept, at least; twice as many at most.
+/// How many converted objects are kept, and bytes of them, at least; twice as many at most.
 const KEPT: usize = 512;
+const KEPT_BYTES: usize = 2 << 20;
 
 /// How a definition's objects are converted.
 pub(crate) struct Conversion {
@@ -41,9 +42,14 @@ struct Webhook {
 /// Converted objects in two generations: the older one is dropped when the younger one is full.
 #[derive(Default)]
 struct Kept {
-    young: HashMap<Known, Arc<Object>>,
-    old: HashMap<Known, Arc<Object>>,
+    young: HashMap<Known, Weighed>,
+    old: HashMap<Known, Weighed>,
+    /// Of the young ones.
+    bytes: usize,
 }
+
+/// An object, and how many bytes it has as JSON.
+type Weighed = (Arc<Object>, usize);
 
 /// An object's uid, its revision, and the version it was converted to.
 type Known = (String, u64, String);
@@ -188,22 +194,28 @@ fn failed(message: String) -> Status {
 impl Kept {
     fn get(&mut self, object: &Object, api_version: &str) -> Option<Arc<Object>> {
         let known = known(object, api_version);
-        if let Some(found) = self.young.get(&known) {
+        if let Some((found, _)) = self.young.get(&known) {
             return Some(found.clone());
         }
         let found = self.old.get(&known)?.clone();
         self.put(known, found.clone());
-        Some(found)
+        Some(found.0)
     }
 
     fn keep(&mut self, object: &Object, api_version: &str, made: Arc<Object>) {
-        self.put(known(object, api_version), made);
+        let bytes = made.value().to_json().len();
+        self.put(known(object, api_version), (made, bytes));
     }
 
-    fn put(&mut self, known: Known, made: Arc<Object>) {
-        if self.young.len() >= KEPT {
-            self.old = std::mem::take(&mut self.young);
+    fn put(&mut self, known: Known, made: Weighed) {
+        if made.1 > KEPT_BYTES {
+            return;
         }
+        if self.young.len() >= KEPT || self.bytes + made.1 > KEPT_BYTES {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
+        }
+        self.bytes += made.1;
         self.young.insert(known, made);
     }
 }

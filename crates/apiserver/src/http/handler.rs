@@ -59,7 +59,9 @@ async fn respond(
     request: Request<Incoming>,
     audit_id: &HeaderValue,
 ) -> Answer {
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
+    // Proxies say where a request comes from.
+    parts.extensions.insert(peer.clone());
     let query = Query::parse(parts.uri.query());
     let form = failure::Form::of(&parts.headers, &query);
     let path = path::parse(parts.uri.path());

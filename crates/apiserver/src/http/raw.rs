@@ -1,11 +1,10 @@
 //! Paths that are no resource: discovery, OpenAPI, health, version, metrics.
 
-use drydock_machinery::{Reason, Status, value};
+use drydock_machinery::{Reason, Status, Value, json, value};
 use http::Method;
 
 use super::handler::Req;
 use super::{Answer, body, discovery, encode, health, metrics, openapi};
-use crate::http::negotiate::Format;
 use crate::local::{method_not_allowed, no_such_resource};
 
 /// # Errors
@@ -26,16 +25,43 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
         ["metrics", ..] => Ok(metrics::serve(request)),
         ["openapi", rest @ ..] => openapi::serve(request, rest).await,
         [".well-known", "openid-configuration"] => {
-            Ok(encode::value_answer(request, 200, &request.core.tokens.discovery().0, Format::Json).await)
+            let document = in_order(&request.core.tokens.discovery().0, &CONFIGURATION);
+            Ok(body::whole(200, body::JSON, document))
         }
         ["openid", "v1", "jwks"] => {
             check_accepts(request, "application/jwk-set+json")?;
-            let keys = request.core.tokens.discovery().1.to_json();
-            Ok(body::whole(200, "application/jwk-set+json", keys))
+            let keys = request.core.tokens.discovery().1;
+            let keys: Vec<Vec<u8>> = keys.array_at(&["keys"]).iter().map(|key| in_order(key, &KEY)).collect();
+            let document = [&b"{\"keys\":["[..], &keys.join(&b','), b"]}"].concat();
+            Ok(body::whole(200, "application/jwk-set+json", document))
         }
         [""] => Ok(paths(request)),
         _ => Ok(body::page_not_found()),
     }
+}
+
+/// The fields of an issuer's configuration and of its keys, in the order of upstream's structs.
+const CONFIGURATION: [&str; 5] = [
+    "issuer",
+    "jwks_uri",
+    "response_types_supported",
+    "subject_types_supported",
+    "id_token_signing_alg_values_supported",
+];
+const KEY: [&str; 9] = ["use", "kty", "kid", "crv", "alg", "x", "y", "n", "e"];
+
+fn in_order(object: &Value, names: &[&str]) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    for (name, value) in names.iter().filter_map(|name| Some((*name, object.get(name)?))) {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        json::write_string(name, &mut out);
+        out.push(b':');
+        json::write(value, &mut out);
+    }
+    out.push(b'}');
+    out
 }
 
 async fn discover(request: &Req, parts: &[&str], read: bool) -> Result<Answer, Status> {

@@ -9,7 +9,7 @@ fn warnings(resources: &str, expression: &str) -> Vec<Value> {
         ]},
         "validations": [{"expression": expression}],
     }});
-    check(&policy, &builtin())
+    check(&policy, &builtin(36))
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use drydock_machinery::crd::definition::unrecognized_formats;
 use drydock_machinery::names_validation::is_qualified_name;
 use drydock_machinery::patch::go_format::go_format;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value};
@@ -107,9 +108,15 @@ fn wrong_type(path: &[&str], value: &Value, expected: &str) -> String {
     format!(".{} accessor error: {value} is of the type {kind}, expected {expected}", path.join("."))
 }
 
-/// What is said to whoever writes a custom object: finalizers should be told apart by a domain.
+/// What is said to whoever writes a custom object, that finalizers should be told apart by a domain; or a definition,
+/// that nobody knows its formats.
 pub(crate) fn warnings(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
     const STANDARD: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+    if definitions::is_definition(resource) {
+        let known = old.map(unrecognized_formats).unwrap_or_default();
+        let new = unrecognized_formats(object);
+        return new.difference(&known).map(|format| format!("unrecognized format {format:?}")).collect();
+    }
     if resource.custom.is_none() {
         return Vec::new();
     }

@@ -121,12 +121,13 @@ pub(crate) fn of_custom(
     if resource.custom.is_none() {
         return found;
     }
+    let mut all = found;
+    if let Some((new, old)) = update {
+        drydock_kinds::validate_object_meta_update(&mut all, new, old);
+    }
     let mut kept = FieldErrors::new();
     let standard = "name is neither a standard finalizer name nor is it fully qualified";
-    found.iter().filter(|error| error.detail != standard).for_each(|error| kept.push(error.clone()));
-    if let Some((new, old)) = update {
-        drydock_kinds::validate_object_meta_update(&mut kept, new, old);
-    }
+    all.iter().filter(|error| error.detail != standard).for_each(|error| kept.push(error.clone()));
     kept
 }
 

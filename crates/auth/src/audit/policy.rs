@@ -234,7 +234,8 @@ fn check_paths(path: &FieldPath, rule: &Rule, errors: &mut FieldErrors) {
             errors.invalid(&path.index(i), url.as_str(), why);
         }
     }
-    if !rule.paths.is_empty() && !(rule.resources.is_empty() && rule.namespaces.is_empty()) {
+    let about_resources = !rule.resources.is_empty() || !rule.namespaces.is_empty();
+    if about_resources && !rule.paths.is_empty() {
         let why = "rules cannot apply to both regular resources and non-resource URLs";
         errors.invalid(path, rule.paths.clone(), why);
     }

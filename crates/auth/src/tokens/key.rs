@@ -1,6 +1,7 @@
 //! Keys that sign tokens.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -104,11 +105,17 @@ impl fmt::Debug for SigningKey {
 pub struct KeyReservoir {
     keys: Mutex<Vec<SigningKey>>,
     capacity: usize,
+    filled: AtomicBool,
 }
 
 impl KeyReservoir {
     pub fn new(capacity: usize) -> Self {
-        Self { keys: Mutex::new(Vec::new()), capacity }
+        Self { keys: Mutex::new(Vec::new()), capacity, filled: AtomicBool::new(false) }
+    }
+
+    /// Whether no key was made ahead yet: the process has just begun.
+    pub fn is_new(&self) -> bool {
+        !self.filled.load(Ordering::Acquire)
     }
 
     /// A key that was made ahead; None when there is none left.
@@ -128,6 +135,7 @@ impl KeyReservoir {
         if !self.is_full() {
             let key = SigningKey::generate_rsa()?;
             self.keys.lock().push(key);
+            self.filled.store(true, Ordering::Release);
         }
         Ok(())
     }

@@ -110,7 +110,8 @@ impl ServiceController {
             return Ok(());
         }
         if request.instances.is_empty() && before.request.is_none() && !has_finalizer(service) {
-            return Ok(self.await_first_node(key, service));
+            self.await_first_node(key, service);
+            return Ok(());
         }
         let only_hosts = before.request.as_ref().is_some_and(|old| {
             LoadBalancerRequest { instances: request.instances.clone(), ..old.clone() } == request

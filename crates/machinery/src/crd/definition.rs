@@ -9,6 +9,7 @@ mod api_approval;
 mod conversion;
 mod defaulted;
 mod field_path;
+mod formats;
 mod names;
 mod open_api;
 mod spec;
@@ -17,6 +18,8 @@ mod subresources;
 
 pub(super) use self::field_path::normalized_field_path;
 use crate::crd::rules::compile::Stored;
+pub use formats::unrecognized_formats;
+
 use crate::names_validation::{NamePart, name_is_dns_subdomain};
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;

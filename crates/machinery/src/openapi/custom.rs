@@ -53,17 +53,16 @@ pub fn v2_with(catalog: &'static Catalog, addition: &V2Addition) -> (Document, V
     let mut json =
         Vec::with_capacity(built_in.json.len() + addition.definitions.len() + addition.paths.len() + 2);
     let mut rest: &[u8] = &built_in.json;
-    // No string holds these: quotes in strings are escaped.
-    for (start, added) in
-        [(&b"\"definitions\":{"[..], &addition.definitions), (b"\"paths\":{", &addition.paths)]
-    {
+    // No string holds these: quotes in strings are escaped. Schemas have fields of these names, but the definitions are
+    // the document's first field, and no field of a schema starts with a slash.
+    let places = [(&b"\"definitions\":{\""[..], &addition.definitions), (b"\"paths\":{\"/", &addition.paths)];
+    for (start, added) in places.into_iter().filter(|(_, added)| !added.is_empty()) {
         let Some(at) = rest.windows(start.len()).position(|part| part == start) else { continue };
-        let (before, after) = rest.split_at(at + start.len());
+        let brace = start.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+        let (before, after) = rest.split_at(at + brace);
         json.extend_from_slice(before);
         json.extend_from_slice(added);
-        if !added.is_empty() && !after.starts_with(b"}") {
-            json.push(b',');
-        }
+        json.push(b',');
         rest = after;
     }
     json.extend_from_slice(rest);

@@ -196,6 +196,9 @@ async fn mutate(
                 continue;
             }
         };
+        if made == object {
+            continue;
+        }
         let Some(before) = request.object.clone() else { return Ok(()) };
         let settled = settle(context, request, &before, made).await?;
         if settled != before {

@@ -1,5 +1,7 @@
 //! A request passed on over a connection of its own, and its answer passed back.
 
+use std::sync::Arc;
+
 use drydock_streams::handshake;
 use futures::StreamExt as _;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
@@ -9,6 +11,7 @@ use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 
 use crate::http::Answer;
+use crate::http::connection::Peer;
 use crate::http::handler::Req;
 use crate::http::streams::take_upgrade;
 use crate::seams::Stream;
@@ -24,6 +27,8 @@ const OF_A_CONNECTION: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What is sent, and over what.
 pub(crate) struct Outgoing {
@@ -61,6 +66,7 @@ pub(crate) async fn forward(request: &Req, incoming: Incoming, outgoing: Outgoin
     });
     let mut headers = outgoing.headers;
     strip(&mut headers, upgrades);
+    add_sender(request, &mut headers);
     let mut built = http::Request::new(incoming);
     *built.method_mut() = request.parts.method.clone();
     *built.uri_mut() = outgoing.uri.parse().map_err(|_| "invalid URI".to_owned())?;
@@ -79,6 +85,17 @@ pub(crate) async fn forward(request: &Req, incoming: Incoming, outgoing: Outgoin
         return Err(format!("invalid upgrade response: status code {}", answer.status().as_u16()));
     }
     Ok(passed(answer))
+}
+
+/// Appends the client's address to those of the proxies before.
+fn add_sender(request: &Req, headers: &mut HeaderMap) {
+    let peer = request.parts.extensions.get::<Arc<Peer>>();
+    let Some(address) = peer.and_then(|peer| peer.address) else { return };
+    let before = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let all: Vec<String> = before.map(str::to_owned).chain([address.to_string()]).collect();
+    if let Ok(value) = HeaderValue::from_str(&all.join(", ")) {
+        headers.insert(FORWARDED_FOR, value);
+    }
 }
 
 fn strip(headers: &mut HeaderMap, upgrades: bool) {

@@ -3,7 +3,7 @@
 use drydock_machinery::Status;
 use futures::StreamExt;
 
-use super::{no_nodes, pod};
+use super::{container, nodes, pod};
 use crate::http::handler::Req;
 use crate::http::{Answer, body};
 use crate::registry::Call;
@@ -12,10 +12,15 @@ use crate::seams::LogOptions;
 /// `GET pods/NAME/log`.
 pub(crate) async fn log(request: &Req, call: &Call) -> Result<Answer, Status> {
     let pod = pod(request, call).await?;
-    let nodes = request.core.nodes.as_ref().ok_or_else(no_nodes)?;
     let query = &request.query;
+    let container = container(&pod, query.get("container").unwrap_or(""))?;
+    if pod.str_at(&["spec", "nodeName"]).is_empty() {
+        // Nobody has anything to say yet.
+        return Ok(body::whole(200, "text/plain", ""));
+    }
+    let nodes = nodes(request)?;
     let options = LogOptions {
-        container: query.get("container").unwrap_or("").to_owned(),
+        container,
         follow: query.flag("follow").unwrap_or(false),
         previous: query.flag("previous").unwrap_or(false),
         timestamps: query.flag("timestamps").unwrap_or(false),

@@ -37,8 +37,8 @@ struct Target {
 
 pub(super) async fn serve(request: &Req, pod: Arc<Object>) -> Result<Answer, Status> {
     let headers = &request.parts.headers;
-    let nodes = nodes(request)?.clone();
     let asked = super::upgrade(request)?;
+    let nodes = nodes(request)?.clone();
     let tunnels = asked == Upgrade::WebSocket && !handshake::tunnelled(headers).is_empty();
     let ports = match asked {
         Upgrade::WebSocket if !tunnels => match ports(request) {

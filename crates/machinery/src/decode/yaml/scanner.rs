@@ -110,7 +110,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn fetch(&mut self) -> Scanned<()> {
-        self.to_next_token();
+        self.skip_to_next_token();
         self.unroll(self.cursor.mark.column as isize);
         let cursor = &self.cursor;
         if cursor.is_end() {
@@ -166,7 +166,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over spaces, comments and line breaks.
-    fn to_next_token(&mut self) {
+    fn skip_to_next_token(&mut self) {
         loop {
             if self.cursor.mark.column == 0 && self.cursor.is_bom() {
                 self.cursor.skip();

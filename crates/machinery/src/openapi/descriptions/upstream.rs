@@ -11,7 +11,10 @@ use super::{Described, LIST};
 /// Types by module. Types that others refer to come with these.
 macro_rules! add {
     ($generator:ident, $($($module:ident)::+: $($name:ident),+;)+) => {
-        $($(let _ = $generator.subschema_for::<k8s_openapi::$($module)::+::$name>();)+)+
+        $({
+            use k8s_openapi::$($module)::+ as module;
+            $(let _ = $generator.subschema_for::<module::$name>();)+
+        })+
     };
 }
 
