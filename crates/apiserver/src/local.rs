@@ -149,6 +149,9 @@ impl Ask for Core {
 impl Transport for Local {
     async fn call(&self, request: Request) -> Result<Reply, Status> {
         let core = self.core()?;
+        if let Some(answer) = crate::aggregation::read(&core, &self.user, &request).await {
+            return answer;
+        }
         let mut call = self.prepare(&core, request, false).await?;
         let done = AssertUnwindSafe(core.registry.call(&mut call)).catch_unwind().await;
         let done = done.unwrap_or_else(|_| Err(Status::internal("the request panicked")));

@@ -39,9 +39,10 @@ struct Budget {
 }
 
 impl Cluster {
-    /// A copy to try things out in. Only when pods' affinity or spreading may look beyond `node` are others copied.
+    /// A copy to try things out in. Only when pods' affinity, spreading or claims may look beyond `node` are others copied.
     pub(crate) fn trial(&self, node: &NodeInfo, pod: &PodInfo) -> Self {
-        if self.has_affinity() || pod.has_affinity() || !pod.spread.is_empty() {
+        let everywhere = self.has_affinity() || pod.has_affinity() || !pod.spread.is_empty();
+        if everywhere || self.volumes.has_exclusive(&pod.object) {
             return self.clone();
         }
         let name = Key::from(node.name());

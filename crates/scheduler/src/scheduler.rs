@@ -443,6 +443,7 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 /// The plugins for which a pod's leaving can make room.
 const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
     | 1 << Plugin::NodePorts as u32
+    | 1 << Plugin::VolumeRestrictions as u32
     | 1 << Plugin::PodTopologySpread as u32
     | 1 << Plugin::InterPodAffinity as u32;
 

@@ -218,6 +218,29 @@ fn a_bound_volume_keeps_its_pod_near() {
 }
 
 #[test]
+fn a_claim_for_one_pod_is_not_shared() {
+    let mut cluster = cluster([node("a", "4"), node("b", "4")]);
+    let mut claim = waiting_claim();
+    claim.set(&["spec", "accessModes"], value!(["ReadWriteOncePod"]));
+    claim.set(&["spec", "volumeName"], "v");
+    claim.set(&["metadata", "annotations", "pv.kubernetes.io/bind-completed"], "yes");
+    with_storage(&mut cluster, [(Storage::Claim, claim), (Storage::Volume, on_host("v", "a"))]);
+    let mut user = claiming("c");
+    user.set(&["metadata", "uid"], "user");
+    cluster.add_pod("a", info(user));
+    assert_eq!(
+        refused(&cluster, claiming("c")),
+        "0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod \
+         access mode."
+    );
+    let mut high = claiming("c");
+    high.set(&["spec", "priority"], 1000);
+    let high = info(high);
+    let fit = schedule(&cluster, &high, 0).unwrap_err();
+    assert_eq!(preempt(&cluster, &high, &fit).unwrap().node, "a");
+}
+
+#[test]
 fn budgets_are_spared_before_priority() {
     let mut cluster = cluster([node("a", "2"), node("b", "2")]);
     let low = |name: &str, priority: i64| {

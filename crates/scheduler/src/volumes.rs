@@ -62,6 +62,8 @@ pub(crate) struct VolumeState {
     volume_gone: bool,
     /// Claims that wait for their first consumer, the smallest first.
     waiting: Vec<Arc<Object>>,
+    /// Names of claims that only one pod at a time may use.
+    exclusive: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,8 +94,7 @@ impl Volumes {
         if let Err(refusal) = self.sort_claims(pod, &mut state) {
             state.refusal = Some(refusal);
         }
-        let size = |claim: &Arc<Object>| requested(claim);
-        state.waiting.sort_by(|a, b| size(a).cmp(&size(b)));
+        state.waiting.sort_by_key(|claim| requested(claim));
         state
     }
 
@@ -101,6 +102,10 @@ impl Volumes {
         let claims = claims_of(pod).map(|claim| self.claim(pod, claim)).collect::<Result<Vec<_>, _>>()?;
         let mut unbound = false;
         for claim in claims {
+            let modes = claim.array_at(&["spec", "accessModes"]);
+            if modes.iter().any(|mode| mode.as_str() == Some("ReadWriteOncePod")) {
+                state.exclusive.push(claim.name().to_owned());
+            }
             if is_bound(&claim) {
                 match self.volumes.get(claim.str_at(&["spec", "volumeName"])) {
                     Some(volume) => state.bound.push(BoundVolume::new(volume)),
@@ -230,6 +235,11 @@ impl Volumes {
         }
     }
 
+    /// Whether the pod has claims that only one pod at a time may use.
+    pub(crate) fn has_exclusive(&self, pod: &Object) -> bool {
+        !self.state(pod).exclusive.is_empty()
+    }
+
     /// Whether all claims of the pod have their volumes.
     pub(crate) fn all_bound(&self, pod: &Object) -> bool {
         let key = |name: &str| format!("{}/{name}", pod.namespace());
@@ -239,6 +249,16 @@ impl Volumes {
 }
 
 impl VolumeState {
+    /// Whether another pod of the namespace, somewhere among `pods`, uses what only one may.
+    pub(crate) fn is_taken<'a>(&self, pod: &Object, pods: impl IntoIterator<Item = &'a Object>) -> bool {
+        if self.exclusive.is_empty() {
+            return false;
+        }
+        let uses = |other: &Object| claims_of(other).any(|(name, _)| self.exclusive.contains(&name));
+        pods.into_iter()
+            .any(|other| other.namespace() == pod.namespace() && other.uid() != pod.uid() && uses(other))
+    }
+
     /// What VolumeBinding has against the node.
     pub(crate) fn unbindable(&self, volumes: &Volumes, node: &Object) -> Vec<String> {
         let mut reasons = Vec::new();

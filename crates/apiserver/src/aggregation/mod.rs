@@ -1,15 +1,16 @@
 //! API services that other servers answer for: kube-aggregator's part.
 //!
 //! An APIService with a service routes its group and version to that service. `route` says how a server is reached,
-//! `proxy` passes requests on, `availability` checks servers and keeps the conditions, `local` sees to those without a
+//! `proxy` passes requests on, `in_process` asks for components of this process, `availability` checks servers and keeps the conditions, `local` sees to those without a
 //! service, and `discovery` puts all of them into one list.
 //!
 //! State: the routes, published whole by one task; what was last learned of each server, written by the other.
 //!
-//! Deliberately absent: OpenAPI v2 of other servers is not merged, and requests in process are not routed.
+//! Deliberately absent: OpenAPI v2 of other servers is not merged; writes and watches in process are not routed.
 
 mod availability;
 mod discovery;
+mod in_process;
 mod local;
 mod proxy;
 mod route;
@@ -27,6 +28,7 @@ use crate::cache::key_prefix;
 use crate::http::path::Path;
 use crate::server::Core;
 
+pub(crate) use in_process::read;
 pub(crate) use proxy::serve;
 pub(crate) use route::Route;
 
@@ -86,6 +88,15 @@ impl Aggregation {
                 _ => None,
             },
         }
+    }
+
+    /// The route of a group and version, if another server answers for it.
+    fn route_of(&self, group: &str, version: &str) -> Option<Arc<Route>> {
+        let routes = self.routes.read();
+        if routes.is_empty() {
+            return None;
+        }
+        routes.get(&(group.to_owned(), version.to_owned())).cloned()
     }
 
     fn routes(&self) -> Arc<Routes> {

@@ -55,7 +55,7 @@ pub(crate) async fn serve(
 }
 
 /// Says who the sender is.
-fn put_user(headers: &mut HeaderMap, user: &UserInfo) {
+pub(super) fn put_user(headers: &mut HeaderMap, user: &UserInfo) {
     let mut put = |name: &str, value: &str| {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
         {

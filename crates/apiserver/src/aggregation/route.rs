@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use drydock_auth::Reader;
+use drydock_auth::{Reader, UserInfo};
 use drydock_machinery::{Object, ObjectMeta as _, Value};
 use drydock_runtime::wall;
 use http::header::ACCEPT;
@@ -17,6 +17,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::proxy::put_user;
 use super::{FrontProxy, GROUP, PLURAL, Routes};
 use crate::http::proxy::{TlsTarget, Unverified, cluster_network, tcp, tls};
 use crate::seams::Stream;
@@ -142,24 +143,44 @@ impl Route {
     /// # Errors
     /// What Go's client says.
     pub(super) async fn get(&self, core: &Core, path: &str, accept: &str) -> Result<(u16, Bytes), String> {
-        let asked = wall::timeout(TIMEOUT, self.exchange(core, path, accept)).await;
+        let aggregator = UserInfo::new("system:kube-aggregator", &["system:masters"]);
+        self.get_as(core, &aggregator, path, accept).await
+    }
+
+    /// As [`Route::get`], in the name of `user`.
+    ///
+    /// # Errors
+    /// What Go's client says.
+    pub(super) async fn get_as(
+        &self,
+        core: &Core,
+        user: &UserInfo,
+        path: &str,
+        accept: &str,
+    ) -> Result<(u16, Bytes), String> {
+        let asked = wall::timeout(TIMEOUT, self.exchange(core, user, path, accept)).await;
         asked.unwrap_or_else(|| {
             Err("context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned())
         })
     }
 
-    async fn exchange(&self, core: &Core, path: &str, accept: &str) -> Result<(u16, Bytes), String> {
+    async fn exchange(
+        &self,
+        core: &Core,
+        user: &UserInfo,
+        path: &str,
+        accept: &str,
+    ) -> Result<(u16, Bytes), String> {
         let text = |error: hyper::Error| error.to_string();
         let (stream, authority) = self.connect(core).await?;
         let handshake = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.map_err(text)?;
-        let request = http::Request::get(path)
+        let mut request = http::Request::get(path)
             .header(http::header::HOST, authority)
             .header(ACCEPT, accept)
-            .header("x-remote-user", "system:kube-aggregator")
-            .header("x-remote-group", "system:masters")
             .body(Empty::new())
             .map_err(|error| error.to_string())?;
+        put_user(request.headers_mut(), user);
         let exchange = async move {
             let answer = sender.send_request(request).await.map_err(text)?;
             let code = answer.status().as_u16();

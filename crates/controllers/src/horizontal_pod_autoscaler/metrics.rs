@@ -99,7 +99,7 @@ pub(super) async fn of_object(
     name: &str,
 ) -> Result<i64, String> {
     let values = if resource == "namespaces" {
-        custom(client, resource, "", namespace, metric, Options::default()).await?
+        custom(client, "metrics", namespace, metric, "", Options::default()).await?
     } else {
         custom(client, resource, namespace, name, metric, Options::default()).await?
     };
@@ -173,10 +173,10 @@ fn is_unserved(status: &Status) -> bool {
     status.code == 404 && status.details.as_ref().is_none_or(|details| details.name.is_empty())
 }
 
-/// What a client says when nobody serves the resource that it wanted to get.
+/// What a client says, with the resource that it wanted to get when the server has not said a word of it.
 fn unserved(status: &Status, resource: &str) -> String {
-    if is_unserved(status) {
-        return format!("the server could not find the requested resource (get {resource})");
+    if is_unserved(status) || (status.code == 503 && status.details.is_none()) {
+        return format!("{status} (get {resource})");
     }
     status.to_string()
 }

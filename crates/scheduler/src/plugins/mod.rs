@@ -26,6 +26,7 @@ pub enum Plugin {
     NodeAffinity,
     NodePorts,
     NodeResourcesFit,
+    VolumeRestrictions,
     VolumeBinding,
     VolumeZone,
     PodTopologySpread,
@@ -63,15 +64,21 @@ pub(crate) struct CycleState {
     pub(crate) spread: SpreadState,
     pub(crate) inter_pod: InterPodState,
     pub(crate) pod_volumes: VolumeState,
+    /// Another pod uses a claim of the pod's that only one may use.
+    claim_taken: bool,
     volumes: Arc<Volumes>,
 }
 
 impl CycleState {
     pub(crate) fn new(cluster: &Cluster, pod: &PodInfo) -> Self {
+        let pod_volumes = cluster.volumes().state(&pod.object);
+        let others = cluster.nodes().iter().flat_map(|node| node.pods.values());
+        let claim_taken = pod_volumes.is_taken(&pod.object, others.map(|other| &*other.object));
         Self {
+            claim_taken,
+            pod_volumes,
             spread: SpreadState::new(cluster, pod),
             inter_pod: InterPodState::new(cluster, pod),
-            pod_volumes: cluster.volumes().state(&pod.object),
             volumes: cluster.volumes().clone(),
         }
     }
@@ -92,6 +99,11 @@ pub(crate) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Resu
 
 /// Whether the pod's volumes are, or can be, where the node reaches them.
 fn volumes(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
+    if state.claim_taken {
+        let reason =
+            "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+        return Err(Rejection::new(Plugin::VolumeRestrictions, reason));
+    }
     let reasons = state.pod_volumes.unbindable(&state.volumes, &node.node);
     if !reasons.is_empty() {
         return Err(Rejection { plugin: Plugin::VolumeBinding, reasons, unresolvable: true });
