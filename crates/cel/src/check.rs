@@ -1,7 +1,7 @@
 //! The type checker: gives every node a type, finds the overloads of calls and resolves qualified names.
 //!
 //! It goes by cel-go's checker, of which it has the rules for type parameters, dynamic values and optional types as
-//! well as the messages. Types are looked up in an [`Env`](crate::env::Env); there are no containers, since Kubernetes
+//! well as the messages. Types are looked up in an [`Env`]; there are no containers, since Kubernetes
 //! uses none.
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The audit log: who asked for what, and how it ended, one JSON document a line.
 //!
-//! An [`Auditor`] belongs to one API server. While it has no policy it costs a load of one flag per request. With one,
-//! each request that the policy wants an [`Event`] of has one, which the parts of the server write into as they go:
+//! An `Auditor` belongs to one API server. While it has no policy it costs a load of one flag per request. With one,
+//! each request that the policy wants an `Event` of has one, which the parts of the server write into as they go:
 //! authorization its decision, admission its annotations, the registry the objects. At each stage the event is encoded
-//! and handed to the [`sink`], which never keeps a request for longer than a bound.
+//! and handed to the `sink`, which never keeps a request for longer than a bound.
 //!
 //! Absent: what is to be written down, which is the policy's to say (`drydock_auth::audit`).
 
