@@ -151,6 +151,8 @@ impl DaemonSets {
             .chain([current.name().to_owned()])
             .collect();
         history::truncate(&self.ctx.client, &set, &revisions, &live).await?;
+        // As it is after what was created and deleted above.
+        let by_node = self::by_node(&owner::controlled(&self.pods, &set));
         status::write(self, &set, &by_node, &hash, collisions).await?;
         let min_ready = count_at(&set, &["spec", "minReadySeconds"], 0);
         if min_ready > 0 {
