@@ -75,11 +75,13 @@ impl Deployments {
         let annotated = annotations::set_new_replica_set(deployment, &mut copy, revision, true);
         let min_ready = count_at(deployment, &["spec", "minReadySeconds"], 0);
         let min_ready_differs = count_at(&copy, &["spec", "minReadySeconds"], 0) != min_ready;
-        if annotated || min_ready_differs {
+        let set = if annotated || min_ready_differs {
             crate::util::set_count(&mut copy, &["spec", "minReadySeconds"], min_ready);
-            let set = self.ctx.client.update(&REPLICA_SETS, copy).await?;
-            return Ok((deployment.clone(), set));
-        }
+            self.ctx.client.update(&REPLICA_SETS, copy).await?
+        } else {
+            set
+        };
+        // In the same sync, so that no status tells of the new set's pods under the old revision.
         let mut new = deployment.value().clone();
         let mut changed = annotations::set_deployment_revision(
             &mut new,
