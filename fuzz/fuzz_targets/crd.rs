@@ -2,6 +2,7 @@
 #![no_main]
 
 use drydock_fuzz::two_documents;
+use drydock_machinery::FieldErrors;
 use drydock_machinery::crd::{self, CustomResource};
 use libfuzzer_sys::fuzz_target;
 
@@ -22,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
     }
     let compiled = CustomResource::compile(&schema);
     if compiled.coerce(&mut object).is_ok() {
-        let _ = compiled.validate(&object, None);
-        let _ = compiled.validate(&object, Some(&object));
+        let mut errors = FieldErrors::new();
+        let _ = compiled.validate(&mut errors, &object, None);
+        let _ = compiled.validate(&mut errors, &object, Some(&object));
     }
 });

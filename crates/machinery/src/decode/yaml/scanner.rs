@@ -313,9 +313,8 @@ impl<'a> Scanner<'a> {
         self.remove_key()?;
         if self.flow_level > 0 {
             self.flow_level -= 1;
-            if let Some(key) = self.simple_keys.pop() {
-                self.keys_by_token.remove(&key.token);
-            }
+            // What it was the key of was let go above; a key that never was has the first token's number.
+            self.simple_keys.pop();
         }
         self.key_allowed = false;
         self.indicator(kind);

@@ -72,3 +72,12 @@ fn duplicates_are_told_with_the_line_of_the_later_value() {
     let expected = "yaml: unmarshal errors:\n  line 4: key \"c\" already set in map\n  line 6: key \"a\" already set in map";
     assert_eq!(read.duplicates.as_deref(), Some(expected));
 }
+
+/// Found by fuzzing: the first token of all is a key, and a collection.
+#[test]
+fn a_document_may_begin_with_a_collection_as_key() {
+    for text in ["[]: a", "{}: a", "[a]:"] {
+        let error = super::yaml(text).map(|yaml| yaml.value).unwrap_err();
+        assert!(!error.to_string().is_empty(), "{text}");
+    }
+}
