@@ -22,6 +22,7 @@ pub mod cel;
 pub mod crd;
 pub mod decode;
 pub mod defaults;
+mod field_path;
 pub mod go_duration;
 pub mod json;
 pub mod jsonpath;

@@ -2,8 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::OnceLock;
-
-use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::json;
 use crate::names::GroupVersionKind;
@@ -18,21 +17,22 @@ pub struct Object {
     value: Value,
     revision: u64,
     encoded: OnceLock<Encoded>,
+    was_sent: AtomicBool,
 }
 
 /// An object's JSON.
 #[derive(Debug)]
 enum Encoded {
     /// Of a built-in kind: without the opening brace, `kind` and `apiVersion`, which come first.
-    Rest(Bytes),
-    Whole(Bytes),
+    Rest(Box<[u8]>),
+    Whole(Box<[u8]>),
 }
 
 impl Object {
     /// Stamps `revision` into the tree's `metadata.resourceVersion`.
     pub fn new(mut value: Value, revision: u64) -> Self {
         value.set(&["metadata", "resourceVersion"], revision.to_string());
-        Self { value, revision, encoded: OnceLock::new() }
+        Self { value, revision, encoded: OnceLock::new(), was_sent: AtomicBool::new(false) }
     }
 
     pub fn value(&self) -> &Value {
@@ -46,53 +46,69 @@ impl Object {
 
     /// Appends the whole object as JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        match self.encoded() {
-            Encoded::Whole(json) => out.extend_from_slice(json),
-            Encoded::Rest(rest) => {
-                out.extend_from_slice(b"{\"kind\":");
-                write_json_string(self.kind(), out);
-                out.extend_from_slice(b",\"apiVersion\":");
-                write_json_string(self.api_version(), out);
-                out.push(b',');
+        match self.kept() {
+            Some(Encoded::Whole(json)) => out.extend_from_slice(json),
+            Some(Encoded::Rest(rest)) => {
+                self.write_head(out);
                 out.extend_from_slice(rest);
             }
+            None => match json::kind_of(&self.value) {
+                Some(kind) => {
+                    self.write_head(out);
+                    json::write_rest(&self.value, kind, out);
+                }
+                None => json::write(&self.value, out),
+            },
         }
     }
 
     /// Appends the object as its list has it: built-in kinds without `kind` and `apiVersion`.
     pub fn write_item(&self, out: &mut Vec<u8>) {
-        match self.encoded() {
-            Encoded::Whole(json) => out.extend_from_slice(json),
-            Encoded::Rest(rest) => {
+        match self.kept() {
+            Some(Encoded::Whole(json)) => out.extend_from_slice(json),
+            Some(Encoded::Rest(rest)) => {
                 out.push(b'{');
                 out.extend_from_slice(rest);
             }
+            None => match json::kind_of(&self.value) {
+                Some(kind) => {
+                    out.push(b'{');
+                    json::write_rest(&self.value, kind, out);
+                }
+                None => json::write(&self.value, out),
+            },
         }
     }
 
-    /// How long the object's JSON is, about.
-    pub fn encoded_len(&self) -> usize {
-        match self.encoded() {
-            Encoded::Whole(json) => json.len(),
-            Encoded::Rest(rest) => rest.len() + 96,
-        }
+    fn write_head(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"kind\":");
+        write_json_string(self.kind(), out);
+        out.extend_from_slice(b",\"apiVersion\":");
+        write_json_string(self.api_version(), out);
+        out.push(b',');
     }
 
-    /// Made once, on first use.
-    fn encoded(&self) -> &Encoded {
-        self.encoded.get_or_init(|| {
+    /// The JSON, kept from the second use on: most objects are sent once, to whom wrote them, and not again for long.
+    fn kept(&self) -> Option<&Encoded> {
+        if let Some(kept) = self.encoded.get() {
+            return Some(kept);
+        }
+        if !self.was_sent.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        Some(self.encoded.get_or_init(|| {
             let mut out = Vec::with_capacity(512);
             match json::kind_of(&self.value) {
                 Some(kind) => {
                     json::write_rest(&self.value, kind, &mut out);
-                    Encoded::Rest(out.into())
+                    Encoded::Rest(out.into_boxed_slice())
                 }
                 None => {
                     json::write(&self.value, &mut out);
-                    Encoded::Whole(out.into())
+                    Encoded::Whole(out.into_boxed_slice())
                 }
             }
-        })
+        }))
     }
 }
 
@@ -222,10 +238,20 @@ mod tests {
         let tree =
             value!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}});
         let object = Object::new(tree, 7);
-        let mut out = Vec::new();
-        object.write_json(&mut out);
-        assert_eq!(Value::from_json(&out).unwrap(), *object.value());
+        let written = |write: fn(&Object, &mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&object, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let first = written(Object::write_json);
+        assert_eq!(Value::from_json(first.as_bytes()).unwrap(), *object.value());
         assert_eq!(object.resource_version(), "7");
-        assert!(out.starts_with(br#"{"kind":"ConfigMap","apiVersion":"v1","metadata""#));
+        assert!(first.starts_with(r#"{"kind":"ConfigMap","apiVersion":"v1","metadata""#));
+        // From now on the encoded form is kept.
+        assert_eq!(written(Object::write_json), first);
+        assert_eq!(
+            written(Object::write_item),
+            first.replace(r#""kind":"ConfigMap","apiVersion":"v1","#, "")
+        );
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+pub use crate::field_path::FieldPath;
 use crate::value::Value;
 
 /// A failed request, as `metav1.Status` says it.
@@ -309,42 +310,6 @@ fn qualified(group: &str, resource: &str) -> String {
 
 fn named(group: &str, kind: &str, name: &str) -> StatusDetails {
     StatusDetails { name: name.into(), group: group.into(), kind: kind.into(), ..StatusDetails::default() }
-}
-
-/// Where in an object: `spec.containers[0].name`, `metadata.labels[a/b]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldPath(String);
-
-impl FieldPath {
-    pub fn new(root: &str) -> Self {
-        Self(root.to_owned())
-    }
-
-    /// The empty path; [`FieldPath::child`] of it has no leading dot.
-    pub fn root() -> Self {
-        Self::default()
-    }
-
-    #[must_use]
-    pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}.{name}", self.0)) }
-    }
-
-    #[must_use]
-    pub fn index(&self, i: usize) -> Self {
-        Self(format!("{}[{i}]", self.0))
-    }
-
-    #[must_use]
-    pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
-    }
-}
-
-impl fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "<nil>" } else { &self.0 })
-    }
 }
 
 /// What is wrong with a field.

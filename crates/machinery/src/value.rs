@@ -151,6 +151,16 @@ impl Value {
         }
     }
 
+    /// Where in memory an array's or object's parts are; None of what has none. Equal addresses of values that both are
+    /// alive mean equal values.
+    pub(crate) fn storage(&self) -> Option<usize> {
+        match self {
+            Self::Array(items) if !items.is_empty() => Some(items.as_ptr().addr()),
+            Self::Object(map) if !map.is_empty() => Some(map.entries.as_ptr().addr()),
+            _ => None,
+        }
+    }
+
     /// Lets go of storage of its own for every part that is equal to the same part of `other`, and shares that. Answers
     /// whether all is equal.
     pub fn share_with(&mut self, other: &Self) -> bool {

@@ -11,7 +11,7 @@ use drydock_runtime::{Stopwatch, wall};
 use futures::stream::{FuturesUnordered, TryStreamExt as _};
 use serde_json::json;
 
-use crate::clusters::resident_mib;
+use crate::clusters::{cpu_seconds, resident_mib};
 use crate::connection::Connection;
 use crate::kubeconfig::{self, Target};
 use crate::report::Figure;
@@ -30,6 +30,10 @@ async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = Result<T>
 
 struct Bench {
     target: Target,
+    /// Of the server, when it is on this machine.
+    pid: Option<u32>,
+    /// Requests whose name contains this are measured; "" for everything.
+    only: String,
     clients: usize,
     duration: Duration,
     figures: Vec<Figure>,
@@ -38,20 +42,23 @@ struct Bench {
 pub(crate) async fn measure(
     file: &Path,
     pid: Option<u32>,
+    only: String,
     clients: usize,
     seconds: u64,
 ) -> Result<Vec<Figure>> {
     let target = kubeconfig::load(file)?;
-    let mut bench = Bench { target, clients, duration: Duration::from_secs(seconds), figures: Vec::new() };
+    let mut bench = Bench { target, pid, only, clients, duration: Duration::from_secs(seconds), figures: Vec::new() };
     bench.namespaces().await?;
     // First, while nothing else is in the server.
-    if let Some(pid) = pid {
+    if let Some(pid) = pid.filter(|_| bench.only.is_empty()) {
         bench.memory(pid).await?;
     }
     bench.writes().await?;
     bench.reads().await?;
     bench.patches().await?;
-    bench.fan_out().await?;
+    if bench.is_wanted("watch fan-out") {
+        bench.fan_out().await?;
+    }
     Ok(bench.figures)
 }
 
@@ -170,7 +177,14 @@ impl Bench {
     }
 
     /// Requests per second of all clients together.
+    fn is_wanted(&self, what: &str) -> bool {
+        what.contains(&self.only)
+    }
+
     async fn rate(&mut self, what: &str, make: &Make<'_>) -> Result<()> {
+        if !self.is_wanted(what) {
+            return Ok(());
+        }
         let stop = AtomicBool::new(false);
         let target = self.target.clone();
         let work = |client: usize| {
@@ -186,6 +200,7 @@ impl Bench {
                 anyhow::Ok(done)
             }
         };
+        let cpu_before = self.pid.map(cpu_seconds).transpose()?;
         let watch = Stopwatch::start();
         let timer = async {
             wall::sleep(self.duration).await;
@@ -196,6 +211,10 @@ impl Bench {
         let rate = total as f64 / watch.elapsed().as_secs_f64();
         eprintln!("{what}: {rate:.0} per s");
         self.figures.push(Figure::new(format!("{what}, {} clients", self.clients), rate, "per s"));
+        if let (Some(pid), Some(before)) = (self.pid, cpu_before) {
+            let each = (cpu_seconds(pid)? - before) * 1e6 / total as f64;
+            self.figures.push(Figure::new(format!("{what}, the server's CPU time"), each, "µs each"));
+        }
         Ok(())
     }
 

@@ -219,7 +219,7 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
 }
 
 /// Processor time that a process has used so far, in seconds.
-fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("no such process")?;
     let fields = stat.rsplit_once(')').context("no command")?.1;
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);

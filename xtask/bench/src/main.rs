@@ -37,6 +37,9 @@ enum Command {
         /// Concurrent connections
         #[arg(long, default_value_t = 16)]
         clients: usize,
+        /// Measure only requests whose name contains this, such as "create Pod"
+        #[arg(long, default_value = "")]
+        only: String,
         /// How long each figure is measured
         #[arg(long, default_value_t = 4)]
         seconds: u64,
@@ -68,13 +71,13 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
     let figures = runtime.block_on(async {
         match args.command {
-            Command::Api { kubeconfig: Some(file), pid, clients, seconds, .. } => {
-                api::measure(&file, pid, clients, seconds).await
+            Command::Api { kubeconfig: Some(file), pid, only, clients, seconds, .. } => {
+                api::measure(&file, pid, only, clients, seconds).await
             }
-            Command::Api { kubeconfig: None, clients, seconds, binary, .. } => {
+            Command::Api { kubeconfig: None, only, clients, seconds, binary, .. } => {
                 let service = clusters::Service::start(&binary.binary).await?;
                 let file = service.cluster("bench", 0).await?;
-                api::measure(&file, Some(service.pid()), clients, seconds).await
+                api::measure(&file, Some(service.pid()), only, clients, seconds).await
             }
             Command::Clusters { count, nodes, binary } => {
                 clusters::measure(&binary.binary, count, nodes).await

@@ -17,6 +17,7 @@ mod limit_ranger;
 mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
+mod options;
 mod pod_security;
 mod policy;
 mod priority;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use drydock_auth::{Ask, UserInfo};
-use drydock_client::Client;
+use drydock_client::{Client, Options};
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, Status, Value};
 use drydock_runtime::Clock;
 
@@ -87,8 +88,7 @@ pub struct AdmissionRequest<'a> {
     pub object: Option<Value>,
     /// The stored object, for updates and deletes.
     pub old_object: Option<Arc<Object>>,
-    /// The operation's options (`metav1.CreateOptions`, …).
-    pub options: &'a Value,
+    pub options: &'a Options,
     pub dry_run: bool,
     /// For the answer's warning headers; without code and agent.
     pub warnings: Vec<String>,

@@ -125,7 +125,7 @@ pub(crate) fn document(value: &Value, definition: &str) -> Answer {
 }
 
 fn object_bytes(object: &Object) -> Bytes {
-    let mut out = Vec::with_capacity(object.encoded_len() + 1);
+    let mut out = Vec::with_capacity(1024);
     object.write_json(&mut out);
     out.push(b'\n');
     Bytes::from(out)

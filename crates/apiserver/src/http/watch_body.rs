@@ -65,24 +65,30 @@ pub(crate) fn answer(
 }
 
 /// Lets events gather while there are many: each write to a connection costs as much as several events. An event that
-/// comes alone is sent at once.
-struct Pace(Option<Stopwatch>);
+/// comes alone is sent at once, and the more came together last time, the longer the next ones gather.
+struct Pace(Option<(Stopwatch, Duration)>);
 
-/// How long events gather, and how many of them are not worth waiting for more.
+/// How long events gather for each that came last time, how long at most, and how many are not worth waiting for more.
 const GATHER: Duration = Duration::from_millis(1);
+const GATHER_AT_MOST: Duration = Duration::from_millis(5);
 const ENOUGH: usize = 64;
 
 impl Pace {
     async fn wait(&self) {
-        let left = self.0.and_then(|since| GATHER.checked_sub(since.elapsed()));
+        let left = self.0.and_then(|(since, gather)| gather.checked_sub(since.elapsed()));
         if let Some(left) = left.filter(|left| !left.is_zero()) {
             wall::sleep(left).await;
         }
     }
 
     fn saw(&mut self, step: &Step) {
-        let few = matches!(step, Step::Changes(changes) if changes.len() < ENOUGH);
-        self.0 = few.then(Stopwatch::start);
+        self.0 = match step {
+            Step::Changes(changes) if changes.len() < ENOUGH => {
+                let gather = GATHER * u32::try_from(changes.len()).unwrap_or(1);
+                Some((Stopwatch::start(), gather.min(GATHER_AT_MOST)))
+            }
+            _ => None,
+        };
     }
 }
 

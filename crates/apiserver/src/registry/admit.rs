@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drydock_machinery::{GroupVersionKind, Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Status, Value};
 
 use super::{Call, Registry};
 use crate::admission::{AdmissionRequest, Operation};
@@ -19,10 +19,9 @@ impl Registry {
         object: Value,
         old: Option<&Arc<Object>>,
     ) -> Result<Value, Status> {
-        let about = About::of(call, operation);
         // What one connects with has no name; it is the pod's.
         let named = if operation == Operation::Connect { &call.request.name } else { object.name() };
-        let mut request = about.request(operation, named.to_owned(), old);
+        let mut request = request(call, operation, named.to_owned(), old);
         request.object = Some(object);
         let admitted = self.admission.admit(&self.admission_context(), &mut request).await;
         let AdmissionRequest { object, warnings, audit, .. } = request;
@@ -43,10 +42,9 @@ impl Registry {
         object: &Value,
         old: Option<&Arc<Object>>,
     ) -> Result<(), Status> {
-        let about = About::of(call, operation);
         let name =
             if object.name().is_empty() { call.request.name.clone() } else { object.name().to_owned() };
-        let mut request = about.request(operation, name, old);
+        let mut request = request(call, operation, name, old);
         request.object = (operation != Operation::Delete).then(|| object.clone());
         let validated = self.admission.validate(&self.admission_context(), &mut request).await;
         let AdmissionRequest { warnings, audit, .. } = request;
@@ -56,101 +54,30 @@ impl Registry {
     }
 }
 
-/// What an admission request borrows, beside the call.
-struct About {
-    user: Arc<drydock_auth::UserInfo>,
-    resource: Arc<crate::resources::Resource>,
-    kind: GroupVersionKind,
-    subresource: String,
-    namespace: String,
-    options: Value,
-    dry_run: bool,
-}
-
-impl About {
-    fn of(call: &Call, operation: Operation) -> Self {
-        let subresource = call.request.subresource.clone();
-        let kind = match call.resource.subresource(&subresource) {
-            Some(sub) => sub.kind.clone(),
-            None => call.resource.gvk.clone(),
-        };
-        Self {
-            user: call.user.clone(),
-            resource: call.resource.clone(),
-            kind,
-            subresource,
-            namespace: call.request.namespace.clone(),
-            options: options(call, operation),
-            dry_run: call.is_dry_run(),
-        }
+/// What admission sees of a call, but the object.
+fn request<'a>(
+    call: &'a Call,
+    operation: Operation,
+    name: String,
+    old: Option<&Arc<Object>>,
+) -> AdmissionRequest<'a> {
+    let subresource = call.request.subresource.as_str();
+    AdmissionRequest {
+        operation,
+        user: &call.user,
+        kind: call.resource.subresource(subresource).map_or(&call.resource.gvk, |sub| &sub.kind),
+        resource: &call.resource.gvr,
+        subresource,
+        name,
+        namespace: &call.request.namespace,
+        object: None,
+        old_object: old.cloned(),
+        options: &call.request.options,
+        dry_run: call.is_dry_run(),
+        warnings: Vec::new(),
+        audit: Vec::new(),
+        reinvocation: Default::default(),
     }
-
-    fn request<'a>(
-        &'a self,
-        operation: Operation,
-        name: String,
-        old: Option<&Arc<Object>>,
-    ) -> AdmissionRequest<'a> {
-        AdmissionRequest {
-            operation,
-            user: &self.user,
-            kind: &self.kind,
-            resource: &self.resource.gvr,
-            subresource: &self.subresource,
-            name,
-            namespace: &self.namespace,
-            object: None,
-            old_object: old.cloned(),
-            options: &self.options,
-            dry_run: self.dry_run,
-            warnings: Vec::new(),
-            audit: Vec::new(),
-            reinvocation: Default::default(),
-        }
-    }
-}
-
-/// The operation's options as an object: what a patch gives counts as an update's.
-fn options(call: &Call, operation: Operation) -> Value {
-    let given = &call.request.options;
-    let kind = match operation {
-        Operation::Create => "CreateOptions",
-        Operation::Update => "UpdateOptions",
-        Operation::Delete => "DeleteOptions",
-        Operation::Connect => return Value::Null,
-    };
-    let mut options = value!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
-    if !given.dry_run.is_empty() {
-        options.set(&["dryRun"], given.dry_run.clone());
-    }
-    if operation == Operation::Delete {
-        if let Some(seconds) = given.grace_period_seconds {
-            options.set(&["gracePeriodSeconds"], seconds);
-        }
-        if let Some(policy) = &given.propagation_policy {
-            options.set(&["propagationPolicy"], policy.as_str());
-        }
-        if let Some(orphan) = given.orphan_dependents {
-            options.set(&["orphanDependents"], orphan);
-        }
-        let preconditions = &given.preconditions;
-        for (field, text) in
-            [("uid", &preconditions.uid), ("resourceVersion", &preconditions.resource_version)]
-        {
-            if let Some(text) = text {
-                options.set(&["preconditions", field], text.as_str());
-            }
-        }
-        return options;
-    }
-    for (field, text) in
-        [("fieldManager", &given.field_manager), ("fieldValidation", &given.field_validation)]
-    {
-        if !text.is_empty() {
-            options.set(&[field], text.as_str());
-        }
-    }
-    options
 }
 
 /// What admission plugins had to say to the audit event, whether or not they let the request pass.

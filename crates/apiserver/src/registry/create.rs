@@ -26,14 +26,16 @@ impl Registry {
     pub(crate) async fn create_tracked(
         &self,
         call: &mut Call,
-        object: Value,
+        mut object: Value,
         tracking: Tracking,
     ) -> Result<Done, Status> {
         let generated = object.name().is_empty() && !object.str_at(&["metadata", "generateName"]).is_empty();
         let mut attempts = if generated { NAME_ATTEMPTS } else { 1 };
         loop {
             attempts -= 1;
-            match self.create_once(call, object.clone(), tracking).await {
+            // The last attempt has the object to itself, and changes it in place.
+            let attempt = if attempts > 0 { object.clone() } else { std::mem::take(&mut object) };
+            match self.create_once(call, attempt, tracking).await {
                 Err(status) if attempts > 0 && status.is_already_exists() => {}
                 done => return done,
             }

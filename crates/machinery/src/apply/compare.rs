@@ -68,9 +68,9 @@ fn node(old: Option<&Value>, new: Option<&Value>, ty: Ty<'_>) -> Node {
             // A free-form field became something else: its old inside is gone, its new one is there.
             let mut below = inside(old, new, before, &mut out);
             let other = inside(old, new, after, &mut out);
-            below.removed = below.removed.union(&other.removed);
-            below.modified = below.modified.union(&other.modified);
-            below.added = below.added.union(&other.added);
+            below.removed = below.removed.joined(other.removed);
+            below.modified = below.modified.joined(other.modified);
+            below.added = below.added.joined(other.added);
             below
         }
     };

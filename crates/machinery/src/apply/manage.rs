@@ -1,5 +1,7 @@
 //! The entry points: managed fields on update, and apply.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 
 use super::conflict::Conflicts;
@@ -143,7 +145,7 @@ impl FieldManager<'_> {
         if let Some(mut changed) = managed.managers.remove(&operation) {
             let id = self.manager_id(manager, Operation::Update);
             if let Some(previous) = managed.managers.get(&id) {
-                changed.set = changed.set.union(&previous.set);
+                changed.set = changed.set.joined(previous.set.clone());
             }
             managed.times.insert(id.clone(), timestamp(now));
             managed.managers.insert(id, changed);
@@ -241,7 +243,7 @@ impl FieldManager<'_> {
     /// Nobody manages what identifies an object, nor what the server sets.
     fn strip(&self, managed: &mut Managed, id: &ManagerId) {
         let Some(versioned) = managed.managers.get_mut(id) else { return };
-        versioned.set = versioned.set.difference(&never_managed());
+        versioned.set = std::mem::take(&mut versioned.set).difference(never_managed());
         if versioned.set.is_empty() {
             managed.managers.remove(id);
         }
@@ -280,21 +282,24 @@ pub fn manager_or_user_agent(manager: &str, user_agent: &str) -> String {
     out
 }
 
-fn never_managed() -> FieldSet {
-    FieldSet::of_fields(&[
-        &["apiVersion"],
-        &["kind"],
-        &["metadata"],
-        &["metadata", "name"],
-        &["metadata", "namespace"],
-        &["metadata", "creationTimestamp"],
-        &["metadata", "selfLink"],
-        &["metadata", "uid"],
-        &["metadata", "clusterName"],
-        &["metadata", "generation"],
-        &["metadata", "managedFields"],
-        &["metadata", "resourceVersion"],
-    ])
+fn never_managed() -> &'static FieldSet {
+    static FIELDS: LazyLock<FieldSet> = LazyLock::new(|| {
+        FieldSet::of_fields(&[
+            &["apiVersion"],
+            &["kind"],
+            &["metadata"],
+            &["metadata", "name"],
+            &["metadata", "namespace"],
+            &["metadata", "creationTimestamp"],
+            &["metadata", "selfLink"],
+            &["metadata", "uid"],
+            &["metadata", "clusterName"],
+            &["metadata", "generation"],
+            &["metadata", "managedFields"],
+            &["metadata", "resourceVersion"],
+        ])
+    });
+    &FIELDS
 }
 
 /// An empty list, or a list of one empty entry, asks for managed fields to be forgotten.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ecow::EcoString;
 
-use super::pool::pooled;
+use super::pool;
 use super::set::FieldSet;
 use crate::value::Value;
 
@@ -80,9 +80,7 @@ impl Managed {
         }
         let set = match entry.get("fieldsV1") {
             None | Some(Value::Null) => FieldSet::default(),
-            Some(fields) => {
-                FieldSet::from_fields_v1(fields).map_err(|e| format!("error decoding set: {e}"))?
-            }
+            Some(fields) => pool::set_of(fields).map_err(|e| format!("error decoding set: {e}"))?,
         };
         let manager = entry.str_at(&["manager"]);
         let id = ManagerId::new(manager, operation, api_version, entry.str_at(&["subresource"]));
@@ -125,7 +123,7 @@ impl Managed {
         entry.set(&["operation"], if applied { "Apply" } else { "Update" });
         entry.set(&["apiVersion"], versioned.api_version.clone());
         entry.set(&["fieldsType"], "FieldsV1");
-        entry.set(&["fieldsV1"], pooled(versioned.set.to_fields_v1()));
+        entry.set(&["fieldsV1"], pool::tree_of(&versioned.set));
         if let Some(time) = self.times.get(id) {
             entry.set(&["time"], time.clone());
         }

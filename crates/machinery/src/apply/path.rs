@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::patch::go_format::go_format;
 use crate::value::{Key, Map, Value};
@@ -61,6 +62,34 @@ impl PartialEq for PathElement {
 }
 
 impl Eq for PathElement {}
+
+/// Numbers that are equal by amount hash alike.
+impl Hash for PathElement {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.rank().hash(hasher);
+        match self {
+            Self::Field(name) => name.hash(hasher),
+            Self::Key(fields) => fields.iter().for_each(|(name, value)| {
+                name.hash(hasher);
+                hash_value(value, hasher);
+            }),
+            Self::Value(value) => hash_value(value, hasher),
+            Self::Index(i) => i.hash(hasher),
+        }
+    }
+}
+
+/// Of what is compared by looking into it, its size alone.
+fn hash_value<H: Hasher>(value: &Value, hasher: &mut H) {
+    match value {
+        Value::String(text) => text.hash(hasher),
+        Value::Bool(flag) => flag.hash(hasher),
+        Value::Int(_) | Value::Float(_) => value.as_f64().unwrap_or_default().to_bits().hash(hasher),
+        Value::Array(items) => items.len().hash(hasher),
+        Value::Object(fields) => fields.len().hash(hasher),
+        Value::Null => {}
+    }
+}
 
 impl fmt::Display for PathElement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,35 +1,74 @@
-//! `FieldsV1` trees that are equal, kept once: all pods of a Deployment have the same, and so have the first objects of
-//! all clusters.
+//! Sets of fields that are equal, and their `FieldsV1` trees, kept once: all pods of a Deployment have the same, and so
+//! have the first objects of all clusters. A tree that is in the pool need not be read again, a set not be written.
 //!
 //! State: a pool of the process. Nobody can tell whether a tree came from it, as trees are never changed in place.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
+use parking_lot::Mutex;
+
+use super::serialize::FieldsError;
+use super::set::FieldSet;
 use crate::value::Value;
 
-/// So many distinct trees are kept; then the pool begins anew, so that what nobody uses any more goes.
+/// So many distinct sets are kept; then the pool begins anew, so that what nobody uses any more goes.
 const KEEP: usize = 1024;
 
-static POOL: LazyLock<Mutex<HashMap<u64, Value>>> = LazyLock::new(Mutex::default);
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
-/// A tree equal to `fields`.
-pub(super) fn pooled(fields: Value) -> Value {
+#[derive(Default)]
+struct Pool {
+    by_hash: HashMap<u64, Arc<Known>>,
+    /// By the address of the tree, which is in use as long as the entry is.
+    by_tree: HashMap<usize, Arc<Known>>,
+}
+
+struct Known {
+    set: FieldSet,
+    tree: Value,
+}
+
+/// The set's tree.
+pub(super) fn tree_of(set: &FieldSet) -> Value {
+    known(set).tree.clone()
+}
+
+/// The set that `tree` is the `FieldsV1` of.
+///
+/// # Errors
+/// When it is of none.
+pub(super) fn set_of(tree: &Value) -> Result<FieldSet, FieldsError> {
+    if let Some(known) = tree.storage().and_then(|at| POOL.lock().by_tree.get(&at).cloned()) {
+        return Ok(known.set.clone());
+    }
+    FieldSet::from_fields_v1(tree)
+}
+
+fn known(set: &FieldSet) -> Arc<Known> {
     let mut hasher = DefaultHasher::new();
-    hash(&fields, &mut hasher);
+    set.hash(&mut hasher);
     let hash = hasher.finish();
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = pool.get(&hash)
-        && *known == fields
+    let found = POOL.lock().by_hash.get(&hash).cloned();
+    if let Some(known) = found
+        && known.set == *set
     {
-        return known.clone();
+        return known;
     }
-    if pool.len() >= KEEP {
-        pool.clear();
+    let known = Arc::new(Known { set: set.clone(), tree: set.to_fields_v1() });
+    let mut pool = POOL.lock();
+    if pool.by_hash.len() >= KEEP {
+        *pool = Pool::default();
     }
-    pool.insert(hash, fields.clone());
-    fields
+    let replaced = pool.by_hash.insert(hash, known.clone());
+    if let Some(at) = replaced.and_then(|replaced| replaced.tree.storage()) {
+        pool.by_tree.remove(&at);
+    }
+    if let Some(at) = known.tree.storage() {
+        pool.by_tree.insert(at, known.clone());
+    }
+    known
 }
 
 /// Lets an object that was read from its encoded form share its `managedFields` with others.
@@ -39,25 +78,13 @@ pub fn share_managed_fields(object: &mut Value) {
     }
     let Some(entries) = object.at_mut(&["metadata", "managedFields"]).as_array_mut() else { return };
     for entry in entries.make_mut() {
-        if let Some(fields) = entry.as_object_mut().and_then(|entry| entry.get_mut("fieldsV1")) {
-            *fields = pooled(std::mem::take(fields));
+        let Some(fields) = entry.as_object_mut().and_then(|entry| entry.get_mut("fieldsV1")) else {
+            continue;
+        };
+        if let Ok(set) = FieldSet::from_fields_v1(fields) {
+            // A tree with something in it that no set has stays as it is.
+            fields.share_with(&tree_of(&set));
         }
-    }
-}
-
-fn hash(value: &Value, hasher: &mut DefaultHasher) {
-    match value {
-        Value::Object(map) => {
-            map.len().hash(hasher);
-            for (key, below) in map.iter() {
-                key.hash(hasher);
-                hash(below, hasher);
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| hash(item, hasher)),
-        Value::String(text) => text.hash(hasher),
-        // No set has others.
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
     }
 }
 
@@ -66,6 +93,10 @@ mod tests {
     use super::*;
     use crate::value;
 
+    fn fields(object: &Value) -> Value {
+        object.array_at(&["metadata", "managedFields"])[0].get("fieldsV1").cloned().unwrap()
+    }
+
     #[test]
     fn equal_managed_fields_are_one_tree() {
         let object = |name: &str| {
@@ -73,11 +104,25 @@ mod tests {
                 {"manager": name, "fieldsV1": {"f:data": {".": {}, "f:of-the-pool-test": {}}}}]}})
         };
         let (mut a, mut b) = (object("a"), object("b"));
-        let fields =
-            |object: &Value| object.array_at(&["metadata", "managedFields"])[0].get("fieldsV1").cloned();
         share_managed_fields(&mut a);
         share_managed_fields(&mut b);
         assert_eq!((&a, &b), (&object("a"), &object("b")));
-        assert!(fields(&a).unwrap().shares_storage(&fields(&b).unwrap()));
+        assert!(fields(&a).shares_storage(&fields(&b)));
+    }
+
+    #[test]
+    fn what_no_set_has_stays_in_its_tree() {
+        let object = value!({"metadata": {"managedFields": [{"fieldsV1": {"z:unknown": {}, "f:data": {}}}]}});
+        let mut shared = object.clone();
+        share_managed_fields(&mut shared);
+        assert_eq!(shared, object);
+    }
+
+    #[test]
+    fn a_tree_of_the_pool_is_the_set_it_was_made_from() {
+        let set = FieldSet::of_fields(&[&["spec", "pool-test"], &["spec"]]);
+        let tree = tree_of(&set);
+        assert_eq!(set_of(&tree).unwrap(), set);
+        assert_eq!(set_of(&Value::from_json(&tree.to_json()).unwrap()).unwrap(), set);
     }
 }

@@ -8,7 +8,7 @@ use super::typed::{Atom, Ty};
 pub(super) fn reconcile(set: &FieldSet, ty: Ty<'_>) -> Option<FieldSet> {
     let mut atomic = FieldSet::default();
     walk(set, ty, &mut Vec::new(), &mut atomic);
-    (!atomic.is_empty()).then(|| set.recursive_difference(&atomic).union(&atomic))
+    (!atomic.is_empty()).then(|| set.clone().recursive_difference(&atomic).joined(atomic))
 }
 
 /// Collects the atomic nodes of which `set` has parts.

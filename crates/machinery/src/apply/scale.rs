@@ -46,7 +46,7 @@ pub fn scale_to_parent(parent: &Value, scale: &Value, api_version: &str, fields:
         {
             let mut replicas = FieldSet::default();
             replicas.insert(&path);
-            versioned.set = versioned.set.difference(&replicas);
+            versioned.set = std::mem::take(&mut versioned.set).difference(&replicas);
         }
         if !versioned.set.is_empty() {
             out.managers.insert(id, versioned);

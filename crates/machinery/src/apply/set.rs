@@ -8,7 +8,7 @@ use super::path::{Path, PathElement};
 ///
 /// Invariants: members and children are sorted and have no element twice; no child is empty. An element may be both
 /// a member and have children: then the thing itself and some of what is in it are in the set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldSet {
     pub(super) members: Vec<PathElement>,
     pub(super) children: Vec<(PathElement, FieldSet)>,
@@ -114,6 +114,9 @@ impl FieldSet {
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { other.clone() } else { self.clone() };
+        }
         let mut out = Self::default();
         zip(&self.members, &other.members, |e| e, |a, b| out.members.extend(a.or(b).cloned()));
         zip(
@@ -128,6 +131,15 @@ impl FieldSet {
             },
         );
         out
+    }
+
+    /// As [`FieldSet::union`], without copying what only one has.
+    #[must_use]
+    pub(super) fn joined(self, other: Self) -> Self {
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { other } else { self };
+        }
+        self.union(&other)
     }
 
     /// What is in both.
@@ -157,40 +169,33 @@ impl FieldSet {
 
     /// What is in `self` but not in `other`. A member's children stay when only the member is in `other`.
     #[must_use]
-    pub fn difference(&self, other: &Self) -> Self {
-        let mut out = Self { members: self.members_without(other), children: Vec::new() };
-        zip(
-            &self.children,
-            &other.children,
-            |(e, _)| e,
-            |a, b| {
-                let Some((element, a)) = a else { return };
-                out.push_child(element, b.map_or_else(|| a.clone(), |(_, b)| a.difference(b)));
-            },
-        );
-        out
+    pub fn difference(mut self, other: &Self) -> Self {
+        self.remove_all(other, false);
+        self
     }
 
     /// As [`FieldSet::difference`], but everything below a member of `other` goes too.
     #[must_use]
-    pub fn recursive_difference(&self, other: &Self) -> Self {
-        let mut out = Self { members: self.members_without(other), children: Vec::new() };
-        zip(
-            &self.children,
-            &other.children,
-            |(e, _)| e,
-            |a, b| {
-                let Some((element, a)) = a.filter(|(element, _)| !other.has_member(element)) else { return };
-                out.push_child(element, b.map_or_else(|| a.clone(), |(_, b)| a.recursive_difference(b)));
-            },
-        );
-        out
+    pub fn recursive_difference(mut self, other: &Self) -> Self {
+        self.remove_all(other, true);
+        self
     }
 
-    fn members_without(&self, other: &Self) -> Vec<PathElement> {
-        let mut members = Vec::new();
-        zip(&self.members, &other.members, |e| e, |a, b| members.extend(a.filter(|_| b.is_none()).cloned()));
-        members
+    fn remove_all(&mut self, other: &Self, with_inside: bool) {
+        if !other.members.is_empty() {
+            self.members.retain(|member| !other.has_member(member));
+        }
+        if other.children.is_empty() && !(with_inside && !other.members.is_empty()) {
+            return;
+        }
+        self.children.retain_mut(|(element, child)| {
+            if with_inside && other.has_member(element) {
+                return false;
+            }
+            let Some(others) = other.child(element) else { return true };
+            child.remove_all(others, with_inside);
+            !child.is_empty()
+        });
     }
 
     /// Appends a child, which comes after all others, unless it is empty.

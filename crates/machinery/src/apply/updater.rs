@@ -57,7 +57,7 @@ impl<'a> Updater<'a> {
         let Ok(comparison) = self.take(live, new, version, managers, manager, Force::Yes) else { return };
         let previous = managers.get(manager).map(|own| own.set.clone()).unwrap_or_default();
         let set =
-            previous.difference(&comparison.removed).union(&comparison.modified).union(&comparison.added);
+            previous.difference(&comparison.removed).joined(comparison.modified).joined(comparison.added);
         let set = set.recursive_difference(self.reset_fields);
         if set.is_empty() {
             managers.remove(manager);
@@ -132,8 +132,7 @@ impl<'a> Updater<'a> {
             let (old, new) = (self.at(old, version)?, self.at(new, version)?);
             Some(compare(&old.value, &new.value, old.ty).without(self.reset_fields))
         };
-        let own = compared(version).unwrap_or_default();
-        comparisons.insert(version.into(), Some(own.clone()));
+        comparisons.insert(version.into(), Some(compared(version).unwrap_or_default()));
         let mut conflicts = Conflicts::default();
         let mut taken: BTreeMap<ManagerId, FieldSet> = BTreeMap::new();
         managers.retain(|manager, versioned| {
@@ -143,9 +142,10 @@ impl<'a> Updater<'a> {
             let api_version = versioned.api_version.clone();
             let comparison = comparisons.entry(api_version).or_insert_with_key(|version| compared(version));
             let Some(comparison) = comparison else { return false };
-            let wanted = versioned.set.intersection(&comparison.modified.union(&comparison.added));
+            let set = &versioned.set;
+            let wanted = set.intersection(&comparison.modified).joined(set.intersection(&comparison.added));
             conflicts.add(manager, &wanted);
-            taken.insert(manager.clone(), wanted.union(&comparison.removed));
+            taken.insert(manager.clone(), wanted.joined(comparison.removed.clone()));
             true
         });
         if force == Force::No && !conflicts.0.is_empty() {
@@ -153,11 +153,11 @@ impl<'a> Updater<'a> {
         }
         for (manager, fields) in taken {
             if let Some(versioned) = managers.get_mut(&manager) {
-                versioned.set = versioned.set.difference(&fields);
+                versioned.set = std::mem::take(&mut versioned.set).difference(&fields);
             }
         }
         managers.retain(|_, versioned| !versioned.set.is_empty());
-        Ok(own)
+        Ok(comparisons.remove(version).flatten().unwrap_or_default())
     }
 
     /// Removes what the applier applied last time, does not apply now, and nobody else manages.

@@ -110,24 +110,18 @@ impl Walk {
 }
 
 fn scalar_error(scalar: Scalar, value: &Value) -> Option<String> {
-    let (ok, text) = match scalar {
-        Scalar::Numeric => (
-            matches!(value, Value::Int(_) | Value::Float(_)),
-            format!("expected numeric (int or float), got {}", go_type(value)),
-        ),
-        Scalar::String => (
-            matches!(value, Value::String(_)),
-            format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value)),
-        ),
-        Scalar::Boolean => {
-            (matches!(value, Value::Bool(_)), format!("expected boolean, got &{{{}}}", go_format(value)))
+    Some(match (scalar, value) {
+        (Scalar::Numeric, Value::Int(_) | Value::Float(_))
+        | (Scalar::String, Value::String(_))
+        | (Scalar::Boolean, Value::Bool(_)) => return None,
+        (Scalar::Untyped, value) if !matches!(value, Value::Object(_) | Value::Array(_)) => return None,
+        (Scalar::Numeric, _) => format!("expected numeric (int or float), got {}", go_type(value)),
+        (Scalar::String, _) => {
+            format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value))
         }
-        Scalar::Untyped => (
-            !matches!(value, Value::Object(_) | Value::Array(_)),
-            format!("expected any scalar, got &{{{}}}", go_format(value)),
-        ),
-    };
-    (!ok).then_some(text)
+        (Scalar::Boolean, _) => format!("expected boolean, got &{{{}}}", go_format(value)),
+        (Scalar::Untyped, _) => format!("expected any scalar, got &{{{}}}", go_format(value)),
+    })
 }
 
 /// Go's `%#v`.

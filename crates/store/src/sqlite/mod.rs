@@ -1,8 +1,9 @@
 //! One SQLite file per tenant: a log of versions, in WAL mode, synced on every commit.
 //!
 //! Latest entries and recent history are in memory (see `crate::state`); the file is what survives. All commits that
-//! wait while the disk syncs go into the next transaction together. A few [`Writers`] threads serve all tenants: a
-//! tenant's connection is used by one thread at a time, so that its commits reach the disk in revision order.
+//! wait while the disk syncs go into the next transaction together, and where several did, a moment is given to those
+//! that are about to come ([`GATHER`]). A few [`Writers`] threads serve all tenants: a tenant's connection is used by one
+//! thread at a time, so that its commits reach the disk in revision order.
 //!
 //! Volatile writes are published without touching the disk. So that their revisions are not given out again after a
 //! crash, a ceiling is written ahead of them; an unclean start goes on from the ceiling.
@@ -16,9 +17,10 @@ mod writers;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 
 use self::file::{LogFile, Row};
@@ -36,6 +38,10 @@ pub struct SqliteStore {
 /// Batches kept in memory for watches; older ones are read from the file.
 const KEEP: usize = 256;
 
+/// How long a group of commits waits to become as large as the one before. A sync costs as much as several commits, and
+/// clients that wrote together are likely to do so again.
+const GATHER: Duration = Duration::from_micros(300);
+
 /// How far ahead of volatile revisions the ceiling is written.
 const CEILING_STEP: Revision = 4096;
 
@@ -45,6 +51,8 @@ struct Inner {
     /// Locked by the writer thread at work; None once closed.
     file: Mutex<Option<LogFile>>,
     published: watch::Sender<Signal>,
+    /// As many jobs are queued as a writer thread wants to find.
+    gathered: Condvar,
     writers: Writers,
 }
 
@@ -58,6 +66,10 @@ struct Signal {
 struct Shared {
     state: State,
     queue: VecDeque<Job>,
+    /// How many commits went into the last group.
+    last_group: usize,
+    /// How many jobs a writer thread waits for; 0 when none waits.
+    wanted: usize,
     /// The tenant waits for, or is at, a writer thread.
     scheduled: bool,
     closed: bool,
@@ -105,6 +117,8 @@ impl SqliteStore {
         let shared = Shared {
             state,
             queue: VecDeque::new(),
+            last_group: 0,
+            wanted: 0,
             scheduled: false,
             closed: false,
             ceiling: loaded.ceiling,
@@ -116,6 +130,7 @@ impl SqliteStore {
             shared: Mutex::new(shared),
             file: Mutex::new(Some(file)),
             published: watch::Sender::new(signal),
+            gathered: Condvar::new(),
             writers: writers.clone(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -150,8 +165,7 @@ impl Store for SqliteStore {
                 self.inner.signal(revision);
                 return Ok(revision);
             }
-            shared.queue.push_back(Job::Commit { staged, durability, ack });
-            self.inner.schedule(&mut shared);
+            self.inner.enqueue(&mut shared, Job::Commit { staged, durability, ack });
         }
         acked.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -222,8 +236,7 @@ impl Store for SqliteStore {
                 return Ok(());
             }
             shared.closed = true;
-            shared.queue.push_back(Job::Close(ack));
-            self.inner.schedule(&mut shared);
+            self.inner.enqueue(&mut shared, Job::Close(ack));
         }
         acked.await.unwrap_or(Ok(()))
     }
@@ -258,6 +271,11 @@ impl Source for Inner {
 }
 
 impl Shared {
+    /// Whether a writer thread has what it waits for.
+    fn is_gathered(&self) -> bool {
+        self.queue.len() >= self.wanted || self.closed
+    }
+
     /// Keeps the newest volatile version of each key; what it replaces never reaches the disk.
     fn remember_dirty(&mut self, rows: impl IntoIterator<Item = Row>) {
         for mut row in rows {
@@ -274,7 +292,12 @@ impl Inner {
         self.published.send_modify(|signal| signal.revision = signal.revision.max(revision));
     }
 
-    fn schedule(self: &Arc<Self>, shared: &mut Shared) {
+    /// Queues a job, and sees to it that a writer thread comes for it.
+    fn enqueue(self: &Arc<Self>, shared: &mut Shared, job: Job) {
+        shared.queue.push_back(job);
+        if shared.wanted > 0 && shared.is_gathered() {
+            self.gathered.notify_one();
+        }
         if !shared.scheduled {
             shared.scheduled = true;
             self.writers.serve(self.clone());
@@ -299,7 +322,7 @@ impl Inner {
     /// that wait for a thread had their turn.
     fn work(self: &Arc<Self>) {
         let mut guard = self.file.lock();
-        let jobs = std::mem::take(&mut self.shared.lock().queue);
+        let jobs = self.gather(&mut self.shared.lock());
         if let Some(file) = guard.as_mut() {
             let mut group = Vec::new();
             let mut close = None;
@@ -329,6 +352,19 @@ impl Inner {
         } else {
             self.writers.serve(self.clone());
         }
+    }
+
+    /// What is queued, once it is as much as the last group was or some time has passed.
+    fn gather(&self, shared: &mut MutexGuard<'_, Shared>) -> VecDeque<Job> {
+        let is_busy = shared.last_group > 1 && !self.writers.are_wanted();
+        if is_busy && shared.queue.len() < shared.last_group {
+            shared.wanted = shared.last_group;
+            self.gathered.wait_while_for(shared, |shared| !shared.is_gathered(), GATHER);
+            shared.wanted = 0;
+        }
+        let jobs = std::mem::take(&mut shared.queue);
+        shared.last_group = jobs.len();
+        jobs
     }
 
     fn commit_group(&self, file: &mut LogFile, group: Vec<Waiting>) {

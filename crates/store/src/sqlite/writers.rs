@@ -1,5 +1,6 @@
 //! The threads that write for all tenants.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use parking_lot::Mutex;
@@ -11,6 +12,8 @@ use crate::StoreError;
 #[derive(Clone, Debug)]
 pub struct Writers {
     queue: mpsc::Sender<Arc<Inner>>,
+    /// Tenants that wait for a thread.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Writers {
@@ -21,12 +24,14 @@ impl Writers {
     pub fn new(threads: usize) -> Self {
         let (queue, tenants) = mpsc::channel::<Arc<Inner>>();
         let tenants = Arc::new(Mutex::new(tenants));
+        let waiting = Arc::new(AtomicUsize::new(0));
         for i in 0..threads.max(1) {
-            let tenants = tenants.clone();
+            let (tenants, waiting) = (tenants.clone(), waiting.clone());
             let work = move || {
                 loop {
                     let next = tenants.lock().recv();
                     let Ok(tenant) = next else { return };
+                    waiting.fetch_sub(1, Ordering::Relaxed);
                     tenant.work();
                 }
             };
@@ -35,12 +40,18 @@ impl Writers {
                 .spawn(work)
                 .expect("the system can make a thread");
         }
-        Self { queue }
+        Self { queue, waiting }
     }
 
     pub(super) fn serve(&self, tenant: Arc<Inner>) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         // Fails only when every thread has panicked; the caller's acknowledgement then reads as closed.
         let _ = self.queue.send(tenant);
+    }
+
+    /// Whether a tenant waits for a thread.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Queues a job of `tenant`.
@@ -49,8 +60,7 @@ impl Writers {
         if shared.closed {
             return Err(StoreError::Closed);
         }
-        shared.queue.push_back(job);
-        tenant.schedule(&mut shared);
+        tenant.enqueue(&mut shared, job);
         Ok(())
     }
 }

@@ -100,7 +100,7 @@ fn review(request: &AdmissionRequest<'_>, matched: &Matched) -> Value {
     review.set(&["requestKind"], kind(request.kind));
     review.set(&["requestResource"], resource(request.resource));
     review.set(&["userInfo"], request.user.to_value());
-    review.set(&["options"], request.options.clone());
+    review.set(&["options"], request.options_object());
     for (field, text) in [
         ("name", request.name.as_str()),
         ("namespace", request.shown_namespace()),

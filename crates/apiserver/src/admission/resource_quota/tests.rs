@@ -11,7 +11,6 @@ fn check_quota(
     expected: Result<Value, &str>,
 ) {
     let user = UserInfo::default();
-    let options = Value::object();
     let request = AdmissionRequest {
         operation: Operation::Create,
         user: &user,
@@ -22,7 +21,7 @@ fn check_quota(
         namespace: "ns",
         object: Some(object),
         old_object: None,
-        options: &options,
+        options: &Default::default(),
         dry_run: false,
         warnings: Vec::new(),
         audit: Vec::new(),

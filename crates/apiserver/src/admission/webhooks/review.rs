@@ -36,7 +36,7 @@ pub(super) fn request(
     body.set(&["userInfo"], request.user.to_value());
     body.set(&["object"], null_if_none(&versioned.object));
     body.set(&["oldObject"], null_if_none(&versioned.old));
-    body.set(&["options"], request.options.clone());
+    body.set(&["options"], request.options_object());
     for (field, text) in [
         ("name", request.name.as_str()),
         ("namespace", request.shown_namespace()),

@@ -31,7 +31,7 @@ fn with_request<T>(subresource: &str, check: impl FnOnce(&AdmissionRequest<'_>) 
         namespace: "ns",
         object: Some(value!({"metadata": {"name": "p", "labels": {"app": "web"}}})),
         old_object: None,
-        options: &Value::object(),
+        options: &Default::default(),
         dry_run: false,
         warnings: Vec::new(),
         audit: Vec::new(),
