@@ -283,6 +283,10 @@ impl<'a> TypeRef<'a> {
 
 impl Struct {
     pub fn field(&self, name: &str) -> Option<&Field> {
+        const FEW: usize = 12;
+        if self.fields.len() <= FEW {
+            return self.fields.iter().find(|field| field.name.as_str() == name);
+        }
         let i = self.fields.binary_search_by(|field| field.name.as_str().cmp(name)).ok()?;
         Some(&self.fields[i])
     }

@@ -47,7 +47,8 @@ pub(crate) async fn measure(
     seconds: u64,
 ) -> Result<Vec<Figure>> {
     let target = kubeconfig::load(file)?;
-    let mut bench = Bench { target, pid, only, clients, duration: Duration::from_secs(seconds), figures: Vec::new() };
+    let mut bench =
+        Bench { target, pid, only, clients, duration: Duration::from_secs(seconds), figures: Vec::new() };
     bench.namespaces().await?;
     // First, while nothing else is in the server.
     if let Some(pid) = pid.filter(|_| bench.only.is_empty()) {

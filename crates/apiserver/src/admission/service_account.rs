@@ -1,5 +1,7 @@
 //! ServiceAccount: every pod has an account, which must exist; its token and pull secrets come with it.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use rand::Rng as _;
@@ -162,13 +164,19 @@ fn mount_token(pod: &mut Value) {
 }
 
 fn token_volume(name: &str) -> Value {
-    value!({"name": name, "projected": {"defaultMode": 420, "sources": [
-        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
-        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-        {"downwardAPI": {"items": [
-            {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}},
-        ]}},
-    ]}})
+    // All pods share it.
+    static PROJECTED: LazyLock<Value> = LazyLock::new(|| {
+        value!({"defaultMode": 420, "sources": [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [
+                {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}},
+            ]}},
+        ]})
+    });
+    let mut volume = value!({"name": name});
+    volume.set(&["projected"], PROJECTED.clone());
+    volume
 }
 
 /// Five letters of upstream's alphabet, which spells no words.
