@@ -4,7 +4,7 @@
 //! a user. The issuer's keys are the caller's to fetch; a token whose key is not among them says so, since it may be a
 //! new one.
 //!
-//! Absent: claims that are elsewhere (`_claim_sources`), and expressions.
+//! Absent: claims that are elsewhere (`_claim_sources`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
 
-use crate::config::JwtAuthenticator;
+use crate::config::{ClaimMapping, JwtAuthenticator, user_variable};
 use crate::tokens::{CREDENTIAL_ID, TokenError};
 use crate::user::UserInfo;
 
@@ -108,18 +108,35 @@ impl JwtAuthenticator {
     /// When none of the keys signed it, or its claims make no user.
     pub fn user(&self, keys: &KeySet, token: &str) -> Result<UserInfo, JwtError> {
         let claims = verified(keys, token)?;
-        let mut user = UserInfo { name: self.username(&claims)?, ..UserInfo::default() };
-        user.groups = self.groups(&claims)?;
-        if let Some(name) = &self.uid_claim {
-            user.uid = text(&claims, name)
-                .map_err(|why| refused(format!("parse uid claim {name:?}: {why}")))?
-                .to_owned();
-        }
+        let variable = Value::Object(claims.clone());
+        let mut user = UserInfo { name: self.user_name(&claims, &variable)?, ..UserInfo::default() };
+        user.groups = self.user_groups(&claims, &variable)?;
+        user.uid = self.user_uid(&claims, &variable)?;
         if let Some(id) = claims.get("jti").and_then(Value::as_str).filter(|id| !id.is_empty()) {
             user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]);
         }
+        for (key, expression) in &self.extra {
+            let values = expression.texts(&variable).map_err(|why| {
+                refused(format!("error evaluating extra claim expression: {}: {why}", expression.source()))
+            })?;
+            if !values.is_empty() {
+                user.extra.insert(key.clone(), values);
+            }
+        }
         for (name, wanted) in &self.required_claims {
             check_required(&claims, name, wanted)?;
+        }
+        for rule in &self.claim_rules {
+            let outcome = rule.check(&variable);
+            outcome.map_err(|why| refused(format!("error evaluating claim validation expression: {why}")))?;
+        }
+        if !self.user_rules.is_empty() {
+            let variable = user_variable(&user);
+            for rule in &self.user_rules {
+                let outcome = rule.check(&variable);
+                outcome
+                    .map_err(|why| refused(format!("error evaluating user info validation rule: {why}")))?;
+            }
         }
         Ok(user)
     }
@@ -143,8 +160,20 @@ impl JwtAuthenticator {
         }
     }
 
-    fn username(&self, claims: &Map<String, Value>) -> Result<String, JwtError> {
-        let name = &self.username.claim;
+    fn user_name(&self, claims: &Map<String, Value>, variable: &Value) -> Result<String, JwtError> {
+        let (name, prefix) = match &self.username {
+            ClaimMapping::Claim { claim, prefix } => (claim, prefix),
+            ClaimMapping::Expression(expression) => {
+                let name = expression.text(variable, "username");
+                return match name {
+                    Ok(name) if name.is_empty() => {
+                        Err(refused("empty username via CEL expression is not allowed"))
+                    }
+                    name => name
+                        .map_err(|why| refused(format!("error evaluating username claim expression: {why}"))),
+                };
+            }
+        };
         let value =
             text(claims, name).map_err(|why| refused(format!("parse username claims {name:?}: {why}")))?;
         if name == "email" {
@@ -154,20 +183,38 @@ impl JwtAuthenticator {
                 Some(_) => return Err(refused("parse 'email_verified' claim: it is no boolean")),
             }
         }
-        Ok(format!("{}{value}", self.username.prefix))
+        Ok(format!("{prefix}{value}"))
     }
 
-    fn groups(&self, claims: &Map<String, Value>) -> Result<Vec<String>, JwtError> {
-        let Some(mapping) = &self.groups else { return Ok(Vec::new()) };
-        let wrong =
-            || refused(format!("parse groups claim {:?}: it is no string or list of strings", mapping.claim));
-        let prefixed = |value: &Value| {
-            value.as_str().map(|group| format!("{}{group}", mapping.prefix)).ok_or_else(wrong)
+    fn user_groups(&self, claims: &Map<String, Value>, variable: &Value) -> Result<Vec<String>, JwtError> {
+        let (claim, prefix) = match &self.groups {
+            None => return Ok(Vec::new()),
+            Some(ClaimMapping::Claim { claim, prefix }) => (claim, prefix),
+            Some(ClaimMapping::Expression(expression)) => {
+                let groups = expression.texts(variable);
+                return groups
+                    .map_err(|why| refused(format!("error evaluating group claim expression: {why}")));
+            }
         };
-        match claims.get(&mapping.claim) {
+        let wrong = || refused(format!("parse groups claim {claim:?}: it is no string or list of strings"));
+        let prefixed =
+            |value: &Value| value.as_str().map(|group| format!("{prefix}{group}")).ok_or_else(wrong);
+        match claims.get(claim) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(groups)) => groups.iter().map(prefixed).collect(),
             Some(one) => Ok(vec![prefixed(one)?]),
+        }
+    }
+
+    fn user_uid(&self, claims: &Map<String, Value>, variable: &Value) -> Result<String, JwtError> {
+        match &self.uid {
+            None => Ok(String::new()),
+            Some(ClaimMapping::Claim { claim, .. }) => text(claims, claim)
+                .map(str::to_owned)
+                .map_err(|why| refused(format!("parse uid claim {claim:?}: {why}"))),
+            Some(ClaimMapping::Expression(expression)) => expression
+                .text(variable, "uid")
+                .map_err(|why| refused(format!("error evaluating uid claim expression: {why}"))),
         }
     }
 }
@@ -320,6 +367,49 @@ mod tests {
             |claims| claims["hd"] = json!("y"),
             Err("oidc: required claim hd value does not match. Got = y, want = x"),
         );
+    }
+
+    #[test]
+    fn expressions_make_and_judge_a_user() {
+        let document = value!({
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration",
+            "jwt": [{
+                "issuer": {"url": "https://id.example", "audiences": ["kube"]},
+                "claimValidationRules": [
+                    {"expression": "claims.exp - claims.nbf <= 86400", "message": "tokens live for a day at most"},
+                ],
+                "claimMappings": {
+                    "username": {"expression": "claims.sub + (claims.?email_verified.orValue(false) ? ':v' : '')"},
+                    "groups": {"expression": "claims.groups.filter(g, g != 'ops').map(g, 'g:' + g)"},
+                    "uid": {"expression": "string(claims.exp)"},
+                    "extra": [{"key": "example.org/hd", "valueExpression": "claims.hd"}],
+                },
+                "userValidationRules": [
+                    {"expression": "!user.username.startsWith('system:')", "message": "is reserved"},
+                ],
+            }],
+        });
+        let authenticator = AuthenticationConfiguration::parse(&document, &[]).unwrap().jwt.remove(0);
+        let key = SigningKey::generate_ecdsa().unwrap();
+        let user = |change: fn(&mut Value)| {
+            let token = token(&key, |claims| {
+                claims["nbf"] = json!(1);
+                change(claims);
+            });
+            authenticator.user(&keys(&key), &token).map_err(|error| error.into_refusal().0)
+        };
+        let ann = user(|claims| claims["email_verified"] = json!(true)).unwrap();
+        assert_eq!((ann.name.as_str(), &ann.groups[..]), ("u1:v", &["g:dev".to_owned()][..]));
+        assert_eq!((ann.uid.as_str(), &ann.extra["example.org/hd"][..]), ("2000", &["x".to_owned()][..]));
+        let long = user(|claims| claims["exp"] = json!(100_000)).unwrap_err();
+        assert_eq!(
+            long,
+            "oidc: error evaluating claim validation expression: validation expression 'claims.exp - claims.nbf <= 86400' \
+             failed: tokens live for a day at most"
+        );
+        let reserved = user(|claims| claims["sub"] = json!("system:admin")).unwrap_err();
+        assert!(reserved.contains("error evaluating user info validation rule"), "{reserved}");
+        assert!(reserved.ends_with("failed: is reserved"), "{reserved}");
     }
 
     #[test]

@@ -125,8 +125,10 @@ fn schema(resource: &Resource, dialect: Dialect) -> Value {
     schema.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.gvk.kind));
     let selectable = custom.map_or(&[][..], |custom| custom.version.array_at(&["selectableFields"]));
     if !selectable.is_empty() && dialect == Dialect::V3 {
-        let paths: Vec<Value> =
-            selectable.iter().map(|field| value!({"fieldPath": field.str_at(&["jsonPath"])})).collect();
+        let paths: Vec<Value> = selectable
+            .iter()
+            .map(|field| value!({"fieldPath": field.str_at(&["jsonPath"]).trim_start_matches('.')}))
+            .collect();
         schema.set(&["x-kubernetes-selectable-fields"], paths);
     }
     schema

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::documents::Aggregated;
 use super::handler::Req;
+use super::negotiate::Offer;
 use super::{Answer, body, encode, negotiate};
 use crate::resources::{GroupInfo, Resource, ResourceTable, VersionInfo};
 use crate::server::Core;
@@ -46,7 +47,7 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
     let accept = request.header(ACCEPT);
     let core = match document {
         Document::Value(value) => {
-            let wanted = negotiate::accept(accept)?;
+            let wanted = negotiate::accept(accept, Offer::DOCUMENT)?;
             return Ok(encode::value_answer(request, 200, &value, wanted.format).await);
         }
         Document::Root { core } => core,
@@ -54,7 +55,7 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
     if let Some(version) = aggregated_version(accept) {
         return Ok(aggregated(request, core, version).await);
     }
-    let wanted = negotiate::accept(accept)?;
+    let wanted = negotiate::accept(accept, Offer::DOCUMENT)?;
     let table = request.core.registry.resources.table();
     let value = if core { core_versions(request) } else { group_list(&request.core.groups(&table)) };
     Ok(encode::value_answer(request, 200, &value, wanted.format).await)

@@ -19,12 +19,17 @@ const CHECKS: &[&str] = &[
     "poststarthook/crd-informer-synced",
     "poststarthook/start-system-namespaces-controller",
     "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/storage-readiness",
     "poststarthook/start-legacy-token-tracking-controller",
     "poststarthook/start-service-ip-repair-controllers",
     "poststarthook/rbac/bootstrap-roles",
     "poststarthook/scheduling/bootstrap-system-priority-classes",
     "poststarthook/priority-and-fairness-config-producer",
     "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
     "poststarthook/apiservice-registration-controller",
     "poststarthook/apiservice-discovery-controller",
     "poststarthook/kube-apiserver-autoregistration",
@@ -38,7 +43,7 @@ pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
     let endpoint = parts[0];
     let mut checks: Vec<&str> = CHECKS.to_vec();
     if endpoint == "readyz" {
-        checks.insert(3, "informer-sync");
+        checks.splice(3..3, ["etcd-readiness", "informer-sync"]);
         checks.push("shutdown");
     }
     let single = parts[1..].join("/");

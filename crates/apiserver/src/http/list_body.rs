@@ -88,7 +88,10 @@ fn fill_more(out: &mut Vec<u8>, fill: &mut impl FnMut(&mut Vec<u8>) -> bool) -> 
 
 /// `metav1.ListMeta`.
 pub(crate) fn metadata_of(list: &ObjectList) -> Value {
-    let mut metadata = value!({"resourceVersion": list.resource_version});
+    let mut metadata = Value::object();
+    if !list.resource_version.is_empty() {
+        metadata.set(&["resourceVersion"], list.resource_version.as_str());
+    }
     if !list.continue_token.is_empty() {
         metadata.set(&["continue"], list.continue_token.as_str());
     }

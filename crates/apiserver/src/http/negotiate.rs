@@ -37,22 +37,30 @@ struct Clause<'a> {
     quality: f32,
 }
 
-/// As [`accept`], for what has no protobuf: custom resources and most views.
-///
-/// # Errors
-/// 406 when nothing that is accepted can be made.
-pub(crate) fn accept_text(header: Option<&str>) -> Result<Wanted, Status> {
-    let header = header.unwrap_or("");
-    if !header.contains("protobuf") {
-        return accept(Some(header));
+/// What can be made of an answer; metadata can be in every format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// Of whole objects.
+    pub(crate) protobuf: bool,
+    /// In JSON and YAML.
+    pub(crate) table: bool,
+}
+
+impl Offer {
+    pub(crate) const DOCUMENT: Self = Self { protobuf: true, table: false };
+
+    fn has(self, wanted: Wanted) -> bool {
+        match wanted.view {
+            View::Whole => self.protobuf || wanted.format != Format::Protobuf,
+            View::Table(_) => self.table && wanted.format != Format::Protobuf,
+            View::Metadata(_) | View::MetadataList(_) => true,
+        }
     }
-    let rest: Vec<&str> = header.split(',').filter(|clause| !clause.contains("protobuf")).collect();
-    if rest.is_empty() { Err(not_acceptable()) } else { accept(Some(&rest.join(","))) }
 }
 
 /// # Errors
 /// 406 when nothing that is accepted can be made.
-pub(crate) fn accept(header: Option<&str>) -> Result<Wanted, Status> {
+pub(crate) fn accept(header: Option<&str>, offer: Offer) -> Result<Wanted, Status> {
     let header = header.unwrap_or("").trim();
     if header.is_empty() || header == "*/*" || header == "application/json" {
         return Ok(Wanted { format: Format::Json, view: View::Whole });
@@ -64,7 +72,7 @@ pub(crate) fn accept(header: Option<&str>) -> Result<Wanted, Status> {
         let text = format!("406: Not Acceptable\n\nAvailable representations: {types}");
         return Err(Status::new(406, Reason::NotAcceptable, text).with_details(Default::default()));
     }
-    clauses.iter().find_map(wanted).ok_or_else(not_acceptable)
+    clauses.iter().filter_map(wanted).find(|wanted| offer.has(*wanted)).ok_or_else(not_acceptable)
 }
 
 /// In what form an object can be sent as it is; None when the client takes none of them.
@@ -168,6 +176,7 @@ mod tests {
     #[test]
     fn the_best_known_clause_wins() {
         let json = Wanted { format: Format::Json, view: View::Whole };
+        let accept = |header| accept(header, Offer { protobuf: true, table: true });
         assert_eq!(accept(None), Ok(json));
         assert_eq!(accept(Some("text/html,application/xml;q=0.9,*/*;q=0.8")), Ok(json));
         assert_eq!(accept(Some("application/json;as=Table;g=meta.k8s.io;v=v9,application/json")), Ok(json));
@@ -180,5 +189,22 @@ mod tests {
         );
         assert_eq!(plain(Some("text/plain")), None);
         assert!(accept(Some("text/plain")).unwrap_err().message.starts_with("406: Not Acceptable"));
+    }
+
+    #[test]
+    fn only_what_can_be_made_is_chosen() {
+        let check = |header: &str, protobuf: bool, table: bool, expect: Option<Wanted>| {
+            assert_eq!(accept(Some(header), Offer { protobuf, table }).ok(), expect, "{header}");
+        };
+        let table = "application/json;as=Table;g=meta.k8s.io;v=v1";
+        check(table, true, false, None);
+        check(table, false, true, Some(Wanted { format: Format::Json, view: View::Table("v1") }));
+        let whole = Some(Wanted { format: Format::Json, view: View::Whole });
+        check(&format!("{table},application/json"), true, false, whole);
+        check("application/vnd.kubernetes.protobuf,application/json", false, true, whole);
+        check("application/vnd.kubernetes.protobuf", false, true, None);
+        let metadata = Wanted { format: Format::Protobuf, view: View::Metadata("v1") };
+        let header = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        check(header, false, false, Some(metadata));
     }
 }

@@ -1,4 +1,4 @@
-//! Kubernetes' protobuf, for built-in kinds. What has no protobuf form is answered with JSON.
+//! Kubernetes' protobuf, for built-in kinds and the metadata of all. What has no protobuf form is answered with JSON.
 
 use bytes::Bytes;
 use drydock_client::ObjectList;
@@ -16,6 +16,7 @@ pub(crate) fn object(value: &Value) -> Option<Bytes> {
         (_, "Status") => STATUS,
         ("", "APIVersions" | "APIResourceList") => GroupVersionKind { version: "v1".into(), ..kind },
         ("meta.k8s.io", "Table") => return None,
+        ("meta.k8s.io", _) => return protobuf::encode_metadata(value).ok().map(Bytes::from),
         _ => kind,
     };
     let schema = Catalog::builtin().schema(&kind)?;

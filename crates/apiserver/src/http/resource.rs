@@ -10,7 +10,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::body::Incoming;
 
 use super::handler::Req;
-use super::negotiate::{self, Format, View, Wanted};
+use super::negotiate::{self, Format, Offer, View, Wanted};
 use super::path::{Path, ResourcePath};
 use super::query::Query;
 use super::{Answer, audit, body, encode, failure, watch_body};
@@ -52,11 +52,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
         }
     }
     let accept = request.header(ACCEPT);
-    let wanted = if call.resource.custom.is_some() {
-        negotiate::accept_text(accept)?
-    } else {
-        negotiate::accept(accept)?
-    };
+    let wanted = negotiate::accept(accept, offer(&call))?;
     check_view(&wanted, &call, asked)?;
     if asked.watch {
         return watch(&request, call, wanted).await;
@@ -243,6 +239,15 @@ async fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Statu
         attributes.namespace = &call.request.name;
     }
     request.core.authorize(&attributes, request.audit.as_deref()).await
+}
+
+/// Requests that only act, such as reviews and bindings, have no table.
+fn offer(call: &Call) -> Offer {
+    let table = match call.request.subresource.as_str() {
+        "" => call.resource.has_verb("list"),
+        subresource => matches!(subresource, "status" | "scale"),
+    };
+    Offer { protobuf: call.resource.custom.is_none(), table }
 }
 
 fn check_view(wanted: &Wanted, call: &Call, asked: Asked) -> Result<(), Status> {

@@ -37,7 +37,7 @@ pub(crate) fn answer(
     wanted: Wanted,
 ) -> Result<Answer, Status> {
     let table = table::Options::of(request)?;
-    let protobuf = wanted.format == Format::Protobuf && wanted.view == View::Whole;
+    let protobuf = wanted.format == Format::Protobuf && !matches!(wanted.view, View::Table(_));
     let content_type = if protobuf { PROTOBUF_STREAM } else { body::JSON };
     let mut encoder =
         Encoder { resource: call.resource.clone(), view: wanted.view, protobuf, table, columns_sent: false };
@@ -121,7 +121,7 @@ impl Encoder {
             View::Whole => event(kind, out, |out| object.write_json(out)),
             View::Metadata(version) | View::MetadataList(version) => {
                 let partial = encode::partial(object.value(), version);
-                event(kind, out, |out| json::write(&partial, out));
+                self.event(kind, out, &partial);
             }
             View::Table(version) => {
                 let columns = !std::mem::replace(&mut self.columns_sent, true);

@@ -25,6 +25,11 @@ impl AccessWebhook {
 
     pub(super) async fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         let spec = spec(attributes);
+        match self.is_asked_about(attributes, &spec) {
+            Ok(true) => {}
+            Ok(false) => return Decision::no_opinion(""),
+            Err(why) => return self.failed(&why),
+        }
         let question = spec.to_json();
         let key = remembered::key(&[&question]);
         if let Some(decision) = self.answers.get(&key) {
@@ -43,6 +48,27 @@ impl AccessWebhook {
                 decision
             }
             Err(why) => self.failed(&why),
+        }
+    }
+
+    /// Whether all match conditions are true of a request. One that is false is enough to say no.
+    fn is_asked_about(&self, attributes: &Attributes<'_>, spec: &Value) -> Result<bool, String> {
+        if self.config.match_conditions.is_empty() {
+            return Ok(true);
+        }
+        let request = condition_variable(attributes, spec);
+        let mut errors = Vec::new();
+        for condition in &self.config.match_conditions {
+            match condition.holds_of_request(&request) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(why) => errors.push(why),
+            }
+        }
+        match errors.as_slice() {
+            [] => Ok(true),
+            [one] => Err(one.clone()),
+            many => Err(format!("[{}]", many.join(", "))),
         }
     }
 
@@ -109,6 +135,26 @@ fn spec(attributes: &Attributes<'_>) -> Value {
         }
     }
     spec
+}
+
+/// The spec as match conditions see it: what is empty is there, too.
+fn condition_variable(attributes: &Attributes<'_>, spec: &Value) -> serde_json::Value {
+    let mut request = serde_json::to_value(spec).unwrap_or_default();
+    for field in ["user", "uid"] {
+        request[field] = spec.str_at(&[field]).into();
+    }
+    if request["groups"].is_null() {
+        request["groups"] = serde_json::json!([]);
+    }
+    if request["extra"].is_null() {
+        request["extra"] = serde_json::json!({});
+    }
+    if attributes.is_resource {
+        for field in ["namespace", "verb", "group", "version", "resource", "subresource", "name"] {
+            request["resourceAttributes"][field] = spec.str_at(&["resourceAttributes", field]).into();
+        }
+    }
+    request
 }
 
 fn decision(review: &Value) -> Result<Decision, String> {

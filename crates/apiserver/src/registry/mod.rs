@@ -12,6 +12,7 @@
 mod admit;
 pub(crate) mod allocate;
 mod collection;
+mod components;
 mod connect;
 pub(crate) mod convert;
 mod create;
@@ -137,6 +138,9 @@ impl Registry {
     }
 
     async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
+        if &*call.resource.gvk.kind == "ComponentStatus" && call.resource.custom.is_none() {
+            return self.call_components(call).await;
+        }
         match call.request.verb {
             Verb::Get => Ok(Done::ok(Reply::Object(self.get(call).await?))),
             Verb::List => Ok(Done::ok(Reply::List(self.list(call).await?))),

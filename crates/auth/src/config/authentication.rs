@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use drydock_machinery::names_validation::validate_domain_prefixed_path;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use super::expression::{Expression, Rule};
+use super::issuer::{Issuer, read_issuer};
+use super::mappings::{ClaimMapping, Mappings, read_mappings, read_rules, read_user_rules};
 use super::read::Fields;
 use super::{WebhookServer, kubeconfig};
 
@@ -48,28 +50,13 @@ pub struct JwtAuthenticator {
     pub issuer: Issuer,
     /// Claims that must have a value.
     pub required_claims: Vec<(String, String)>,
+    pub claim_rules: Vec<Rule>,
     pub username: ClaimMapping,
     pub groups: Option<ClaimMapping>,
-    pub uid_claim: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issuer {
-    /// What the tokens' `iss` is.
-    pub url: String,
-    /// Where its discovery document is, unless at `url` + `/.well-known/openid-configuration`.
-    pub discovery_url: Option<String>,
-    /// PEM. None: the system's authorities.
-    pub certificate_authority: Option<String>,
-    /// At least one; a token is for any of them.
-    pub audiences: Vec<String>,
-}
-
-/// What a claim becomes: its value behind a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimMapping {
-    pub claim: String,
-    pub prefix: String,
+    /// Without a prefix.
+    pub uid: Option<ClaimMapping>,
+    pub extra: Vec<(String, Expression)>,
+    pub user_rules: Vec<Rule>,
 }
 
 /// A server that is asked about tokens that nobody else knows.
@@ -153,231 +140,31 @@ fn read_authenticator(
         Some(issuer) => read_issuer(issuer, own_issuers, earlier, errors),
         None => {
             errors.required(&fields.child("issuer").child("url"), "");
-            Issuer {
-                url: String::new(),
-                discovery_url: None,
-                certificate_authority: None,
-                audiences: Vec::new(),
-            }
+            Issuer::unknown()
         }
     };
-    let required_claims = read_rules(&mut fields, errors);
-    let (username, groups, uid_claim) = match fields.object("claimMappings", errors) {
-        Some(mappings) => read_mappings(mappings, errors),
+    let (required_claims, claim_rules) = read_rules(&mut fields, errors);
+    let mappings = match fields.object("claimMappings", errors) {
+        Some(mappings) => read_mappings(mappings, &claim_rules, errors),
         None => {
-            errors.required(
-                &fields.child("claimMappings").child("username"),
-                "claim or expression is required",
-            );
-            (None, None, None)
-        }
-    };
-    for rule in fields.objects("userValidationRules", errors) {
-        refuse_expression(&rule.child("expression"), errors);
-    }
-    fields.finish(errors);
-    let nobody = ClaimMapping { claim: String::new(), prefix: String::new() };
-    JwtAuthenticator { issuer, required_claims, username: username.unwrap_or(nobody), groups, uid_claim }
-}
-
-fn read_issuer(
-    mut fields: Fields<'_>,
-    own_issuers: &[&str],
-    earlier: &[JwtAuthenticator],
-    errors: &mut FieldErrors,
-) -> Issuer {
-    let url = fields.text("url", errors).to_owned();
-    let path = fields.child("url");
-    if url.is_empty() {
-        errors.required(&path, "");
-    } else {
-        if own_issuers.contains(&url.as_str()) {
-            let own = own_issuers.join(" ");
-            errors.invalid(
-                &path,
-                url.as_str(),
-                format!("URL must not overlap with disallowed issuers: [{own}]"),
-            );
-        }
-        check_url(&path, &url, errors);
-        if earlier.iter().any(|other| other.issuer.url == url) {
-            errors.duplicate(&path, url.as_str());
-        }
-    }
-    let discovery_url = fields.given_text("discoveryURL", errors).filter(|url| !url.is_empty());
-    if let Some(discovery) = discovery_url {
-        let path = fields.child("discoveryURL");
-        if !url.is_empty() && url.trim_end_matches('/') == discovery.trim_end_matches('/') {
-            errors.invalid(&path, discovery, "discoveryURL must be different from URL");
-        }
-        check_url(&path, discovery, errors);
-        if earlier.iter().any(|other| other.issuer.discovery_url.as_deref() == Some(discovery)) {
-            errors.duplicate(&path, discovery);
-        }
-    }
-    let audiences = read_audiences(&mut fields, errors);
-    let authority = fields.given_text("certificateAuthority", errors).filter(|pem| !pem.is_empty());
-    if authority.is_some_and(|pem| crate::pki::certificates_der(pem).is_err()) {
-        let why = "data does not contain any valid RSA or ECDSA certificates";
-        errors.invalid(&fields.child("certificateAuthority"), "<omitted>", why);
-    }
-    let egress = fields.text("egressSelectorType", errors);
-    if !matches!(egress, "" | "controlplane" | "cluster") {
-        let why = "egress selector must be either controlplane or cluster";
-        errors.invalid(&fields.child("egressSelectorType"), egress, why);
-    }
-    fields.finish(errors);
-    Issuer {
-        url,
-        discovery_url: discovery_url.map(str::to_owned),
-        certificate_authority: authority.map(str::to_owned),
-        audiences,
-    }
-}
-
-fn read_audiences(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<String> {
-    let audiences = fields.texts("audiences", errors);
-    let path = fields.child("audiences");
-    if audiences.is_empty() {
-        errors.required(&path, format!("at least one {path} is required"));
-    }
-    for (i, audience) in audiences.iter().enumerate() {
-        if audience.is_empty() {
-            errors.required(&path.index(i), "");
-        }
-        if audiences[..i].contains(audience) {
-            errors.duplicate(&path.index(i), audience.as_str());
-        }
-    }
-    let policy = fields.text("audienceMatchPolicy", errors);
-    let path = fields.child("audienceMatchPolicy");
-    if audiences.len() > 1 && policy != "MatchAny" {
-        errors.invalid(&path, policy, "audienceMatchPolicy must be MatchAny for multiple audiences");
-    }
-    if audiences.len() == 1 && !matches!(policy, "" | "MatchAny") {
-        let why = "audienceMatchPolicy must be empty or MatchAny for single audience";
-        errors.invalid(&path, policy, why);
-    }
-    audiences
-}
-
-fn check_url(path: &FieldPath, url: &str, errors: &mut FieldErrors) {
-    let Some(rest) = url.strip_prefix("https://") else {
-        errors.invalid(path, url, "URL scheme must be https");
-        return;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
-    if authority.contains('@') {
-        errors.invalid(path, url, "URL must not contain a username or password");
-    }
-    let before_fragment = rest.split('#').next().unwrap_or("");
-    if before_fragment.split_once('?').is_some_and(|(_, query)| !query.is_empty()) {
-        errors.invalid(path, url, "URL must not contain a query");
-    }
-    if rest.split_once('#').is_some_and(|(_, fragment)| !fragment.is_empty()) {
-        errors.invalid(path, url, "URL must not contain a fragment");
-    }
-    if authority.is_empty() || rest.contains(char::is_whitespace) {
-        errors.invalid(path, url, "URL must name a host");
-    }
-}
-
-fn read_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<(String, String)> {
-    let mut required: Vec<(String, String)> = Vec::new();
-    for mut rule in fields.objects("claimValidationRules", errors) {
-        let claim = rule.text("claim", errors);
-        let value = rule.text("requiredValue", errors);
-        let expression = rule.text("expression", errors);
-        let message = rule.text("message", errors);
-        match (claim, expression) {
-            ("", "") => errors.required(rule.path(), "claim or expression is required"),
-            ("", _) => refuse_expression(&rule.child("expression"), errors),
-            (_, "") => {
-                if !message.is_empty() {
-                    errors.invalid(&rule.child("message"), message, "may not be specified when claim is set");
-                }
-                if required.iter().any(|(known, _)| known == claim) {
-                    errors.duplicate(&rule.child("claim"), claim);
-                }
-                required.push((claim.to_owned(), value.to_owned()));
-            }
-            _ => errors.invalid(rule.path(), claim, "claim and expression can't both be set"),
-        }
-        rule.finish(errors);
-    }
-    required
-}
-
-type Mappings = (Option<ClaimMapping>, Option<ClaimMapping>, Option<String>);
-
-fn read_mappings(mut fields: Fields<'_>, errors: &mut FieldErrors) -> Mappings {
-    let username = fields.object("username", errors);
-    if username.is_none() {
-        errors.required(&fields.child("username"), "claim or expression is required");
-    }
-    let username = username.and_then(|mapping| {
-        let path = mapping.path().clone();
-        let (claim, has_expression) = read_mapping(mapping, errors);
-        if claim.is_none() && !has_expression {
+            let path = fields.child("claimMappings").child("username");
             errors.required(&path, "claim or expression is required");
+            Mappings::default()
         }
-        claim
-    });
-    let groups = fields.object("groups", errors).and_then(|mapping| read_mapping(mapping, errors).0);
-    let uid = fields.object("uid", errors).and_then(|mut uid| {
-        let (claim, expression) = (uid.text("claim", errors), uid.text("expression", errors));
-        match (claim, expression) {
-            (_, "") => {}
-            ("", _) => refuse_expression(&uid.child("expression"), errors),
-            _ => errors.invalid(uid.path(), "", "claim and expression can't both be set"),
-        }
-        uid.finish(errors);
-        (!claim.is_empty()).then(|| claim.to_owned())
-    });
-    for mut extra in fields.objects("extra", errors) {
-        let key = extra.text("key", errors);
-        validate_domain_prefixed_path(errors, &extra.child("key"), key);
-        if extra.text("valueExpression", errors).is_empty() {
-            errors.required(&extra.child("valueExpression"), "");
-        } else {
-            refuse_expression(&extra.child("valueExpression"), errors);
-        }
-        extra.finish(errors);
-    }
+    };
+    let user_rules = read_user_rules(&mut fields, errors);
     fields.finish(errors);
-    (username, groups, uid)
-}
-
-/// The mapping by a claim, if that is what it is, and whether it has an expression.
-fn read_mapping(mut fields: Fields<'_>, errors: &mut FieldErrors) -> (Option<ClaimMapping>, bool) {
-    let claim = fields.text("claim", errors);
-    let prefix = fields.given_text("prefix", errors);
-    let expression = fields.text("expression", errors);
-    match (claim, expression) {
-        ("", "") => {}
-        ("", _) => {
-            if let Some(prefix) = prefix {
-                let why = "may not be specified when expression is set";
-                errors.invalid(&fields.child("prefix"), prefix, why);
-            }
-            refuse_expression(&fields.child("expression"), errors);
-        }
-        (_, "") if prefix.is_none() => {
-            let why =
-                "prefix is required when claim is set. It can be set to an empty string to disable prefixing";
-            errors.required(&fields.child("prefix"), why);
-        }
-        (_, "") => {}
-        _ => errors.invalid(fields.path(), "", "claim and expression can't both be set"),
+    let nobody = ClaimMapping::Claim { claim: String::new(), prefix: String::new() };
+    JwtAuthenticator {
+        issuer,
+        required_claims,
+        claim_rules,
+        username: mappings.username.unwrap_or(nobody),
+        groups: mappings.groups,
+        uid: mappings.uid,
+        extra: mappings.extra,
+        user_rules,
     }
-    fields.finish(errors);
-    let mapping = ClaimMapping { claim: claim.to_owned(), prefix: prefix.unwrap_or("").to_owned() };
-    ((!claim.is_empty()).then_some(mapping), !expression.is_empty())
-}
-
-/// An expression that was passed over might let people in whom it was to keep out.
-pub(super) fn refuse_expression(path: &FieldPath, errors: &mut FieldErrors) {
-    errors.forbidden(path, "expressions are not supported yet");
 }
 
 #[cfg(test)]
@@ -415,9 +202,9 @@ mod tests {
             value!({"enabled": true, "conditions": [{"path": "/livez"}, {"path": "/readyz"}]}),
         );
         let read = AuthenticationConfiguration::parse(&good, &[]).unwrap();
-        assert_eq!(read.jwt[0].username, ClaimMapping { claim: "email".into(), prefix: "id:".into() });
+        assert_eq!(read.jwt[0].username, ClaimMapping::Claim { claim: "email".into(), prefix: "id:".into() });
         assert_eq!(read.jwt[0].required_claims, [("hd".to_owned(), "example.com".to_owned())]);
-        assert_eq!(read.jwt[0].uid_claim.as_deref(), Some("sub"));
+        assert_eq!(read.jwt[0].uid, Some(ClaimMapping::Claim { claim: "sub".into(), prefix: String::new() }));
         assert!(read.anonymous.allows("/livez") && !read.anonymous.allows("/api"));
     }
 
@@ -426,7 +213,8 @@ mod tests {
         refused(
             &document(value!({
                 "issuer": {"url": "http://id.example", "audiences": ["a", "a"], "certificateAuthority": "x"},
-                "claimMappings": {"username": {"claim": "sub"}, "groups": {"expression": "claims.groups"}},
+                "claimMappings": {"username": {"claim": "sub"}, "groups": {"expression": "claims.groups +"}},
+                "userValidationRules": [{"expression": "user.username"}],
                 "extra": 1,
             })),
             &[
@@ -435,7 +223,11 @@ mod tests {
                 "jwt[0].issuer.audienceMatchPolicy: Invalid value: \"\": audienceMatchPolicy must be MatchAny for multiple audiences",
                 "jwt[0].issuer.certificateAuthority: Invalid value: \"<omitted>\": data does not contain any valid RSA or ECDSA certificates",
                 "jwt[0].claimMappings.username.prefix: Required value: prefix is required when claim is set. It can be set to an empty string to disable prefixing",
-                "jwt[0].claimMappings.groups.expression: Forbidden: expressions are not supported yet",
+                "jwt[0].claimMappings.groups.expression: Invalid value: \"claims.groups +\": compilation failed: ERROR: \
+                 <input>:1:16: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', \
+                 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}\n | claims.groups +\n | \
+                 ...............^",
+                "jwt[0].userValidationRules[0].expression: Invalid value: \"user.username\": must evaluate to bool",
                 "jwt[0].extra: Forbidden: unknown field",
             ],
         );
@@ -448,6 +240,23 @@ mod tests {
                 "jwt[0].issuer.url: Invalid value: \"https://kubernetes.default.svc\": URL must not overlap with disallowed issuers: [https://kubernetes.default.svc]",
                 "jwt[0].issuer.audiences: Required value: at least one jwt[0].issuer.audiences is required",
                 "jwt[0].claimMappings.username: Required value: claim or expression is required",
+            ],
+        );
+        refused(
+            &document(value!({
+                "issuer": {"url": "https://id.example", "audiences": ["a"]},
+                "claimMappings": {
+                    "username": {"expression": "claims.email"},
+                    "extra": [{"key": "x.k8s.io/Y", "valueExpression": "claims.y"}],
+                },
+            })),
+            &[
+                "jwt[0].claimMappings.extra[0].key: Invalid value: \"x.k8s.io/Y\": must be lowercase",
+                "jwt[0].claimMappings.extra[0].key: Invalid value: \"x.k8s.io/Y\": k8s.io, kubernetes.io and their \
+                 subdomains are reserved for Kubernetes use",
+                "jwt[0].claimMappings.username.expression: Invalid value: \"claims.email\": claims.email_verified must be \
+                 used in claimMappings.username.expression or claimMappings.extra[*].valueExpression or \
+                 claimValidationRules[*].expression when claims.email is used in claimMappings.username.expression",
             ],
         );
         refused(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use drydock_machinery::{FieldErrors, Value};
 
+use super::expression::{About, Expression};
 use super::read::Fields;
 use super::{WebhookServer, kubeconfig};
 
@@ -35,6 +36,8 @@ pub struct AccessWebhook {
     /// `v1` or `v1beta1`.
     pub version: String,
     pub failure_policy: FailurePolicy,
+    /// Only requests that all of them are true of are asked about.
+    pub match_conditions: Vec<Expression>,
 }
 
 /// What a webhook that does not answer means.
@@ -161,9 +164,13 @@ fn read_webhook(name: &str, mut fields: Fields<'_>, errors: &mut FieldErrors) ->
         other => errors.not_supported(&fields.child("subjectAccessReviewVersion"), other, &["v1", "v1beta1"]),
     }
     let match_version = fields.text("matchConditionSubjectAccessReviewVersion", errors);
-    if !matches!(match_version, "" | "v1") {
-        let path = fields.child("matchConditionSubjectAccessReviewVersion");
-        errors.not_supported(&path, match_version, &["v1"]);
+    let path = fields.child("matchConditionSubjectAccessReviewVersion");
+    match match_version {
+        "" if fields.has("matchConditions") => {
+            errors.required(&path, "required if match conditions are specified");
+        }
+        "" | "v1" => {}
+        other => errors.not_supported(&path, other, &["v1"]),
     }
     let failure_policy = match fields.text("failurePolicy", errors) {
         "NoOpinion" => Some(FailurePolicy::NoOpinion),
@@ -177,9 +184,7 @@ fn read_webhook(name: &str, mut fields: Fields<'_>, errors: &mut FieldErrors) ->
             None
         }
     };
-    for condition in fields.objects("matchConditions", errors) {
-        super::authentication::refuse_expression(&condition.child("expression"), errors);
-    }
+    let match_conditions = read_conditions(&mut fields, errors);
     let server = read_connection(&mut fields, errors);
     fields.finish(errors);
     Some(AccessWebhook {
@@ -190,7 +195,33 @@ fn read_webhook(name: &str, mut fields: Fields<'_>, errors: &mut FieldErrors) ->
         timeout,
         version: version.to_owned(),
         failure_policy: failure_policy?,
+        match_conditions,
     })
+}
+
+fn read_conditions(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<Expression> {
+    /// No more conditions than that.
+    const MOST: usize = 64;
+    let path = fields.child("matchConditions");
+    let conditions = fields.objects("matchConditions", errors);
+    if conditions.len() > MOST {
+        errors.too_many(&path, conditions.len(), MOST);
+        return Vec::new();
+    }
+    let (mut out, mut seen) = (Vec::new(), Vec::new());
+    for mut condition in conditions {
+        let (text, path) = (condition.text("expression", errors), condition.child("expression"));
+        if text.trim().is_empty() {
+            errors.required(&path, "");
+        } else if seen.contains(&text) {
+            errors.duplicate(&path, text);
+        } else {
+            seen.push(text);
+            out.extend(Expression::compile(About::Request, text, true, &path, errors));
+        }
+        condition.finish(errors);
+    }
+    out
 }
 
 fn read_ttl(
@@ -269,7 +300,7 @@ mod tests {
     fn everything_that_is_wrong_is_named() {
         let mut hook = webhook();
         hook.set(&["webhook", "timeout"], "1m");
-        hook.set(&["webhook", "matchConditions"], vec![value!({"expression": "true"})]);
+        hook.set(&["webhook", "matchConditions"], vec![value!({"expression": "request.user"})]);
         hook.set(
             &["webhook", "connectionInfo"],
             value!({"type": "KubeConfigFile", "kubeConfigFile": "/etc/w"}),
@@ -281,7 +312,8 @@ mod tests {
             errors,
             [
                 "authorizers[0].webhook.timeout: Invalid value: \"60s\": must be > 0s and <= 30s",
-                "authorizers[0].webhook.matchConditions[0].expression: Forbidden: expressions are not supported yet",
+                "authorizers[0].webhook.matchConditionSubjectAccessReviewVersion: Required value: required if match conditions are specified",
+                "authorizers[0].webhook.matchConditions[0].expression: Invalid value: \"request.user\": must evaluate to bool but got string",
                 "authorizers[0].webhook.connectionInfo.kubeConfigFile: Forbidden: files are not read here; give the kubeconfig itself as kubeConfig",
                 "authorizers[1].name: Duplicate value: \"w\"",
                 "authorizers[2].type: Duplicate value: \"RBAC\"",

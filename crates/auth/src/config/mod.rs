@@ -3,18 +3,22 @@
 //!
 //! A document is read strictly: every unknown, missing or wrong field is named, all of them at once. Nothing is read
 //! from the file system: what upstream takes as a path is part of the document here.
-//!
-//! Absent: expressions (CEL). A document that has one is refused and says so, rather than be taken without it.
 
 mod authentication;
 mod authorization;
+mod expression;
+mod issuer;
 mod kubeconfig;
+mod mappings;
 mod read;
 
-pub use authentication::{
-    Anonymous, AuthenticationConfiguration, ClaimMapping, Issuer, JwtAuthenticator, TokenWebhook,
-};
+pub use authentication::{Anonymous, AuthenticationConfiguration, JwtAuthenticator, TokenWebhook};
 pub use authorization::{AccessWebhook, AuthorizationConfiguration, AuthorizerKind, FailurePolicy};
+pub use mappings::ClaimMapping;
+
+pub(crate) use expression::user_variable;
+pub use expression::{Expression, Rule};
+pub use issuer::Issuer;
 pub use kubeconfig::{ClientCredential, WebhookServer};
 pub(crate) use read::Fields;
 

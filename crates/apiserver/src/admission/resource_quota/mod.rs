@@ -99,9 +99,12 @@ fn check(request: &AdmissionRequest<'_>, quotas: &[Arc<Object>]) -> Result<Vec<C
         matching.push((quota, hard, used));
     }
 
-    let added = usage::added(request);
     let mut charges = Vec::new();
     for (quota, hard, mut used) in matching {
+        // An update may bring an object into a quota's scopes.
+        let counted =
+            request.operation == Operation::Update && scopes::match_all(quota, request, request.old());
+        let added = usage::added(request, counted);
         let requested: Amounts = added
             .iter()
             .filter(|(name, _)| hard.contains_key(*name))

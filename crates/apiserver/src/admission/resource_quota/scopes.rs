@@ -4,6 +4,7 @@ use drydock_machinery::{Object, Value};
 
 use super::super::AdmissionRequest;
 use super::super::resources::is_best_effort;
+use super::usage::is_terminating;
 
 /// Whether the quota's scopes all select the object. Quotas without scopes select everything; quotas with scopes
 /// select nothing but pods, and claims by their volume attributes class.
@@ -26,10 +27,9 @@ pub(super) fn match_all(quota: &Object, request: &AdmissionRequest<'_>, object: 
 }
 
 fn matches_pod(scope: &str, operator: &str, values: &[&str], pod: &Value) -> bool {
-    let is_terminating = pod.i64_at(&["spec", "activeDeadlineSeconds"]).is_some_and(|seconds| seconds >= 0);
     match scope {
-        "Terminating" => is_terminating,
-        "NotTerminating" => !is_terminating,
+        "Terminating" => is_terminating(pod),
+        "NotTerminating" => !is_terminating(pod),
         "BestEffort" => is_best_effort(pod),
         "NotBestEffort" => !is_best_effort(pod),
         "PriorityClass" => selects(operator, values, pod.str_at(&["spec", "priorityClassName"])),
@@ -39,7 +39,18 @@ fn matches_pod(scope: &str, operator: &str, values: &[&str], pod: &Value) -> boo
 }
 
 fn matches_claim(operator: &str, values: &[&str], claim: &Value) -> bool {
-    selects(operator, values, claim.str_at(&["spec", "volumeAttributesClassName"]))
+    let of = |path: &[&str]| claim.str_at(path).to_owned();
+    // Those that it wants, has and is given.
+    let mut classes = vec![
+        of(&["spec", "volumeAttributesClassName"]),
+        of(&["status", "currentVolumeAttributesClassName"]),
+        of(&["status", "modifyVolumeStatus", "targetVolumeAttributesClassName"]),
+    ];
+    classes.retain(|class| !class.is_empty());
+    match classes.as_slice() {
+        [] => selects(operator, values, ""),
+        classes => classes.iter().any(|class| selects(operator, values, class)),
+    }
 }
 
 fn selects(operator: &str, values: &[&str], own: &str) -> bool {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use drydock_machinery::quantity::{Format, Quantity};
 use drydock_machinery::{ObjectMeta, Value};
 
+use super::super::AdmissionRequest;
 use super::super::resources::{Amounts, Side, add, amounts, of_container, of_pod};
-use super::super::{AdmissionRequest, Operation};
 
 /// Resources of the core group whose objects have counted by their bare name since before `count/` was invented.
 const BARE: [&str; 6] = [
@@ -21,8 +21,14 @@ const BARE: [&str; 6] = [
 /// Updates that may add to what an object counts for.
 pub(super) fn grows_on_update(request: &AdmissionRequest<'_>) -> bool {
     request.is_of("", "pods") && request.subresource == "resize"
+        || request.is_for("", "pods") && is_terminating(request.object()) != is_terminating(request.old())
         || request.is_for("", "services")
         || request.is_for("", "persistentvolumeclaims")
+}
+
+/// Whether the pod ends by itself, at a time that it says.
+pub(super) fn is_terminating(pod: &Value) -> bool {
+    pod.i64_at(&["spec", "activeDeadlineSeconds"]).is_some_and(|seconds| seconds >= 0)
 }
 
 /// Whether a quota on `name` is about the request's resource.
@@ -53,10 +59,10 @@ fn count_name(request: &AdmissionRequest<'_>) -> String {
     format!("count/{}", request.resource.group_resource())
 }
 
-/// What the request adds: the object's usage, less the old one's for updates. Zeros are left out.
-pub(super) fn added(request: &AdmissionRequest<'_>) -> Amounts {
+/// What the request adds: the object's usage, less the old one's when that `counted`. Zeros are left out.
+pub(super) fn added(request: &AdmissionRequest<'_>, counted: bool) -> Amounts {
     let mut added = of_object(request, request.object());
-    if request.operation == Operation::Update {
+    if counted {
         let before = of_object(request, request.old());
         for (name, amount) in &mut added {
             if let Some(before) = before.get(name) {
