@@ -106,9 +106,9 @@ fn requests_are_written_down_as_the_policy_says() {
     assert_eq!(find(&stage("ResponseComplete"))["auditID"], started["auditID"]);
 
     // The cluster's own components are clients like others.
-    kubectl.ok(&["create", "namespace", "n"]);
+    kubectl.ok(&["create", "namespace", "team"]);
     let account = json!("system:serviceaccount:kube-system:service-account-controller");
-    find(&[("/user/username", account), ("/objectRef/namespace", "n".into()), ("/verb", "create".into())]);
+    find(&[("/user/username", account), ("/objectRef/namespace", "team".into()), ("/verb", "create".into())]);
 
     // What pod security enforced, and what it would have.
     let audit = "pod-security.kubernetes.io";

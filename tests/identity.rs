@@ -112,10 +112,13 @@ impl Issuer {
                 "issuer": {
                     "url": self.server.url(), "audiences": ["kube"], "certificateAuthority": self.server.ca_pem(),
                 },
-                "claimValidationRules": [{"claim": "tenant", "requiredValue": "acme"}],
+                "claimValidationRules": [
+                    {"claim": "tenant", "requiredValue": "acme"},
+                    {"expression": "!claims.?banned.orValue(false)", "message": "is banned"},
+                ],
                 "claimMappings": {
                     "username": {"claim": "email", "prefix": "id:"},
-                    "groups": {"claim": "teams", "prefix": "id:"},
+                    "groups": {"expression": "claims.teams.map(team, 'id:' + team)"},
                     "uid": {"claim": "sub"},
                 },
             }],
@@ -152,6 +155,7 @@ fn an_issuers_tokens_are_users_until_its_keys_or_the_settings_change() {
     assert_eq!(wrong(|claims| claims["exp"] = json!(1)), UNAUTHORIZED);
     assert_eq!(wrong(|claims| claims["iss"] = json!("https://else.example")), UNAUTHORIZED);
     assert_eq!(wrong(|claims| claims["tenant"] = json!("other")), UNAUTHORIZED);
+    assert_eq!(wrong(|claims| claims["banned"] = json!(true)), UNAUTHORIZED);
     assert_eq!(issuer.fetches.load(Ordering::SeqCst), 1, "known keys are not fetched again");
 
     let second = issuer.rotate();
@@ -185,14 +189,14 @@ fn settings_that_make_no_sense_are_refused_by_their_fields() {
     let service = Service::start();
     let mut config = Issuer::start().configuration();
     config["jwt"][0]["issuer"]["url"] = "http://id.example".into();
-    config["jwt"][0]["claimMappings"]["uid"] = json!({"expression": "claims.sub"});
+    config["jwt"][0]["claimMappings"]["uid"] = json!({"expression": "claims.sub ++"});
     let config = write(&service, "authn.yaml", &config);
     let refused = service.drydock(&["cluster", "create", "bad", "--authentication-config", &config]);
     assert_eq!(refused.status.code(), Some(4));
     let said = text(&refused.stderr);
     for finding in [
         "authenticationConfiguration.jwt[0].issuer.url: Invalid value: \"http://id.example\": URL scheme must be https",
-        "authenticationConfiguration.jwt[0].claimMappings.uid.expression: Forbidden: expressions are not supported yet",
+        "authenticationConfiguration.jwt[0].claimMappings.uid.expression: Invalid value: \"claims.sub ++\": compilation failed",
     ] {
         assert!(said.contains(finding), "{said}");
     }
@@ -226,7 +230,7 @@ fn webhooks_are_asked_about_tokens_and_requests() {
                     "authenticated": true, "user": {"username": "bob", "groups": ["hooked"]}}}),
             ),
             "/tokens" => (201, json!({"status": {"authenticated": false}})),
-            "/access" if spec["user"] != "bob" => (200, json!({"status": {"allowed": false}})),
+            "/access" if spec["user"] != "bob" => (404, json!({})),
             "/access" => match spec["resourceAttributes"]["resource"].as_str() {
                 Some("configmaps") => (200, json!({"status": {"allowed": true, "reason": "bob likes them"}})),
                 Some("secrets") => {
@@ -247,7 +251,8 @@ fn webhooks_are_asked_about_tokens_and_requests() {
             {"type": "RBAC", "name": "rbac"},
             {"type": "Webhook", "name": "access", "webhook": {
                 "timeout": "3s", "authorizedTTL": "5m", "unauthorizedTTL": "5m", "failurePolicy": "NoOpinion",
-                "subjectAccessReviewVersion": "v1",
+                "subjectAccessReviewVersion": "v1", "matchConditionSubjectAccessReviewVersion": "v1",
+                "matchConditions": [{"expression": "has(request.resourceAttributes) && request.user == 'bob'"}],
                 "connectionInfo": {"type": "KubeConfigFile", "kubeConfigFile": access},
             }},
         ],

@@ -72,7 +72,8 @@ async fn shapes_are_strict() {
             "labels[\"a\"]: must be a string, not 1",
             "nodePools: must be a list, not {\"a\":1}",
             "network.podCIDR: is not a field of a network; those are podCidr, serviceCidr",
-            "nodes: is not a field of a cluster; those are network, name, version, provider, region, labels, authenticationConfiguration, tokenWebhook, authorizationConfiguration, auditPolicy, nodePools",
+            "nodes: is not a field of a cluster; those are network, name, version, provider, region, labels, authenticationConfiguration, tokenWebhook, \
+             authorizationConfiguration, auditPolicy, nodePools",
         ]
     );
     assert_eq!(

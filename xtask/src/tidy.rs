@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("drydock-client", &["runtime", "machinery"]),
     ("drydock-cloud-api", &["runtime"]),
     ("drydock-kinds", &["machinery", "cel"]),
-    ("drydock-auth", &["runtime", "machinery"]),
+    ("drydock-auth", &["runtime", "machinery", "cel"]),
     ("drydock-apiserver", &["runtime", "machinery", "cel", "store", "client", "kinds", "auth", "streams"]),
     ("drydock-controllers", &["runtime", "machinery", "client"]),
     ("drydock-scheduler", &["runtime", "machinery", "client"]),

@@ -136,12 +136,12 @@ impl<'p> Machine<'p> {
     fn call(&mut self, call: &'p Call) -> Result<Value, EvalError> {
         let mut arguments = Vec::with_capacity(call.arguments.len());
         let mut error = None;
-        for argument in &call.arguments {
-            // Of three and more arguments, those after an error are left alone.
-            if error.is_some() && call.arguments.len() > 2 {
-                return Err(error.unwrap_or_else(EvalError::no_such_overload));
-            }
+        for (index, argument) in call.arguments.iter().enumerate() {
             let value = self.evaluate(argument);
+            if call.stops && index + 1 < call.arguments.len() {
+                arguments.push(value?);
+                continue;
+            }
             arguments.push(or_null(&value)?);
             error = error.or(value.err());
         }
@@ -286,6 +286,10 @@ impl<'p> Machine<'p> {
         let outcome = match range {
             Value::List(list) => self.fold_list(fold, &list),
             Value::Map(map) => self.fold_map(fold, &map),
+            other if fold.second.is_some() => {
+                let message = format!("unsupported comprehension range type: {}", go_type(&other));
+                Err(EvalError::new(message))
+            }
             other => Err(EvalError::new(format!("got '{}', expected iterable type", go_type(&other)))),
         };
         let result = outcome.and_then(|()| self.evaluate(&fold.result));
@@ -350,7 +354,7 @@ impl<'p> Machine<'p> {
 }
 
 /// What Go calls the type of cel-go's value.
-fn go_type(value: &Value) -> &'static str {
+pub(super) fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "types.Null",
         Value::Bool(_) => "types.Bool",
@@ -363,6 +367,8 @@ fn go_type(value: &Value) -> &'static str {
         Value::Timestamp(_) => "types.Timestamp",
         Value::Type(_) => "*types.Type",
         Value::Optional(_) => "*types.Optional",
+        Value::List(_) => "*types.baseList",
+        Value::Map(_) => "*types.baseMap",
         _ => "ref.Val",
     }
 }

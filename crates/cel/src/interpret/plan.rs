@@ -75,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) overload: Arc<str>,
     pub(crate) implementation: Implementation,
     pub(crate) arguments: Box<[Plan]>,
+    /// An error among the arguments but the last ends the call then and there, before it costs anything.
+    pub(crate) stops: bool,
 }
 
 #[derive(Debug)]
@@ -160,6 +162,22 @@ struct Planner<'a> {
 const CONVERSIONS: [&str; 10] =
     ["bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint"];
 
+/// Functions of several overloads that upstream evaluates all in one way; others are told apart by all arguments.
+const SINGLE: [&str; 12] = [
+    "_+_",
+    "_-_",
+    "_*_",
+    "_/_",
+    "_%_",
+    "_<_",
+    "_<=_",
+    "_>_",
+    "_>=_",
+    "@in",
+    "matches",
+    "@sortByAssociatedKeys",
+];
+
 impl Planner<'_> {
     fn node(&mut self, expr: &Expr) -> Result<Plan, EvalError> {
         match &expr.kind {
@@ -204,6 +222,12 @@ impl Planner<'_> {
             [only] => only.clone(),
             _ => "".into(),
         };
+        if let (functions::INDEX | functions::OPT_INDEX, [_, Plan::Constant(key)]) =
+            (&*call.function, arguments.as_slice())
+            && Key::of(key).is_none()
+        {
+            return Err(EvalError::new(format!("invalid qualifier type: {}", super::machine::go_type(key))));
+        }
         let arguments = match special(&call.function, arguments) {
             Ok(plan) => return Ok(plan),
             Err(arguments) => arguments,
@@ -211,22 +235,26 @@ impl Planner<'_> {
         let Some(implementation) = self.library.find(&call.function) else {
             return Err(EvalError::new(format!("no such overload: {}", call.function)));
         };
-        self.pattern(&call.function, &arguments)?;
-        let call =
-            Call { function: call.function.clone(), overload, implementation, arguments: arguments.into() };
+        let has_pattern = self.pattern(&call.function, &arguments)?;
+        let told_apart = has_pattern || overload.is_empty() && !SINGLE.contains(&&*call.function);
+        let stops = arguments.len() > 2 || arguments.len() == 2 && told_apart;
+        let function = call.function.clone();
+        let call = Call { function, overload, implementation, arguments: arguments.into(), stops };
         self.optimized(call)
     }
 
-    /// Compiles a pattern that is a constant.
-    fn pattern(&mut self, function: &str, arguments: &[Plan]) -> Result<(), EvalError> {
+    /// Compiles a pattern that is a constant; answers whether there is one.
+    fn pattern(&mut self, function: &str, arguments: &[Plan]) -> Result<bool, EvalError> {
         if let ("matches" | "find" | "findAll", [_, Plan::Constant(Value::String(pattern)), ..]) =
             (function, arguments)
-            && !self.regexes.contains_key(pattern)
         {
-            let compiled = crate::regex::go_regex(pattern).map_err(EvalError::new)?;
-            self.regexes.insert(pattern.clone(), compiled);
+            if !self.regexes.contains_key(pattern) {
+                let compiled = crate::regex::go_regex(pattern).map_err(EvalError::new)?;
+                self.regexes.insert(pattern.clone(), compiled);
+            }
+            return Ok(true);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn optimized(&self, mut call: Call) -> Result<Plan, EvalError> {

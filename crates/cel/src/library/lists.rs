@@ -27,7 +27,7 @@ fn elements(context: &mut Context<'_>, function: &str, args: &[Value]) -> Result
 fn is_sorted(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalError> {
     let elements = elements(context, "isSorted", args)?;
     if !elements.iter().all(is_ordered) {
-        return Err(EvalError::no_such_overload());
+        return Err(no_overload("isSorted", args));
     }
     // What does not compare is in order.
     let unordered = |pair: &[Value]| matches!(compare(&pair[0], &pair[1]), Ok(Ordering::Greater));
@@ -40,7 +40,8 @@ fn sum(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalError> {
         Some(Value::Uint(_)) => Value::Uint(0),
         Some(Value::Double(_)) => Value::Double(0.0),
         Some(Value::Duration(_)) => Value::Duration(Duration::from_nanoseconds(0)),
-        _ => Value::Int(0),
+        Some(Value::Int(_)) | None => Value::Int(0),
+        Some(_) => return Err(no_overload("sum", args)),
     };
     for element in elements {
         total = add(context, &[total, element])?;
@@ -57,7 +58,7 @@ fn extreme(
     let mut best: Option<Value> = None;
     for element in elements(context, function, args)? {
         if !is_ordered(&element) {
-            return Err(EvalError::no_such_overload());
+            return Err(no_overload(function, args));
         }
         best = match best {
             Some(best) if compare(&best, &element) != Ok(replaced) => Some(best),

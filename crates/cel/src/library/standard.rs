@@ -50,10 +50,18 @@ fn matches_regex(context: &mut Context<'_>, args: &[Value]) -> Result<Value, Eva
             let regex = context.regex(pattern).map_err(EvalError::new)?;
             Ok(Value::Bool(regex.is_match(text)))
         }
-        [_, Value::String(pattern)] if !context.is_literal(pattern) => {
-            Err(EvalError::new("no such overload: matches"))
-        }
-        _ => Err(EvalError::no_such_overload()),
+        // A pattern that the expression names is compiled into another call, which says less.
+        [Value::String(_), _] => Err(EvalError::no_such_overload()),
+        [_, Value::String(pattern)] if context.is_literal(pattern) => Err(EvalError::no_such_overload()),
+        _ => Err(EvalError::new("no such overload: matches")),
+    }
+}
+
+/// As [`no_overload`], unless the expression names the pattern.
+fn no_match(context: &Context<'_>, function: &str, args: &[Value]) -> EvalError {
+    match args {
+        [_, Value::String(pattern), ..] if context.is_literal(pattern) => EvalError::no_such_overload(),
+        _ => no_overload(function, args),
     }
 }
 
@@ -62,7 +70,9 @@ fn illegal(error: String) -> EvalError {
 }
 
 fn find(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalError> {
-    let [Value::String(text), Value::String(pattern)] = args else { return Err(no_overload("find", args)) };
+    let [Value::String(text), Value::String(pattern)] = args else {
+        return Err(no_match(context, "find", args));
+    };
     let regex = context.regex(pattern).map_err(illegal)?;
     Ok(Value::from(regex.find(text).map_or("", |found| found.as_str())))
 }
@@ -71,7 +81,7 @@ fn find_all(context: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalErro
     let (text, pattern, limit) = match args {
         [Value::String(text), Value::String(pattern)] => (text, pattern, -1),
         [Value::String(text), Value::String(pattern), Value::Int(limit)] => (text, pattern, *limit),
-        _ => return Err(no_overload("findAll", args)),
+        _ => return Err(no_match(context, "findAll", args)),
     };
     let regex = context.regex(pattern).map_err(illegal)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);

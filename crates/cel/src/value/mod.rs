@@ -130,7 +130,6 @@ impl Value {
             Self::Uint(u) => *u == 0,
             Self::Double(d) => *d == 0.0,
             Self::Duration(d) => d.nanoseconds() == 0,
-            Self::Optional(inner) => inner.is_none(),
             Self::String(_) | Self::Bytes(_) => self.size() == Some(0),
             // Views are the callers' types, which upstream asks for no zero.
             Self::List(List::Built(items)) => items.is_empty(),

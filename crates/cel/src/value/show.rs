@@ -21,8 +21,8 @@ fn literal(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
         Value::Int(i) => write!(f, "{i}"),
         Value::Uint(u) => write!(f, "{u}u"),
         Value::Double(d) => f.write_str(&double(*d)),
-        Value::String(text) => write!(f, "\"{}\"", escape(text.chars().map(u32::from), 128)),
-        Value::Bytes(bytes) => write!(f, "b\"{}\"", escape(bytes.iter().map(|b| u32::from(*b)), 127)),
+        Value::String(text) => write!(f, "\"{}\"", escape(text)),
+        Value::Bytes(bytes) => write!(f, "b\"{}\"", octal(bytes)),
         Value::Duration(d) => write!(f, "duration(\"{d}\")"),
         Value::Timestamp(t) => write!(f, "timestamp(\"{t}\")"),
         Value::Type(name) => f.write_str(name),
@@ -85,11 +85,16 @@ fn double(d: f64) -> String {
     if text.contains(['.', 'e', 'N', 'I']) { text } else { format!("{text}.0") }
 }
 
-/// Escapes as a literal of the language has them; code points from `printable` on stay.
-fn escape(points: impl Iterator<Item = u32>, printable: u32) -> String {
+/// Every byte by its number.
+fn octal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:03o}")).collect()
+}
+
+/// Escapes as a literal of the language has them.
+fn escape(text: &str) -> String {
     let mut out = String::new();
-    for point in points {
-        let escaped = match point {
+    for c in text.chars() {
+        let escaped = match u32::from(c) {
             7 => "\\a",
             8 => "\\b",
             9 => "\\t",
@@ -101,10 +106,10 @@ fn escape(points: impl Iterator<Item = u32>, printable: u32) -> String {
             92 => "\\\\",
             _ => "",
         };
-        match char::from_u32(point) {
+        match c {
             _ if !escaped.is_empty() => out.push_str(escaped),
-            Some(c) if (32..127).contains(&point) || point >= printable && printable > 127 => out.push(c),
-            _ => out.push_str(&format!("\\{point:03o}")),
+            '\0'..='\u{1f}' | '\u{7f}' => out.push_str(&format!("\\{:03o}", u32::from(c))),
+            other => out.push(other),
         }
     }
     out
@@ -123,7 +128,7 @@ mod tests {
             Value::Bytes(vec![b'x', 255].into()),
             Value::Int(1).some(),
         ]);
-        assert_eq!(value.to_string(), r#"["a\"b\n", 1.0, 2u, b"x\377", optional.of(1)]"#);
+        assert_eq!(value.to_string(), r#"["a\"b\n", 1.0, 2u, b"\170\377", optional.of(1)]"#);
         assert_eq!(Value::from("bare").to_string(), "bare");
     }
 }

@@ -90,6 +90,30 @@ async fn a_foreground_deletion_waits_and_an_orphaning_one_leaves_dependents() {
 }
 
 #[tokio::test]
+async fn owners_in_a_circle_do_not_wait_for_each_other() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let names = ["ring-a", "ring-b", "ring-c"];
+    for name in names {
+        let object =
+            value!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "d"}});
+        client.create(&CONFIG_MAPS, object).await.unwrap();
+    }
+    for (name, owner) in names.iter().zip(["ring-c", "ring-a", "ring-b"]) {
+        let owner = client.get(&CONFIG_MAPS, "d", owner).await.unwrap();
+        let mut owned = client.get(&CONFIG_MAPS, "d", name).await.unwrap().value().clone();
+        let reference = value!({"apiVersion": "v1", "kind": "ConfigMap", "name": owner.name(), "uid": owner.uid(),
+            "blockOwnerDeletion": true});
+        owned.set(&["metadata", "ownerReferences"], vec![reference]);
+        client.update(&CONFIG_MAPS, owned).await.unwrap();
+    }
+    let foreground = DeleteOptions::default().propagation(Propagation::Foreground);
+    client.delete(&CONFIG_MAPS, "d", "ring-a", foreground).await.unwrap();
+    server.until(|s| !s.all(&CONFIG_MAPS).iter().any(|object| object.name().starts_with("ring-"))).await;
+    tasks.close().await;
+}
+
+#[tokio::test]
 async fn a_new_namespace_gets_its_account_and_ca_and_a_deleted_one_is_emptied() {
     let (server, tasks) = cluster().await;
     server.until(|s| s.all(&SERVICE_ACCOUNTS).len() == 1 && s.all(&CONFIG_MAPS).len() == 1).await;

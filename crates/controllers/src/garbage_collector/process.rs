@@ -40,6 +40,15 @@ impl Collector {
             return Ok(());
         }
         let owners = self.classify(&object).await?;
+        if owners.solid.is_empty() && !owners.waiting.is_empty() && self.closes_circle(&object) {
+            // Each would wait for the next: this one no longer holds its owners back.
+            if object.owner_references().iter().any(|owner| owner.bool_at(&["blockOwnerDeletion"])) {
+                let mut owners = object.owner_references().to_vec();
+                owners.iter_mut().for_each(|owner| owner.set(&["blockOwnerDeletion"], false));
+                // The change brings the object back here.
+                return self.write_owners(monitor, &object, &owners).await;
+            }
+        }
         if !owners.solid.is_empty() {
             if owners.dangling.is_empty() && owners.waiting.is_empty() {
                 return Ok(());
@@ -47,6 +56,15 @@ impl Collector {
             return self.write_owners(monitor, &object, &owners.solid).await;
         }
         self.delete(monitor, &object, &owners).await
+    }
+
+    /// Whether an object that depends on this one waits for its own dependents, as this one's owner does.
+    fn closes_circle(&self, object: &Object) -> bool {
+        self.graph.dependents(object.uid()).iter().any(|dependent| {
+            let of = self.monitor_of(&dependent.id);
+            let found = of.and_then(|of| of.informer.get(&dependent.id.namespace, &dependent.id.name));
+            found.is_some_and(|found| deletes_dependents(&found))
+        })
     }
 
     async fn classify(&self, object: &Object) -> Result<Owners, Status> {

@@ -16,7 +16,7 @@ pub(super) fn of(
 ) -> String {
     let mut total = Quantity::ZERO;
     for object in objects {
-        if gvr.resource == "pods" && !in_scopes(quota, object) {
+        if !in_scopes(quota, gvr, object) {
             continue;
         }
         total += &amount(resource, object);
@@ -29,9 +29,14 @@ pub(super) fn matters(old: &Object, new: &Object) -> bool {
     if new.kind() == "Pod" {
         // Being bound to a node changes the spec, too.
         let containers = |pod: &Object| pod.at(&["spec", "containers"]).cloned();
-        return pod::is_finished(old) != pod::is_finished(new) || containers(old) != containers(new);
+        let ends = |pod: &Object| pod.i64_at(&["spec", "activeDeadlineSeconds"]).is_some();
+        return pod::is_finished(old) != pod::is_finished(new)
+            || containers(old) != containers(new)
+            || ends(old) != ends(new);
     }
-    old.get("spec") != new.get("spec")
+    let claim = new.kind() == "PersistentVolumeClaim";
+    // A claim's status has the class that it has, and the size it was given.
+    old.get("spec") != new.get("spec") || claim && old.get("status") != new.get("status")
 }
 
 fn one_if(holds: bool) -> Quantity {
@@ -70,8 +75,10 @@ fn amount(resource: &str, object: &Value) -> Quantity {
     }
 }
 
+/// What is asked for, or what was given when that is more: a claim may be made smaller only so far.
 fn storage(claim: &Value) -> Quantity {
-    Quantity::of(claim.at(&["spec", "resources", "requests", "storage"]))
+    let asked = Quantity::of(claim.at(&["spec", "resources", "requests", "storage"]));
+    asked.max(Quantity::of(claim.at(&["status", "allocatedResources", "storage"])))
 }
 
 /// `cpu`, `requests.cpu`, `limits.memory`, … of a pod.
@@ -105,17 +112,43 @@ fn compute(resource: &str, pod: &Value) -> Quantity {
     total
 }
 
-/// Whether the pod is in all scopes of the quota.
-fn in_scopes(quota: &Object, pod: &Object) -> bool {
+/// Whether the object is in all scopes of the quota. Only pods and claims are in any.
+fn in_scopes(quota: &Object, gvr: &GroupVersionResource, object: &Object) -> bool {
+    let in_scope = |scope: &str, operator: &str, values: &[Value]| match (&*gvr.group, &*gvr.resource) {
+        ("", "pods") => in_scope(scope, operator, values, object),
+        ("", "persistentvolumeclaims") => {
+            scope == "VolumeAttributesClass" && has_class(operator, values, object)
+        }
+        _ => false,
+    };
     let named = quota.array_at(&["spec", "scopes"]).iter().filter_map(Value::as_str);
-    let all_named = named.into_iter().all(|scope| in_scope(scope, "Exists", &[], pod));
+    let all_named = named.into_iter().all(|scope| in_scope(scope, "Exists", &[]));
     let expressions = quota.array_at(&["spec", "scopeSelector", "matchExpressions"]);
     all_named
         && expressions.iter().all(|expression| {
             let operator = expression.str_at(&["operator"]);
-            in_scope(expression.str_at(&["scopeName"]), operator, expression.array_at(&["values"]), pod)
+            in_scope(expression.str_at(&["scopeName"]), operator, expression.array_at(&["values"]))
         })
 }
+
+/// Whether one of the classes that a claim wants, has or is given is one that the operator means.
+fn has_class(operator: &str, values: &[Value], claim: &Object) -> bool {
+    let classes: Vec<&str> =
+        CLASSES.iter().map(|path| claim.str_at(path)).filter(|c| !c.is_empty()).collect();
+    let listed = |class: &&str| values.iter().any(|value| value.as_str() == Some(class));
+    match operator {
+        "In" => classes.iter().any(listed),
+        "NotIn" => classes.is_empty() || !classes.iter().all(listed),
+        "DoesNotExist" => classes.is_empty(),
+        _ => !classes.is_empty(),
+    }
+}
+
+const CLASSES: [&[&str]; 3] = [
+    &["spec", "volumeAttributesClassName"],
+    &["status", "currentVolumeAttributesClassName"],
+    &["status", "modifyVolumeStatus", "targetVolumeAttributesClassName"],
+];
 
 fn in_scope(scope: &str, operator: &str, values: &[Value], pod: &Object) -> bool {
     let terminating = pod.i64_at(&["spec", "activeDeadlineSeconds"]).is_some_and(|seconds| seconds >= 0);

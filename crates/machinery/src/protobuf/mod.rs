@@ -5,12 +5,14 @@
 //! message, whose object is such an envelope again.
 //!
 //! Numbers and nesting come from the catalog. What Go has by value is always written, also when zero; so a decoded
-//! object is brought into the form that [`crate::decode`] gives it. Custom resources have no protobuf.
+//! object is brought into the form that [`crate::decode`] gives it. Custom resources have no
+//! protobuf, but their metadata has.
 //!
 //! Source: apimachinery's `pkg/runtime/serializer/protobuf` and the `generated.proto` files.
 
 mod decode;
 mod encode;
+mod metadata;
 mod plan;
 pub(crate) mod wire;
 
@@ -19,6 +21,8 @@ use crate::object::ObjectMeta as _;
 use crate::schema::TypeRef;
 use crate::value::Value;
 use wire::{LEN, Reader, Writer};
+
+pub use metadata::encode_metadata;
 
 const MAGIC: &[u8] = b"k8s\0";
 
@@ -57,6 +61,13 @@ pub struct Unknown<'a> {
 /// # Errors
 /// When the schema is not a built-in one.
 pub fn encode(object: &Value, schema: TypeRef<'_>) -> Result<Vec<u8>, ProtobufError> {
+    in_envelope(object, |out| encode::message(object, schema, out))
+}
+
+fn in_envelope(
+    object: &Value,
+    write: impl FnOnce(&mut Writer) -> Result<(), ProtobufError>,
+) -> Result<Vec<u8>, ProtobufError> {
     let mut out = Writer::with_capacity(512);
     out.bytes_raw(MAGIC);
     let meta = out.begin(1);
@@ -64,7 +75,7 @@ pub fn encode(object: &Value, schema: TypeRef<'_>) -> Result<Vec<u8>, ProtobufEr
     out.string(2, object.kind());
     out.end(meta);
     let raw = out.begin(2);
-    encode::message(object, schema, &mut out)?;
+    write(&mut out)?;
     out.end(raw);
     out.string(3, "");
     out.string(4, "");
