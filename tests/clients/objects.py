@@ -1,6 +1,8 @@
 """The official Python client's typed objects, patches, watches and refusals, and its dynamic client on a custom kind."""
 
 import json
+import tempfile
+import time
 
 import yaml
 from kubernetes import client, config, dynamic, utils, watch
@@ -61,10 +63,11 @@ def workloads():
     assert [one.name for one in edited.spec.template.spec.containers] == ["web"], edited
 
     edited.spec.replicas = 1
-    replaced = apps.replace_namespaced_deployment("web", NAMESPACE, edited)
-    assert replaced.spec.replicas == 1
     edited.metadata.resource_version = "1"
     refused(409, "Conflict", apps.replace_namespaced_deployment, "web", NAMESPACE, edited)
+    edited.metadata.resource_version = None
+    replaced = apps.replace_namespaced_deployment("web", NAMESPACE, edited)
+    assert replaced.spec.replicas == 1
     edited.spec.replicas = -1
     found = refused(422, "Invalid", apps.replace_namespaced_deployment, "web", NAMESPACE, edited)
     assert "spec.replicas" in [cause["field"] for cause in found["details"]["causes"]], found
@@ -112,6 +115,18 @@ spec:
 """
 
 
+def discovered(api_version, kind):
+    """Discovery may follow a moment later, as upstream's does."""
+    with tempfile.TemporaryDirectory() as folder:
+        resources = dynamic.DynamicClient(connection, cache_file=f"{folder}/cache").resources
+        for _ in range(500):
+            try:
+                return resources.get(api_version=api_version, kind=kind)
+            except dynamic.exceptions.ResourceNotFoundError:
+                time.sleep(0.1)
+    raise AssertionError(f"{kind} is not discovered")
+
+
 def custom_kinds():
     utils.create_from_dict(connection, yaml.safe_load(SHIPS))
     name = "ships.harbour.example"
@@ -122,7 +137,7 @@ def custom_kinds():
         if any(one.type == "Established" and one.status == "True" for one in conditions):
             break
 
-    ships = dynamic.DynamicClient(connection).resources.get(api_version="harbour.example/v1", kind="Ship")
+    ships = discovered("harbour.example/v1", "Ship")
     argo = {"apiVersion": "harbour.example/v1", "kind": "Ship", "metadata": {"name": "argo"}}
     made = ships.create({**argo, "spec": {"name": "Argo", "unknown": 1}}, namespace=NAMESPACE)
     assert made.spec.to_dict() == {"name": "Argo", "decks": 1}, made

@@ -11,6 +11,7 @@ kind: Deployment
 metadata: {name: web}
 spec:
   replicas: 3
+  progressDeadlineSeconds: 100000
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
