@@ -1,6 +1,8 @@
 //! What can be done at a path, independent of OpenAPI's version.
 
 use crate::names::GroupVersionKind;
+use crate::value;
+use crate::value::Value;
 
 /// A resource or custom resource, as far as its operations are concerned.
 #[derive(Clone, Debug)]
