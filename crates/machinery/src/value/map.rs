@@ -138,7 +138,7 @@ pub fn intern(name: &str) -> Key {
 }
 
 /// Tells [`intern`] which field names exist, once per process. Later calls change nothing.
-pub fn intern_known<'a>(names: impl IntoIterator<Item = &'a str>) {
+pub(crate) fn intern_known<'a>(names: impl IntoIterator<Item = &'a str>) {
     let _ = KNOWN.get_or_init(|| names.into_iter().map(Key::from).collect());
 }
 

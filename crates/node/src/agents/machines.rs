@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drydock_client::EventType;
 use drydock_client::resources::NODES;
-use drydock_machinery::{Key, ObjectMeta, value};
+use drydock_machinery::{Key, value};
 
 use super::{BY_NODE, NodeAgents, RETRY};
 use crate::ip::Pool;
