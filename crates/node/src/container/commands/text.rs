@@ -360,7 +360,12 @@ mod tests {
         assert!(matches("^a.*c$", "abbc"));
         assert!(!matches("^b", "abc"));
         assert!(matches("b*c", "ac"));
-        assert!(matches(r"a\*$", "xa*") && !matches(r"a\*$", "xaa") && matches(r"\.", ".") && !matches(r"\.", "x"));
+        assert!(
+            matches(r"a\*$", "xa*")
+                && !matches(r"a\*$", "xaa")
+                && matches(r"\.", ".")
+                && !matches(r"\.", "x")
+        );
         for text in ["", "f", "fo", "foo", "foob"] {
             let there = encode(text.as_bytes());
             assert_eq!(super::super::super::base64(&there), text.as_bytes(), "{there}");
