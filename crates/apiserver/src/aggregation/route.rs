@@ -18,6 +18,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::proxy::put_user;
 use super::{FrontProxy, GROUP, PLURAL, Routes};
+use crate::exchange::exchange;
 use crate::http::proxy::{TlsTarget, Unverified, cluster_network, tcp, tls};
 use crate::seams::Stream;
 use crate::server::Core;
