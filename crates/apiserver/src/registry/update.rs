@@ -222,7 +222,7 @@ fn check_uid(call: &Call, current: &Object, uid: &str) -> Result<(), Status> {
     Err(call.conflict(&why))
 }
 
-fn precondition_failed(what: &str, asked: &str, own: &str) -> String {
+pub(super) fn precondition_failed(what: &str, asked: &str, own: &str) -> String {
     format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {own}")
 }
 
