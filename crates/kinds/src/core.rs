@@ -1,6 +1,7 @@
 //! The core group, but for pods and events.
 
 pub(crate) mod claim;
+mod component_status;
 mod config_map;
 mod endpoints;
 mod limit_range;
@@ -15,11 +16,13 @@ pub(crate) mod volume;
 
 use crate::kind::Kind;
 
+pub(crate) use self::limit_range::resource_name;
 pub(crate) use self::secret::decode as decode_base64;
 pub(crate) use self::service::load_balancer;
 
 pub(crate) const KINDS: &[&Kind] = &[
     &claim::KIND,
+    &component_status::KIND,
     &config_map::KIND,
     &endpoints::KIND,
     &limit_range::KIND,

@@ -1,6 +1,7 @@
 //! `metadata`: apimachinery's `ValidateObjectMeta`, with core's further check of finalizer names.
 
 use drydock_machinery::names_validation::{self as names, NamePart};
+use drydock_machinery::status::literal;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value};
 
 use crate::NameRule;
@@ -49,6 +50,32 @@ fn validate_common(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
     names::validate_labels(errors, meta.object_at(&["labels"]), &path.child("labels"));
     names::validate_annotations(errors, meta.object_at(&["annotations"]), &path.child("annotations"));
     validate_owners(errors, meta.array_at(&["ownerReferences"]), &path.child("ownerReferences"));
+    validate_managers(errors, meta.array_at(&["managedFields"]), &path.child("managedFields"));
+}
+
+fn validate_managers(errors: &mut FieldErrors, entries: &[Value], path: &FieldPath) {
+    const MAX: usize = 128;
+    for (i, entry) in entries.iter().enumerate() {
+        let path = path.index(i).child("manager");
+        let manager = entry.str_at(&["manager"]);
+        if manager.len() > MAX {
+            errors.too_long(&path, MAX);
+        }
+        for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+            errors.invalid(&path, manager, detail);
+        }
+    }
+}
+
+/// Owners as Go writes them, in the order of the struct's fields.
+fn owner_text(owner: &Value) -> String {
+    const FIELDS: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let fields = FIELDS.iter().filter_map(|field| Some((*field, owner.get(field)?)));
+    let shown: Vec<String> = fields
+        .map(|(field, value)| format!("{field:?}:{}", String::from_utf8_lossy(&value.to_json())))
+        .collect();
+    format!("{{{}}}", shown.join(","))
 }
 
 fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath) {
@@ -56,7 +83,13 @@ fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath)
     for owner in owners {
         let api_version = owner.str_at(&["apiVersion"]);
         let kind = owner.str_at(&["kind"]);
-        if api_version.rsplit('/').next().unwrap_or("").is_empty() {
+        // Of what is no group and version nothing is left.
+        let version = if api_version.matches('/').count() > 1 {
+            ""
+        } else {
+            api_version.rsplit('/').next().unwrap_or("")
+        };
+        if version.is_empty() {
             errors.invalid(&path.child("apiVersion"), api_version, "version must not be empty");
         }
         for field in ["kind", "name", "uid"] {
@@ -65,14 +98,18 @@ fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath)
             }
         }
         if api_version == "v1" && kind == "Event" {
-            errors.invalid(path, owner.clone(), "/v1, Kind=Event is disallowed from being an owner");
+            errors.invalid(
+                path,
+                literal(owner_text(owner)),
+                "/v1, Kind=Event is disallowed from being an owner",
+            );
         }
         if owner.bool_at(&["controller"]) {
             let current = format!("{kind}/{}", owner.str_at(&["name"]));
             match &first_controller {
                 Some(first) => errors.invalid(
                     path,
-                    Value::Array(owners.iter().cloned().collect()),
+                    literal(format!("[{}]", owners.iter().map(owner_text).collect::<Vec<_>>().join(","))),
                     format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {current}"
                     ),
@@ -84,6 +121,13 @@ fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath)
 }
 
 fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
+    validate_qualified_finalizers(errors, meta, path);
+    for (i, finalizer) in meta.array_at(&["finalizers"]).iter().filter_map(Value::as_str).enumerate() {
+        validate_kube_finalizer(errors, finalizer, &path.index(i));
+    }
+}
+
+fn validate_qualified_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
     let finalizers = meta.array_at(&["finalizers"]);
     for finalizer in finalizers.iter().filter_map(Value::as_str) {
         names::invalid_each(errors, path, finalizer, names::is_qualified_name(finalizer));
@@ -92,9 +136,6 @@ fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath)
     if has("orphan") && has("foregroundDeletion") {
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.invalid(path, shown(meta, &["finalizers"]), detail);
-    }
-    for (i, finalizer) in finalizers.iter().filter_map(Value::as_str).enumerate() {
-        validate_kube_finalizer(errors, finalizer, &path.index(i));
     }
 }
 
@@ -105,8 +146,24 @@ pub(crate) fn validate_kube_finalizer(errors: &mut FieldErrors, name: &str, path
     }
 }
 
+/// What is checked of every update before the kind's own validation: `validateCommonFields`.
+pub(crate) fn validate_common_update(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    let (meta, path) = (shown(object, &["metadata"]), FieldPath::new("metadata"));
+    validate_common(errors, &meta, &path);
+    validate_qualified_finalizers(errors, &meta, &path.child("finalizers"));
+    validate_meta_update(errors, object, old);
+}
+
 /// What may not change in an object's metadata: `ValidateObjectMetaUpdate`.
 pub fn validate_object_meta_update(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    validate_meta_update(errors, object, old);
+    let path = FieldPath::new("metadata").child("finalizers");
+    for (i, finalizer) in object.finalizers().enumerate() {
+        validate_kube_finalizer(errors, finalizer, &path.index(i));
+    }
+}
+
+fn validate_meta_update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("metadata");
     if old.is_deleting() {
         validate_no_new_finalizers(errors, object, old, &path.child("finalizers"));
@@ -126,9 +183,6 @@ pub fn validate_object_meta_update(errors: &mut FieldErrors, object: &Value, old
         }
     }
     validate_common(errors, &shown(object, &["metadata"]), &path);
-    for (i, finalizer) in object.finalizers().enumerate() {
-        validate_kube_finalizer(errors, finalizer, &path.child("finalizers").index(i));
-    }
 }
 
 fn validate_no_new_finalizers(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {

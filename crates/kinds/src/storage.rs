@@ -226,9 +226,21 @@ static CSI_DRIVER: Kind = Kind {
             immutable(errors, object, old, &["spec", field], &FieldPath::new("spec").child(field));
         }
     }),
+    warnings: |_, object, old| {
+        let tokens = &["spec", "tokenRequests"];
+        let unchanged = old.is_some_and(|old| same(old.at(tokens), object.at(tokens)));
+        let is_said = object.at(&["spec", "serviceAccountTokenInSecrets"]).is_some();
+        if unchanged || is_said || object.array_at(tokens).is_empty() {
+            return Vec::new();
+        }
+        vec![TOKENS_IN_SECRETS.to_owned()]
+    },
     cells: table::csi_driver,
     ..Kind::new(GROUP, "csidrivers")
 };
+
+const TOKENS_IN_SECRETS: &str = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to \
+                                 true to prevent possible logging of tokens in volume attributes";
 
 fn set_driver_defaults(object: &mut Value) {
     let spec = object.at_mut(&["spec"]);
@@ -304,6 +316,5 @@ static CSI_CAPACITY: Kind = Kind {
             immutable(errors, object, old, &[field], &FieldPath::new(field));
         }
     }),
-    cells: table::csi_storage_capacity,
     ..Kind::new(GROUP, "csistoragecapacities")
 };

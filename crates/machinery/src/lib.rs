@@ -23,6 +23,7 @@ pub mod crd;
 pub mod decode;
 pub mod defaults;
 pub mod go_duration;
+pub mod go_text;
 pub mod json;
 pub mod jsonpath;
 pub mod names;

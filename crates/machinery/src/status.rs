@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::go_text::go_quote;
 use crate::value::Value;
 
 /// A failed request, as `metav1.Status` says it.
@@ -127,22 +128,26 @@ impl Status {
 
     /// `group` and `resource` name the resource, as in `deployments.apps`.
     pub fn not_found(group: &str, resource: &str, name: &str) -> Self {
-        Self::new(404, Reason::NotFound, format!("{} {name:?} not found", qualified(group, resource)))
-            .with_details(named(group, resource, name))
+        Self::new(
+            404,
+            Reason::NotFound,
+            format!("{} {} not found", qualified(group, resource), go_quote(name)),
+        )
+        .with_details(named(group, resource, name))
     }
 
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
         Self::new(
             409,
             Reason::AlreadyExists,
-            format!("{} {name:?} already exists", qualified(group, resource)),
+            format!("{} {} already exists", qualified(group, resource), go_quote(name)),
         )
         .with_details(named(group, resource, name))
     }
 
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Self {
-        let message =
-            format!("Operation cannot be fulfilled on {} {name:?}: {why}", qualified(group, resource));
+        let (what, name_shown) = (qualified(group, resource), go_quote(name));
+        let message = format!("Operation cannot be fulfilled on {what} {name_shown}: {why}");
         Self::new(409, Reason::Conflict, message).with_details(named(group, resource, name))
     }
 
@@ -151,7 +156,7 @@ impl Status {
         let message = if what.is_empty() {
             format!("forbidden: {why}")
         } else {
-            format!("{what} {name:?} is forbidden: {why}")
+            format!("{what} {} is forbidden: {why}", go_quote(name))
         };
         Self::new(403, Reason::Forbidden, message).with_details(named(group, resource, name))
     }
@@ -160,8 +165,8 @@ impl Status {
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &FieldErrors) -> Self {
         let what = qualified(group, kind);
         let message = match errors.aggregate() {
-            Some(text) => format!("{what} {name:?} is invalid: {text}"),
-            None => format!("{what} {name:?} is invalid"),
+            Some(text) => format!("{what} {} is invalid: {text}", go_quote(name)),
+            None => format!("{what} {} is invalid", go_quote(name)),
         };
         let causes = errors
             .iter()
@@ -445,7 +450,7 @@ impl fmt::Display for FieldError {
 fn show(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "null".to_owned(),
-        Some(Value::String(s)) => quote(s),
+        Some(Value::String(s)) => go_quote(s),
         Some(value) if literal_text(value).is_some() => literal_text(value).unwrap_or_default().to_owned(),
         Some(other) => String::from_utf8_lossy(&other.to_json()).into_owned(),
     }
@@ -462,13 +467,6 @@ pub fn literal(text: impl Into<String>) -> Value {
 /// The text of a [`literal`].
 pub fn literal_text(value: &Value) -> Option<&str> {
     value.get(LITERAL)?.as_str()
-}
-
-/// Go's `%q`, near enough: a JSON string.
-fn quote(s: &str) -> String {
-    let mut out = Vec::with_capacity(s.len() + 2);
-    crate::value::write_json_string(s, &mut out);
-    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Everything wrong with an object, in the order found.
@@ -546,7 +544,7 @@ impl FieldErrors {
 
     /// `supported` is shown quoted, in the order given.
     pub fn not_supported(&mut self, field: &FieldPath, value: impl Into<Value>, supported: &[&str]) {
-        let quoted: Vec<String> = supported.iter().map(|s| quote(s)).collect();
+        let quoted: Vec<String> = supported.iter().map(|s| go_quote(s)).collect();
         let detail = if quoted.is_empty() {
             String::new()
         } else {

@@ -88,8 +88,8 @@ fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, pat
     }
 }
 
-/// `validateLimitRangeResourceName`.
-fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+/// `validateResourceName`.
+pub(crate) fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     const STANDARD: [&str; 22] = [
         "cpu",
         "memory",

@@ -260,6 +260,12 @@ fn warnings(_: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
         if object.str_at(&["spec", "sessionAffinity"]) == "ClientIP" {
             out.push("spec.SessionAffinity is ignored for headless services".to_owned());
         }
+    } else if object.str_at(&["spec", "type"]) != "ExternalName"
+        && !is_zero(object.at(&["spec", "externalIPs"]))
+    {
+        out.push(
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned(),
+        );
     }
     out
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
 
@@ -106,11 +105,9 @@ fn huge_page_amount(errors: &mut FieldErrors, name: &str, amount: &Value, path: 
 
 /// `validateContainerResourceName`.
 fn container_resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    let wrong = names::is_qualified_name(name);
-    let malformed = !wrong.is_empty();
-    names::invalid_each(errors, path, name, wrong);
+    crate::core::resource_name(errors, name, path);
     if !is_fully_qualified(name) {
-        if !malformed && !is_standard_container_resource(name) {
+        if !is_standard_container_resource(name) {
             errors.invalid(path, name, "must be a standard resource for containers");
         }
     } else if !is_native_resource(name) && !is_extended_resource(name) {

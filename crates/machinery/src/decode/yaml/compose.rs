@@ -8,7 +8,7 @@ use super::cursor::{Mark, Problem};
 use super::resolve::resolve;
 use super::scanner::{Kind, Scanner};
 use super::{Yaml, YamlError};
-use crate::decode::go_quote;
+use crate::go_text::go_quote;
 use crate::value::{Key, Map, Value, intern};
 
 /// Aliases may not blow a document up beyond this many nodes.
