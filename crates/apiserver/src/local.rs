@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use drydock_auth::audit::Stage;
+use drydock_auth::user::USER_API_SERVER;
 use drydock_auth::{Ask, Attributes, Decision, UserInfo};
 use drydock_client::{ApiResource, Reply, Request, Transport, Verb, WatchEvent, WatchStream};
 use drydock_machinery::{Reason, Status};
@@ -276,7 +277,13 @@ pub(crate) fn verb(verb: Verb) -> &'static str {
     registry::verb_name(verb)
 }
 
-/// A component's field manager is its name without the `system:`.
+/// A component's field manager is the name of the program that it is a part of upstream.
 fn manager(user: &UserInfo) -> String {
-    user.name.rsplit(':').next().unwrap_or("").to_owned()
+    let manager = match user.as_service_account() {
+        Some(("kube-system", name)) if name.starts_with("cloud-") => "cloud-controller-manager",
+        Some(("kube-system", _)) => "kube-controller-manager",
+        _ if user.name == USER_API_SERVER => "kube-apiserver",
+        _ => user.name.rsplit(':').next().unwrap_or(""),
+    };
+    manager.to_owned()
 }

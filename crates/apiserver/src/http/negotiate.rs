@@ -86,6 +86,14 @@ pub(crate) fn plain(header: Option<&str>) -> Option<Format> {
     wanted.next().map(|wanted| wanted.format)
 }
 
+/// The 406 of a path that also is watched.
+pub(crate) fn with_streams(mut status: Status) -> Status {
+    if status.message.starts_with("406") {
+        status.message += ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    }
+    status
+}
+
 /// The 406 for views that are not to be had.
 pub(crate) fn not_acceptable() -> Status {
     let text = format!("only the following media types are accepted: {}", TYPES.join(", "));
@@ -123,6 +131,8 @@ fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
         _ => return None,
     };
     let view = match kind {
+        // Its cells have no protobuf.
+        "Table" if format == Format::Protobuf => return None,
         "Table" => View::Table(version),
         "PartialObjectMetadata" => View::Metadata(version),
         "PartialObjectMetadataList" => View::MetadataList(version),
@@ -160,6 +170,14 @@ pub(crate) fn patch_type(header: Option<&str>, strategic: bool) -> Result<(Patch
         "application/merge-patch+json" => Ok((PatchType::Merge, Format::Json)),
         "application/strategic-merge-patch+json" if strategic => Ok((PatchType::Strategic, Format::Json)),
         "application/apply-patch+yaml" => Ok((PatchType::Apply, Format::Yaml)),
+        "application/strategic-merge-patch+json" => {
+            let types =
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+            let text = format!(
+                "the body of the request was in an unknown format - accepted media types include: {types}"
+            );
+            Err(Status::new(415, Reason::UnsupportedMediaType, text))
+        }
         _ => Err(Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")
             .with_details(Default::default())),
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drydock_client::{ObjectList, Options, Reply, Verb};
+use drydock_client::{Options, Reply, Verb};
 use drydock_machinery::{Object, ObjectMeta, Status};
 
 use super::{Call, Done, Registry, decode};
@@ -17,11 +17,7 @@ impl Registry {
         for item in &list.items {
             self.delete_item(call, item.clone()).await?;
         }
-        Ok(Done::ok(Reply::List(ObjectList {
-            items: list.items,
-            resource_version: list.resource_version,
-            ..ObjectList::default()
-        })))
+        Ok(Done::ok(Reply::List(list)))
     }
 
     async fn delete_item(&self, call: &mut Call, item: Arc<Object>) -> Result<(), Status> {

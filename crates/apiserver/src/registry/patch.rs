@@ -7,7 +7,7 @@ use drydock_client::PatchType;
 use drydock_machinery::decode::{self as machinery, DecodeError, Decoded, FieldValidation};
 use drydock_machinery::patch::json::unknown_fields;
 use drydock_machinery::patch::{go_format, json_patch, merge_patch, strategic_merge_patch};
-use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Schema, Status, Value};
+use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Reason, Schema, Status, Value};
 
 use super::managed::{self, Tracking};
 use super::update::{Updated, match_name};
@@ -18,6 +18,9 @@ impl Registry {
     pub(crate) async fn patch(&self, call: &mut Call, kind: PatchType) -> Result<Done, Status> {
         if kind == PatchType::Apply {
             return self.apply(call).await;
+        }
+        if self.current(call).is_none() {
+            return Err(call.not_found());
         }
         let Read { patch, strict } = read(call, kind)?;
         let resource = call.resource.clone();
@@ -95,6 +98,18 @@ fn applied_over(
                 "{} in version {:?} cannot be handled as a {}: {error}",
                 gvk.kind, gvk.version, gvk.kind
             )),
+            DecodeError::Value(_) if resource.custom.is_none() => Status::new(
+                500,
+                Reason::Unknown,
+                format!(
+                    "failed to convert new object ({}/{}; {api_version}, Kind={kind}) to proper version: unable to \
+                     convert unstructured object to {api_version}, Kind={kind}: {error}",
+                    applied.namespace(),
+                    applied.name(),
+                    api_version = gvk.api_version(),
+                    kind = gvk.kind,
+                ),
+            ),
             DecodeError::Value(_) => Status::bad_request(error.to_string()),
         }
     })?;
@@ -211,8 +226,15 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
                 "error strict decoding YAML: error converting YAML to JSON: {why}"
             )));
         }
-        (Some(why), FieldValidation::Warn) => call.warnings.push(why),
+        (Some(why), FieldValidation::Warn) => call.warnings.extend(decode::yaml_warnings(&why)),
         _ => {}
+    }
+    if !matches!(yaml.value, Value::Object(_) | Value::Null) {
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value \
+             of type map[string]interface {{}}",
+            kind_of(&yaml.value)
+        )));
     }
     note(call, &yaml.value);
     Ok(yaml.value)
@@ -229,7 +251,10 @@ pub(crate) fn patched(
         (PatchType::Json, _) => Ok(json_patch(current, patch)?),
         (PatchType::Strategic, Some(schema)) => Ok(strategic_merge_patch(current, patch, schema.root())?),
         _ => {
-            if !matches!(patch, Value::Object(_) | Value::Null) {
+            if patch.is_null() {
+                return Err(Status::bad_request("Invalid JSON Patch"));
+            }
+            if !matches!(patch, Value::Object(_)) {
                 let why = format!(
                     "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
                     kind_of(patch)

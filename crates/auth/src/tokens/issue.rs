@@ -137,8 +137,10 @@ fn bind(
     let find = |resource: &str, namespace: &str| -> Result<Arc<Object>, Status> {
         reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))
     };
-    let object = match (bound.api_version(), kind) {
-        ("v1", "Pod") => {
+    // The group decides; a version need not be given.
+    let is_core = !bound.api_version().contains('/');
+    let object = match kind {
+        "Pod" if is_core => {
             let pod = find("pods", namespace)?;
             if pod.str_at(&["spec", "serviceAccountName"]) != service_account.name() {
                 return Err(Status::bad_request(format!(
@@ -154,12 +156,12 @@ fn bind(
             }
             pod
         }
-        ("v1", "Secret") => {
+        "Secret" if is_core => {
             let secret = find("secrets", namespace)?;
             private.secret = Some(reference(&secret));
             secret
         }
-        ("v1", "Node") => {
+        "Node" if is_core => {
             let node = find("nodes", "")?;
             private.node = Some(reference(&node));
             node

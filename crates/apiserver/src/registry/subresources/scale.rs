@@ -5,11 +5,13 @@ use std::sync::Arc;
 use drydock_client::{PatchType, Reply, Verb};
 use drydock_machinery::decode::{self as machinery, FieldValidation};
 use drydock_machinery::selector::Selector;
-use drydock_machinery::{FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{
+    FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Status, Value, value,
+};
 
 use super::super::managed::{self, Tracking};
 use super::super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::super::update::ATTEMPTS;
+use super::super::update::{ATTEMPTS, match_name};
 use super::super::{Call, Done, Registry, convert, decode, patch};
 use super::put;
 use crate::admission::Operation;
@@ -86,6 +88,9 @@ impl Registry {
         let mut scale = wanted(current)?;
         if call.request.verb == Verb::Patch(PatchType::Apply) {
             scale = managed::apply_scale(call, &old, &scale, self.clock.now())?;
+            if resource.custom.is_some() {
+                return Err(not_converted(&call.request.name));
+            }
         } else {
             managed::on_scale(call, &old, &mut scale, self.clock.now());
         }
@@ -103,13 +108,7 @@ impl Registry {
         match call.request.verb {
             Verb::Update => {
                 let scale = decode::object(call)?;
-                let name = call.request.name.clone();
-                if scale.name() != name {
-                    return Err(Status::bad_request(format!(
-                        "the name of the object ({}) does not match the name on the URL ({name})",
-                        scale.name()
-                    )));
-                }
+                match_name(call, &scale)?;
                 Ok(Box::new(move |_| Ok(scale.clone())))
             }
             Verb::Patch(PatchType::Apply) => {
@@ -131,6 +130,15 @@ impl Registry {
             verb => Err(call.method_not_supported(super::verb_name(verb))),
         }
     }
+}
+
+/// Upstream cannot apply the Scale of a custom resource: once nothing conflicts it fails to convert the result.
+fn not_converted(name: &str) -> Status {
+    let text = format!(
+        "failed to convert new object (/{name}; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to \
+         an invalid group/version: autoscaling/v1"
+    );
+    Status::new(500, Reason::Unknown, text)
 }
 
 /// `current` with the replicas of `scale`.
