@@ -4,6 +4,7 @@
 //! well as the messages. Types are looked up in an [`Env`]; there are no containers, since Kubernetes
 //! uses none.
 
+mod formats;
 #[cfg(test)]
 mod tests;
 mod unify;

@@ -220,8 +220,8 @@ impl Sizes for SelfType {
     }
 }
 
-/// What CEL keeps for itself.
-const RESERVED: [&str; 21] = [
+/// Words that CEL keeps for itself.
+pub const RESERVED: [&str; 21] = [
     "true",
     "false",
     "null",
