@@ -27,7 +27,9 @@ static REQUEST: Kind = Kind {
                 let metadata = shown(object, &["metadata"]);
                 *object = old.clone();
                 object.set(&["metadata"], metadata);
-                if !conditions.is_null() {
+                if conditions.is_null() {
+                    object.remove(&["status", "conditions"]);
+                } else {
                     object.set(&["status", "conditions"], conditions);
                 }
                 stamp(context, object, old);
@@ -144,6 +146,20 @@ fn parse_request(pem: &[u8]) -> Result<(), &'static str> {
     rest.split_once(END).ok_or(WRONG).map(|_| ())
 }
 
+const MAX_SUBDOMAIN: usize = 253;
+
+/// What is wrong with the first part between dots that is wrong.
+fn labels(errors: &mut FieldErrors, text: &str, check: fn(&str) -> Vec<String>, path: &FieldPath) {
+    let Some((label, wrong)) =
+        text.split('.').map(|label| (label, check(label))).find(|(_, wrong)| !wrong.is_empty())
+    else {
+        return;
+    };
+    for why in wrong {
+        errors.invalid(path, text, format!("validating label {label:?}: {why}"));
+    }
+}
+
 /// `ValidateSignerName`.
 fn signer_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     if name.is_empty() {
@@ -155,15 +171,15 @@ fn signer_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
         errors.invalid(path, name, detail);
         return;
     };
-    let wrong = names::is_dns1123_subdomain(domain);
-    names::invalid_each(errors, path, domain, wrong);
+    if domain.len() > MAX_SUBDOMAIN {
+        errors.too_long(path, MAX_SUBDOMAIN);
+    }
+    labels(errors, domain, names::is_dns1123_label, path);
     if domain.split('.').count() < 2 {
         errors.invalid(path, domain, "should be a domain with at least two segments separated by dots");
     }
-    for label in rest.split(':') {
-        names::invalid_each(errors, path, label, names::is_dns1123_subdomain(label));
-    }
-    let most = 253 + 1 + 253;
+    labels(errors, rest, names::is_dns1123_subdomain, path);
+    let most = MAX_SUBDOMAIN + 1 + MAX_SUBDOMAIN + 64;
     if name.len() > most {
         errors.too_long(path, most);
     }
@@ -177,14 +193,16 @@ fn validate_status(errors: &mut FieldErrors, context: &Context<'_>, object: &Val
     let path = FieldPath::new("status");
     validate_conditions(errors, object, &path.child("conditions"));
     let (new, before) = (condition_types(object), condition_types(old));
+    let count = |all: &[&str], kind: &str| all.iter().filter(|other| **other == kind).count();
     for kept in ["Approved", "Denied", "Failed"] {
-        let count = |all: &[&str]| all.iter().filter(|other| **other == kept).count();
-        if count(&new) < count(&before) && (kept != "Failed" || context.subresource == "approval") {
+        if count(&new, kept) < count(&before, kept) {
             let detail = format!("updates may not remove a condition of type {kept:?}");
             errors.forbidden(&path.child("conditions"), detail);
         }
-        if count(&new) > count(&before) && kept != "Failed" && context.subresource == "status" {
-            let detail = format!("updates may not add a condition of type {kept:?}");
+    }
+    for added in ["Approved", "Denied"] {
+        if count(&new, added) > count(&before, added) && context.subresource == "status" {
+            let detail = format!("updates may not add a condition of type {added:?}");
             errors.forbidden(&path.child("conditions"), detail);
         }
     }
@@ -213,7 +231,7 @@ fn validate_conditions(errors: &mut FieldErrors, object: &Value, path: &FieldPat
         let supported: &[&str] = if ["Approved", "Denied", "Failed"].contains(&kind) {
             &["True"]
         } else {
-            &["True", "False", "Unknown"]
+            &["False", "True", "Unknown"]
         };
         if status.is_empty() {
             errors.required(&path_i.child("status"), "");

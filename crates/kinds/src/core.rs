@@ -15,6 +15,7 @@ pub(crate) mod volume;
 
 use crate::kind::Kind;
 
+pub(crate) use self::limit_range::resource_name;
 pub(crate) use self::secret::decode as decode_base64;
 pub(crate) use self::service::load_balancer;
 

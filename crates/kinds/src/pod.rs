@@ -17,6 +17,7 @@ mod update;
 pub(crate) mod volumes;
 pub(crate) mod warnings;
 
+pub(crate) use self::resources::{container_requirements, container_resource_name};
 use std::borrow::Cow;
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Status, Value};

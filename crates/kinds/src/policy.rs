@@ -12,6 +12,7 @@ pub(crate) const KINDS: &[&Kind] = &[&BUDGET];
 static BUDGET: Kind = Kind {
     status: true,
     generation: true,
+    unconditional_update: false,
     defaults: zero_status,
     prepare_create: |_, object| zero_status(object),
     validate: |errors, _, object| validate(errors, object),

@@ -108,7 +108,11 @@ fn aggregation(errors: &mut FieldErrors, object: &Value) {
     }
     for (i, selector) in selectors.iter().enumerate() {
         let path = path.index(i);
+        let before = errors.len();
         label_selector(errors, selector, &path);
+        if errors.len() > before {
+            errors.invalid(&path, Value::Null, "invalid label selector.");
+        }
         if is_zero(selector.get("matchLabels")) && is_zero(selector.get("matchExpressions")) {
             errors.invalid(&path, selector.clone(), "empty selector is invalid");
         }

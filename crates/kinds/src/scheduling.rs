@@ -1,12 +1,12 @@
 //! scheduling.k8s.io, coordination.k8s.io and node.k8s.io: small kinds of few fields.
 
-use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{IMMUTABLE, at_least_zero_at, dns_label, immutable};
 use crate::kind::Kind;
+use crate::pod::container_requirements;
 use crate::shape::{default_nil, has, present, same, shown};
-use crate::{Context, table};
+use crate::{Context, go_form, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&PRIORITY_CLASS, &LEASE, &LEASE_CANDIDATE, &RUNTIME_CLASS];
 
@@ -115,6 +115,7 @@ static LEASE_CANDIDATE: Kind = Kind {
 };
 
 static RUNTIME_CLASS: Kind = Kind {
+    unconditional_update: false,
     validate: |errors, _, object| validate_runtime_class(errors, object),
     validate_update: Some(validate_runtime_class_update),
     cells: table::runtime_class,
@@ -129,11 +130,10 @@ fn validate_runtime_class(errors: &mut FieldErrors, object: &Value) {
     } else {
         dns_label(errors, handler, &path);
     }
-    for (name, amount) in object.object_at(&["overhead", "podFixed"]).iter() {
-        let path = FieldPath::new("overhead").child("podFixed").child("limits").key(name);
-        if Quantity::of(Some(amount)).is_negative() {
-            errors.invalid(&path, amount.clone(), crate::check::NOT_NEGATIVE);
-        }
+    if let Some(overhead) = present(object, &["overhead"]) {
+        let mut limits = Value::object();
+        limits.set(&["limits"], overhead.get("podFixed").cloned().unwrap_or_default());
+        container_requirements(errors, &limits, &FieldPath::new("overhead"));
     }
     let Some(scheduling) = present(object, &["scheduling"]) else { return };
     let path = FieldPath::new("scheduling");
@@ -144,6 +144,16 @@ fn validate_runtime_class(errors: &mut FieldErrors, object: &Value) {
     );
     for (i, toleration) in scheduling.array_at(&["tolerations"]).iter().enumerate() {
         crate::pod::scheduling::validate_toleration(errors, toleration, &path.child("tolerations").index(i));
+    }
+    let keys = |toleration: &Value| {
+        ["key", "operator", "value", "effect"].map(|field| toleration.str_at(&[field]).to_owned())
+    };
+    let tolerations = scheduling.array_at(&["tolerations"]);
+    for (i, toleration) in tolerations.iter().enumerate() {
+        if tolerations[..i].iter().any(|other| keys(other) == keys(toleration)) {
+            let shown = go_form::of("Toleration", toleration);
+            errors.duplicate(&path.child("tolerations").index(i), shown);
+        }
     }
 }
 

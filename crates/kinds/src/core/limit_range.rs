@@ -8,6 +8,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{is_fully_qualified, is_integer_resource};
 use crate::kind::Kind;
+use crate::pod::container_resource_name;
 use crate::shape::{default_nil, each_mut};
 
 pub(super) static KIND: Kind = Kind {
@@ -70,7 +71,12 @@ fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, pat
             continue;
         }
         for name in limit.object_at(&[list]).keys() {
-            resource_name(errors, name, &path.child(list).key(name));
+            let path = path.child(list).key(name);
+            if matches!(limit_type, "Pod" | "Container") {
+                container_resource_name(errors, name, &path);
+            } else {
+                resource_name(errors, name, &path);
+            }
             keys.insert(name);
         }
     }
@@ -88,8 +94,8 @@ fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, pat
     }
 }
 
-/// `validateLimitRangeResourceName`.
-fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+/// `validateResourceName`.
+pub(crate) fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     const STANDARD: [&str; 22] = [
         "cpu",
         "memory",

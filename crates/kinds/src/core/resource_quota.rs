@@ -147,15 +147,19 @@ fn scope_selector(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let path = path.child("matchExpressions");
     let expressions = spec.array_at(&["scopeSelector", "matchExpressions"]);
     let all = shown(spec, &["scopeSelector", "matchExpressions"]);
-    let given: Vec<&str> = expressions.iter().map(|e| e.str_at(&["scopeName"])).collect();
+    let given = expressions.iter().map(|e| e.str_at(&["scopeName"]));
+    let given: Vec<&str> = given.filter(|scope| SCOPES.contains(scope)).collect();
     for expression in expressions {
         let (scope, operator) = (expression.str_at(&["scopeName"]), expression.str_at(&["operator"]));
+        if !SCOPES.contains(&scope) {
+            errors.invalid(&path.child("scopeName"), scope, "unsupported scope");
+        }
         let only_exists = matches!(
             scope,
             "BestEffort" | "NotBestEffort" | "Terminating" | "NotTerminating" | "CrossNamespacePodAffinity"
         );
         if only_exists && operator != "Exists" {
-            let detail = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+            let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
             errors.invalid(&path.child("operator"), operator, detail);
         }
         let values = expression.array_at(&["values"]);

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
 
@@ -10,6 +9,7 @@ use crate::check::{
     dns_label, is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,
     is_standard_container_resource, resource_quantity_value,
 };
+use crate::core::resource_name;
 use crate::shape::{has, present};
 
 /// `ValidateResourceRequirements`, for a container.
@@ -32,6 +32,11 @@ pub(super) fn container_resources(
             errors.not_found(&path.child("name"), name);
         }
     }
+}
+
+/// `ValidateContainerResourceRequirements` of what has no claims.
+pub(crate) fn container_requirements(errors: &mut FieldErrors, resources: &Value, path: &FieldPath) {
+    requirements(errors, resources, path, container_resource_name);
 }
 
 fn requirements(
@@ -105,12 +110,10 @@ fn huge_page_amount(errors: &mut FieldErrors, name: &str, amount: &Value, path: 
 }
 
 /// `validateContainerResourceName`.
-fn container_resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    let wrong = names::is_qualified_name(name);
-    let malformed = !wrong.is_empty();
-    names::invalid_each(errors, path, name, wrong);
+pub(crate) fn container_resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    resource_name(errors, name, path);
     if !is_fully_qualified(name) {
-        if !malformed && !is_standard_container_resource(name) {
+        if !is_standard_container_resource(name) {
             errors.invalid(path, name, "must be a standard resource for containers");
         }
     } else if !is_native_resource(name) && !is_extended_resource(name) {
