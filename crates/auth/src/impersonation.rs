@@ -1,8 +1,11 @@
 //! Acting as someone else: `Impersonate-*` headers and what they demand.
 //!
 //! As upstream since 1.36, a requestor may impersonate under a constraint (`impersonate:<mode>` on who, and
-//! `impersonate-on:<mode>:<verb>` on what) or without (`impersonate`). Modes are tried in order; when none allows it,
-//! the answer is the first one's.
+//! `impersonate-on:<mode>:<verb>` on what) or without (`impersonate`). Modes are tried in order, after the one that the
+//! requestor was allowed by last; when none allows it, the answer is the first one's.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use drydock_machinery::Status;
 
@@ -42,12 +45,56 @@ pub fn wanted_user<'a>(
     let says_something = !wanted.uid.is_empty() || !wanted.groups.is_empty() || !wanted.extra.is_empty();
     if is_asked && says_something {
         let text = format!(
-            "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{:?}, Extra:{:?}}} without impersonating a user name",
-            wanted.uid, wanted.groups, wanted.extra
+            "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{}, Extra:{}}} without impersonating a user name",
+            wanted.uid,
+            go_strings(&wanted.groups),
+            go_extra(&wanted),
         );
         return Err(Status::bad_request(text));
     }
     Ok(None)
+}
+
+/// As Go's `%#v` prints a list of strings.
+fn go_strings(texts: &[String]) -> String {
+    if texts.is_empty() {
+        return "[]string(nil)".to_owned();
+    }
+    let texts: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+    format!("[]string{{{}}}", texts.join(", "))
+}
+
+fn go_extra(user: &UserInfo) -> String {
+    if user.extra.is_empty() {
+        return "map[string][]string(nil)".to_owned();
+    }
+    let entries: Vec<String> =
+        user.extra.iter().map(|(key, values)| format!("{key:?}:{}", go_strings(values))).collect();
+    format!("map[string][]string{{{}}}", entries.join(", "))
+}
+
+/// By which mode users were allowed to impersonate last: it is tried first the next time, so that its refusal is what
+/// they are told.
+#[derive(Debug, Default)]
+pub struct LastModes {
+    by_user: Mutex<HashMap<String, Mode>>,
+}
+
+impl LastModes {
+    /// How many users are remembered; with more, all are forgotten.
+    const MOST: usize = 10_000;
+
+    fn get(&self, user: &UserInfo) -> Option<Mode> {
+        self.by_user.lock().unwrap_or_else(PoisonError::into_inner).get(&user.name).copied()
+    }
+
+    fn set(&self, user: &UserInfo, mode: Mode) {
+        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_user.len() >= Self::MOST {
+            by_user.clear();
+        }
+        by_user.insert(user.name.clone(), mode);
+    }
 }
 
 /// Who a request goes on as.
@@ -64,16 +111,22 @@ pub struct Impersonated {
 /// The 403 that names what the sender may not do.
 pub async fn impersonate(
     authorize: &dyn Ask,
+    last: &LastModes,
     wanted: &UserInfo,
     attributes: &Attributes<'_>,
 ) -> Result<Impersonated, Status> {
     let mut first = None;
-    for mode in MODES {
+    let remembered = last.get(attributes.user);
+    let others = MODES.into_iter().filter(|mode| Some(*mode) != remembered);
+    for mode in remembered.into_iter().chain(others) {
         if !mode.applies(wanted, attributes.user) {
             continue;
         }
         match mode.check(authorize, wanted, attributes).await {
-            Ok(user) => return Ok(Impersonated { user, constraint: mode.constraint() }),
+            Ok(user) => {
+                last.set(attributes.user, mode);
+                return Ok(Impersonated { user, constraint: mode.constraint() });
+            }
             Err(status) => {
                 first.get_or_insert(status);
             }
@@ -82,7 +135,7 @@ pub async fn impersonate(
     Err(first.unwrap_or_else(|| attributes.forbidden("all impersonation modes failed")))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     AssociatedNode,
     ArbitraryNode,
@@ -249,11 +302,37 @@ mod tests {
         let attributes =
             Attributes { namespace: "ns", ..Attributes::resource(&anonymous, "list", "", "pods") };
         let wanted = UserInfo::new("admin", &[]);
-        let refused = impersonate(&deny, &wanted, &attributes).await.unwrap_err();
+        let refused = impersonate(&deny, &LastModes::default(), &wanted, &attributes).await.unwrap_err();
         assert_eq!(
             refused.message,
             "pods is forbidden: User \"system:anonymous\" cannot impersonate-on:user-info:list resource \"pods\" in API \
              group \"\" in the namespace \"ns\""
+        );
+    }
+
+    #[tokio::test]
+    async fn the_mode_that_was_allowed_last_is_asked_first() {
+        let sender = UserInfo::new("ann", &[]);
+        let attributes = Attributes::resource(&sender, "list", "", "pods");
+        let legacy_bob = |asked: &Attributes<'_>| match (asked.verb, asked.name) {
+            ("impersonate", "bob") => Decision::allow(""),
+            _ => Decision::no_opinion(""),
+        };
+        let last = LastModes::default();
+        let bob = UserInfo::new("bob", &[]);
+        assert_eq!(impersonate(&legacy_bob, &last, &bob, &attributes).await.unwrap().constraint, "");
+        let refused =
+            impersonate(&legacy_bob, &last, &UserInfo::new("carl", &[]), &attributes).await.unwrap_err();
+        assert!(refused.message.contains("cannot impersonate resource \"users\""), "{}", refused.message);
+    }
+
+    #[test]
+    fn what_is_wanted_without_a_name_is_shown_as_go_shows_it() {
+        let refused = wanted_user([("impersonate-group", "g"), ("impersonate-extra-a", "b")]).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "requested &user.DefaultInfo{Name:\"\", UID:\"\", Groups:[]string{\"g\"}, \
+             Extra:map[string][]string{\"a\":[]string{\"b\"}}} without impersonating a user name"
         );
     }
 
@@ -263,7 +342,8 @@ mod tests {
         let admin = UserInfo::new("admin", &["system:masters"]);
         let attributes = Attributes::resource(&admin, "list", "", "pods");
         let check = async |wanted: UserInfo, groups: &[&str]| {
-            let impersonated = impersonate(&allow, &wanted, &attributes).await.unwrap();
+            let impersonated =
+                impersonate(&allow, &LastModes::default(), &wanted, &attributes).await.unwrap();
             assert_eq!(impersonated.user.groups, groups);
         };
         check(UserInfo::new("ann", &[]), &["system:authenticated"]).await;

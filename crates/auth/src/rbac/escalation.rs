@@ -81,7 +81,7 @@ impl Escalation<'_> {
             return Ok(());
         }
         let role = role(self.reader, role_ref, self.namespace)
-            .map_err(|_| Status::not_found(GROUP, resource, name))?;
+            .map_err(|_| Status::not_found(GROUP, self.resource, name))?;
         self.confirm(role.array_at(&["rules"]))
             .map_err(|why| Status::forbidden(GROUP, self.resource, object.name(), &why))
     }

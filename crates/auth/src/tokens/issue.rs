@@ -137,8 +137,10 @@ fn bind(
     let find = |resource: &str, namespace: &str| -> Result<Arc<Object>, Status> {
         reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))
     };
-    let object = match (bound.api_version(), kind) {
-        ("v1", "Pod") => {
+    // The version does not count.
+    let gvk = bound.gvk();
+    let object = match (&*gvk.group, kind) {
+        ("", "Pod") => {
             let pod = find("pods", namespace)?;
             if pod.str_at(&["spec", "serviceAccountName"]) != service_account.name() {
                 return Err(Status::bad_request(format!(
@@ -154,18 +156,17 @@ fn bind(
             }
             pod
         }
-        ("v1", "Secret") => {
+        ("", "Secret") => {
             let secret = find("secrets", namespace)?;
             private.secret = Some(reference(&secret));
             secret
         }
-        ("v1", "Node") => {
+        ("", "Node") => {
             let node = find("nodes", "")?;
             private.node = Some(reference(&node));
             node
         }
         _ => {
-            let gvk = bound.gvk();
             return Err(Status::bad_request(format!(
                 "cannot bind token to object of type {}/{}, Kind={}",
                 gvk.group, gvk.version, gvk.kind

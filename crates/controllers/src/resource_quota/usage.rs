@@ -28,8 +28,10 @@ pub(super) fn of(
 pub(super) fn matters(old: &Object, new: &Object) -> bool {
     if new.kind() == "Pod" {
         // Being bound to a node changes the spec, too.
-        let containers = |pod: &Object| pod.at(&["spec", "containers"]).cloned();
-        return pod::is_finished(old) != pod::is_finished(new) || containers(old) != containers(new);
+        let of = |pod: &Object| {
+            ["containers", "activeDeadlineSeconds"].map(|field| pod.at(&["spec", field]).cloned())
+        };
+        return pod::is_finished(old) != pod::is_finished(new) || of(old) != of(new);
     }
     old.get("spec") != new.get("spec")
 }
@@ -64,10 +66,35 @@ fn amount(resource: &str, object: &Value) -> Quantity {
                 if rest == "requests.storage" { storage(object) } else { one_if(true) }
             }
             Some(_) => Quantity::ZERO,
+            None if name.ends_with(PER_DEVICE_CLASS) => {
+                let class = name.trim_end_matches(PER_DEVICE_CLASS);
+                Quantity::new(devices(object, class), drydock_machinery::quantity::Format::DecimalSi)
+            }
             None if pod::is_finished(object) => Quantity::ZERO,
             None => compute(name, object),
         },
     }
+}
+
+/// What follows a device class in the name that quotas have for its devices.
+pub(super) const PER_DEVICE_CLASS: &str = ".deviceclass.resource.k8s.io/devices";
+
+/// How many devices of a class a resource claim may get; of alternatives the worst counts.
+fn devices(claim: &Value, class: &str) -> i64 {
+    /// The most that a claim can be given at all.
+    const MOST: i64 = 32;
+    let asked = |request: &Value| match request.str_at(&["allocationMode"]) {
+        _ if request.str_at(&["deviceClassName"]) != class => 0,
+        "ExactCount" => request.i64_at(&["count"]).unwrap_or(0),
+        "All" => MOST,
+        _ => 0,
+    };
+    let requests = claim.array_at(&["spec", "devices", "requests"]).iter();
+    let worst = requests.map(|request| match request.array_at(&["firstAvailable"]) {
+        [] => request.get("exactly").map_or(0, asked),
+        alternatives => alternatives.iter().map(asked).max().unwrap_or(0),
+    });
+    worst.sum()
 }
 
 fn storage(claim: &Value) -> Quantity {
