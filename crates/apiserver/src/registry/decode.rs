@@ -55,7 +55,7 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let refuse = |error: DecodeError| transform(&expected, &meta, &error.to_string(), text.as_bytes());
     let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
     settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
-    call.warnings.append(&mut decoded.warnings);
+    call.warnings.extend(decoded.warnings.drain(..).flat_map(split_warning));
     let mut object = settle(call, &expected, decoded.value);
     if let Body::Value(given) = &call.body {
         // What every cluster begins with is in memory once.
@@ -65,6 +65,14 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         event.request_object(&object);
     }
     Ok(object)
+}
+
+/// What is strictly wrong with a YAML text is one error, but a warning for each line.
+pub(crate) fn split_warning(warning: String) -> Vec<String> {
+    match warning.strip_prefix("yaml: unmarshal errors:\n") {
+        Some(lines) => lines.split('\n').map(|line| line.trim().to_owned()).collect(),
+        None => vec![warning],
+    }
 }
 
 /// What storing a built-in kind changes of an object.
@@ -189,6 +197,11 @@ fn decoded(
     validation: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
     let typed = expected.schema.as_ref().filter(|_| expected.custom.is_none());
+    // What is strictly wrong with a custom object is said together with what its schema does not know.
+    let validation = match validation {
+        FieldValidation::Strict if expected.custom.is_some() => FieldValidation::Warn,
+        other => other,
+    };
     match (body, typed) {
         (Body::Value(value), Some(schema)) => decode::value(value, schema.root(), validation),
         (Body::Value(value), None) => Ok(Decoded { value: value.clone(), warnings: Vec::new() }),
@@ -271,7 +284,7 @@ fn settle_custom(
 ) -> Result<(), DecodeError> {
     const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
     let (Some(custom), Some(schema)) = (&expected.custom, &expected.schema) else { return Ok(()) };
-    let mut unknown = Vec::new();
+    let mut unknown = std::mem::take(&mut decoded.warnings);
     if let (Some(metadata), Some(typed)) =
         (decoded.value.get("metadata"), drydock_machinery::Catalog::builtin().definition(META))
     {
@@ -279,16 +292,16 @@ fn settle_custom(
         unknown.extend(metadata.warnings.iter().map(|text| text.replace("field \"", "field \"metadata.")));
         decoded.value.set(&["metadata"], metadata.value);
     }
-    let embedded = custom.compiled.coerce(&mut decoded.value);
-    let embedded = embedded.map_err(|errors| DecodeError::Value(errors.aggregate().unwrap_or_default()))?;
-    let mut fields = embedded;
+    let mut fields = Vec::new();
     if !custom.preserve_unknown {
-        fields.extend(decode::prune(&mut decoded.value, schema.root()));
+        fields = decode::prune(&mut decoded.value, schema.root());
     }
+    let embedded = custom.compiled.coerce(&mut decoded.value);
+    fields.extend(embedded.map_err(|errors| DecodeError::Value(errors.aggregate().unwrap_or_default()))?);
     unknown.extend(fields.into_iter().map(|field| format!("unknown field {field:?}")));
     match validation {
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => decoded.warnings.extend(unknown),
+        FieldValidation::Warn => decoded.warnings = unknown,
         FieldValidation::Strict if unknown.is_empty() => {}
         FieldValidation::Strict => return Err(DecodeError::Strict(unknown)),
     }

@@ -7,7 +7,9 @@ use drydock_client::PatchType;
 use drydock_machinery::decode::{self as machinery, DecodeError, Decoded, FieldValidation};
 use drydock_machinery::patch::json::unknown_fields;
 use drydock_machinery::patch::{go_format, json_patch, merge_patch, strategic_merge_patch};
-use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Reason, Schema, Status, Value};
+use drydock_machinery::{
+    FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Schema, Status, Value,
+};
 
 use super::managed::{self, Tracking};
 use super::update::{Updated, match_name};
@@ -29,6 +31,7 @@ impl Registry {
         let make = |call: &Call, current: &Arc<Object>| {
             let shown = convert::from_working(&resource, current.value().clone());
             let tree = patched(resource.schema.as_ref(), kind, &shown, &patch)?;
+            check_custom_kind(&resource, &tree)?;
             let decoded = fitted(&resource, kind, &tree, validation);
             let decoded = with_strict(decoded, &strict, validation)
                 .map_err(|error| does_not_fit(kind, &tree, &patch, &error))?;
@@ -123,6 +126,28 @@ fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value
     let mut object = convert::to_working(resource, object);
     resource.strategy.set_defaults(&mut object);
     Ok(object)
+}
+
+/// A custom object that a patch made another kind of is found invalid, where a built-in one does not decode.
+fn check_custom_kind(resource: &Resource, tree: &Value) -> Result<(), Status> {
+    if resource.custom.is_none() {
+        return Ok(());
+    }
+    let expected = &resource.gvk;
+    let mut errors = FieldErrors::new();
+    for (field, given, wanted) in [
+        ("kind", tree.kind(), expected.kind.to_string()),
+        ("apiVersion", tree.api_version(), expected.api_version()),
+    ] {
+        if given != wanted {
+            errors.invalid(&FieldPath::new(field), given, format!("must be {wanted}"));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let given = GroupVersionKind::from_api_version(tree.api_version(), tree.kind());
+    Err(Status::invalid(&given.group, &given.kind, tree.name(), &errors))
 }
 
 /// A patch as a tree, and what strict decoding says of its text.

@@ -138,7 +138,8 @@ fn bind(
         reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))
     };
     // The group decides; a version need not be given.
-    let is_core = !bound.api_version().contains('/');
+    let gvk = bound.gvk();
+    let is_core = gvk.group.is_empty();
     let object = match kind {
         "Pod" if is_core => {
             let pod = find("pods", namespace)?;
@@ -167,7 +168,6 @@ fn bind(
             node
         }
         _ => {
-            let gvk = bound.gvk();
             return Err(Status::bad_request(format!(
                 "cannot bind token to object of type {}/{}, Kind={}",
                 gvk.group, gvk.version, gvk.kind

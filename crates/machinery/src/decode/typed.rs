@@ -215,6 +215,11 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         // These decode by themselves, without strictness.
         let strict = std::mem::replace(&mut self.strict, false);
         let value = match self.reader.token() {
+            // Go leaves the pointer alone.
+            Token::Null => {
+                self.strict = strict;
+                return Ok(Value::Null);
+            }
             Token::Object => match schema_type().map(|schema| (schema, schema.shape())) {
                 Some((schema, Shape::Struct(fields))) => self.structure(schema, fields)?,
                 _ => {
