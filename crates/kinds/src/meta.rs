@@ -129,13 +129,6 @@ fn owner_shown(owner: &Value) -> Value {
 }
 
 fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
-    validate_qualified_finalizers(errors, meta, path);
-    for (i, finalizer) in meta.array_at(&["finalizers"]).iter().filter_map(Value::as_str).enumerate() {
-        validate_kube_finalizer(errors, finalizer, &path.index(i));
-    }
-}
-
-fn validate_qualified_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
     let finalizers = meta.array_at(&["finalizers"]);
     for finalizer in finalizers.iter().filter_map(Value::as_str) {
         names::invalid_each(errors, path, finalizer, names::is_qualified_name(finalizer));

@@ -159,7 +159,7 @@ fn metadata_is_looked_at_as_often_as_upstream_looks() {
         change(kind, object, |object| object.set(&["metadata", "labels"], value!({"bad key": "v"}))).len()
     };
     assert_eq!(count(("", "v1", "configmaps"), &config_map), 4);
-    assert_eq!(count(POD, &pod()), 3);
+    assert_eq!(count(POD, &pod()), 4);
     let class = value!({"metadata": {"name": "c"}, "spec": {"attacher": "x", "nodeName": "n",
         "source": {"persistentVolumeName": "v"}}});
     assert_eq!(count(("storage.k8s.io", "v1", "volumeattachments"), &class), 3);
