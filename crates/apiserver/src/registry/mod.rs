@@ -47,7 +47,6 @@ use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
 use crate::seams::{Authorizer, TokenIssuer};
 
-pub(crate) use managed::Tracking;
 pub(crate) use select::Selection;
 pub(crate) use store::commits;
 pub(crate) use virtuals::verb_name;

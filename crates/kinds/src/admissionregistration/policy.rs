@@ -1,5 +1,6 @@
 //! Validating admission policies, and the bindings of both kinds of policies.
 
+use drydock_cel::parse::RESERVED;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
@@ -135,29 +136,6 @@ fn declare(
 }
 
 fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
