@@ -3,6 +3,7 @@
 //! As upstream's `defaultStatefulSetControl`: one pass looks at every ordinal, does what the management policy allows,
 //! and writes the status.
 
+mod claims;
 mod identity;
 mod pass;
 mod status;
