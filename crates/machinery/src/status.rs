@@ -6,10 +6,11 @@ mod fields;
 
 use std::fmt;
 
-pub use crate::field_path::FieldPath;
 use crate::value::Value;
 
 pub use fields::{FieldError, FieldErrorKind, FieldErrors, literal, literal_text};
+
+pub use crate::field_path::FieldPath;
 
 /// A failed request, as `metav1.Status` says it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! What is wrong with the fields of an object, and where: apimachinery's `field.Error` and `field.Path`.
+//! What is wrong with the fields of an object: apimachinery's `field.Error`.
 
 use std::fmt;
 
