@@ -33,6 +33,11 @@ impl Local {
         Self { core: Handle::Strong(core), manager: manager(&user), user: Arc::new(user) }
     }
 
+    /// As part of `program`, which managed fields and audit events name instead of the user.
+    pub(crate) fn of_program(core: Arc<Core>, user: UserInfo, program: &str) -> Self {
+        Self { manager: program.to_owned(), ..Self::new(core, user) }
+    }
+
     /// The server's own client, which does not keep the server alive.
     pub(crate) fn loopback(core: &Arc<Core>, user: UserInfo) -> Self {
         Self { core: Handle::Weak(Arc::downgrade(core)), manager: manager(&user), user: Arc::new(user) }

@@ -137,6 +137,11 @@ impl ApiServer {
         Client::new(Arc::new(Local::new(self.core.clone(), user)))
     }
 
+    /// As [`ApiServer::client`], for a user that is one part of `program`: what it writes is managed by the program.
+    pub fn client_of_program(&self, user: UserInfo, program: &str) -> Client {
+        Client::new(Arc::new(Local::of_program(self.core.clone(), user, program)))
+    }
+
     /// From the next request on this policy says what is written to the audit log; without one nothing is.
     pub fn set_audit_policy(&self, policy: Option<drydock_auth::audit::Policy>) {
         self.core.auditor.set_policy(policy);

@@ -10,7 +10,7 @@ use crate::check::{
 use crate::kind::Kind;
 use crate::pod::template;
 use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same, shown};
-use crate::{Context, defaults, go_form, table};
+use crate::{Context, NameRule, defaults, go_form, table};
 
 const MAY_CHANGE: [&str; 7] = [
     "replicas",
@@ -25,8 +25,17 @@ const MAY_CHANGE: [&str; 7] = [
 pub(super) static KIND: Kind = Kind {
     status: true,
     generation: true,
+    name: NameRule::DnsLabel,
     defaults: set_defaults,
-    prepare_create: |_, object| zero_status(object),
+    prepare_create: |_, object| {
+        zero_status(object);
+        drop_disabled(object);
+    },
+    prepare_update: |_, object, old| {
+        if !has(old, &MAX_UNAVAILABLE) {
+            drop_disabled(object);
+        }
+    },
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     validate_status,
@@ -34,6 +43,13 @@ pub(super) static KIND: Kind = Kind {
     cells: table::stateful_set,
     ..Kind::new("apps", "statefulsets")
 };
+
+const MAX_UNAVAILABLE: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+
+/// The field of a feature that is off by default.
+fn drop_disabled(object: &mut Value) {
+    object.remove(&MAX_UNAVAILABLE);
+}
 
 fn set_defaults(object: &mut Value) {
     let spec = object.at_mut(&["spec"]);

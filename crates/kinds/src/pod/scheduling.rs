@@ -238,7 +238,7 @@ pub(super) fn topology_spread(errors: &mut FieldErrors, spec: &Value, path: &Fie
                 errors.not_supported(&at.child(field), text(field), &["Honor", "Ignore"]);
             }
         }
-        match_label_keys(errors, constraint, &at.child("matchLabelKeys"));
+        label_keys(errors, constraint, "matchLabelKeys", &at);
         if let Some(selector) = present(constraint, &["labelSelector"]) {
             label_selector(errors, selector, &at.child("labelSelector"));
         }
@@ -255,22 +255,6 @@ fn min_domains(errors: &mut FieldErrors, constraint: &Value, path: &FieldPath) {
     if when != "DoNotSchedule" {
         let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}");
         errors.invalid(&path, domains, detail);
-    }
-}
-
-fn match_label_keys(errors: &mut FieldErrors, constraint: &Value, path: &FieldPath) {
-    let keys = constraint.array_at(&["matchLabelKeys"]);
-    if !keys.is_empty() && !has(constraint, &["labelSelector"]) {
-        errors.forbidden(path, "must not be specified when labelSelector is not set");
-        return;
-    }
-    let labels = constraint.object_at(&["labelSelector", "matchLabels"]);
-    let expressions = constraint.array_at(&["labelSelector", "matchExpressions"]);
-    for (i, key) in keys.iter().filter_map(Value::as_str).enumerate() {
-        names::validate_label_name(errors, key, &path.index(i));
-        if labels.contains_key(key) || expressions.iter().any(|e| e.str_at(&["key"]) == key) {
-            errors.invalid(&path.index(i), key, "exists in both matchLabelKeys and labelSelector");
-        }
     }
 }
 
