@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_role_that_loses_its_only_label_concerns_those_that_selected_it() {
-        let role = |labels: Value| Arc::new(Object::new(value!({"metadata": {"name": "r", "labels": labels}}), 1));
+        let role =
+            |labels: Value| Arc::new(Object::new(value!({"metadata": {"name": "r", "labels": labels}}), 1));
         let (labelled, bare) = (role(value!({"a": "b"})), role(value!({})));
         let updated = |old, new| concerns_others(Change::Updated { old, new });
         assert!(updated(&labelled, &bare));

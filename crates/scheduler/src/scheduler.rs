@@ -381,7 +381,8 @@ impl Scheduler {
         }
     }
 
-    fn binding_failed(&self, pod: &PodInfo, status: &Status) {
+    /// Takes the pod back, unless it runs all the same.
+    pub(crate) fn binding_failed(&self, pod: &PodInfo, status: &Status) {
         tracing::debug!(pod = pod.object.key(), %status, "binding failed");
         let (now, uid) = (self.clock.now(), pod.object.uid());
         let mut state = self.state.lock();

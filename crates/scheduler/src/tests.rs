@@ -298,6 +298,7 @@ fn budgets_are_spared_before_priority() {
 
 struct Running {
     server: FakeServer,
+    scheduler: Arc<Scheduler>,
     tasks: Tasks,
 }
 
@@ -306,8 +307,8 @@ fn running() -> Running {
     let server = FakeServer::new(clock.clone());
     let tasks = Tasks::new("t", clock);
     let informers = SharedInformers::new(server.client(), tasks.clone());
-    Scheduler::start(SchedulerConfig::new(server.client(), informers, tasks.clone()));
-    Running { server, tasks }
+    let scheduler = Scheduler::start(SchedulerConfig::new(server.client(), informers, tasks.clone()));
+    Running { server, scheduler, tasks }
 }
 
 fn find(server: &FakeServer, name: &str) -> Option<Arc<Object>> {
@@ -316,7 +317,7 @@ fn find(server: &FakeServer, name: &str) -> Option<Arc<Object>> {
 
 #[tokio::test]
 async fn a_pod_waits_for_a_node_and_is_bound_when_it_comes() {
-    let Running { server, tasks } = running();
+    let Running { server, tasks, .. } = running();
     let client = server.client();
     client.create(&PODS, pod("p", "1")).await.unwrap();
     let reason = |s: &FakeServer| {
@@ -333,7 +334,7 @@ async fn a_pod_waits_for_a_node_and_is_bound_when_it_comes() {
 
 #[tokio::test]
 async fn a_pod_of_higher_priority_pushes_one_out() {
-    let Running { server, tasks } = running();
+    let Running { server, tasks, .. } = running();
     let client = server.client();
     client.create(&NODES, node("a", "2")).await.unwrap();
     let mut low = pod("low", "2");
@@ -423,7 +424,7 @@ fn anti_affinity_ends_with_the_victim_that_has_it() {
 
 #[tokio::test]
 async fn a_running_pod_that_is_made_smaller_leaves_room_for_one_that_waits() {
-    let Running { server, tasks } = running();
+    let Running { server, tasks, .. } = running();
     let client = server.client();
     client.create(&NODES, node("a", "2")).await.unwrap();
     client.create(&PODS, pod("big", "2")).await.unwrap();
@@ -459,5 +460,25 @@ async fn a_nomination_of_before_a_restart_still_keeps_room() {
     let refused = find(&server, "p").unwrap();
     let message = refused.array_at(&["status", "conditions"])[0].str_at(&["message"]).to_owned();
     assert!(message.contains("1 Insufficient cpu"), "{message}");
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_somebody_else_has_bound_still_counts_when_binding_it_fails() {
+    let Running { server, scheduler, tasks } = running();
+    let client = server.client();
+    client.create(&NODES, node("a", "2")).await.unwrap();
+    let mut bound = pod("bound", "2");
+    bound.set(&["spec", "nodeName"], "a");
+    let bound = client.create(&PODS, bound).await.unwrap();
+    let refused =
+        |s: &FakeServer, name| find(s, name).is_some_and(|p| !p.array_at(&["status", "conditions"]).is_empty());
+    client.create(&PODS, pod("p", "1")).await.unwrap();
+    server.until(|s| refused(s, "p")).await;
+    let conflict = drydock_machinery::Status::conflict("", "pods", "bound", "it is assigned to a node already");
+    scheduler.binding_failed(&PodInfo::new(bound), &conflict);
+    client.create(&PODS, pod("q", "1")).await.unwrap();
+    server.until(|s| refused(s, "q")).await;
+    assert!(find(&server, "q").unwrap().str_at(&["spec", "nodeName"]).is_empty());
     tasks.close().await;
 }

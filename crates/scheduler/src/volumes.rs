@@ -288,9 +288,8 @@ impl VolumeState {
             return 0;
         }
         let uses = |other: &&Object| claims_of(other).any(|(name, _)| self.exclusive.contains(&name));
-        let others = pods
-            .into_iter()
-            .filter(|other| other.namespace() == pod.namespace() && other.uid() != pod.uid());
+        let others =
+            pods.into_iter().filter(|other| other.namespace() == pod.namespace() && other.uid() != pod.uid());
         others.filter(uses).count()
     }
 

@@ -54,7 +54,10 @@ mod tests {
             let now = start + SignedDuration::from_secs(second);
             failures.pause(("set".into(), Some(1), node.into()), now).map(|pause| pause.as_secs())
         };
-        assert_eq!([at("a", 0), at("a", 0), at("a", 1), at("a", 2), at("a", 3)], [None, Some(1), None, Some(2), None]);
+        assert_eq!(
+            [at("a", 0), at("a", 0), at("a", 1), at("a", 2), at("a", 3)],
+            [None, Some(1), None, Some(2), None]
+        );
         assert_eq!(at("b", 3), None, "each node by itself");
         assert_eq!(at("a", 5), Some(4));
         assert_eq!([at("a", 2_000), at("a", 2_000)], [None, Some(1)]);

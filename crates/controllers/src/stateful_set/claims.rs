@@ -141,7 +141,9 @@ impl Retention<'_> {
         let first_is_stale = |is_ours: &dyn Fn(&Value) -> bool, own: &str| {
             owners.iter().find(|owner| is_ours(owner)).is_some_and(|owner| uid(owner) != own)
         };
-        if first_is_stale(&|owner| self.is_set(owner), set) || first_is_stale(&|owner| self.is_pod(owner), pod) {
+        if first_is_stale(&|owner| self.is_set(owner), set)
+            || first_is_stale(&|owner| self.is_pod(owner), pod)
+        {
             return true;
         }
         let has = |of: &str| owners.iter().any(|owner| uid(owner) == of);
@@ -173,7 +175,8 @@ impl Retention<'_> {
 
     /// The owners that the claim is to have: others' stay.
     fn owners(&self, claim: &Object) -> Vec<Value> {
-        let others = claim.owner_references().iter().filter(|owner| !self.is_set(owner) && !self.is_pod(owner));
+        let others =
+            claim.owner_references().iter().filter(|owner| !self.is_set(owner) && !self.is_pod(owner));
         let mut owners: Vec<Value> = others.cloned().collect();
         if self.has_foreign_controller(claim) {
             return owners;
