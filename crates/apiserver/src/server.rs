@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use drydock_auth::UserInfo;
+use drydock_auth::impersonation::LastModes;
 use drydock_client::Client;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::{Store, StoreError};
@@ -77,6 +78,7 @@ pub(crate) struct Core {
     pub(crate) requests: Requests,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) flow: Flow,
+    pub(crate) last_modes: LastModes,
 }
 
 impl ApiServer {
@@ -117,6 +119,7 @@ impl ApiServer {
             requests: Requests::default(),
             ready: watch::Sender::new(false),
             flow,
+            last_modes: LastModes::default(),
         });
         let server = Self { core };
         // A weak reference: the registry is not kept alive by its own client.

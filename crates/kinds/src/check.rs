@@ -1,5 +1,6 @@
 //! Pieces of validation that many kinds share. Texts are upstream's.
 
+mod conditions;
 mod json;
 pub(crate) mod net;
 mod number;
@@ -11,14 +12,16 @@ use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
 
 pub(crate) use drydock_machinery::selector::validate_label_selector as label_selector;
 
+pub(crate) use self::conditions::conditions;
 pub(crate) use self::json::json_object;
 pub(crate) use self::number::{
     IntOrPercent, at_least_zero, at_least_zero_at, in_range, int_or_percent, not_more_than_100_percent,
     percent_of, port_number, positive_int_or_percent,
 };
 pub(crate) use self::quantity::{
-    is_extended_resource, is_fully_qualified, is_huge_page, is_integer_resource, is_native_resource,
-    is_standard_container_resource, non_negative_quantity, resource_quantity_value,
+    is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,
+    is_standard_container_resource, is_standard_quota_resource, non_negative_quantity, resource_name,
+    resource_quantity_value,
 };
 use crate::shape::{same, shown};
 
@@ -44,6 +47,13 @@ pub(crate) fn one_of(errors: &mut FieldErrors, text: &str, supported: &[&str], p
     if text.is_empty() {
         errors.required(path, "");
     } else if !supported.contains(&text) {
+        errors.not_supported(path, text, supported);
+    }
+}
+
+/// An enumerated text that is there: one of `supported`.
+pub(crate) fn one_of_given(errors: &mut FieldErrors, text: &str, supported: &[&str], path: &FieldPath) {
+    if !supported.contains(&text) {
         errors.not_supported(path, text, supported);
     }
 }

@@ -1,15 +1,17 @@
 //! apiextensions.k8s.io and apiregistration.k8s.io. The validation of definitions of custom resources needs the
 //! schema compiler and is the API server's.
 
-use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::shape::{default_nil, has};
 use crate::{NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&DEFINITION, &SERVICE];
 
 static DEFINITION: Kind = Kind {
+    meta: MetaChecks::PLAIN,
     status: true,
     generation: true,
     unconditional_update: false,
@@ -17,7 +19,9 @@ static DEFINITION: Kind = Kind {
 };
 
 static SERVICE: Kind = Kind {
-    name: NameRule::PathSegment,
+    meta: MetaChecks::PLAIN_WHOLE_LAST,
+    status_meta: StatusMeta::LabelsAndAnnotationsKept,
+    name: NameRule::Any,
     status: true,
     unconditional_update: false,
     defaults: |object| {
@@ -26,6 +30,16 @@ static SERVICE: Kind = Kind {
         }
     },
     validate: |errors, _, object| validate_service(errors, object),
+    validate_status: |errors, _, object, _| {
+        let path = FieldPath::new("status").child("conditions");
+        for (i, condition) in object.array_at(&["status", "conditions"]).iter().enumerate() {
+            let status = condition.str_at(&["status"]);
+            if !["True", "False", "Unknown"].contains(&status) {
+                let path = path.index(i).child("status");
+                errors.not_supported(&path, status, &["True", "False", "Unknown"]);
+            }
+        }
+    },
     cells: table::api_service,
     ..Kind::new("apiregistration.k8s.io", "apiservices")
 };
@@ -34,10 +48,26 @@ fn validate_service(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let (group, version) = (object.str_at(&["spec", "group"]), object.str_at(&["spec", "version"]));
     let expected = format!("{version}.{group}");
-    if object.name() != expected {
-        let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
-        errors.invalid(&FieldPath::new("metadata").child("name"), object.name(), detail);
+    for field in ["generateName", "name"] {
+        let name = object.str_at(&["metadata", field]);
+        let path = FieldPath::new("metadata").child(field);
+        let wrong = names::name_is_path_segment(name, names::NamePart::Whole);
+        if !wrong.is_empty() {
+            names::invalid_each(errors, &path, name, wrong);
+        } else if !name.is_empty() && name != expected {
+            let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
+            errors.invalid(&path, name, detail);
+        }
     }
+    if group.is_empty() {
+        if version != "v1" {
+            let detail = "only v1 may have an empty group and it better be legacy kube";
+            errors.required(&path.child("group"), detail);
+        }
+    } else {
+        names::invalid_each(errors, &path.child("group"), group, names::is_dns1123_subdomain(group));
+    }
+    names::invalid_each(errors, &path.child("version"), version, names::is_dns1035_label(version));
     for (field, most) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1000)] {
         let number = object.i64_at(&["spec", field]).unwrap_or(0);
         if number <= 0 || number > most {
@@ -59,6 +89,12 @@ fn validate_service(errors: &mut FieldErrors, object: &Value) {
         if object.str_at(&["spec", "service", field]).is_empty() {
             errors.required(&path.child("service").child(field), "");
         }
+    }
+    if let Some(port) = object.i64_at(&["spec", "service", "port"])
+        && !(1..=65_535).contains(&port)
+    {
+        let detail = "port is not valid: must be between 1 and 65535, inclusive";
+        errors.invalid(&path.child("service").child("port"), port, detail);
     }
     if object.bool_at(&["spec", "insecureSkipTLSVerify"]) && !object.str_at(&["spec", "caBundle"]).is_empty()
     {

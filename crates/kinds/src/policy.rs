@@ -3,13 +3,15 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{at_least_zero_at, label_selector, not_more_than_100_percent, positive_int_or_percent};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{default_nil, has, present, shown};
 use crate::{go_form, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&BUDGET];
 
 static BUDGET: Kind = Kind {
+    meta: MetaChecks::NONE,
+    unconditional_update: false,
     status: true,
     generation: true,
     defaults: zero_status,
@@ -51,6 +53,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
 fn validate_status(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("status");
     let status = shown(object, &["status"]);
+    crate::check::conditions(errors, status.array_at(&["conditions"]), &path.child("conditions"));
     for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
         at_least_zero_at(errors, &status, &[field], &path.child(field));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drydock_client::{ObjectList, Options, Reply, Verb};
+use drydock_client::{Options, Reply};
 use drydock_machinery::{Object, ObjectMeta, Status};
 
 use super::{Call, Done, Registry, decode};
@@ -12,20 +12,16 @@ impl Registry {
     pub(crate) async fn delete_collection(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
         super::options::check(&call.request)?;
+        super::delete::warn_of_default(call);
         let list = self.list(call).await?;
         for item in &list.items {
             self.delete_item(call, item.clone()).await?;
         }
-        Ok(Done::ok(Reply::List(ObjectList {
-            items: list.items,
-            resource_version: list.resource_version,
-            ..ObjectList::default()
-        })))
+        Ok(Done::ok(Reply::List(list)))
     }
 
     async fn delete_item(&self, call: &mut Call, item: Arc<Object>) -> Result<(), Status> {
         let mut request = call.request.clone();
-        request.verb = Verb::Delete;
         request.name = item.name().to_owned();
         request.namespace = item.namespace().to_owned();
         request.options = Options { label_selector: String::new(), ..request.options };

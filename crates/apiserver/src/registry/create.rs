@@ -61,7 +61,7 @@ impl Registry {
             managed::on_create(call, &mut object, self.clock.now());
         }
         let mut object = self.admit(call, Operation::Create, object, None).await?;
-        meta::dedup_owners(&mut object);
+        call.warnings.extend(meta::dedup_owners(&mut object, false));
         meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));
         name_requester(call, &mut object);
         let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
@@ -69,7 +69,7 @@ impl Registry {
         self.validate_create(call, &object)?;
         self.admission_validate(call, Operation::Create, &object, None).await?;
         // What is no number is no revision.
-        if given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
+        if !call.is_dry_run() && given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
             let text = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::Unknown, text));
         }

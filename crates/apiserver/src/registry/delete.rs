@@ -16,15 +16,48 @@ const ATTEMPTS: usize = 32;
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 
+/// Says what a kind wants said when the options name no propagation policy.
+pub(super) fn warn_of_default(call: &mut Call) {
+    let options = &call.request.options;
+    if options.propagation_policy.is_none() && options.orphan_dependents.is_none() {
+        call.warnings.extend(call.resource.strategy.warnings_on_delete());
+    }
+}
+
+/// Whether upstream marks objects of the kind as deleted by itself, before its store comes to see them.
+fn has_own_deletion(call: &Call) -> bool {
+    let gvr = &call.resource.gvr;
+    definitions::is_definition(&call.resource) || (gvr.group.is_empty() && gvr.resource == "namespaces")
+}
+
+fn check_own_preconditions(call: &Call, old: &Object) -> Result<(), Status> {
+    let wanted = &call.request.options.preconditions;
+    let wrong = |asked: &Option<String>, own: &str| asked.as_deref().is_some_and(|asked| asked != own);
+    let failed = |what: &str, asked: &Option<String>, own: &str| {
+        let asked = asked.as_deref().unwrap_or_default();
+        Err(call.conflict(&super::update::precondition_failed(what, asked, own)))
+    };
+    if wrong(&wanted.uid, old.uid()) {
+        return failed("UID", &wanted.uid, old.uid());
+    }
+    if wrong(&wanted.resource_version, old.resource_version()) {
+        return failed("ResourceVersion", &wanted.resource_version, old.resource_version());
+    }
+    Ok(())
+}
+
+/// An object marked as being deleted.
+struct Mark {
+    object: Value,
+    /// Nothing holds it and it has no time left: once its watchers could see that, it goes.
+    is_last: bool,
+}
+
 impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
         super::options::check(&call.request)?;
-        if call.request.options.propagation_policy.is_none()
-            && call.request.options.orphan_dependents.is_none()
-        {
-            call.warnings.extend(call.resource.strategy.warnings_on_delete());
-        }
+        warn_of_default(call);
         let current = self.current(call).ok_or_else(|| call.not_found())?;
         refuse_system_priority(call)?;
         self.delete_object(call, current).await
@@ -48,7 +81,7 @@ impl Registry {
     }
 
     async fn delete_once(&self, call: &Call, old: &Arc<Object>) -> Result<Done, WriteError> {
-        let Some(mut marked) = self.mark(call, old) else {
+        let Some(Mark { object: mut marked, is_last }) = self.mark(call, old) else {
             return self.delete_now(call, old).await;
         };
         marked.remove(&["metadata", "resourceVersion"]);
@@ -65,6 +98,11 @@ impl Registry {
             let marked = marked.map_err(WriteError::Failed)?;
             self.put(call, call.key_of(old.name()), old.revision(), marked).await?
         };
+        if is_last {
+            self.remove(call, call.key_of(old.name()), kept.revision()).await?;
+            self.addresses.release_object(&call.resource, old.value());
+            return Ok(Done::ok(if returns_object(call) { Reply::Object(kept) } else { gone(call, old) }));
+        }
         // The old way of asking for a cascade is told that it is under way; a propagation policy is not.
         let code = if call.request.options.orphan_dependents == Some(false) { 202 } else { 200 };
         Ok(Done { reply: Reply::Object(kept), code })
@@ -89,13 +127,16 @@ impl Registry {
         let mut last = old.value().clone();
         if !old.is_deleting() {
             last.set(&["metadata", "deletionTimestamp"], rfc3339(self.clock.now()));
+            if old.generation() > 0 {
+                last.set(&["metadata", "generation"], old.generation() + 1);
+            }
         }
         last.set(&["metadata", "deletionGracePeriodSeconds"], 0);
         Arc::new(Object::new(last, old.revision()))
     }
 
     /// The object marked as being deleted; None when it goes at once.
-    fn mark(&self, call: &Call, old: &Object) -> Option<Value> {
+    fn mark(&self, call: &Call, old: &Object) -> Option<Mark> {
         let options = &call.request.options;
         let mut marked = old.value().clone();
         let finalizers = finalizers(call, old);
@@ -107,7 +148,8 @@ impl Registry {
         let namespace = call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty();
         let namespace_holds = namespace && !old.array_at(&["spec", "finalizers"]).is_empty();
         let grace = self.grace(call, old, options);
-        if !holds && !namespace_holds && grace == 0 {
+        let is_last = !holds && !namespace_holds && grace == 0;
+        if is_last && !self.ends_grace(call, old) {
             return None;
         }
         if !old.is_deleting() {
@@ -115,17 +157,29 @@ impl Registry {
             marked.set(&["metadata", "deletionTimestamp"], rfc3339(at.unwrap_or(self.clock.now())));
             marked.set(&["metadata", "deletionGracePeriodSeconds"], grace);
             let counts = call.resource.strategy.has_generation() || call.resource.custom.is_some();
-            if counts && old.generation() > 0 {
+            if counts && old.generation() > 0 && !has_own_deletion(call) {
                 marked.set(&["metadata", "generation"], old.generation() + 1);
             }
-            if namespace {
+            if has_own_deletion(call) {
                 marked.remove(&["metadata", "deletionGracePeriodSeconds"]);
+            }
+            if namespace {
                 marked.set(&["status", "phase"], "Terminating");
             }
         } else if !namespace {
             self.shorten(&mut marked, old, grace);
         }
-        Some(marked)
+        Some(Mark { object: marked, is_last })
+    }
+
+    /// Whether a deletion without a grace period is of an object that could have one, or whose own is not over.
+    fn ends_grace(&self, call: &Call, old: &Object) -> bool {
+        let requested = call.request.options.grace_period_seconds;
+        if call.resource.strategy.grace_period_seconds(old.value(), requested).is_none() {
+            return false;
+        }
+        let running = old.i64_at(&["metadata", "deletionGracePeriodSeconds"]);
+        !old.is_deleting() || running.is_some_and(|seconds| seconds > 0)
     }
 
     /// The grace period that this deletion has; 0 for none.
@@ -156,6 +210,9 @@ impl Registry {
 
     fn check_preconditions(&self, call: &Call, old: &Object) -> Result<(), Status> {
         let wanted = &call.request.options.preconditions;
+        if has_own_deletion(call) {
+            return check_own_preconditions(call, old);
+        }
         let gvk = &call.resource.storage;
         let conflict = |why: &str| Err(Status::conflict(&gvk.group, &gvk.kind, old.name(), why));
         if let Some(uid) = &wanted.uid

@@ -19,6 +19,7 @@ mod create;
 mod custom;
 mod decode;
 mod delete;
+mod legacy;
 mod list;
 mod managed;
 mod meta;
@@ -125,6 +126,16 @@ impl Registry {
     /// As the client sees it.
     pub(crate) async fn call(&self, call: &mut Call) -> Result<Done, Status> {
         options::check(&call.request)?;
+        if matches!(call.request.name.as_str(), "." | "..") {
+            let name = &call.request.name;
+            return Err(Status::bad_request(format!(
+                "Name parameter invalid: {name:?}: may not be '{name}'"
+            )));
+        }
+        let is_core = call.resource.gvr.group.is_empty();
+        if is_core && call.resource.gvr.resource == "componentstatuses" {
+            return self.component_statuses(call);
+        }
         let done = if !call.resource.is_stored() {
             self.call_virtual(call).await?
         } else if call.request.subresource.is_empty() {
@@ -137,9 +148,6 @@ impl Registry {
     }
 
     async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
-        if &*call.resource.gvk.kind == "ComponentStatus" && call.resource.custom.is_none() {
-            return self.call_components(call).await;
-        }
         match call.request.verb {
             Verb::Get => Ok(Done::ok(Reply::Object(self.get(call).await?))),
             Verb::List => Ok(Done::ok(Reply::List(self.list(call).await?))),
@@ -155,7 +163,7 @@ impl Registry {
     async fn get(&self, call: &Call) -> Result<Arc<Object>, Status> {
         let asked = &call.request.options.resource_version;
         if !asked.is_empty() {
-            let revision = options::revision(asked)?;
+            let revision = options::revision_of_one(asked)?;
             self.reach(revision).await?;
         }
         self.current(call).ok_or_else(|| call.not_found())
@@ -228,12 +236,19 @@ impl Call {
 
     /// The key as upstream would have it, for messages that show one.
     pub(crate) fn shown_key(&self) -> String {
-        let resource = &self.resource.gvr.resource;
-        let group = match &self.resource.custom {
-            Some(_) => format!("{}/", self.resource.gvr.group),
-            None => String::new(),
+        let gvr = &self.resource.gvr;
+        let place = match (&*gvr.group, &*gvr.resource) {
+            ("", "nodes") => "minions".to_owned(),
+            ("", "replicationcontrollers") => "controllers".to_owned(),
+            ("", "services") => "services/specs".to_owned(),
+            ("", "endpoints") => "services/endpoints".to_owned(),
+            ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+            (group, resource) if self.resource.custom.is_some() || is_extension(group) => {
+                format!("{group}/{resource}")
+            }
+            (_, resource) => resource.to_owned(),
         };
-        object_key(&format!("/registry/{group}{resource}/"), &self.request.namespace, &self.request.name)
+        object_key(&format!("/registry/{place}/"), &self.request.namespace, &self.request.name)
     }
 
     pub(crate) fn key_of(&self, name: &str) -> Arc<str> {
@@ -264,4 +279,9 @@ impl Call {
     pub(crate) fn method_not_supported(&self, verb: &str) -> Status {
         Status::method_not_supported(&self.resource.gvr.group, &self.resource.gvr.resource, verb)
     }
+}
+
+/// Whether upstream serves the group from a server of its own within the process: its keys and messages differ.
+pub(crate) fn is_extension(group: &str) -> bool {
+    matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io")
 }

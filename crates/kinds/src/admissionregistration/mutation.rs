@@ -5,11 +5,12 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use super::GROUP;
 use super::policy::{common, policy_defaults};
 use crate::expression::{Compiler, Returns, Scope};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{has, shown};
 use crate::table;
 
 pub(super) static MUTATING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
@@ -23,7 +24,7 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let old = old.and_then(|old| old.get("spec"));
-    let compiler = common(errors, &spec, old, Some(&["CREATE", "UPDATE"]), &path);
+    let compiler = common(errors, &spec, old, Some(&["*", "CONNECT", "CREATE", "UPDATE"]), &path);
     let mutations = spec.array_at(&["mutations"]);
     if mutations.is_empty() {
         errors.required(&path.child("mutations"), "mutations must contain at least one item");

@@ -7,11 +7,13 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
 use crate::check::{dns_subdomain, label_selector, path_segment, qualified_name};
 use crate::expression::{Compiler, Returns, Scope};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::shape::{default_nil, has, is_zero, present, same, shown, with_mut};
 use crate::table;
 
 pub(super) static VALIDATING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
+    status_meta: StatusMeta::Kept,
     status: true,
     generation: true,
     unconditional_update: false,
@@ -24,6 +26,7 @@ pub(super) static VALIDATING: Kind = Kind {
 };
 
 pub(super) static VALIDATING_BINDING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
@@ -36,6 +39,7 @@ pub(super) static VALIDATING_BINDING: Kind = Kind {
 };
 
 pub(super) static MUTATING_BINDING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,

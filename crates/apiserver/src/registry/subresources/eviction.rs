@@ -20,6 +20,7 @@ impl Registry {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
         let eviction = self.admit(call, Operation::Create, eviction, None).await?;
+        check_options(call, &eviction)?;
         let pod = self.current(call).ok_or_else(|| call.not_found())?;
         self.admission_validate(call, Operation::Create, &eviction, None).await?;
         if !is_free_to_go(&pod) {
@@ -164,4 +165,16 @@ fn refused(_budget: &Object, text: String, retry_after_seconds: u32) -> Status {
         retry_after_seconds,
         ..StatusDetails::default()
     })
+}
+
+/// The options of the deletion that an eviction asks for.
+fn check_options(call: &Call, eviction: &Value) -> Result<(), Status> {
+    let asked = eviction.get("deleteOptions").cloned().unwrap_or_default();
+    let options = Options {
+        propagation_policy: asked.at(&["propagationPolicy"]).and_then(Value::as_str).map(str::to_owned),
+        orphan_dependents: asked.at(&["orphanDependents"]).and_then(Value::as_bool),
+        dry_run: asked.array_at(&["dryRun"]).iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        ..Options::default()
+    };
+    super::super::options::check(&Request { verb: Verb::Delete, options, ..call.request.clone() })
 }
