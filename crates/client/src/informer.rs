@@ -51,6 +51,8 @@ pub struct Informer {
     store: RwLock<Store>,
     handlers: RwLock<Vec<Handler>>,
     synced: watch::Sender<bool>,
+    /// Held while a change is made and told; true once the informer is closed, when nothing changes any more.
+    closed: Mutex<bool>,
 }
 
 #[derive(Default)]
@@ -114,6 +116,7 @@ impl Informer {
             store: RwLock::default(),
             handlers: RwLock::default(),
             synced: watch::Sender::new(false),
+            closed: Mutex::default(),
         }
     }
 
@@ -196,6 +199,35 @@ impl Informer {
     }
 
     pub(crate) fn upsert(&self, object: &Arc<Object>) {
+        let closed = self.closed.lock();
+        if !*closed {
+            self.put(object);
+        }
+    }
+
+    pub(crate) fn delete(&self, object: &Arc<Object>) {
+        let closed = self.closed.lock();
+        if !*closed {
+            self.take(object);
+        }
+    }
+
+    /// Makes the store hold exactly `items`.
+    pub(crate) fn replace(&self, items: &[Arc<Object>]) {
+        let closed = self.closed.lock();
+        if !*closed {
+            self.hold(items);
+        }
+    }
+
+    /// What it holds counts as deleted, and nothing that its reflector still brings is taken.
+    pub(crate) fn close(&self) {
+        let mut closed = self.closed.lock();
+        self.hold(&[]);
+        *closed = true;
+    }
+
+    fn put(&self, object: &Arc<Object>) {
         let old = {
             let mut store = self.store.write();
             let known = store.objects.get(object.key().as_str());
@@ -214,15 +246,14 @@ impl Informer {
         }
     }
 
-    pub(crate) fn delete(&self, object: &Arc<Object>) {
+    fn take(&self, object: &Arc<Object>) {
         let old = self.store.write().remove(&object.key());
         if old.is_some() {
             self.notify(Change::Deleted(object));
         }
     }
 
-    /// Makes the store hold exactly `items`.
-    pub(crate) fn replace(&self, items: &[Arc<Object>]) {
+    fn hold(&self, items: &[Arc<Object>]) {
         let keys: BTreeSet<String> = items.iter().map(|item| item.key()).collect();
         let gone: Vec<_> = {
             let store = self.store.read();
@@ -230,10 +261,10 @@ impl Informer {
             gone.map(|(_, object)| object.clone()).collect()
         };
         for object in &gone {
-            self.delete(object);
+            self.take(object);
         }
         for object in items {
-            self.upsert(object);
+            self.put(object);
         }
         self.synced.send_replace(true);
     }
@@ -307,7 +338,7 @@ impl SharedInformers {
         let started = self.inner.informers.lock().remove(resource);
         if let Some(started) = started {
             started.stop.cancel();
-            started.informer.replace(&[]);
+            started.informer.close();
         }
     }
 
@@ -324,5 +355,27 @@ impl SharedInformers {
 impl std::fmt::Debug for SharedInformers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SharedInformers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::value;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_informer_takes_nothing_that_its_reflector_still_brings() {
+        let informer = Informer::new(crate::resources::PODS);
+        let pod = Arc::new(Object::new(value!({"metadata": {"name": "a", "namespace": "d"}}), 1));
+        informer.replace(std::slice::from_ref(&pod));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let to = seen.clone();
+        informer.on_change(move |change| to.lock().push(matches!(change, Change::Deleted(_))));
+        informer.close();
+        informer.replace(std::slice::from_ref(&pod));
+        informer.upsert(&pod);
+        assert!(informer.is_empty());
+        assert_eq!(*seen.lock(), [false, true]);
     }
 }

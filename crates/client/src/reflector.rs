@@ -2,7 +2,7 @@
 //!
 //! A watch that ends is resumed from the last revision seen, bookmarks included; only when that revision is gone
 //! (410), or the stream breaks its protocol, everything is listed again. Failures back off on the Clock from 0.1 s to
-//! 30 s, with jitter.
+//! 30 s, with jitter; after two minutes without one the pauses are short again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use drydock_machinery::{Object, ObjectMeta, Reason, Status};
 use drydock_runtime::Clock;
 use futures::StreamExt;
+use jiff::Timestamp;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,8 @@ use crate::{Client, Informer, Options, WatchEvent};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LAST_DELAY: Duration = Duration::from_secs(30);
+/// After so long without a failure what went before is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run(client: Client, informer: Arc<Informer>, clock: Clock, stop: CancellationToken) {
     let reflector = Reflector { client, informer, clock };
@@ -50,8 +53,12 @@ impl Reflector {
         loop {
             match self.list(list_version).await {
                 Ok(mut version) => {
-                    backoff.reset();
+                    let listed = version.clone();
                     self.watch_on(&mut version, &mut backoff).await;
+                    if version == listed {
+                        // A server that has forgotten its own list at once is not hammered.
+                        backoff.wait(&self.clock).await;
+                    }
                     list_version = "";
                 }
                 Err(status) => {
@@ -85,6 +92,9 @@ impl Reflector {
                 }
                 End::Failed(status) => {
                     self.note(&status, "watch failed");
+                    if *version != before {
+                        backoff.reset();
+                    }
                     backoff.wait(&self.clock).await;
                 }
             }
@@ -136,20 +146,54 @@ fn ended(status: Status) -> End {
 
 struct Backoff {
     delay: Duration,
+    /// When the last pause was over.
+    waited: Timestamp,
 }
 
 impl Backoff {
     fn new() -> Self {
-        Self { delay: FIRST_DELAY }
+        Self { delay: FIRST_DELAY, waited: Timestamp::MIN }
     }
 
     fn reset(&mut self) {
         self.delay = FIRST_DELAY;
     }
 
+    /// How long to wait after a failure now.
+    fn next(&mut self, now: Timestamp) -> Duration {
+        let quiet = now.duration_since(self.waited);
+        if quiet.unsigned_abs() > FORGET_AFTER {
+            self.reset();
+        }
+        let delay = self.delay;
+        self.delay = (delay * 2).min(LAST_DELAY);
+        delay
+    }
+
     async fn wait(&mut self, clock: &Clock) {
         let jitter = rand::rng().random_range(1.0..1.5);
-        clock.sleep(self.delay.mul_f64(jitter)).await;
-        self.delay = (self.delay * 2).min(LAST_DELAY);
+        let delay = self.next(clock.now());
+        clock.sleep(delay.mul_f64(jitter)).await;
+        self.waited = clock.now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_until_there_was_no_failure_for_a_while() {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut backoff = Backoff::new();
+        let mut next = |second| {
+            let now = start + jiff::SignedDuration::from_secs(second);
+            let delay = backoff.next(now);
+            backoff.waited = now;
+            delay.as_millis()
+        };
+        assert_eq!([next(0), next(1), next(2)], [100, 200, 400]);
+        assert_eq!([next(3), next(123), next(200)], [800, 1_600, 3_200]);
+        assert_eq!(next(321), 100);
     }
 }

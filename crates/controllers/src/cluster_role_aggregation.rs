@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drydock_client::resources::CLUSTER_ROLES;
-use drydock_client::{Controller, Informer, WorkQueue};
+use drydock_client::{Change, Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 
 use crate::Context;
@@ -20,10 +20,7 @@ pub(crate) fn start(ctx: Context) {
         if is_aggregating(change.object()) {
             to.add_object(change.object());
         }
-        let rules_changed = change.old().is_none_or(|old| {
-            old.get("rules") != change.object().get("rules") || old.labels() != change.object().labels()
-        });
-        if rules_changed && !change.object().labels().is_empty() {
+        if concerns_others(change) {
             for role in all.by_index("aggregating", "yes") {
                 to.add_object(&role);
             }
@@ -38,6 +35,14 @@ pub(crate) fn start(ctx: Context) {
 
 fn is_aggregating(role: &Value) -> bool {
     !role.array_at(&["aggregationRule", "clusterRoleSelectors"]).is_empty()
+}
+
+/// Whether the change may matter to roles that select this one: by its labels, or those that it had.
+fn concerns_others(change: Change<'_>) -> bool {
+    let role = change.object();
+    let Some(old) = change.old() else { return !role.labels().is_empty() };
+    let selectable = !role.labels().is_empty() || !old.labels().is_empty();
+    selectable && (old.get("rules") != role.get("rules") || old.labels() != role.labels())
 }
 
 async fn sync(ctx: &Context, roles: &Informer, name: &Key) -> Result<(), Status> {
@@ -69,4 +74,21 @@ fn aggregated(role: &Object, all: &[Arc<Object>]) -> Vec<Value> {
         }
     }
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_that_loses_its_only_label_concerns_those_that_selected_it() {
+        let role =
+            |labels: Value| Arc::new(Object::new(value!({"metadata": {"name": "r", "labels": labels}}), 1));
+        let (labelled, bare) = (role(value!({"a": "b"})), role(value!({})));
+        let updated = |old, new| concerns_others(Change::Updated { old, new });
+        assert!(updated(&labelled, &bare));
+        assert!(updated(&bare, &labelled));
+        assert!(!updated(&labelled, &labelled));
+        assert!(!concerns_others(Change::Added(&bare)));
+    }
 }

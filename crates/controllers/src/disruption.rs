@@ -8,7 +8,8 @@ use std::time::Duration;
 use drydock_client::resources::{
     DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS,
 };
-use drydock_client::{Controller, Informer, WorkQueue};
+use drydock_client::{Controller, Informer, Request, Verb, WorkQueue};
+use drydock_machinery::names::split_api_version;
 use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value};
 
 use crate::Context;
@@ -68,7 +69,7 @@ impl Disruption {
             self.ctx.events.normal(&budget, "NoPods", "No matching pods found");
         }
         self.tell_of_unmanaged(&budget, &pods);
-        match self.expected(&budget, &pods) {
+        match self.expected(&budget, &pods).await {
             Ok((expected, desired)) => self.write(&budget, &pods, expected, desired).await,
             Err(error) => {
                 let message = format!("Failed to calculate the number of expected pods: {error}");
@@ -93,18 +94,18 @@ impl Disruption {
     }
 
     /// How many pods there should be, and how many of them must be healthy.
-    fn expected(&self, budget: &Object, pods: &[Arc<Object>]) -> Result<(i64, i64), String> {
+    async fn expected(&self, budget: &Object, pods: &[Arc<Object>]) -> Result<(i64, i64), String> {
         let count = pods.len() as i64;
         let maximum = budget.at(&["spec", "maxUnavailable"]).filter(|value| !value.is_null());
         if let Some(maximum) = maximum {
-            let expected = self.expected_scale(pods)?;
+            let expected = self.expected_scale(pods).await?;
             let unavailable = scaled(Some(maximum), expected, Round::Up).ok_or("invalid maxUnavailable")?;
             return Ok((expected, (expected - unavailable).max(0)));
         }
         match budget.at(&["spec", "minAvailable"]) {
             Some(Value::Int(minimum)) => Ok((count, *minimum)),
             Some(minimum) => {
-                let expected = self.expected_scale(pods)?;
+                let expected = self.expected_scale(pods).await?;
                 let desired = scaled(Some(minimum), expected, Round::Up).ok_or("invalid minAvailable")?;
                 Ok((expected, desired))
             }
@@ -113,35 +114,76 @@ impl Disruption {
     }
 
     /// The sum of the scales of the pods' controllers.
-    fn expected_scale(&self, pods: &[Arc<Object>]) -> Result<i64, String> {
+    async fn expected_scale(&self, pods: &[Arc<Object>]) -> Result<i64, String> {
         let mut scales: std::collections::BTreeMap<String, i64> = Default::default();
         for pod in pods {
             // Pods that nobody manages are told about, and not counted.
             let Some(owner) = pod.controller_ref() else { continue };
             let (uid, scale) = self
                 .scale_of(pod.namespace(), owner)
+                .await?
                 .ok_or_else(|| format!("found no controllers for pod {:?}", pod.name()))?;
             scales.insert(uid, scale);
         }
         Ok(scales.values().sum())
     }
 
-    fn scale_of(&self, namespace: &str, reference: &Value) -> Option<(String, i64)> {
-        let resource = match reference.str_at(&["kind"]) {
-            "ReplicaSet" => &REPLICA_SETS,
-            "ReplicationController" => &REPLICATION_CONTROLLERS,
-            "StatefulSet" => &STATEFUL_SETS,
-            _ => return None,
+    /// The uid and the wanted number of replicas of what a pod's controller reference leads to.
+    async fn scale_of(&self, namespace: &str, reference: &Value) -> Result<Option<(String, i64)>, String> {
+        let (group, _) = split_api_version(reference.str_at(&["apiVersion"]));
+        let resource = match (group, reference.str_at(&["kind"])) {
+            ("apps", "ReplicaSet") => &REPLICA_SETS,
+            ("", "ReplicationController") => &REPLICATION_CONTROLLERS,
+            ("apps", "StatefulSet") => &STATEFUL_SETS,
+            (group, kind) => return self.scale_of_other(namespace, group, kind, reference).await,
         };
-        let found = self.ctx.informers.informer(resource).get(namespace, reference.str_at(&["name"]))?;
-        if found.uid() != reference.str_at(&["uid"]) {
-            return None;
-        }
+        let found = self.ctx.informers.informer(resource).get(namespace, reference.str_at(&["name"]));
+        let Some(found) = found.filter(|found| found.uid() == reference.str_at(&["uid"])) else {
+            return Ok(None);
+        };
+        let mut scaled = found.clone();
         if let Some(name) = owner::controller_of_kind(&found, "apps", "Deployment") {
-            let deployment = self.ctx.informers.informer(&DEPLOYMENTS).get(namespace, name)?;
-            return Some((deployment.uid().to_owned(), count_at(&deployment, &["spec", "replicas"], 1)));
+            let Some(deployment) = self.ctx.informers.informer(&DEPLOYMENTS).get(namespace, name) else {
+                return Ok(None);
+            };
+            scaled = deployment;
         }
-        Some((found.uid().to_owned(), count_at(&found, &["spec", "replicas"], 1)))
+        Ok(Some((scaled.uid().to_owned(), count_at(&scaled, &["spec", "replicas"], 1))))
+    }
+
+    /// As the controller's own scale subresource says.
+    async fn scale_of_other(
+        &self,
+        namespace: &str,
+        group: &str,
+        kind: &str,
+        reference: &Value,
+    ) -> Result<Option<(String, i64)>, String> {
+        let served = self.ctx.client.discover().await.map_err(|status| status.to_string())?;
+        let mut same = served.iter().filter(|served| served.kind == kind && served.resource.group == group);
+        let Some(served) = same.next() else {
+            let version = reference.str_at(&["apiVersion"]);
+            return Err(format!("no matches for kind {kind:?} in version {version:?}"));
+        };
+        let name = reference.str_at(&["name"]);
+        let request = Request::new(Verb::Get, &served.resource, namespace, name).subresource("scale");
+        match self.ctx.client.object(request).await {
+            Ok(scale) if scale.uid() == reference.str_at(&["uid"]) => {
+                Ok(Some((scale.uid().to_owned(), count_at(&scale, &["spec", "replicas"], 0))))
+            }
+            Ok(_) => Ok(None),
+            Err(status) if status.is_not_found() => {
+                let found = self.ctx.client.find(&served.resource, namespace, name).await;
+                match found.map_err(|status| status.to_string())? {
+                    None => Ok(None),
+                    Some(_) => {
+                        let resource = served.resource.group_resource();
+                        Err(format!("{resource} does not implement the scale subresource"))
+                    }
+                }
+            }
+            Err(status) => Err(status.to_string()),
+        }
     }
 
     async fn write(

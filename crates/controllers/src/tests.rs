@@ -263,3 +263,33 @@ async fn an_ephemeral_volume_gets_a_claim_and_the_claim_comes_back() {
     server.until(|s| claim(s).is_some_and(|again| again.uid() != made.uid())).await;
     tasks.close().await;
 }
+
+#[tokio::test]
+async fn a_budget_asks_any_controller_for_its_scale() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let widgets = GroupVersionResource::new("example.com", "v1", "widgets");
+    server.serve(vec![drydock_client::ApiResource::new(widgets.clone(), "Widget", true, &["get"])]);
+    let widget = value!({
+        "apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "d"},
+        "spec": {"replicas": 4},
+    });
+    let widget = client.create(&widgets, widget).await.unwrap();
+    let owner = value!({
+        "apiVersion": "example.com/v1", "kind": "Widget", "name": "w", "uid": widget.uid(), "controller": true,
+    });
+    let mut pod = value!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "d", "labels": {"app": "x"}},
+        "spec": {"containers": [{"name": "c", "image": "a:1"}]},
+    });
+    pod.set(&["metadata", "ownerReferences"], vec![owner]);
+    client.create(&PODS, pod).await.unwrap();
+    let budget = value!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "d"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "x"}}},
+    });
+    client.create(&POD_DISRUPTION_BUDGETS, budget).await.unwrap();
+    server.until(|s| status_of(s, &POD_DISRUPTION_BUDGETS, "expectedPods") == 4).await;
+    tasks.close().await;
+}

@@ -25,6 +25,7 @@ use self::machines::{LEASE_PERIOD, STATUS_PERIOD};
 use self::state::{Node, State, timers_of};
 use crate::container::scratch::Scratch;
 use crate::ip::Pool;
+use crate::plan;
 use crate::registration::{self, Start};
 use crate::spec::NodeSpec;
 use crate::wheel::Due;
@@ -170,6 +171,9 @@ impl NodeAgents {
             state.forget(pod, name);
             self.scratch.forget(pod.uid());
             return;
+        }
+        if plan::is_finished(pod) {
+            state.release_ip(pod, name);
         }
         let planned = state.plan_pod(pod, now);
         drop(state);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use drydock_client::events::{EventType, container_reference, reference};
 use drydock_client::resources::PODS;
 use drydock_client::{Client, DeleteOptions, PatchType};
-use drydock_machinery::{Object, ObjectMeta, Status, Value};
+use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value};
 
 use crate::agents::NodeAgents;
 use crate::behaviour::{self, Ending};
@@ -28,9 +28,9 @@ impl NodeAgents {
         match step {
             Step::Remove => return remove(client, pod).await,
             Step::Admit => self.admit(spec, pod, &mut draft),
-            Step::InitStarts(i) => self.start_init(spec, pod, &mut draft, i),
+            Step::InitStarts(i) => self.start_init(spec, pod, &mut draft, i)?,
             Step::InitEnds(i) => end_init(pod, &mut draft, i),
-            Step::Start => self.start_all(spec, pod, &mut draft),
+            Step::Start => self.start_all(spec, pod, &mut draft)?,
             Step::Ready(i) => draft.ready(APP, i, !behaviour::never_ready(pod)),
             Step::Conditions => {}
             Step::Ends(i) => end(pod, &mut draft, i),
@@ -123,22 +123,36 @@ impl NodeAgents {
         draft.start(list, i, ready);
     }
 
-    fn give_ip(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>) {
-        if let Some(ip) = self.take_ip(spec, &draft.new) {
-            draft.set_ip(&ip);
-        } else {
-            let message = "Failed to create pod sandbox: no IP addresses available in network".to_owned();
-            self.record(spec, &reference(pod), EventType::Warning, "FailedCreatePodSandBox", message);
+    /// Nothing is started without an address: the step fails, and is tried again.
+    fn give_ip(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>) -> Result<(), Status> {
+        match self.take_ip(spec, &draft.new) {
+            Some(ip) => draft.set_ip(&ip),
+            // The host's own, whatever it is.
+            None if pod.bool_at(&["spec", "hostNetwork"]) => {}
+            None => {
+                let message = "Failed to create pod sandbox: no IP addresses available in network";
+                let about = reference(pod);
+                self.record(spec, &about, EventType::Warning, "FailedCreatePodSandBox", message.to_owned());
+                return Err(Status::new(503, Reason::ServiceUnavailable, message));
+            }
         }
+        Ok(())
     }
 
-    fn start_init(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>, i: usize) {
-        self.give_ip(spec, pod, draft);
+    fn start_init(
+        &self,
+        spec: &NodeSpec,
+        pod: &Object,
+        draft: &mut Draft<'_>,
+        i: usize,
+    ) -> Result<(), Status> {
+        self.give_ip(spec, pod, draft)?;
         self.launch(spec, pod, draft, INIT, i);
+        Ok(())
     }
 
-    fn start_all(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>) {
-        self.give_ip(spec, pod, draft);
+    fn start_all(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>) -> Result<(), Status> {
+        self.give_ip(spec, pod, draft)?;
         for (i, status) in pod.array_at(&["status", APP]).iter().enumerate() {
             let waits = matches!(
                 status.str_at(&["state", "waiting", "reason"]),
@@ -151,6 +165,7 @@ impl NodeAgents {
                 self.launch(spec, pod, draft, APP, i);
             }
         }
+        Ok(())
     }
 
     fn start_ephemeral(&self, spec: &NodeSpec, pod: &Object, draft: &mut Draft<'_>, i: usize) {

@@ -237,3 +237,40 @@ async fn a_stopped_node_leaves_its_pods_alone_until_it_is_back() {
     server.until(|s| is(s, "p", "Ready")).await;
     tasks.close().await;
 }
+
+#[tokio::test]
+async fn addresses_are_for_pods_that_run_and_nothing_starts_without_one() {
+    let Played { server, agents, tasks } = played();
+    // Five addresses can be handed out.
+    agents.add(NodeSpec { pod_cidr: Some("10.1.0.0/29".to_owned()), ..spec() });
+    let client = server.client();
+    let finite = value!({
+        "restartPolicy": "Never",
+        "containers": [{"name": "c", "image": "busybox:1", "command": ["sh", "-c", "sleep 1"]}],
+    });
+    client.create(&PODS, pod("done", finite)).await.unwrap();
+    server.until(|s| phase(s, "done") == "Succeeded").await;
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        client.create(&PODS, pod(name, value!({}))).await.unwrap();
+    }
+    server.until(|s| names.iter().filter(|name| is(s, name, "Ready")).count() == 5).await;
+    let waits = names.into_iter().find(|name| !is(&server, name, "Ready")).unwrap();
+    let told = |s: &FakeServer| {
+        s.all(&EVENTS).iter().any(|event| event.str_at(&["reason"]) == "FailedCreatePodSandBox")
+    };
+    server.until(told).await;
+    assert_eq!(phase(&server, waits), "Pending");
+    // The address of one that has ended is another's by now: taking the object away must not free it.
+    client.delete(&PODS, "d", "done", DeleteOptions::default()).await.unwrap();
+    server.until(|s| find(s, "done").is_none()).await;
+    tasks.clock().sleep(Duration::from_secs(10)).await;
+    assert_eq!(phase(&server, waits), "Pending");
+    let runs = if waits == "a" { "b" } else { "a" };
+    client.delete(&PODS, "d", runs, DeleteOptions::default()).await.unwrap();
+    server.until(|s| is(s, waits, "Ready")).await;
+    let addresses: std::collections::BTreeSet<String> =
+        server.all(&PODS).iter().map(|pod| pod.str_at(&["status", "podIP"]).to_owned()).collect();
+    assert_eq!(addresses.len(), 5);
+    tasks.close().await;
+}

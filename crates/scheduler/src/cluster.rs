@@ -26,7 +26,7 @@ pub struct Cluster {
     nominated: HashMap<Key, Vec<Arc<PodInfo>>>,
     with_affinity: usize,
     with_anti_affinity: usize,
-    /// Shared with trials.
+    /// Shared with decisions.
     volumes: Arc<Volumes>,
     /// Disruption budgets by their keys.
     budgets: HashMap<Key, Budget>,
@@ -39,24 +39,6 @@ struct Budget {
 }
 
 impl Cluster {
-    /// A copy to try things out in. Only when pods' affinity, spreading or claims may look beyond `node` are others copied.
-    pub(crate) fn trial(&self, node: &NodeInfo, pod: &PodInfo) -> Self {
-        let everywhere = self.has_affinity() || pod.has_affinity() || !pod.spread.is_empty();
-        if everywhere || self.volumes.has_exclusive(&pod.object) {
-            return self.clone();
-        }
-        let name = Key::from(node.name());
-        let placed = node.pods.keys().map(|uid| (uid.clone(), name.clone())).collect();
-        let volumes = self.volumes.clone();
-        Self {
-            nodes: vec![node.clone()],
-            index: HashMap::from([(name, 0)]),
-            placed,
-            volumes,
-            ..Self::default()
-        }
-    }
-
     /// Keeps room on `node` for a pod that has made some there.
     pub(crate) fn nominate(&mut self, node: &str, pod: Arc<PodInfo>) {
         self.forget_nomination(pod.object.uid());
@@ -70,20 +52,11 @@ impl Cluster {
         });
     }
 
-    /// The node with those nominated pods counted that matter as much as `pod` or more; None when there are none.
-    pub(crate) fn with_nominated(&self, node: &NodeInfo, pod: &PodInfo) -> Option<NodeInfo> {
-        if self.nominated.is_empty() {
-            return None;
-        }
+    /// The pods for which room is kept on the node and that matter as much as `pod` or more.
+    pub(crate) fn nominated_on(&self, node: &NodeInfo, pod: &PodInfo) -> Vec<Arc<PodInfo>> {
         let uid = pod.object.uid();
         let matters = |other: &&Arc<PodInfo>| other.priority >= pod.priority && other.object.uid() != uid;
-        let mut pods = self.nominated.get(node.name())?.iter().filter(matters).peekable();
-        pods.peek()?;
-        let mut node = node.clone();
-        for pod in pods {
-            node.add_pod(pod.clone());
-        }
-        Some(node)
+        self.nominated.get(node.name()).into_iter().flatten().filter(matters).cloned().collect()
     }
 
     pub fn volumes(&self) -> &Arc<Volumes> {

@@ -21,6 +21,7 @@ mod schedule;
 mod scheduler;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod volumes;
 
 pub use cluster::Cluster;

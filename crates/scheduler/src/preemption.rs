@@ -8,8 +8,9 @@ use drydock_machinery::ObjectMeta;
 use crate::cluster::Cluster;
 use crate::fit_error::{FitError, histogram};
 use crate::node_info::NodeInfo;
-use crate::plugins::{self, CycleState, Rejection};
+use crate::plugins::{CycleState, Rejection};
 use crate::pod_info::PodInfo;
+use crate::trial::Trial;
 
 /// Where the pod would fit, and who has to go for that.
 #[derive(Clone, Debug)]
@@ -21,39 +22,66 @@ pub(crate) struct Preemption {
     violations: usize,
 }
 
+/// Nobody is pushed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoPreemption {
+    /// What the FailedScheduling message says about the attempt.
+    pub(crate) told: String,
+    /// No node would do: room that was kept for the pod somewhere is of no use to it any more.
+    pub(crate) hopeless: bool,
+}
+
+/// At least so many candidates are compared, if there are as many.
+const MIN_CANDIDATES: usize = 100;
+
 /// Finds the node whose victims are missed least.
 ///
 /// # Errors
-/// What the FailedScheduling message says about the attempt.
-pub(crate) fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, String> {
+/// Why there is none.
+pub(crate) fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, NoPreemption> {
+    let kept = |told: String| NoPreemption { told, hopeless: false };
     if fit.pre_filter.is_some() {
         // Upstream's attempt ends where it misses the state of the plugins that were not asked any more.
-        return Err("not found".to_owned());
+        return Err(kept("not found".to_owned()));
     }
     if pod.object.str_at(&["spec", "preemptionPolicy"]) == "Never" {
-        return Err(told("not eligible due to preemptionPolicy=Never."));
+        return Err(kept(told("not eligible due to preemptionPolicy=Never.")));
     }
     if waits_for_victims(cluster, pod, fit) {
-        return Err(told("not eligible due to a terminating pod on the nominated node."));
+        return Err(kept(told("not eligible due to a terminating pod on the nominated node.")));
     }
+    candidates(cluster, pod, fit).map_err(|reasons| {
+        let reasons = histogram(reasons.iter().map(String::as_str));
+        let told = told(&format!("0/{} nodes are available: {reasons}.", fit.nodes));
+        NoPreemption { told, hopeless: true }
+    })
+}
+
+/// The best of enough candidates: a tenth of the nodes that may help, but a hundred, and one that spares the budgets.
+///
+/// # Errors
+/// What is against each node.
+fn candidates(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, Vec<String>> {
+    let state = CycleState::new(cluster, pod);
+    let resolvable = fit.rejections.iter().filter(|(_, rejection)| !rejection.unresolvable).count();
+    let wanted = (resolvable / 10).max(MIN_CANDIDATES);
     let mut reasons = Vec::new();
-    let mut candidates = Vec::new();
+    let mut candidates: Vec<Preemption> = Vec::new();
     for (name, rejection) in &fit.rejections {
         let node = cluster.node(name).filter(|_| !rejection.unresolvable);
         let Some(node) = node else {
             reasons.push("Preemption is not helpful for scheduling".to_owned());
             continue;
         };
-        match victims_on(cluster, pod, node) {
+        match victims_on(cluster, pod, &state, node) {
             Ok(preemption) => candidates.push(preemption),
             Err(against) => reasons.extend(against),
         }
+        if candidates.len() >= wanted && candidates.iter().any(|candidate| candidate.violations == 0) {
+            break;
+        }
     }
-    let reasons = || histogram(reasons.iter().map(String::as_str));
-    candidates
-        .into_iter()
-        .min_by_key(cost)
-        .ok_or_else(|| told(&format!("0/{} nodes are available: {}.", fit.nodes, reasons())))
+    candidates.into_iter().min_by_key(cost).ok_or(reasons)
 }
 
 /// Dynamic resource allocation speaks first, as upstream's plugins do.
@@ -111,35 +139,40 @@ fn by_importance(a: &PodInfo, b: &PodInfo) -> Ordering {
 ///
 /// # Errors
 /// What is against the node even without them.
-fn victims_on(cluster: &Cluster, pod: &PodInfo, node: &NodeInfo) -> Result<Preemption, Vec<String>> {
+fn victims_on(
+    cluster: &Cluster,
+    pod: &PodInfo,
+    state: &CycleState,
+    node: &NodeInfo,
+) -> Result<Preemption, Vec<String>> {
     let mut lower: Vec<Arc<PodInfo>> =
         node.pods.values().filter(|other| other.priority < pod.priority).cloned().collect();
     if lower.is_empty() {
         return Err(vec!["No preemption victims found for incoming pod".to_owned()]);
     }
-    let mut trial = cluster.trial(node, pod);
-    for victim in &lower {
-        trial.remove_pod(victim.object.uid());
-    }
-    fits(&trial, pod, node.name()).map_err(|rejection| rejection.reasons)?;
+    let mut trial = Trial::new(cluster, pod, state, node);
+    trial.change(|node| {
+        for victim in &lower {
+            node.remove_pod(victim.object.uid());
+        }
+    });
+    trial.fits().map_err(|rejection| rejection.reasons)?;
     lower.sort_by(|a, b| by_importance(a, b));
     let (kept, free) = cluster.kept_by_budgets(lower);
     let mut victims = Vec::new();
     let mut violations = 0;
     let kept = kept.into_iter().map(|victim| (victim, true));
     for (candidate, violates) in kept.chain(free.into_iter().map(|victim| (victim, false))) {
-        trial.add_pod(node.name(), candidate.clone());
-        if fits(&trial, pod, node.name()).is_err() {
-            trial.remove_pod(candidate.object.uid());
+        trial.change(|node| node.add_pod(candidate.clone()));
+        if trial.fits().is_err() {
+            trial.change(|node| drop(node.remove_pod(candidate.object.uid())));
             victims.push(candidate);
             violations += usize::from(violates);
         }
     }
+    if victims.is_empty() {
+        return Err(vec![format!("expected at least one victim pod on node {:?}", node.name())]);
+    }
     victims.sort_by(|a, b| by_importance(a, b));
     Ok(Preemption { node: node.name().to_owned(), victims, violations })
-}
-
-fn fits(cluster: &Cluster, pod: &PodInfo, node: &str) -> Result<(), Rejection> {
-    let state = CycleState::new(cluster, pod);
-    cluster.node(node).map_or(Ok(()), |node| plugins::filter(&state, pod, node))
 }

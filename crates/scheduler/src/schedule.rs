@@ -7,6 +7,7 @@ use crate::fit_error::FitError;
 use crate::node_info::NodeInfo;
 use crate::plugins::{self, CycleState, Plugin, Rejection};
 use crate::pod_info::PodInfo;
+use crate::trial;
 use crate::volumes::Binding;
 
 /// At least so many feasible nodes are compared, if there are as many.
@@ -46,7 +47,7 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
         evaluated += 1;
         let outcome = match &named {
             Some(names) if !names.contains(&node.name()) => Err(not_named()),
-            _ => filter(cluster, &state, pod, node),
+            _ => trial::fits(cluster, pod, &state, node),
         };
         match outcome {
             Ok(()) => feasible.push(node),
@@ -64,14 +65,6 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
     // The filter has found them before.
     let bindings = cluster.volumes().bindings(&state.pod_volumes, &node.node).unwrap_or_default();
     Ok(Placement { node: node.name().to_owned(), evaluated, bindings })
-}
-
-/// With and without the pods for which room is kept: they may come or not.
-fn filter(cluster: &Cluster, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-    if let Some(fuller) = cluster.with_nominated(node, pod) {
-        plugins::filter(state, pod, &fuller)?;
-    }
-    plugins::filter(state, pod, node)
 }
 
 fn not_named() -> Rejection {

@@ -26,7 +26,7 @@ use crate::cluster::Cluster;
 use crate::fit_error::FitError;
 use crate::plugins::Plugin;
 use crate::pod_info::PodInfo;
-use crate::preemption::{Preemption, preempt};
+use crate::preemption::{NoPreemption, Preemption, preempt};
 use crate::queue::Queue;
 use crate::schedule::{Placement, schedule};
 use crate::volumes::{Binding, Storage};
@@ -63,6 +63,7 @@ pub struct Scheduler {
     wake: Notify,
     /// Told when claims or volumes change, for pods that wait for theirs to be bound.
     storage_changed: Notify,
+    pods: Arc<Informer>,
     storage: [(Storage, Arc<Informer>); 5],
 }
 
@@ -77,7 +78,17 @@ struct State {
 enum Turn {
     Idle,
     Placed(Arc<PodInfo>, Placement),
-    Refused(Arc<PodInfo>, FitError, Option<Preemption>),
+    Refused(Arc<PodInfo>, FitError, Nomination),
+}
+
+/// What becomes of the room that is kept for a pod somewhere.
+#[derive(Debug)]
+enum Nomination {
+    AsBefore,
+    /// Victims make room for it.
+    Won(Preemption),
+    /// It is of no use to the pod any more.
+    GivenBack,
 }
 
 impl Scheduler {
@@ -95,6 +106,7 @@ impl Scheduler {
             state: Mutex::default(),
             wake: Notify::new(),
             storage_changed: Notify::new(),
+            pods: config.informers.informer(&PODS),
             storage: [
                 (Storage::Class, config.informers.informer(&STORAGE_CLASSES)),
                 (Storage::Volume, config.informers.informer(&PERSISTENT_VOLUMES)),
@@ -196,8 +208,13 @@ impl Scheduler {
             if change.old().is_some_and(|old| same_placement(old, pod)) {
                 return;
             }
-            cluster.add_pod(pod.str_at(&["spec", "nodeName"]), Arc::new(PodInfo::new(pod.clone())));
-            queue.cluster_changed(Plugin::InterPodAffinity.bit() | Plugin::PodTopologySpread.bit(), now);
+            let info = Arc::new(PodInfo::new(pod.clone()));
+            let mut concerned = Plugin::InterPodAffinity.bit() | Plugin::PodTopologySpread.bit();
+            if change.old().is_some_and(|old| asks_for_less(old, &info)) {
+                concerned |= Plugin::NodeResourcesFit.bit();
+            }
+            cluster.add_pod(pod.str_at(&["spec", "nodeName"]), info);
+            queue.cluster_changed(concerned, now);
         } else if pod.is_deleting() {
             queue.remove(pod.uid());
             cluster.forget_nomination(pod.uid());
@@ -205,7 +222,16 @@ impl Scheduler {
             let changed = change
                 .old()
                 .is_none_or(|old| old.get("spec") != pod.get("spec") || old.labels() != pod.labels());
-            queue.put(Arc::new(PodInfo::new(pod.clone())), changed, now);
+            let info = Arc::new(PodInfo::new(pod.clone()));
+            // After a restart the status is all that tells of victims' room.
+            let nominated = nominated_node(pod);
+            if change.old().map_or("", |old| nominated_node(old)) != nominated {
+                match nominated {
+                    "" => cluster.forget_nomination(pod.uid()),
+                    node => cluster.nominate(node, info.clone()),
+                }
+            }
+            queue.put(info, changed, now);
         }
         drop(state);
         self.wake.notify_one();
@@ -230,10 +256,10 @@ impl Scheduler {
                     let me = self.clone();
                     self.tasks.spawn("bind", async move { me.place(pod, placement).await });
                 }
-                Turn::Refused(pod, fit, preemption) => {
+                Turn::Refused(pod, fit, nomination) => {
                     let me = self.clone();
                     self.tasks.spawn("unschedulable", async move {
-                        me.note_failure(&pod, &fit, preemption).await;
+                        me.note_failure(&pod, &fit, nomination).await;
                         me.put_back(&pod, &fit);
                     });
                 }
@@ -253,26 +279,14 @@ impl Scheduler {
         match schedule(&state.cluster, &pod, state.next_start) {
             Ok(placement) => {
                 state.next_start = state.next_start.wrapping_add(placement.evaluated);
+                state.cluster.forget_nomination(pod.object.uid());
                 state.cluster.add_pod(&placement.node, pod.clone());
                 state.cluster.volumes_mut().assume(&placement.bindings);
                 Turn::Placed(pod, placement)
             }
             Err(mut fit) => {
-                let preemption = if fit.nodes == 0 {
-                    None
-                } else {
-                    match preempt(&state.cluster, &pod, &fit) {
-                        Ok(preemption) => {
-                            state.cluster.nominate(&preemption.node, pod.clone());
-                            Some(preemption)
-                        }
-                        Err(told) => {
-                            fit.post_filter = told;
-                            None
-                        }
-                    }
-                };
-                Turn::Refused(pod, fit, preemption)
+                let nomination = state.cluster.nomination_after(&pod, &mut fit);
+                Turn::Refused(pod, fit, nomination)
             }
         }
     }
@@ -367,15 +381,29 @@ impl Scheduler {
         }
     }
 
-    fn binding_failed(&self, pod: &PodInfo, status: &Status) {
+    /// Takes the pod back, unless it runs all the same.
+    pub(crate) fn binding_failed(&self, pod: &PodInfo, status: &Status) {
         tracing::debug!(pod = pod.object.key(), %status, "binding failed");
-        let now = self.clock.now();
+        let (now, uid) = (self.clock.now(), pod.object.uid());
         let mut state = self.state.lock();
-        state.cluster.remove_pod(pod.object.uid());
-        if status.is_not_found() {
-            state.queue.remove(pod.object.uid());
-        } else {
-            state.queue.retry(pod.object.uid(), now);
+        // Looked at under the lock: what the informer shows later comes through its handler.
+        let known = self.pods.get(pod.object.namespace(), pod.object.name());
+        let known = known.filter(|known| known.uid() == uid && !is_finished(known));
+        match known {
+            // It was bound all the same, by an answer that got lost or by somebody else: that is where it counts.
+            Some(known) if !known.str_at(&["spec", "nodeName"]).is_empty() => {
+                let node = known.str_at(&["spec", "nodeName"]);
+                state.cluster.add_pod(node, Arc::new(PodInfo::new(known.clone())));
+                state.queue.remove(uid);
+            }
+            Some(_) if !status.is_not_found() => {
+                state.cluster.remove_pod(uid);
+                state.queue.retry(uid, now);
+            }
+            _ => {
+                state.cluster.remove_pod(uid);
+                state.queue.remove(uid);
+            }
         }
         state.queue.cluster_changed(RELEASED, now);
         drop(state);
@@ -387,14 +415,18 @@ impl Scheduler {
         }
     }
 
-    async fn note_failure(&self, pod: &PodInfo, fit: &FitError, preemption: Option<Preemption>) {
+    async fn note_failure(&self, pod: &PodInfo, fit: &FitError, nomination: Nomination) {
         let message = fit.to_string();
         let about = reference(&pod.object);
         self.events.record(&about, EventType::Warning, "FailedScheduling", "Scheduling", message.clone());
-        if let Some(preemption) = &preemption {
-            self.evict(pod, preemption).await;
-        }
-        let nominated = preemption.map(|preemption| preemption.node);
+        let nominated = match nomination {
+            Nomination::AsBefore => None,
+            Nomination::GivenBack => Some(Value::Null).filter(|_| !nominated_node(&pod.object).is_empty()),
+            Nomination::Won(preemption) => {
+                self.evict(pod, &preemption).await;
+                Some(Value::from(preemption.node))
+            }
+        };
         if let Err(status) = self.write_condition(&pod.object, &message, nominated).await {
             tracing::debug!(pod = pod.object.key(), %status, "condition was not written");
         }
@@ -404,7 +436,7 @@ impl Scheduler {
         &self,
         pod: &Object,
         message: &str,
-        nominated: Option<String>,
+        nominated: Option<Value>,
     ) -> Result<(), Status> {
         let conditions = pod.array_at(&["status", "conditions"]).iter();
         let old = conditions.into_iter().find(|condition| condition.str_at(&["type"]) == "PodScheduled");
@@ -473,6 +505,41 @@ const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
     | 1 << Plugin::NodeVolumeLimits as u32
     | 1 << Plugin::PodTopologySpread as u32
     | 1 << Plugin::InterPodAffinity as u32;
+
+impl Cluster {
+    /// Looks for pods to push out for one that fits nowhere; `fit` tells of the attempt afterwards.
+    fn nomination_after(&mut self, pod: &Arc<PodInfo>, fit: &mut FitError) -> Nomination {
+        let hopeless = if fit.nodes == 0 {
+            true
+        } else {
+            match preempt(self, pod, fit) {
+                Ok(preemption) => {
+                    self.nominate(&preemption.node, pod.clone());
+                    return Nomination::Won(preemption);
+                }
+                Err(NoPreemption { told, hopeless }) => {
+                    fit.post_filter = told;
+                    hopeless
+                }
+            }
+        };
+        if !hopeless {
+            return Nomination::AsBefore;
+        }
+        self.forget_nomination(pod.object.uid());
+        Nomination::GivenBack
+    }
+}
+
+fn nominated_node(pod: &Value) -> &str {
+    pod.str_at(&["status", "nominatedNodeName"])
+}
+
+/// Whether a running pod was made smaller, which leaves room for others.
+fn asks_for_less(old: &Arc<Object>, new: &PodInfo) -> bool {
+    old.get("spec") != new.object.get("spec")
+        && new.requests.lacks_any_of(&PodInfo::new(old.clone()).requests)
+}
 
 fn is_finished(pod: &Value) -> bool {
     matches!(pod.str_at(&["status", "phase"]), "Succeeded" | "Failed")

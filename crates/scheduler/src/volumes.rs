@@ -33,6 +33,8 @@ pub struct Volumes {
     claims: HashMap<Key, Arc<Object>>,
     volumes: HashMap<Key, Arc<Object>>,
     classes: HashMap<Key, Arc<Object>>,
+    /// Where volumes are, parsed once.
+    places: HashMap<Key, BoundVolume>,
     /// What drivers tell of nodes, by the nodes' names.
     nodes: HashMap<Key, Arc<Object>>,
     attachments: HashMap<Key, Arc<Object>>,
@@ -85,10 +87,17 @@ struct BoundVolume {
 
 impl Volumes {
     pub fn set(&mut self, kind: Storage, object: &Arc<Object>) {
-        self.of(kind).insert(object.key().into(), object.clone());
+        let key = Key::from(object.key());
+        if kind == Storage::Volume {
+            self.places.insert(key.clone(), BoundVolume::new(object));
+        }
+        self.of(kind).insert(key, object.clone());
     }
 
     pub fn remove(&mut self, kind: Storage, key: &str) {
+        if kind == Storage::Volume {
+            self.places.remove(key);
+        }
         self.of(kind).remove(key);
     }
 
@@ -134,8 +143,8 @@ impl Volumes {
                 state.exclusive.push(claim.name().to_owned());
             }
             if is_bound(&claim) {
-                match self.volumes.get(claim.str_at(&["spec", "volumeName"])) {
-                    Some(volume) => state.bound.push(BoundVolume::new(volume)),
+                match self.places.get(claim.str_at(&["spec", "volumeName"])) {
+                    Some(place) => state.bound.push(place.clone()),
                     None => state.volume_gone = true,
                 }
             } else if self.waits_for_consumer(&claim) && claim.str_at(&["spec", "volumeName"]).is_empty() {
@@ -211,16 +220,18 @@ impl Volumes {
         let selector = selector.map(|selector| {
             Selector::from_label_selector(Some(selector)).unwrap_or_else(|_| Selector::nothing())
         });
+        // Most volumes are other claims' own: that is the first thing to see.
         let candidates = self.volumes.values().filter(|volume| {
-            class_of(volume) == class_of(claim)
+            (!is_reserved(volume) || is_reserved_for(volume, claim))
+                && class_of(volume) == class_of(claim)
                 && mode_of(volume) == mode_of(claim)
                 && !taken.contains(volume.name())
                 && !volume.is_deleting()
                 && capacity(volume) >= asked
-                && BoundVolume::new(volume).affinity.matches(node)
+                && self.places.get(volume.name()).is_some_and(|place| place.affinity.matches(node))
         });
-        let (reserved, free): (Vec<_>, Vec<_>) = candidates.partition(|volume| is_reserved(volume));
-        if let Some(own) = reserved.into_iter().find(|volume| is_reserved_for(volume, claim)) {
+        let (own, free): (Vec<_>, Vec<_>) = candidates.partition(|volume| is_reserved(volume));
+        if let Some(own) = own.into_iter().next() {
             return Some(own);
         }
         let has_modes = |volume: &Object| {
@@ -262,11 +273,6 @@ impl Volumes {
         }
     }
 
-    /// Whether the pod has claims that only one pod at a time may use.
-    pub(crate) fn has_exclusive(&self, pod: &Object) -> bool {
-        !self.state(pod).exclusive.is_empty()
-    }
-
     /// Whether all claims of the pod have their volumes.
     pub(crate) fn all_bound(&self, pod: &Object) -> bool {
         let key = |name: &str| format!("{}/{name}", pod.namespace());
@@ -276,14 +282,15 @@ impl Volumes {
 }
 
 impl VolumeState {
-    /// Whether another pod of the namespace, somewhere among `pods`, uses what only one may.
-    pub(crate) fn is_taken<'a>(&self, pod: &Object, pods: impl IntoIterator<Item = &'a Object>) -> bool {
+    /// How many other pods of the namespace among `pods` use what only one may.
+    pub(crate) fn users<'a>(&self, pod: &Object, pods: impl IntoIterator<Item = &'a Object>) -> usize {
         if self.exclusive.is_empty() {
-            return false;
+            return 0;
         }
-        let uses = |other: &Object| claims_of(other).any(|(name, _)| self.exclusive.contains(&name));
-        pods.into_iter()
-            .any(|other| other.namespace() == pod.namespace() && other.uid() != pod.uid() && uses(other))
+        let uses = |other: &&Object| claims_of(other).any(|(name, _)| self.exclusive.contains(&name));
+        let others =
+            pods.into_iter().filter(|other| other.namespace() == pod.namespace() && other.uid() != pod.uid());
+        others.filter(uses).count()
     }
 
     /// Whether a driver would have more volumes on the node than it can; `others` are the pods that are there.

@@ -1,12 +1,12 @@
 //! Daemon sets: one pod on every node that fits.
 
+mod failures;
 mod place;
 mod roll;
 mod status;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use drydock_client::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
 use drydock_client::{Change, Controller, Informer, WorkQueue};
@@ -17,8 +17,9 @@ use crate::node::BY_NODE;
 use crate::util::expectations::Expectations;
 use crate::util::history::{self, Style};
 use crate::util::owner::{self, Claimer};
-use crate::util::pod_control::{PodControl, is_namespace_terminating, slow_start};
+use crate::util::pod_control::{PodControl, delete_all, is_namespace_terminating, slow_start};
 use crate::util::{count_at, pod, split_key};
+use failures::Failures;
 
 const HASH_LABEL: &str = "controller-revision-hash";
 const STYLE: Style = Style { hash_label: HASH_LABEL, copies_annotations: true };
@@ -32,6 +33,8 @@ struct DaemonSets {
     nodes: Arc<Informer>,
     revisions: Arc<Informer>,
     expectations: Expectations,
+    /// How fast pods that fail again and again are replaced.
+    failures: Failures,
     control: PodControl,
 }
 
@@ -47,6 +50,7 @@ pub(crate) fn start(ctx: Context) {
         nodes: informer(&NODES),
         revisions: informer(&CONTROLLER_REVISIONS),
         expectations: Expectations::new(ctx.clock.clone()),
+        failures: Failures::default(),
         control: PodControl { client: ctx.client.clone(), events: ctx.events.clone() },
         queue: queue.clone(),
         ctx,
@@ -200,8 +204,20 @@ impl DaemonSets {
         }
         missing.truncate(BURST);
         surplus.truncate(BURST);
-        self.delete_pods(set, &surplus).await?;
-        self.create_pods(set, missing, hash).await
+        // Neither waits for the other to succeed.
+        let created = self.create_pods(set, missing, hash).await;
+        let deleted = self.delete_pods(set, &surplus).await;
+        created.and(deleted)
+    }
+
+    /// Whether failed pods of the set are left alone on the node for now; the set comes back when that is over.
+    fn pauses(&self, set: &Object, node: &Object) -> bool {
+        let key = (set.uid().into(), set.i64_at(&["status", "observedGeneration"]), node.name().into());
+        let pause = self.failures.pause(key, self.ctx.clock.now());
+        if let Some(pause) = pause {
+            self.queue.add_after(set.key(), pause);
+        }
+        pause.is_some()
     }
 
     /// Of several pods on a node the oldest stays (two while one surges over another); failed ones go.
@@ -210,16 +226,15 @@ impl DaemonSets {
         let mut alive: Vec<_> = Vec::new();
         for pod in pods.iter().filter(|pod| !pod.is_deleting()) {
             match pod::phase(pod) {
-                "Failed" | "Succeeded" => {
-                    let (reason, what) = if pod::phase(pod) == "Failed" {
-                        ("FailedDaemonPod", "failed")
-                    } else {
-                        ("SucceededDaemonPod", "succeeded")
-                    };
-                    let (key, node) = (pod.key(), node.name());
-                    let tail = if what == "failed" { "will try to kill it" } else { "will try to delete it" };
-                    let message = format!("Found {what} daemon pod {key} on node {node}, {tail}");
-                    self.ctx.events.warning(set, reason, message);
+                "Failed" if self.pauses(set, node) => {}
+                "Failed" => {
+                    let message = found("failed", pod, node, "will try to kill it");
+                    self.ctx.events.warning(set, "FailedDaemonPod", message);
+                    surplus.push(pod.clone());
+                }
+                "Succeeded" => {
+                    let message = found("succeeded", pod, node, "will try to delete it");
+                    self.ctx.events.normal(set, "SucceededDaemonPod", message);
                     surplus.push(pod.clone());
                 }
                 _ => alive.push(pod.clone()),
@@ -257,20 +272,13 @@ impl DaemonSets {
     }
 
     async fn delete_pods(&self, set: &Object, pods: &[Arc<Object>]) -> Result<(), Status> {
-        let key = set.key();
-        self.expectations.expect_deletions(&key, pods.iter().map(|pod| Key::from(pod.uid())));
-        for pod in pods {
-            let outcome = self.control.delete(set, pod).await;
-            if let Err(status) = outcome {
-                self.expectations.deleted(&key, pod.uid());
-                if !status.is_not_found() {
-                    self.queue.add_after(key.clone(), Duration::from_secs(1));
-                    return Err(status);
-                }
-            }
-        }
-        Ok(())
+        let delete = |pod: Arc<Object>| async move { self.control.delete(set, &pod).await };
+        delete_all(&self.expectations, &set.key(), pods, delete).await
     }
+}
+
+fn found(what: &str, pod: &Object, node: &Object, then: &str) -> String {
+    format!("Found {what} daemon pod {} on node {}, {then}", pod.key(), node.name())
 }
 
 fn by_node(pods: &[Arc<Object>]) -> ByNode {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use drydock_client::resources::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
-use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_client::{Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
 
 use super::reconcile::{self, Desired, Frame};
 use super::slices::{BY_SERVICE, index_by_service, index_value};
+use super::tracker::{self, Tracker, Writer};
 use super::{HEADLESS_LABEL, MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
 use crate::Context;
 use crate::util::owner::controller_ref;
@@ -24,6 +25,7 @@ struct Mirroring {
     services: Arc<Informer>,
     endpoints: Arc<Informer>,
     slices: Arc<Informer>,
+    tracker: Tracker,
 }
 
 pub(crate) fn start(ctx: Context) {
@@ -32,6 +34,7 @@ pub(crate) fn start(ctx: Context) {
         services: ctx.informers.informer(&SERVICES),
         endpoints: ctx.informers.informer(&ENDPOINTS),
         slices: ctx.informers.informer(&ENDPOINT_SLICES),
+        tracker: Tracker::default(),
         ctx,
     });
     index_by_service(&this.slices);
@@ -39,12 +42,10 @@ pub(crate) fn start(ctx: Context) {
         let to = queue.clone();
         informer.on_change(move |change| to.add_object(change.object()));
     }
-    let to = queue.clone();
+    let (to, me) = (queue.clone(), this.clone());
     this.slices.on_change(move |change| {
-        let slice = change.object();
-        let ours = slice.label(MANAGED_BY_SLICE) == Some(MANAGED_BY);
-        if ours && !matches!(change, Change::Added(_)) {
-            to.add(format!("{}/{}", slice.namespace(), slice.label(SERVICE_NAME).unwrap_or("")));
+        for service in me.tracker.concerned(MANAGED_BY, change) {
+            to.add(service);
         }
     });
     let needs = [this.services.clone(), this.endpoints.clone(), this.slices.clone()];
@@ -63,8 +64,9 @@ impl Mirroring {
         let service = service.filter(|service| service.object_at(&["spec", "selector"]).is_empty());
         let existing = self.slices.by_index(BY_SERVICE, &index_value(MANAGED_BY, namespace, name));
         let outcome = match (endpoints, service) {
+            (Some(_), Some(_)) if self.tracker.is_stale(key, &existing) => Err(tracker::stale()),
             (Some(endpoints), Some(_)) => self.mirror(&endpoints, &existing).await,
-            _ => self.remove(&existing).await,
+            _ => self.remove(key, &existing).await,
         };
         match outcome {
             Err(status) if is_namespace_terminating(&status) => Ok(()),
@@ -77,20 +79,21 @@ impl Mirroring {
             let own: Vec<_> =
                 existing.iter().filter(|slice| slice.str_at(&["addressType"]) == family).cloned().collect();
             let frame = frame(endpoints, family);
-            reconcile::slices(&self.ctx.client, &frame, &own, desired(endpoints, family), false).await?;
+            reconcile::slices(self.writer(), &frame, &own, desired(endpoints, family), false).await?;
         }
         Ok(())
     }
 
-    async fn remove(&self, existing: &[Arc<Object>]) -> Result<(), Status> {
+    async fn remove(&self, key: &Key, existing: &[Arc<Object>]) -> Result<(), Status> {
         for slice in existing {
-            let options = drydock_client::DeleteOptions::default();
-            match self.ctx.client.delete(&ENDPOINT_SLICES, slice.namespace(), slice.name(), options).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
+            self.writer().delete(slice).await?;
         }
+        self.tracker.forget(key);
         Ok(())
+    }
+
+    fn writer(&self) -> Writer<'_> {
+        Writer { client: &self.ctx.client, tracker: &self.tracker }
     }
 }
 

@@ -8,6 +8,7 @@ mod order;
 mod reconcile;
 mod service;
 mod slices;
+mod tracker;
 mod trigger;
 
 pub(crate) use legacy::start;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use drydock_client::resources::ENDPOINT_SLICES;
-use drydock_client::{Client, DeleteOptions};
 use drydock_machinery::{Map, Object, ObjectMeta, Status, Value, value};
+
+use super::tracker::Writer;
 
 /// Endpoints in one slice.
 const MAX_ENDPOINTS: usize = 100;
@@ -54,7 +54,7 @@ fn ports_key(slice: &Value) -> Vec<u8> {
 
 /// Writes what differs between `existing` (all of the frame's address type) and `desired`.
 pub(super) async fn slices(
-    client: &Client,
+    writer: Writer<'_>,
     frame: &Frame,
     existing: &[Arc<Object>],
     mut desired: Desired,
@@ -68,16 +68,16 @@ pub(super) async fn slices(
         let (own, others) = left.into_iter().partition(|slice| ports_key(slice) == key);
         left = others;
         let own: Vec<Arc<Object>> = own;
-        reconcile_group(client, frame, &own, group).await?;
+        reconcile_group(writer, frame, &own, group).await?;
     }
     for slice in left {
-        delete(client, &slice).await?;
+        writer.delete(&slice).await?;
     }
     Ok(())
 }
 
 async fn reconcile_group(
-    client: &Client,
+    writer: Writer<'_>,
     frame: &Frame,
     existing: &[Arc<Object>],
     mut group: Group,
@@ -99,17 +99,17 @@ async fn reconcile_group(
     for (i, (slice, endpoints)) in plans.iter().enumerate() {
         // An empty slice goes, unless it is the last that says that there is nothing.
         if endpoints.is_empty() && !(nothing_kept && i == 0) {
-            delete(client, slice).await?;
+            writer.delete(slice).await?;
         } else {
-            update(client, frame, slice, endpoints).await?;
+            update(writer, frame, slice, endpoints).await?;
         }
     }
     while rest.peek().is_some() {
         let endpoints: Vec<_> = rest.by_ref().take(MAX_ENDPOINTS).collect();
-        client.create(&ENDPOINT_SLICES, new_slice(frame, &group.ports, endpoints)).await?;
+        writer.create(new_slice(frame, &group.ports, endpoints)).await?;
     }
     if nothing_kept && plans.is_empty() {
-        client.create(&ENDPOINT_SLICES, new_slice(frame, &group.ports, Vec::new())).await?;
+        writer.create(new_slice(frame, &group.ports, Vec::new())).await?;
     }
     Ok(())
 }
@@ -135,7 +135,12 @@ fn new_slice(frame: &Frame, ports: &[Value], endpoints: Vec<Value>) -> Value {
     slice
 }
 
-async fn update(client: &Client, frame: &Frame, slice: &Object, endpoints: &[Value]) -> Result<(), Status> {
+async fn update(
+    writer: Writer<'_>,
+    frame: &Frame,
+    slice: &Object,
+    endpoints: &[Value],
+) -> Result<(), Status> {
     let same = *slice.labels() == frame.labels && slice.array_at(&["endpoints"]) == endpoints;
     if same {
         return Ok(());
@@ -151,12 +156,5 @@ async fn update(client: &Client, frame: &Frame, slice: &Object, endpoints: &[Val
     } else {
         new.set(&["endpoints"], endpoints.to_vec());
     }
-    client.update(&ENDPOINT_SLICES, new).await.map(drop)
-}
-
-async fn delete(client: &Client, slice: &Object) -> Result<(), Status> {
-    match client.delete(&ENDPOINT_SLICES, slice.namespace(), slice.name(), DeleteOptions::default()).await {
-        Err(status) if !status.is_not_found() => Err(status),
-        _ => Ok(()),
-    }
+    writer.update(new).await
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use drydock_client::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
-use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_client::{Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
 
 use super::reconcile::{self, Desired, Frame};
+use super::tracker::{self, Tracker, Writer};
 use super::trigger::Triggers;
 use super::{HEADLESS_LABEL, MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
 use crate::Context;
@@ -25,6 +26,7 @@ struct Slices {
     nodes: Arc<Informer>,
     slices: Arc<Informer>,
     triggers: Triggers,
+    tracker: Tracker,
 }
 
 pub(crate) fn start(ctx: Context) {
@@ -35,16 +37,15 @@ pub(crate) fn start(ctx: Context) {
         nodes: ctx.informers.informer(&NODES),
         slices: ctx.informers.informer(&ENDPOINT_SLICES),
         triggers: Triggers::default(),
+        tracker: Tracker::default(),
         ctx,
     });
     service::watch_services_and_pods(&this.services, &this.pods, &queue);
     index_by_service(&this.slices);
-    let to = queue.clone();
+    let (to, me) = (queue.clone(), this.clone());
     this.slices.on_change(move |change| {
-        let slice = change.object();
-        let ours = slice.label(MANAGED_BY_SLICE) == Some(MANAGED_BY);
-        if ours && !matches!(change, Change::Added(_)) {
-            to.add(format!("{}/{}", slice.namespace(), slice.label(SERVICE_NAME).unwrap_or("")));
+        for service in me.tracker.concerned(MANAGED_BY, change) {
+            to.add(service);
         }
     });
     let needs = [this.services.clone(), this.pods.clone(), this.nodes.clone(), this.slices.clone()];
@@ -73,6 +74,7 @@ impl Slices {
         // Slices of a service that is gone are garbage-collected through their owner.
         let Some(service) = self.services.get(namespace, name) else {
             self.triggers.forget(key);
+            self.tracker.forget(key);
             return Ok(());
         };
         let Some(selector) = service::selector(&service) else { return Ok(()) };
@@ -82,6 +84,9 @@ impl Slices {
         let mut pods = self.pods.list_in(namespace);
         pods.retain(|pod| selector.matches(pod.labels()) && service::has_endpoint(pod, true));
         let existing = self.slices.by_index(BY_SERVICE, &index_value(MANAGED_BY, namespace, name));
+        if self.tracker.is_stale(key, &existing) {
+            return Err(tracker::stale());
+        }
         match self.reconcile(&service, &pods, &existing).await {
             Ok(()) => Ok(()),
             Err(status) if is_namespace_terminating(&status) => Ok(()),
@@ -101,22 +106,28 @@ impl Slices {
         existing: &[Arc<Object>],
     ) -> Result<(), Status> {
         let mut missing_node = None;
+        let writer = Writer { client: &self.ctx.client, tracker: &self.tracker };
         let trigger = self.triggers.next(service, pods);
-        for family in service::families(service) {
+        let families = service::families(service);
+        for family in &families {
             let mut desired = Desired::default();
             for pod in pods {
                 let Some(ip) = service::address(pod, family) else { continue };
                 let node = self.nodes.get_key(pod::node_name(pod));
-                if node.is_none() {
+                if node.is_none() && !service::publishes_not_ready(service) {
                     missing_node.get_or_insert_with(|| pod.clone());
                     continue;
                 }
                 desired.add(ports(service, pod), endpoint(service, pod, ip, node.as_deref()));
             }
             let own: Vec<_> =
-                existing.iter().filter(|slice| slice.str_at(&["addressType"]) == family).cloned().collect();
+                existing.iter().filter(|slice| slice.str_at(&["addressType"]) == *family).cloned().collect();
             let frame = frame(service, trigger.clone(), family);
-            reconcile::slices(&self.ctx.client, &frame, &own, desired, true).await?;
+            reconcile::slices(writer, &frame, &own, desired, true).await?;
+        }
+        let unwanted = |slice: &&Arc<Object>| !families.contains(&slice.str_at(&["addressType"]));
+        for slice in existing.iter().filter(unwanted) {
+            writer.delete(slice).await?;
         }
         // The rest is written first; then the error brings the service back.
         missing_node.map_or(Ok(()), |pod| Err(node_not_found(service, &pod)))

@@ -5,10 +5,12 @@
 //! noted for objects that have owners, everything else is looked up in the shared informers, so a tenant whose objects
 //! have no owners pays nothing. Before anything is deleted its owners are asked for at the server.
 
+mod gate;
 mod graph;
 mod process;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_client::resources::{API_SERVICES, CUSTOM_RESOURCE_DEFINITIONS};
 use drydock_client::{ApiResource, Change, Controller, Informer, WorkQueue};
@@ -17,17 +19,21 @@ use parking_lot::RwLock;
 
 use crate::Context;
 use crate::util::conditions;
+use gate::Gate;
 use graph::{Graph, Id};
 
-/// The queue's key that asks for a fresh look at discovery. No object's key looks like it.
+/// The only key of the queue that asks for a fresh look at discovery.
 const DISCOVER: &str = "discover";
+/// A resource that cannot be listed for so long does not hold up the others any more.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 /// Events come and go too often, and own nothing.
 const IGNORED: &[(&str, &str)] = &[("", "events"), ("events.k8s.io", "events")];
 
 struct Collector {
     ctx: Context,
-    /// Keys of objects ([`Id::key`]) to look at, and [`DISCOVER`].
+    /// Keys of objects ([`Id::key`]) to look at.
     queue: Arc<WorkQueue>,
+    gate: Gate,
     graph: Graph,
     monitored: RwLock<Vec<Monitor>>,
 }
@@ -42,12 +48,15 @@ pub(crate) fn start(ctx: Context) {
     let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
     let this = Arc::new(Collector {
         queue: queue.clone(),
+        gate: Gate::default(),
         graph: Graph::default(),
         monitored: RwLock::default(),
         ctx,
     });
+    // Apart, so that workers who wait for discovery do not keep it from its turn.
+    let discoveries = Arc::new(WorkQueue::new(this.ctx.clock.clone()));
     for resource in [CUSTOM_RESOURCE_DEFINITIONS, API_SERVICES] {
-        let to = queue.clone();
+        let to = discoveries.clone();
         this.ctx.informers.informer(&resource).on_change(move |change| {
             let unchanged = change.old().is_some_and(|old| served_alike(old, change.object()));
             if !unchanged {
@@ -55,8 +64,13 @@ pub(crate) fn start(ctx: Context) {
             }
         });
     }
-    queue.add(DISCOVER);
+    discoveries.add(DISCOVER);
     let tasks = this.ctx.tasks.clone();
+    let me = this.clone();
+    Controller::new("garbage-collector-discovery", discoveries).start(&tasks, move |_| {
+        let me = me.clone();
+        async move { me.discover().await }
+    });
     Controller::new("garbage-collector", queue).workers(20).start(&tasks, move |key| {
         let this = this.clone();
         async move { this.sync(&key).await }
@@ -73,15 +87,13 @@ fn served_alike(old: &Object, new: &Object) -> bool {
 
 impl Collector {
     async fn sync(self: &Arc<Self>, key: &Key) -> Result<(), Status> {
-        if key == DISCOVER {
-            return self.discover().await;
-        }
+        let _working = self.gate.pass().await;
         let Some(id) = Id::parse(key) else { return Ok(()) };
         let Some(monitor) = self.monitor_of(&id) else { return Ok(()) };
         self.collect(&monitor, &id).await
     }
 
-    /// Starts to monitor what is new and stops what is no longer served.
+    /// Starts to monitor what is new and stops what is no longer served. Meanwhile nothing is collected.
     async fn discover(self: &Arc<Self>) -> Result<(), Status> {
         let resources = self.ctx.client.discover().await?;
         let wanted = |resource: &&ApiResource| {
@@ -98,15 +110,30 @@ impl Collector {
         for monitor in gone {
             self.ctx.informers.stop(&monitor.resource.resource);
         }
+        let shut = self.gate.shut().await;
         for resource in wanted {
             self.monitor(resource);
         }
+        self.synced().await;
+        drop(shut);
+        self.gate.open();
+        Ok(())
+    }
+
+    /// Waits until all monitors know what there is, within reason.
+    async fn synced(&self) {
         let informers: Vec<_> =
             self.monitored.read().iter().map(|monitor| monitor.informer.clone()).collect();
-        for informer in informers {
-            informer.synced().await;
+        let all = futures::future::join_all(informers.iter().map(|informer| informer.synced()));
+        tokio::select! {
+            _ = all => {}
+            () = self.ctx.clock.sleep(SYNC_TIMEOUT) => {
+                let left = informers.iter().filter(|informer| !informer.has_synced());
+                for informer in left {
+                    tracing::warn!(resource = %informer.resource(), "collecting garbage without knowing of these");
+                }
+            }
         }
-        Ok(())
     }
 
     fn monitor(self: &Arc<Self>, resource: ApiResource) {

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 
 use super::indexes::{self, Indexes};
 use super::state::State;
 use super::{INDEX, Jobs, TRACKING, is_indexed, is_suspended, policy};
-use crate::util::pod_control::{is_namespace_terminating, pod_from_template, slow_start};
+use crate::util::pod_control::{delete_all, is_namespace_terminating, pod_from_template, slow_start};
 use crate::util::{between, count_at, pod};
 
 const BURST: i64 = 500;
@@ -123,21 +123,14 @@ impl Jobs {
         state: &State<'_>,
         pods: Vec<Arc<Object>>,
     ) -> Result<(), Status> {
-        let key = job.key();
-        self.expectations.expect_deletions(&key, pods.iter().map(|pod| Key::from(pod.uid())));
-        for pod in pods {
+        delete_all(&self.expectations, &job.key(), &pods, |pod| async move {
             // Of a job that has ended pods are counted like any that were deleted; others are not waited for.
             if state.verdict.is_none() {
                 self.release(&pod).await?;
             }
-            if let Err(status) = self.control.delete(job, &pod).await {
-                self.expectations.deleted(&key, pod.uid());
-                if !status.is_not_found() {
-                    return Err(status);
-                }
-            }
-        }
-        Ok(())
+            self.control.delete(job, &pod).await
+        })
+        .await
     }
 
     async fn create_pods(

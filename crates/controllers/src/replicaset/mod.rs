@@ -16,7 +16,9 @@ use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, V
 use crate::Context;
 use crate::util::expectations::Expectations;
 use crate::util::owner::{self, Claimer};
-use crate::util::pod_control::{PodControl, is_namespace_terminating, pod_from_template, slow_start};
+use crate::util::pod_control::{
+    PodControl, delete_all, is_namespace_terminating, pod_from_template, slow_start,
+};
 use crate::util::{count_at, pod, split_key};
 
 /// Pods created or deleted in one go.
@@ -237,18 +239,8 @@ impl ReplicaSets {
         let key = set.key();
         let related = self.related_pods(set);
         let victims = rank::pods_to_delete(active, &related, count, self.ctx.clock.now());
-        self.expectations.expect_deletions(&key, victims.iter().map(|pod| Key::from(pod.uid())));
-        let deletions = victims.iter().map(|pod| async {
-            let outcome = self.control.delete(set, pod).await;
-            if outcome.is_err() {
-                self.expectations.deleted(&key, pod.uid());
-            }
-            match outcome {
-                Err(status) if status.is_not_found() => Ok(()),
-                outcome => outcome,
-            }
-        });
-        futures::future::join_all(deletions).await.into_iter().collect()
+        let delete = |pod: Arc<Object>| async move { self.control.delete(set, &pod).await };
+        delete_all(&self.expectations, &key, &victims, delete).await
     }
 
     /// The active pods of all sets with this set's controller, itself included: they count when it is decided which

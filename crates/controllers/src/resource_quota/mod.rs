@@ -7,7 +7,8 @@
 
 mod usage;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use drydock_client::resources::{
@@ -28,8 +29,8 @@ struct Quotas {
     ctx: Context,
     queue: Arc<WorkQueue>,
     quotas: Arc<Informer>,
-    /// Resources whose changes are followed.
-    followed: Mutex<Vec<GroupVersionResource>>,
+    /// The informers whose changes are followed. A resource that is no longer served, and then again, has another one.
+    followed: Mutex<HashMap<GroupVersionResource, Weak<Informer>>>,
 }
 
 pub(crate) fn start(ctx: Context) {
@@ -113,10 +114,10 @@ impl Quotas {
     fn follow(self: &Arc<Self>, resource: &GroupVersionResource) -> Arc<Informer> {
         let informer = self.ctx.informers.informer(resource);
         let mut followed = self.followed.lock();
-        if followed.contains(resource) {
+        if followed.get(resource).is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(&informer))) {
             return informer;
         }
-        followed.push(resource.clone());
+        followed.insert(resource.clone(), Arc::downgrade(&informer));
         drop(followed);
         let me = self.clone();
         let is_quota = *resource == RESOURCE_QUOTAS;

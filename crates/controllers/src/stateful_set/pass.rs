@@ -1,10 +1,11 @@
 //! One pass over a stateful set's ordinals.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_client::DeleteOptions;
-use drydock_client::resources::{PERSISTENT_VOLUME_CLAIMS, PODS};
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_client::resources::PODS;
+use drydock_machinery::{Object, ObjectMeta, Status, Value};
 
 use super::{
     REVISION_LABEL, StatefulSets, first_ordinal, identity, is_parallel, min_ready_seconds, partition,
@@ -12,6 +13,9 @@ use super::{
 };
 use crate::util::pod_control::is_namespace_terminating;
 use crate::util::{count_at, pod, set_count};
+
+/// When to look again at a claim that goes with an earlier pod.
+const STALE_CLAIM: Duration = Duration::from_secs(1);
 
 /// Whether to look at the next ordinal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +26,8 @@ enum Go {
 }
 
 pub(super) struct Pass<'a> {
-    sets: &'a StatefulSets,
-    set: &'a Arc<Object>,
+    pub(super) sets: &'a StatefulSets,
+    pub(super) set: &'a Arc<Object>,
     current: &'a Object,
     update: &'a Object,
     pods: Vec<Arc<Object>>,
@@ -62,13 +66,14 @@ impl<'a> Pass<'a> {
         self.pods.iter().find(|pod| identity::ordinal(pod, self.set.name()) == Some(ordinal)).cloned()
     }
 
-    fn ordinals(&self) -> std::ops::Range<i64> {
+    pub(super) fn ordinals(&self) -> std::ops::Range<i64> {
         let first = first_ordinal(self.set);
         first..first + replicas(self.set)
     }
 
-    fn is_healthy(&self, pod: &Value) -> bool {
-        pod::phase(pod) == "Running" && pod::is_ready(pod) && !pod.is_deleting()
+    /// Running, ready for long enough, and staying.
+    fn is_well(&self, pod: &Value) -> bool {
+        pod::phase(pod) == "Running" && self.is_available(pod) && !pod.is_deleting()
     }
 
     fn is_available(&self, pod: &Value) -> bool {
@@ -106,12 +111,17 @@ impl<'a> Pass<'a> {
             if !pod.is_deleting() {
                 self.delete(&pod).await?;
             }
+            return Ok(stop_if_ordered);
+        }
+        if pod::phase(&pod) == "Pending" {
+            // A pod cannot be placed without its claims.
+            self.create_claims(ordinal, pod.name()).await?;
+            self.sync_claim_owners(&pod).await?;
+        }
+        if ordered && !self.is_well(&pod) {
             return Ok(Go::Wait);
         }
-        if ordered && (!self.is_healthy(&pod) || !self.is_available(&pod)) {
-            return Ok(Go::Wait);
-        }
-        self.sync_claim_owners(ordinal).await?;
+        self.sync_claim_owners(&pod).await?;
         Ok(Go::On)
     }
 
@@ -131,26 +141,14 @@ impl<'a> Pass<'a> {
         let events = &self.sets.ctx.events;
         let pod = identity::new_pod(self.set, revision, ordinal);
         let (name, set) = (pod.name().to_owned(), self.set.name());
-        for claim in identity::claims(self.set, ordinal) {
-            if self.sets.claims.get(self.set.namespace(), claim.name()).is_some() {
-                continue;
-            }
-            let claim_name = claim.name().to_owned();
-            match self.sets.ctx.client.create(&PERSISTENT_VOLUME_CLAIMS, claim).await {
-                Ok(_) => {
-                    let message =
-                        format!("Create Claim {claim_name} Pod {name} in StatefulSet {set} success");
-                    events.normal(self.set, "SuccessfulCreate", message);
-                }
-                Err(status) if status.is_already_exists() => {}
-                Err(status) => {
-                    let message = format!(
-                        "create Claim {claim_name} Pod {name} in StatefulSet {set} failed error: {status}"
-                    );
-                    events.warning(self.set, "FailedCreate", message);
-                    return Err(status);
-                }
-            }
+        if self.has_stale_claim(ordinal, &name) {
+            self.sets.queue.add_after(self.set.key(), STALE_CLAIM);
+            return Ok(());
+        }
+        if let Err(status) = self.create_claims(ordinal, &name).await {
+            let message = format!("Create Pod {name} in StatefulSet {set} failed error: {status}");
+            events.warning(self.set, "FailedCreate", message);
+            return Err(status);
         }
         match self.sets.ctx.client.create(&PODS, pod).await {
             Ok(_) => {
@@ -197,8 +195,11 @@ impl<'a> Pass<'a> {
             self.pods.iter().filter(|pod| !range.contains(&ordinal(pod))).cloned().collect();
         condemned.sort_by_key(|pod| std::cmp::Reverse(ordinal(pod)));
         let ordered = !is_parallel(self.set);
-        let all = self.pods.iter().filter(|pod| !self.is_healthy(pod));
-        let first_unhealthy = all.min_by_key(|pod| ordinal(pod)).map(|pod| pod.uid().to_owned());
+        let unwell = condemned.iter().rev().find(|pod| !self.is_well(pod));
+        let first_unwell = unwell.map(|pod| pod.uid().to_owned());
+        for pod in &condemned {
+            self.sync_claim_owners(pod).await?;
+        }
         for pod in condemned {
             if pod.is_deleting() {
                 if ordered {
@@ -206,11 +207,9 @@ impl<'a> Pass<'a> {
                 }
                 continue;
             }
-            let unhealthy = !self.is_healthy(&pod) && first_unhealthy.as_deref() != Some(pod.uid());
-            if ordered && unhealthy {
+            if ordered && !self.is_well(&pod) && first_unwell.as_deref() != Some(pod.uid()) {
                 return Ok(Go::Wait);
             }
-            self.own_claims_by_pod(&pod).await?;
             self.delete(&pod).await?;
             if ordered {
                 return Ok(Go::Wait);
@@ -219,80 +218,17 @@ impl<'a> Pass<'a> {
         Ok(Go::On)
     }
 
-    /// With `whenScaled: Delete` the claims of a pod that goes belong to it, and go with it.
-    async fn own_claims_by_pod(&self, pod: &Object) -> Result<(), Status> {
-        let policy = self.set.str_at(&["spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"]);
-        let Some(ordinal) = identity::ordinal(pod, self.set.name()).filter(|_| policy == "Delete") else {
-            return Ok(());
-        };
-        let owner = value!({"apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": pod.uid()});
-        for claim in identity::claims(self.set, ordinal) {
-            self.write_claim_owners(claim.name(), Value::from(vec![owner.clone()])).await?;
-        }
-        Ok(())
-    }
-
-    /// Claims of pods that stay are owned by the set or by nobody, as the policy says.
-    async fn sync_claim_owners(&self, ordinal: i64) -> Result<(), Status> {
-        for claim in identity::claims(self.set, ordinal) {
-            let Some(have) = self.sets.claims.get(self.set.namespace(), claim.name()) else { continue };
-            let wanted = claim.owner_references();
-            let ours = |reference: &&Value| matches!(reference.str_at(&["kind"]), "StatefulSet" | "Pod");
-            let now: Vec<&Value> = have.owner_references().iter().filter(ours).collect();
-            let same = now.len() == wanted.len()
-                && now.iter().zip(wanted).all(|(a, b)| a.str_at(&["uid"]) == b.str_at(&["uid"]));
-            if !same {
-                let owners = if wanted.is_empty() { Value::Null } else { Value::from(wanted.to_vec()) };
-                self.write_claim_owners(claim.name(), owners).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn write_claim_owners(&self, claim: &str, owners: Value) -> Result<(), Status> {
-        let client = &self.sets.ctx.client;
-        let Some(have) = client.find(&PERSISTENT_VOLUME_CLAIMS, self.set.namespace(), claim).await? else {
-            return Ok(());
-        };
-        let mut new = have.value().clone();
-        if owners.is_null() {
-            new.remove(&["metadata", "ownerReferences"]);
-        } else {
-            new.set(&["metadata", "ownerReferences"], owners);
-        }
-        match client.update(&PERSISTENT_VOLUME_CLAIMS, new).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(()),
-        }
-    }
-
-    /// Replaces the highest pod that is not of the update revision, when all above it are well.
+    /// Takes away the highest pod that is not of the update revision, well or not, when all above it are well. What
+    /// `maxUnavailable` says counts only with a feature that is off upstream.
     async fn roll(&mut self) -> Result<(), Status> {
         let range = self.ordinals();
-        let lowest = range.start + partition(self.set);
-        let spec = self.set.at(&["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"]);
-        let round = crate::util::intstr::Round::Up;
-        let max_unavailable =
-            crate::util::intstr::scaled(spec, replicas(self.set), round).unwrap_or(1).max(1);
-        let mut unavailable = 0;
-        for ordinal in range.clone() {
-            let well = self.pod(ordinal).is_some_and(|pod| self.is_healthy(&pod) && self.is_available(&pod));
-            unavailable += i64::from(!well);
-        }
-        for ordinal in (lowest.max(range.start)..range.end).rev() {
+        for ordinal in (range.start + partition(self.set)..range.end).rev() {
             let Some(pod) = self.pod(ordinal) else { return Ok(()) };
-            let well = self.is_healthy(&pod) && self.is_available(&pod);
-            if revision_of(&pod) != self.update.name() && !pod.is_deleting() {
-                // One that is broken already costs nothing to replace.
-                if well && unavailable >= max_unavailable {
-                    return Ok(());
-                }
-                self.delete(&pod).await?;
-                unavailable += i64::from(well);
-                if unavailable >= max_unavailable {
-                    return Ok(());
-                }
-            } else if !well && unavailable >= max_unavailable {
+            let leaves = pod.is_deleting() || self.deleted.iter().any(|uid| uid == pod.uid());
+            if revision_of(&pod) != self.update.name() && !leaves {
+                return self.delete(&pod).await;
+            }
+            if leaves || !self.is_well(&pod) {
                 return Ok(());
             }
         }

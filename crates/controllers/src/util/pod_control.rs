@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use drydock_client::{Client, DeleteOptions, EventRecorder, resources::PODS};
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 
+use super::expectations::Expectations;
 use super::owner::controller_ref;
 
 #[derive(Clone, Debug)]
@@ -100,4 +101,54 @@ where
         }
     }
     (done, None)
+}
+
+/// Deletes all `pods` by `delete`, and expects to see them gone unless that failed: one failure leaves the others alone.
+/// Answers the first error but that a pod is gone already.
+pub(crate) async fn delete_all<F, Fut>(
+    expectations: &Expectations,
+    owner: &str,
+    pods: &[Arc<Object>],
+    delete: F,
+) -> Result<(), Status>
+where
+    F: Fn(Arc<Object>) -> Fut,
+    Fut: Future<Output = Result<(), Status>>,
+{
+    expectations.expect_deletions(owner, pods.iter().map(|pod| Key::from(pod.uid())));
+    let outcomes = futures::future::join_all(pods.iter().cloned().map(delete)).await;
+    let mut first = None;
+    for (pod, outcome) in pods.iter().zip(outcomes) {
+        let Err(status) = outcome else { continue };
+        expectations.deleted(owner, pod.uid());
+        if !status.is_not_found() {
+            first.get_or_insert(status);
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_runtime::Clock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_failed_deletion_leaves_no_expectation_of_it_or_of_others() {
+        let expectations = Expectations::new(Clock::manual("2026-01-01T00:00:00Z".parse().unwrap()));
+        let pod = |name: &str| Arc::new(Object::new(value!({"metadata": {"name": name, "uid": name}}), 1));
+        let pods = [pod("refused"), pod("gone"), pod("deleted")];
+        let outcome = delete_all(&expectations, "d/set", &pods, |pod| async move {
+            match pod.name() {
+                "refused" => Err(Status::internal("no")),
+                "gone" => Err(Status::not_found("", "pods", "gone")),
+                _ => Ok(()),
+            }
+        });
+        assert!(outcome.await.is_err_and(|status| status.code == 500));
+        assert!(!expectations.satisfied("d/set"));
+        expectations.deleted("d/set", "deleted");
+        assert!(expectations.satisfied("d/set"));
+    }
 }

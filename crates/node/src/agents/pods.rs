@@ -1,11 +1,14 @@
 //! What a kubelet does for its pods: takes the next step of one, and remembers what came of it.
 
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
+use jiff::Timestamp;
 
 use super::state::State;
-use super::{NodeAgents, RETRY};
+use super::{BY_NODE, NodeAgents, RETRY};
 use crate::ip::Pool;
 use crate::plan;
 use crate::spec::NodeSpec;
@@ -25,31 +28,34 @@ impl NodeAgents {
     }
 
     fn finish(&self, key: &Key, pod: &Arc<Object>, outcome: Result<Option<u64>, Status>) {
+        let now = self.clock.now();
         let mut state = self.state.lock();
         state.busy.remove(pod.uid());
         match outcome {
             // Nothing changed: doing it again would change nothing either.
-            Ok(Some(revision)) if revision == pod.revision() => return,
+            Ok(Some(revision)) if revision == pod.revision() => {}
             Ok(Some(revision)) => {
                 state.written.insert(pod.uid().into(), revision);
             }
-            Ok(None) => return,
-            Err(status) if status.is_not_found() => return,
+            Ok(None) => {}
+            Err(status) if status.is_not_found() => {}
             Err(status) => {
                 tracing::debug!(pod = %key, %status, "step failed");
-                drop(state);
-                return self.plan(Due::Pod(key.clone()), RETRY);
+                let at = now.saturating_add(RETRY).unwrap_or(Timestamp::MAX);
+                state.wheel.plan(Due::Pod(key.clone()), at);
             }
         }
-        drop(state);
-        // The informer may have shown the write before it was noted here.
-        if let Some(newest) = self.pods.get_key(key)
-            && newest.uid() == pod.uid()
-        {
-            let now = self.clock.now();
-            self.state.lock().plan_pod(&newest, now);
-            self.wake.notify_one();
+        // What the informer has shown meanwhile was not planned, as the pod was busy.
+        match self.pods.get_key(key).filter(|newest| newest.uid() == pod.uid()) {
+            Some(newest) if newest.revision() == pod.revision() => {}
+            Some(newest) => {
+                state.plan_pod(&newest, now);
+            }
+            // It went while its step may have taken an address.
+            None => state.release_ip(pod, pod.str_at(&["spec", "nodeName"])),
         }
+        drop(state);
+        self.wake.notify_one();
     }
 
     pub(crate) fn has_image(&self, node: &str, image: &str) -> bool {
@@ -71,18 +77,37 @@ impl NodeAgents {
         if !has.is_empty() {
             return Some(has.to_owned());
         }
+        let cidr = self.nodes.get_key(&spec.name).map(|node| node.str_at(&["spec", "podCIDR"]).to_owned());
         let mut state = self.state.lock();
         let State { nodes, next_range, .. } = &mut *state;
         let node = nodes.get_mut(spec.name.as_str())?;
         if node.pool.is_none() {
-            node.pool = Pool::new(spec.pod_cidr.as_deref().unwrap_or(""));
+            let cidrs = [cidr.as_deref(), spec.pod_cidr.as_deref()];
+            node.pool = cidrs.into_iter().flatten().find_map(Pool::new);
+            if node.pool.is_none() {
+                node.pool = self.spare_range(&spec.name, next_range);
+            }
+            for pod in self.pods.by_index(BY_NODE, &spec.name) {
+                node.keep_ip(&pod);
+            }
         }
-        if node.pool.is_none() {
-            // Neither the Node nor its spec has a range: shared address space, one /24 per node.
-            let range = *next_range;
-            *next_range += 1;
-            node.pool = Pool::new(&format!("100.{}.{}.0/24", 64 + (range >> 8) % 64, range % 256));
-        }
-        node.pool.as_mut()?.take()
+        node.pool.as_mut()?.take(pod.uid())
+    }
+
+    /// Neither the Node nor its spec has a range: shared address space, one /24 per node. The node's own from before a
+    /// restart, else one in which no other node has pods.
+    fn spare_range(&self, node: &str, next: &mut u32) -> Option<Pool> {
+        let range = |pod: &Object| {
+            let address: Ipv4Addr = pod.str_at(&["status", "podIP"]).parse().ok()?;
+            let [first, second, third, _] = address.octets();
+            (first == 100 && (64..128).contains(&second))
+                .then(|| (u32::from(second - 64) << 8) | u32::from(third))
+        };
+        let before = self.pods.by_index(BY_NODE, node).iter().find_map(|pod| range(pod));
+        let taken: HashSet<u32> = self.pods.list().iter().filter_map(|pod| range(pod)).collect();
+        let range = before.or_else(|| {
+            (*next..1 << 14).find(|range| !taken.contains(range)).inspect(|range| *next = range + 1)
+        })?;
+        Pool::new(&format!("100.{}.{}.0/24", 64 + (range >> 8), range % 256))
     }
 }

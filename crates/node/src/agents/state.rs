@@ -75,10 +75,13 @@ impl State {
     pub(super) fn forget(&mut self, pod: &Object, node: &str) {
         self.wheel.cancel(&Due::Pod(pod.key().into()));
         self.written.remove(pod.uid());
-        if let Some(pool) = self.nodes.get_mut(node).and_then(|node| node.pool.as_mut())
-            && !pod.bool_at(&["spec", "hostNetwork"])
-        {
-            pool.release(pod.str_at(&["status", "podIP"]));
+        self.release_ip(pod, node);
+    }
+
+    /// The pod, which has ended, needs its address no more.
+    pub(super) fn release_ip(&mut self, pod: &Object, node: &str) {
+        if let Some(pool) = self.nodes.get_mut(node).and_then(|node| node.pool.as_mut()) {
+            pool.release(pod.uid());
         }
     }
 }
@@ -88,7 +91,7 @@ impl Node {
         if let Some(pool) = &mut self.pool
             && !plan::is_finished(pod)
         {
-            pool.keep(pod.str_at(&["status", "podIP"]));
+            pool.keep(pod.str_at(&["status", "podIP"]), pod.uid());
         }
         for status in pod.array_at(&["status", "containerStatuses"]) {
             if !status.str_at(&["imageID"]).is_empty() {

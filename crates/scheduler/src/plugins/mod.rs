@@ -68,22 +68,47 @@ pub(crate) struct CycleState {
     pub(crate) pod_volumes: VolumeState,
     /// Another pod uses a claim of the pod's that only one may use.
     claim_taken: bool,
+    /// How many do.
+    claim_users: usize,
     volumes: Arc<Volumes>,
 }
 
 impl CycleState {
     pub(crate) fn new(cluster: &Cluster, pod: &PodInfo) -> Self {
         let pod_volumes = cluster.volumes().state(&pod.object);
-        let others = cluster.nodes().iter().flat_map(|node| node.pods.values());
-        let claim_taken = pod_volumes.is_taken(&pod.object, others.map(|other| &*other.object));
+        let users = cluster.nodes().iter().map(|node| claim_users(&pod_volumes, pod, node));
+        let claim_users = users.sum();
         Self {
-            claim_taken,
+            claim_taken: claim_users > 0,
+            claim_users,
             pod_volumes,
             spread: SpreadState::new(cluster, pod),
             inter_pod: InterPodState::new(cluster, pod),
             volumes: cluster.volumes().clone(),
         }
     }
+}
+
+/// What is known of a node's pods can be taken out and put back when they have changed.
+impl CycleState {
+    pub(crate) fn forget_node(&mut self, cluster: &Cluster, pod: &PodInfo, node: &NodeInfo) {
+        self.spread.count(pod, node, -1);
+        self.inter_pod.count(cluster, pod, node, -1);
+        self.claim_users -= claim_users(&self.pod_volumes, pod, node);
+    }
+
+    pub(crate) fn count_node(&mut self, cluster: &Cluster, pod: &PodInfo, node: &NodeInfo) {
+        self.spread.count(pod, node, 1);
+        self.spread.find_minimum(pod);
+        self.inter_pod.count(cluster, pod, node, 1);
+        self.claim_users += claim_users(&self.pod_volumes, pod, node);
+        self.claim_taken = self.claim_users > 0;
+    }
+}
+
+/// How many pods of the node use a claim of the pod's that only one may use.
+fn claim_users(volumes: &VolumeState, pod: &PodInfo, node: &NodeInfo) -> usize {
+    volumes.users(&pod.object, node.pods.values().map(|other| &*other.object))
 }
 
 /// The first plugin, in upstream's order, that has something against the node.

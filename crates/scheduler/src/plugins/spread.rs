@@ -29,26 +29,33 @@ impl SpreadState {
         if hard(pod).next().is_none() {
             return Self::default();
         }
-        let mut counts: Vec<HashMap<Key, i64>> = hard(pod).map(|_| HashMap::new()).collect();
+        let mut state = Self { hard: hard(pod).map(|_| HashMap::new()).collect(), minimum: Vec::new() };
         for node in cluster.nodes() {
-            if !hard(pod).all(|constraint| node.node.label(&constraint.topology_key).is_some()) {
-                continue;
-            }
-            for (constraint, counts) in hard(pod).zip(&mut counts) {
-                if eligible(constraint, pod, node) {
-                    let domain = node.node.label(&constraint.topology_key).unwrap_or("");
-                    *counts.entry(domain.into()).or_default() += matching(constraint, pod, node);
-                }
+            state.count(pod, node, 1);
+        }
+        state.find_minimum(pod);
+        state
+    }
+
+    /// Counts the node's pods, or with -1 no longer.
+    pub(super) fn count(&mut self, pod: &PodInfo, node: &NodeInfo, by: i64) {
+        if !hard(pod).all(|constraint| node.node.label(&constraint.topology_key).is_some()) {
+            return;
+        }
+        for (constraint, counts) in hard(pod).zip(&mut self.hard) {
+            if eligible(constraint, pod, node) {
+                let domain = node.node.label(&constraint.topology_key).unwrap_or("");
+                *counts.entry(domain.into()).or_default() += by * matching(constraint, pod, node);
             }
         }
-        let minimum = hard(pod)
-            .zip(&counts)
-            .map(|(constraint, counts)| {
-                let enough = counts.len() as i64 >= constraint.min_domains;
-                if enough { counts.values().copied().min().unwrap_or(0) } else { 0 }
-            })
-            .collect();
-        Self { hard: counts, minimum }
+    }
+
+    pub(super) fn find_minimum(&mut self, pod: &PodInfo) {
+        let minimum = |(constraint, counts): (&SpreadConstraint, &HashMap<Key, i64>)| {
+            let enough = counts.len() as i64 >= constraint.min_domains;
+            if enough { counts.values().copied().min().unwrap_or(0) } else { 0 }
+        };
+        self.minimum = hard(pod).zip(&self.hard).map(minimum).collect();
     }
 }
 
