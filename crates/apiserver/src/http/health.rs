@@ -1,6 +1,7 @@
 //! `/healthz`, `/livez`, `/readyz` with their single checks.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use super::handler::Req;
 use super::{Answer, body};
@@ -81,13 +82,15 @@ pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
     }
 }
 
-/// The server is ready once it was bootstrapped; all else works or the process is gone.
+/// The server is ready once it was bootstrapped, and its store works that took the last write; all else works or the
+/// process is gone.
 fn passes(request: &Req, endpoint: &str, check: &str) -> bool {
     let ready = *request.core.ready.borrow();
     match check {
         "poststarthook/rbac/bootstrap-roles" | "poststarthook/bootstrap-controller" => {
             ready || endpoint == "livez"
         }
+        "etcd" | "etcd-readiness" => !request.core.registry.store_fails.load(Ordering::Relaxed),
         "shutdown" => !request.core.tasks.is_closed(),
         _ => true,
     }

@@ -18,8 +18,6 @@ use crate::util::{between, split_key, time_at};
 use schedule::Schedule;
 
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
-/// With more missed times than this only the most recent is looked for from the end.
-const MAX_MISSED: usize = 100;
 /// A little later than the time itself, so that the clock has surely passed it.
 const SLACK: Duration = Duration::from_millis(100);
 
@@ -107,11 +105,14 @@ impl CronJobs {
     ) -> Result<(), Status> {
         let Some(schedule) = self.schedule(cron_job) else { return Ok(()) };
         let now = self.ctx.clock.now();
-        if let Some(next) = schedule.next(now) {
+        // What is to happen every so often goes on from the last time.
+        let from = last_time(cron_job, now);
+        let base = schedule.last(from, now).unwrap_or(from);
+        if let Some(next) = schedule.next(base).filter(|next| *next > now).or_else(|| schedule.next(now)) {
             self.queue.add_after(cron_job.key(), between(now, next) + SLACK);
         }
-        let Some(due) = most_recent(&schedule, earliest(cron_job, now), now) else { return Ok(()) };
         let deadline = cron_job.i64_at(&["spec", "startingDeadlineSeconds"]);
+        let Some(due) = schedule.last(earliest(from, deadline, now), now) else { return Ok(()) };
         let latest = deadline.and_then(|seconds| due.checked_add(SignedDuration::from_secs(seconds)).ok());
         if latest.is_some_and(|latest| latest < now) {
             let message = format!(
@@ -204,33 +205,16 @@ impl CronJobs {
     }
 }
 
-/// From where on missed times count.
-fn earliest(cron_job: &Object, now: Timestamp) -> Timestamp {
+/// When a job was started last, or else when the cron job was made.
+fn last_time(cron_job: &Object, now: Timestamp) -> Timestamp {
     let last = time_at(cron_job, &["status", "lastScheduleTime"]);
-    let from = last.or_else(|| time_at(cron_job, &["metadata", "creationTimestamp"])).unwrap_or(now);
-    let deadline = cron_job.i64_at(&["spec", "startingDeadlineSeconds"]);
-    match deadline.and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok()) {
-        Some(bound) => from.max(bound),
-        None => from,
-    }
+    last.or_else(|| time_at(cron_job, &["metadata", "creationTimestamp"])).unwrap_or(now)
 }
 
-/// The last time in `(from, now]`.
-fn most_recent(schedule: &Schedule, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let mut found = None;
-    let mut at = from;
-    for missed in 0.. {
-        let Some(next) = schedule.next(at).filter(|next| *next <= now) else { break };
-        found = Some(next);
-        at = next;
-        if missed == MAX_MISSED {
-            // Too many were missed, as after a long stop: skips ahead by their spacing.
-            let second = schedule.next(next).unwrap_or(next);
-            let spacing = second.duration_since(next).max(SignedDuration::from_secs(60));
-            let behind = now.duration_since(next).as_secs() / spacing.as_secs();
-            let jump = SignedDuration::from_secs(spacing.as_secs() * (behind - 2).max(0));
-            at = next.checked_add(jump).unwrap_or(next);
-        }
+/// From where on missed times count.
+fn earliest(last: Timestamp, deadline: Option<i64>, now: Timestamp) -> Timestamp {
+    match deadline.and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok()) {
+        Some(bound) => last.max(bound),
+        None => last,
     }
-    found
 }
