@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use drydock_auth::audit::Stage;
+use drydock_auth::user::USER_API_SERVER;
 use drydock_auth::{Ask, Attributes, Decision, UserInfo};
 use drydock_client::{ApiResource, Reply, Request, Transport, Verb, WatchEvent, WatchStream};
 use drydock_machinery::{Reason, Status};
@@ -31,6 +32,11 @@ enum Handle {
 impl Local {
     pub(crate) fn new(core: Arc<Core>, user: UserInfo) -> Self {
         Self { core: Handle::Strong(core), manager: manager(&user), user: Arc::new(user) }
+    }
+
+    /// As part of `program`, which managed fields and audit events name instead of the user.
+    pub(crate) fn of_program(core: Arc<Core>, user: UserInfo, program: &str) -> Self {
+        Self { manager: program.to_owned(), ..Self::new(core, user) }
     }
 
     /// The server's own client, which does not keep the server alive.
@@ -232,13 +238,25 @@ fn step_events(step: Step) -> Vec<WatchEvent> {
 /// # Errors
 /// 404 or 405 when the resource does not take the verb.
 pub(crate) fn check_served(resource: &Resource, request: &Request, verb: &str) -> Result<(), Status> {
+    // What is only asked, such as an access review, is never found by a name.
+    let is_read_or_written = matches!(verb, "get" | "update" | "patch" | "delete");
+    if is_read_or_written && !["get", "update", "patch", "delete"].iter().any(|verb| resource.has_verb(verb))
+    {
+        return Err(no_such_resource());
+    }
     let served = if request.subresource.is_empty() {
         resource.has_verb(verb)
     } else {
         let sub = resource.subresource(&request.subresource).ok_or_else(no_such_resource)?;
         sub.verbs.iter().any(|own| own == verb)
     };
-    if served { Ok(()) } else { Err(method_not_allowed()) }
+    match served {
+        true => Ok(()),
+        false if resource.custom.is_some() => {
+            Err(Status::method_not_supported(&resource.gvr.group, &resource.gvr.resource, verb))
+        }
+        false => Err(method_not_allowed()),
+    }
 }
 
 pub(crate) fn no_such_resource() -> Status {
@@ -276,7 +294,13 @@ pub(crate) fn verb(verb: Verb) -> &'static str {
     registry::verb_name(verb)
 }
 
-/// A component's field manager is its name without the `system:`.
+/// A component's field manager is the name of the program that it is a part of upstream.
 fn manager(user: &UserInfo) -> String {
-    user.name.rsplit(':').next().unwrap_or("").to_owned()
+    let manager = match user.as_service_account() {
+        Some(("kube-system", name)) if name.starts_with("cloud-") => "cloud-controller-manager",
+        Some(("kube-system", _)) => "kube-controller-manager",
+        _ if user.name == USER_API_SERVER => "kube-apiserver",
+        _ => user.name.rsplit(':').next().unwrap_or(""),
+    };
+    manager.to_owned()
 }

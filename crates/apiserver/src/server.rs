@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use drydock_auth::UserInfo;
+use drydock_auth::impersonation::LastModes;
 use drydock_client::Client;
 use drydock_runtime::{Clock, Tasks};
 use drydock_store::{Store, StoreError};
@@ -77,6 +78,7 @@ pub(crate) struct Core {
     pub(crate) requests: Requests,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) flow: Flow,
+    pub(crate) last_modes: LastModes,
 }
 
 impl ApiServer {
@@ -118,6 +120,7 @@ impl ApiServer {
             requests: Requests::default(),
             ready: watch::Sender::new(false),
             flow,
+            last_modes: LastModes::default(),
         });
         let server = Self { core };
         // A weak reference: the registry is not kept alive by its own client.
@@ -136,6 +139,11 @@ impl ApiServer {
     /// A client that calls this server in process as `user`.
     pub fn client(&self, user: UserInfo) -> Client {
         Client::new(Arc::new(Local::new(self.core.clone(), user)))
+    }
+
+    /// As [`ApiServer::client`], for a user that is one part of `program`: what it writes is managed by the program.
+    pub fn client_of_program(&self, user: UserInfo, program: &str) -> Client {
+        Client::new(Arc::new(Local::of_program(self.core.clone(), user, program)))
     }
 
     /// From the next request on this policy says what is written to the audit log; without one nothing is.

@@ -160,6 +160,13 @@ async fn what_is_not_there_is_refused_in_upstreams_words() {
     check(Method::GET, &format!("{SECRETS}/x"), 404, "secrets \"x\" not found").await;
     let not_allowed = "the server does not allow this method on the requested resource";
     check(Method::PUT, SECRETS, 405, not_allowed).await;
+    check(Method::POST, "/version", 405, not_allowed).await;
+    check(Method::GET, "/api/v1/watch", 500, "").await;
+    check(Method::GET, "/api/v1/namespaces/default/namespaces", 404, nowhere).await;
+    check(Method::DELETE, &SECRETS.replace("v1/", "v1/watch/"), 405, not_allowed).await;
+    let dots = "Name parameter invalid: \"..\": may not be '..'";
+    check(Method::GET, &format!("{SECRETS}/%2e%2e"), 400, dots).await;
+    check(Method::GET, "/api/v1/componentstatuses/x", 404, "componentstatus \"x\" not found").await;
     f.tasks.close().await;
 }
 

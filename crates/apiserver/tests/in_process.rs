@@ -8,6 +8,7 @@ use drydock_runtime::{Clock, Tasks};
 use futures::StreamExt;
 
 const CONFIG_MAPS: GroupVersionResource = GroupVersionResource::new("", "v1", "configmaps");
+const PODS: GroupVersionResource = GroupVersionResource::new("", "v1", "pods");
 const SERVICES: GroupVersionResource = GroupVersionResource::new("", "v1", "services");
 const DEPLOYMENTS: GroupVersionResource = GroupVersionResource::new("apps", "v1", "deployments");
 
@@ -139,6 +140,36 @@ async fn a_watch_tells_of_everything_after_its_list() {
     assert_eq!(added.name(), "b");
     let Some(WatchEvent::Deleted(deleted)) = watch.next().await else { panic!("a is still there") };
     assert_eq!((deleted.name(), deleted.revision() > added.revision()), ("a", true));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn watchers_of_a_pod_see_that_its_grace_is_over_before_it_goes() {
+    let f = start().await;
+    let body = value!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let made = f.create(PODS, body).await.unwrap();
+    let mut list = request(Verb::List, PODS, "", None);
+    list.options.resource_version = made.resource_version().to_owned();
+    let mut watch = f.client.transport().watch(list).await.unwrap();
+    let mut delete = request(Verb::Delete, PODS, "p", None);
+    delete.options.grace_period_seconds = Some(0);
+    f.call(delete).await.unwrap();
+    let Some(WatchEvent::Modified(marked)) = watch.next().await else { panic!("not marked") };
+    assert_eq!(marked.i64_at(&["metadata", "deletionGracePeriodSeconds"]), Some(0));
+    assert_eq!(marked.generation(), made.generation() + 1);
+    assert!(matches!(watch.next().await, Some(WatchEvent::Deleted(_))));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_list_of_what_is_at_hand_has_no_pages() {
+    let f = start().await;
+    f.config_map("a").await;
+    f.config_map("b").await;
+    let mut list = request(Verb::List, CONFIG_MAPS, "", None);
+    list.options.limit = 1;
+    list.options.resource_version = "0".to_owned();
+    assert_eq!(f.call(list).await.unwrap().get("names"), Some(&value!(["a", "b"])));
     f.tasks.close().await;
 }
 

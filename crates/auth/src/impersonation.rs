@@ -1,10 +1,13 @@
 //! Acting as someone else: `Impersonate-*` headers and what they demand.
 //!
 //! As upstream since 1.36, a requestor may impersonate under a constraint (`impersonate:<mode>` on who, and
-//! `impersonate-on:<mode>:<verb>` on what) or without (`impersonate`). Modes are tried in order; when none allows it,
-//! the answer is the first one's.
+//! `impersonate-on:<mode>:<verb>` on what) or without (`impersonate`). Modes are tried in order, but first the one by
+//! which the requestor last succeeded; when none allows it, the answer is that of the first that was tried.
+
+use std::collections::HashMap;
 
 use drydock_machinery::Status;
+use parking_lot::Mutex;
 
 use crate::attributes::{Ask, Attributes};
 use crate::tokens::NODE_NAME;
@@ -41,13 +44,46 @@ pub fn wanted_user<'a>(
     }
     let says_something = !wanted.uid.is_empty() || !wanted.groups.is_empty() || !wanted.extra.is_empty();
     if is_asked && says_something {
-        let text = format!(
-            "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{:?}, Extra:{:?}}} without impersonating a user name",
-            wanted.uid, wanted.groups, wanted.extra
-        );
-        return Err(Status::bad_request(text));
+        return Err(Status::bad_request(nameless(&wanted)));
     }
     Ok(None)
+}
+
+/// Shows the user as Go's `%#v` does.
+fn nameless(wanted: &UserInfo) -> String {
+    let strings = |of: &[String]| {
+        let shown: Vec<String> = of.iter().map(|text| format!("{text:?}")).collect();
+        format!("[]string{{{}}}", shown.join(", "))
+    };
+    let groups = if wanted.groups.is_empty() { "[]string(nil)".to_owned() } else { strings(&wanted.groups) };
+    let extra: Vec<String> =
+        wanted.extra.iter().map(|(key, values)| format!("{key:?}:{}", strings(values))).collect();
+    let extra = if extra.is_empty() { "(nil)".to_owned() } else { format!("{{{}}}", extra.join(", ")) };
+    format!(
+        "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{groups}, Extra:map[string][]string{extra}}} without \
+         impersonating a user name",
+        wanted.uid
+    )
+}
+
+/// By which mode each requestor last succeeded. It only changes the order in which modes are tried.
+#[derive(Debug, Default)]
+pub struct LastModes(Mutex<HashMap<String, Mode>>);
+
+impl LastModes {
+    const MAX: usize = 10_000;
+
+    fn of(&self, requestor: &str) -> Option<Mode> {
+        self.0.lock().get(requestor).copied()
+    }
+
+    fn remember(&self, requestor: &str, mode: Mode) {
+        let mut modes = self.0.lock();
+        if modes.len() >= Self::MAX {
+            modes.clear();
+        }
+        modes.insert(requestor.to_owned(), mode);
+    }
 }
 
 /// Who a request goes on as.
@@ -64,16 +100,23 @@ pub struct Impersonated {
 /// The 403 that names what the sender may not do.
 pub async fn impersonate(
     authorize: &dyn Ask,
+    last: &LastModes,
     wanted: &UserInfo,
     attributes: &Attributes<'_>,
 ) -> Result<Impersonated, Status> {
     let mut first = None;
-    for mode in MODES {
-        if !mode.applies(wanted, attributes.user) {
+    let requestor = attributes.user;
+    let preferred = last.of(&requestor.name);
+    let others = MODES.into_iter().filter(|mode| Some(*mode) != preferred);
+    for mode in preferred.into_iter().chain(others) {
+        if !mode.applies(wanted, requestor) {
             continue;
         }
         match mode.check(authorize, wanted, attributes).await {
-            Ok(user) => return Ok(Impersonated { user, constraint: mode.constraint() }),
+            Ok(user) => {
+                last.remember(&requestor.name, mode);
+                return Ok(Impersonated { user, constraint: mode.constraint() });
+            }
             Err(status) => {
                 first.get_or_insert(status);
             }
@@ -82,7 +125,7 @@ pub async fn impersonate(
     Err(first.unwrap_or_else(|| attributes.forbidden("all impersonation modes failed")))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     AssociatedNode,
     ArbitraryNode,
@@ -240,7 +283,9 @@ mod tests {
         let user = user.unwrap().unwrap();
         assert_eq!(user.extra["example.com/team"], ["blue"]);
         assert_eq!(wanted_user([("accept", "*/*")]).unwrap(), None);
-        assert_eq!(wanted_user([("impersonate-group", "devs")]).unwrap_err().code, 400);
+        let refused = wanted_user([("impersonate-group", "devs")]).unwrap_err();
+        assert_eq!(refused.code, 400);
+        assert!(refused.message.contains("Groups:[]string{\"devs\"}, Extra:map[string][]string(nil)}"));
     }
 
     #[tokio::test]
@@ -249,7 +294,7 @@ mod tests {
         let attributes =
             Attributes { namespace: "ns", ..Attributes::resource(&anonymous, "list", "", "pods") };
         let wanted = UserInfo::new("admin", &[]);
-        let refused = impersonate(&deny, &wanted, &attributes).await.unwrap_err();
+        let refused = impersonate(&deny, &LastModes::default(), &wanted, &attributes).await.unwrap_err();
         assert_eq!(
             refused.message,
             "pods is forbidden: User \"system:anonymous\" cannot impersonate-on:user-info:list resource \"pods\" in API \
@@ -258,12 +303,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_mode_that_last_succeeded_is_tried_first() {
+        let legacy_users = |attributes: &Attributes<'_>| match (attributes.verb, attributes.resource) {
+            ("impersonate", "users") => Decision::allow(""),
+            _ => Decision::no_opinion(""),
+        };
+        let sender = UserInfo::new("bob", &[]);
+        let attributes = Attributes { namespace: "ns", ..Attributes::resource(&sender, "list", "", "pods") };
+        let last = LastModes::default();
+        impersonate(&legacy_users, &last, &UserInfo::new("ann", &[]), &attributes).await.unwrap();
+        let wanted = UserInfo::new("ann", &["devs"]);
+        let refused = impersonate(&legacy_users, &last, &wanted, &attributes).await.unwrap_err();
+        assert!(refused.message.starts_with("groups \"devs\" is forbidden"), "{}", refused.message);
+    }
+
+    #[tokio::test]
     async fn groups_are_completed() {
         let allow = |_: &Attributes<'_>| Decision::allow("");
         let admin = UserInfo::new("admin", &["system:masters"]);
         let attributes = Attributes::resource(&admin, "list", "", "pods");
         let check = async |wanted: UserInfo, groups: &[&str]| {
-            let impersonated = impersonate(&allow, &wanted, &attributes).await.unwrap();
+            let impersonated =
+                impersonate(&allow, &LastModes::default(), &wanted, &attributes).await.unwrap();
             assert_eq!(impersonated.user.groups, groups);
         };
         check(UserInfo::new("ann", &[]), &["system:authenticated"]).await;

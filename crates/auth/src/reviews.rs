@@ -1,5 +1,6 @@
 //! The bodies of reviews: SubjectAccessReview, LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectReview.
 
+use drydock_machinery::status::literal;
 use drydock_machinery::{FieldErrors, FieldPath, Status, Value, value};
 
 use crate::attributes::{Ask, Attributes, Decision};
@@ -127,14 +128,48 @@ fn validate(kind: AccessReview<'_>, review: &Value, spec: &Value) -> Result<(), 
 
 /// Metadata that a review does not take. The server's own additions are not the client's fault.
 fn stray_metadata(kind: AccessReview<'_>, review: &Value) -> Option<Value> {
-    let mut metadata = review.get("metadata")?.clone();
-    for field in ["managedFields", "creationTimestamp", "uid"] {
-        metadata.remove(&[field]);
-    }
-    if matches!(kind, AccessReview::Local { .. }) {
-        metadata.remove(&["namespace"]);
-    }
-    metadata.as_object().is_some_and(|fields| !fields.is_empty()).then_some(metadata)
+    const ORDER: [&str; 13] = [
+        "name",
+        "generateName",
+        "namespace",
+        "selfLink",
+        "resourceVersion",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "labels",
+        "annotations",
+        "ownerReferences",
+        "finalizers",
+        "managedFields",
+    ];
+    let metadata = review.get("metadata")?;
+    let is_local = matches!(kind, AccessReview::Local { .. });
+    let given = ORDER.iter().filter(|field| !(is_local && **field == "namespace"));
+    let given = given.filter_map(|field| Some((*field, metadata.get(field)?)));
+    let given: Vec<(&str, &Value)> = given.collect();
+    let is_stray = given.iter().any(|(field, _)| *field != "managedFields");
+    is_stray.then(|| literal(in_order(&given)))
+}
+
+/// An object with its fields in this order, which is that of the Go struct.
+fn in_order(fields: &[(&str, &Value)]) -> String {
+    const ENTRY: [&str; 7] =
+        ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
+    let shown = fields.iter().map(|(field, value)| {
+        let shown = match value {
+            Value::Array(entries) if *field == "managedFields" => {
+                let entries = entries.iter().map(|entry| {
+                    let given = ENTRY.iter().filter_map(|field| Some((*field, entry.get(field)?)));
+                    in_order(&given.collect::<Vec<_>>())
+                });
+                format!("[{}]", entries.collect::<Vec<_>>().join(","))
+            }
+            other => String::from_utf8_lossy(&other.to_json()).into_owned(),
+        };
+        format!("{field:?}:{shown}")
+    });
+    format!("{{{}}}", shown.collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

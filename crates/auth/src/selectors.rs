@@ -3,6 +3,7 @@
 //! Attributes hold them as text, as requests do. Access reviews write them out as requirements, of which those that are
 //! not understood are left out: what is asked for is then more, never less.
 
+use drydock_machinery::names_validation as names;
 use drydock_machinery::selector::{FieldSelector, Operator, Requirement, Selector};
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
@@ -130,7 +131,9 @@ pub(crate) fn validate(attributes: &Value, errors: &mut FieldErrors) {
             errors.required(&path.child("requirements"), why);
         }
         for (i, requirement) in requirements.iter().enumerate() {
-            validate_requirement(requirement, &path.child("requirements").index(i), errors);
+            let path = path.child("requirements").index(i);
+            validate_requirement(requirement, &path, errors);
+            validate_key(requirement.str_at(&["key"]), name == "labelSelector", &path.child("key"), errors);
         }
     }
 }
@@ -148,8 +151,14 @@ fn validate_requirement(requirement: &Value, path: &FieldPath, errors: &mut Fiel
         }
         _ => {}
     }
-    if requirement.str_at(&["key"]).is_empty() {
-        errors.required(&path.child("key"), "must be specified");
+}
+
+/// Labels have a form; fields only must have a name.
+fn validate_key(key: &str, is_label: bool, path: &FieldPath, errors: &mut FieldErrors) {
+    if is_label {
+        names::invalid_each(errors, path, key, names::is_qualified_name(key));
+    } else if key.is_empty() {
+        errors.required(path, "must be specified");
     }
 }
 

@@ -5,6 +5,7 @@
 //! uses none.
 
 mod calls;
+mod formats;
 #[cfg(test)]
 mod tests;
 mod unify;

@@ -7,6 +7,7 @@
 //! [`controller`] that runs a reconcile function over it, and [`events`]. All of them wait on the Clock only, and cost
 //! a parked task or less while nothing happens.
 
+mod conditions;
 pub mod controller;
 pub mod dialer;
 pub mod discovery;
@@ -21,6 +22,7 @@ pub mod testing;
 
 use std::sync::Arc;
 
+pub use conditions::status_with_conditions;
 pub use controller::Controller;
 pub use dialer::NodeDialer;
 pub use discovery::ApiResource;

@@ -8,10 +8,10 @@ use drydock_runtime::{Clock, Tasks};
 use crate::certificates::CertificateSigner;
 use crate::service_account_tokens::SecretTokens;
 use crate::{
-    certificates, cluster_role_aggregation, cron_job, daemon_set, deployment, disruption, endpoints,
-    garbage_collector, horizontal_pod_autoscaler, job, namespace, node, replicaset, resource_claim,
-    resource_quota, root_ca, service_account, service_account_tokens, stateful_set, ttl_after_finished,
-    volume,
+    bootstrap_tokens, certificates, cluster_role_aggregation, cron_job, daemon_set, deployment, disruption,
+    endpoints, garbage_collector, horizontal_pod_autoscaler, job, legacy_tokens, namespace, node, replicaset,
+    resource_claim, resource_quota, root_ca, service_account, service_account_tokens, service_cidr,
+    stateful_set, ttl_after_finished, volume,
 };
 
 /// What the controller manager needs of its tenant.
@@ -217,6 +217,30 @@ const CONTROLLERS: &[Entry] = &[
         service_account_tokens::start(ctx, &config.root_ca, config.secret_tokens.clone())
     }),
     ("ttl-controller", "ttl-controller", "ttl-controller", |_, ctx| node::start_ttl(ctx)),
+    (
+        "persistentvolume-attach-detach-controller",
+        "attachdetach-controller",
+        "attachdetach-controller",
+        |_, ctx| volume::start_attach_detach(ctx),
+    ),
+    ("persistentvolume-expander-controller", "expand-controller", "volume_expand", |_, ctx| {
+        volume::start_expander(ctx);
+    }),
+    ("service-cidr-controller", "service-cidrs-controller", "service-cidr-controller", |_, ctx| {
+        service_cidr::start(ctx);
+    }),
+    ("token-cleaner-controller", "token-cleaner", "token-cleaner", |_, ctx| {
+        bootstrap_tokens::start_cleaner(ctx);
+    }),
+    ("bootstrap-signer-controller", "bootstrap-signer", "bootstrap-signer", |_, ctx| {
+        bootstrap_tokens::start_signer(ctx);
+    }),
+    (
+        "legacy-serviceaccount-token-cleaner-controller",
+        "legacy-service-account-token-cleaner",
+        "legacy-service-account-token-cleaner",
+        |_, ctx| legacy_tokens::start(ctx),
+    ),
 ];
 
 /// Starts controllers; they end with the tasks of the config.

@@ -46,17 +46,8 @@ pub(crate) fn start(ctx: Context) {
     });
     let mut needs = vec![budgets, pods];
     for resource in [&DEPLOYMENTS, &REPLICA_SETS, &REPLICATION_CONTROLLERS, &STATEFUL_SETS] {
+        // Scaling is noticed by the pods that come and go.
         let informer = this.ctx.informers.informer(resource);
-        let me = this.clone();
-        // Scaling changes what the budgets of its namespace expect.
-        informer.on_change(move |change| {
-            let (old, new) = (change.old(), change.object());
-            if old.is_none_or(|old| old.at(&["spec", "replicas"]) != new.at(&["spec", "replicas"])) {
-                for budget in me.budgets.list_in(new.namespace()) {
-                    me.queue.add_object(&budget);
-                }
-            }
-        });
         needs.push(informer);
     }
     let tasks = this.ctx.tasks.clone();

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: cloud controllers (`drydock-cloud`), anything that talks to the store, leader election.
 
+mod bootstrap_tokens;
 mod certificates;
 mod cluster_role_aggregation;
 mod context;
@@ -18,6 +19,7 @@ mod endpoints;
 mod garbage_collector;
 mod horizontal_pod_autoscaler;
 mod job;
+mod legacy_tokens;
 mod namespace;
 mod node;
 mod replicaset;
@@ -26,6 +28,7 @@ mod resource_quota;
 mod root_ca;
 mod service_account;
 mod service_account_tokens;
+mod service_cidr;
 mod stateful_set;
 #[cfg(test)]
 mod testing;

@@ -83,16 +83,12 @@ fn resources(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
             errors.required(&path.index(i), "");
         }
         if let Some((name, sub)) = resource.split_once('/') {
-            if name == "*"
-                && sub != "*"
-                && all.contains(&format!("*/{sub}").as_str())
-                && all[..i].contains(resource)
-            {
-                errors.invalid(&path.index(i), *resource, "duplicate subresource");
-            }
-            if sub != "*" && name != "*" && all.contains(&format!("{name}/*").as_str()) {
-                let detail = format!("if '{name}/*' is present, must not specify {resource}");
-                errors.invalid(&path.index(i), *resource, detail);
+            for wider in [format!("{name}/*"), format!("*/{sub}")] {
+                // Only what stands before counts.
+                if all[..i].contains(&wider.as_str()) {
+                    let detail = format!("if '{wider}' is present, must not specify {resource}");
+                    errors.invalid(&path.index(i), *resource, detail);
+                }
             }
         }
     }
@@ -100,7 +96,9 @@ fn resources(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
         let shown = crate::shape::shown(rule, &["resources"]);
         errors.invalid(path, shown, "if '*/*' is present, must not specify other resources");
     }
-    if all.contains(&"*") && all.iter().any(|resource| !resource.contains('/') && *resource != "*") {
+    // Upstream asks the last one alone.
+    let plain = all.iter().rfind(|resource| !resource.is_empty() && !resource.contains('/'));
+    if all.contains(&"*") && plain.is_some_and(|resource| *resource != "*") {
         let shown = crate::shape::shown(rule, &["resources"]);
         let detail = "if '*' is present, must not specify other resources without subresources";
         errors.invalid(path, shown, detail);

@@ -1,5 +1,6 @@
 //! Pieces of validation that many kinds share. Texts are upstream's.
 
+mod conditions;
 mod json;
 pub(crate) mod net;
 mod number;
@@ -11,6 +12,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
 
 pub(crate) use drydock_machinery::selector::validate_label_selector as label_selector;
 
+pub(crate) use self::conditions::conditions;
 pub(crate) use self::json::json_object;
 pub(crate) use self::number::{
     IntOrPercent, at_least_zero, at_least_zero_at, in_range, int_or_percent, not_more_than_100_percent,

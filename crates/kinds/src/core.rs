@@ -1,6 +1,7 @@
 //! The core group, but for pods and events.
 
 pub(crate) mod claim;
+mod component_status;
 mod config_map;
 mod endpoints;
 mod limit_range;
@@ -20,6 +21,7 @@ pub(crate) use self::service::load_balancer;
 
 pub(crate) const KINDS: &[&Kind] = &[
     &claim::KIND,
+    &component_status::KIND,
     &config_map::KIND,
     &endpoints::KIND,
     &limit_range::KIND,

@@ -30,6 +30,16 @@ static SERVICE: Kind = Kind {
         }
     },
     validate: |errors, _, object| validate_service(errors, object),
+    validate_status: |errors, _, object, _| {
+        let path = FieldPath::new("status").child("conditions");
+        for (i, condition) in object.array_at(&["status", "conditions"]).iter().enumerate() {
+            let status = condition.str_at(&["status"]);
+            if !["True", "False", "Unknown"].contains(&status) {
+                let path = path.index(i).child("status");
+                errors.not_supported(&path, status, &["True", "False", "Unknown"]);
+            }
+        }
+    },
     cells: table::api_service,
     ..Kind::new("apiregistration.k8s.io", "apiservices")
 };
@@ -49,6 +59,15 @@ fn validate_service(errors: &mut FieldErrors, object: &Value) {
             errors.invalid(&path, name, detail);
         }
     }
+    if group.is_empty() {
+        if version != "v1" {
+            let detail = "only v1 may have an empty group and it better be legacy kube";
+            errors.required(&path.child("group"), detail);
+        }
+    } else {
+        names::invalid_each(errors, &path.child("group"), group, names::is_dns1123_subdomain(group));
+    }
+    names::invalid_each(errors, &path.child("version"), version, names::is_dns1035_label(version));
     for (field, most) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1000)] {
         let number = object.i64_at(&["spec", field]).unwrap_or(0);
         if number <= 0 || number > most {
@@ -70,6 +89,12 @@ fn validate_service(errors: &mut FieldErrors, object: &Value) {
         if object.str_at(&["spec", "service", field]).is_empty() {
             errors.required(&path.child("service").child(field), "");
         }
+    }
+    if let Some(port) = object.i64_at(&["spec", "service", "port"])
+        && !(1..=65_535).contains(&port)
+    {
+        let detail = "port is not valid: must be between 1 and 65535, inclusive";
+        errors.invalid(&path.child("service").child("port"), port, detail);
     }
     if object.bool_at(&["spec", "insecureSkipTLSVerify"]) && !object.str_at(&["spec", "caBundle"]).is_empty()
     {

@@ -66,6 +66,22 @@ fn validate_common(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
     names::validate_labels(errors, meta.object_at(&["labels"]), &path.child("labels"));
     names::validate_annotations(errors, meta.object_at(&["annotations"]), &path.child("annotations"));
     validate_owners(errors, meta.array_at(&["ownerReferences"]), &path.child("ownerReferences"));
+    validate_managers(errors, meta.array_at(&["managedFields"]), &path.child("managedFields"));
+}
+
+fn validate_managers(errors: &mut FieldErrors, entries: &[Value], path: &FieldPath) {
+    const MAX: usize = 128;
+    for (i, entry) in entries.iter().enumerate() {
+        let path = path.index(i).child("manager");
+        let manager = entry.str_at(&["manager"]);
+        if manager.len() > MAX {
+            errors.too_long(&path, MAX);
+        }
+        for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+            errors.invalid(&path, manager, detail);
+        }
+    }
 }
 
 fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath) {
@@ -73,7 +89,13 @@ fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath)
     for owner in owners {
         let api_version = owner.str_at(&["apiVersion"]);
         let kind = owner.str_at(&["kind"]);
-        if api_version.rsplit('/').next().unwrap_or("").is_empty() {
+        // Of what is no group and version nothing is left.
+        let version = if api_version.matches('/').count() > 1 {
+            ""
+        } else {
+            api_version.rsplit('/').next().unwrap_or("")
+        };
+        if version.is_empty() {
             errors.invalid(&path.child("apiVersion"), api_version, "version must not be empty");
         }
         for field in ["kind", "name", "uid"] {
@@ -107,6 +129,13 @@ fn owner_shown(owner: &Value) -> Value {
 }
 
 fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
+    validate_qualified_finalizers(errors, meta, path);
+    for (i, finalizer) in meta.array_at(&["finalizers"]).iter().filter_map(Value::as_str).enumerate() {
+        validate_kube_finalizer(errors, finalizer, &path.index(i));
+    }
+}
+
+fn validate_qualified_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
     let finalizers = meta.array_at(&["finalizers"]);
     for finalizer in finalizers.iter().filter_map(Value::as_str) {
         names::invalid_each(errors, path, finalizer, names::is_qualified_name(finalizer));

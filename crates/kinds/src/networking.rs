@@ -128,6 +128,10 @@ fn parent_reference(errors: &mut FieldErrors, parent: &Value, path: &FieldPath) 
 static SERVICE_CIDR: Kind = Kind {
     status_meta: StatusMeta::Kept,
     status: true,
+    validate_status: |errors, _, object, _| {
+        let path = FieldPath::new("status").child("conditions");
+        crate::check::conditions(errors, object.array_at(&["status", "conditions"]), &path);
+    },
     validate: |errors, _, object| validate_cidrs(errors, object),
     validate_update: Some(cidrs_update),
     cells: table::service_cidr,

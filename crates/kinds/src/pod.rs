@@ -74,6 +74,12 @@ static TEMPLATE: Kind = Kind {
     validate: |errors, _, object| {
         template::validate(errors, &shown(object, &["template"]), &FieldPath::new("template"));
     },
+    warnings: |_, object, old| {
+        if old.is_some_and(|old| old.generation() == object.generation()) {
+            return Vec::new();
+        }
+        warnings::template(&shown(object, &["template"]), &FieldPath::new("template"))
+    },
     cells: table::pod_template,
     pod_spec: Some(&["template", "spec"]),
     ..Kind::new("", "podtemplates")

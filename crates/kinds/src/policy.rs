@@ -53,6 +53,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
 fn validate_status(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("status");
     let status = shown(object, &["status"]);
+    crate::check::conditions(errors, status.array_at(&["conditions"]), &path.child("conditions"));
     for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
         at_least_zero_at(errors, &status, &[field], &path.child(field));
     }

@@ -49,7 +49,8 @@ static CLAIM_TEMPLATE: Kind = Kind {
     },
     validate_update: Some(|errors, _, object, old| {
         if !same(object.get("spec"), old.get("spec")) {
-            errors.invalid(&FieldPath::new("spec"), shown(object, &["spec"]), IMMUTABLE);
+            let shown = go_form::of("ResourceClaimTemplateSpec", &shown(object, &["spec"]));
+            errors.invalid(&FieldPath::new("spec"), shown, IMMUTABLE);
         }
     }),
     cells: table::name_and_age,

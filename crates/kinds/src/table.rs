@@ -19,7 +19,8 @@ use jiff::Timestamp;
 use crate::Column;
 
 pub(crate) use self::core::{
-    config_map, endpoints, event, namespace, node, resource_quota, secret, service, service_account,
+    component_status, config_map, endpoints, event, namespace, node, resource_quota, secret, service,
+    service_account,
 };
 pub(crate) use self::others::*;
 pub(crate) use self::pod::{pod, pod_conditions};

@@ -151,3 +151,30 @@ fn every_built_in_kind_takes_its_defaults_once() {
         }
     }
 }
+
+#[test]
+fn metadata_is_looked_at_as_often_as_upstream_looks() {
+    let config_map = value!({"metadata": {"name": "c", "namespace": "ns"}});
+    let count = |kind: (&str, &str, &str), object: &Value| {
+        change(kind, object, |object| object.set(&["metadata", "labels"], value!({"bad key": "v"}))).len()
+    };
+    assert_eq!(count(("", "v1", "configmaps"), &config_map), 4);
+    assert_eq!(count(POD, &pod()), 3);
+    let class = value!({"metadata": {"name": "c"}, "spec": {"attacher": "x", "nodeName": "n",
+        "source": {"persistentVolumeName": "v"}}});
+    assert_eq!(count(("storage.k8s.io", "v1", "volumeattachments"), &class), 3);
+}
+
+#[test]
+fn owners_are_shown_in_the_order_of_the_struct() {
+    let config_map = value!({"metadata": {"name": "c", "namespace": "ns"}});
+    let owner = |name: &str| value!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u", "controller": true});
+    let owners = vec![owner("a"), owner("b")];
+    let found = change(("", "v1", "configmaps"), &config_map, |object| {
+        object.set(&["metadata", "ownerReferences"], owners);
+    });
+    assert!(
+        found[0].contains(r#"[{"apiVersion":"v1","kind":"Pod","name":"a","uid":"u","controller":true},"#),
+        "{found:?}"
+    );
+}

@@ -177,8 +177,12 @@ fn is_nullable(field: &Field, ty: TypeRef<'_>) -> bool {
 
 /// Only custom resources' schemas have a word on null, and unknown contents allow it.
 fn allows_null(ty: TypeRef<'_>) -> bool {
-    ty.ty().source.as_ref().is_some_and(|source| source.bool_at(&["nullable"]))
-        || matches!(ty.shape(), Shape::Any)
+    match ty.ty().source.as_deref() {
+        Some(source) if source.as_object().is_some_and(|own| !own.is_empty()) => {
+            source.bool_at(&["nullable"])
+        }
+        _ => matches!(ty.shape(), Shape::Any),
+    }
 }
 
 #[cfg(test)]

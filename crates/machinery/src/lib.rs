@@ -24,6 +24,7 @@ pub mod decode;
 pub mod defaults;
 mod field_path;
 pub mod go_duration;
+pub mod go_text;
 pub mod json;
 pub mod jsonpath;
 pub mod names;

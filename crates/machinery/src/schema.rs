@@ -158,6 +158,8 @@ pub enum Presence {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PatchStrategy {
     pub merge: bool,
+    /// Of a struct: it is replaced whole, where others are merged.
+    pub replace: bool,
     pub retain_keys: bool,
     pub merge_key: Option<Key>,
 }

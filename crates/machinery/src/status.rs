@@ -6,6 +6,7 @@ mod fields;
 
 use std::fmt;
 
+use crate::go_text::go_quote;
 use crate::value::Value;
 
 pub use fields::{FieldError, FieldErrorKind, FieldErrors, literal, literal_text};
@@ -133,22 +134,26 @@ impl Status {
 
     /// `group` and `resource` name the resource, as in `deployments.apps`.
     pub fn not_found(group: &str, resource: &str, name: &str) -> Self {
-        Self::new(404, Reason::NotFound, format!("{} {name:?} not found", qualified(group, resource)))
-            .with_details(named(group, resource, name))
+        Self::new(
+            404,
+            Reason::NotFound,
+            format!("{} {} not found", qualified(group, resource), go_quote(name)),
+        )
+        .with_details(named(group, resource, name))
     }
 
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
         Self::new(
             409,
             Reason::AlreadyExists,
-            format!("{} {name:?} already exists", qualified(group, resource)),
+            format!("{} {} already exists", qualified(group, resource), go_quote(name)),
         )
         .with_details(named(group, resource, name))
     }
 
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Self {
-        let message =
-            format!("Operation cannot be fulfilled on {} {name:?}: {why}", qualified(group, resource));
+        let (what, name_shown) = (qualified(group, resource), go_quote(name));
+        let message = format!("Operation cannot be fulfilled on {what} {name_shown}: {why}");
         Self::new(409, Reason::Conflict, message).with_details(named(group, resource, name))
     }
 
@@ -157,7 +162,7 @@ impl Status {
         let message = if what.is_empty() {
             format!("forbidden: {why}")
         } else {
-            format!("{what} {name:?} is forbidden: {why}")
+            format!("{what} {} is forbidden: {why}", go_quote(name))
         };
         Self::new(403, Reason::Forbidden, message).with_details(named(group, resource, name))
     }
@@ -166,8 +171,8 @@ impl Status {
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &FieldErrors) -> Self {
         let what = qualified(group, kind);
         let message = match errors.aggregate() {
-            Some(text) => format!("{what} {name:?} is invalid: {text}"),
-            None => format!("{what} {name:?} is invalid"),
+            Some(text) => format!("{what} {} is invalid: {text}", go_quote(name)),
+            None => format!("{what} {} is invalid", go_quote(name)),
         };
         let causes = errors
             .iter()

@@ -103,6 +103,7 @@ fn field(types: &mut Vec<Type>, name: &str, source: &Value) -> Field {
         default: source.get("default").cloned(),
         patch: PatchStrategy {
             merge: strategy.contains("merge"),
+            replace: strategy.contains("replace"),
             retain_keys: strategy.contains("retainKeys"),
             merge_key: source.get("x-kubernetes-patch-merge-key").and_then(Value::as_str).map(Into::into),
         },

@@ -24,8 +24,14 @@ pub(crate) struct Queue {
     ready: BinaryHeap<(i64, Reverse<u64>, Key)>,
     /// When backing-off pods are ready, and when waiting ones are stale.
     timed: BTreeMap<(Timestamp, u64), Key>,
+    /// Backing-off pods that need not wait when nothing else is to be done: first those whose pause ends in the same
+    /// second as the first one's, by priority and age.
+    pausing: BTreeMap<Pause, Key>,
     sequence: u64,
 }
+
+/// The second in which the pause ends, the pod's priority, and its number among the timed.
+type Pause = (i64, Reverse<i64>, u64);
 
 #[derive(Debug)]
 struct Entry {
@@ -33,6 +39,8 @@ struct Entry {
     attempts: u32,
     last_attempt: Timestamp,
     place: Place,
+    /// The plugins that changes have concerned since the pod was taken.
+    missed: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +48,20 @@ enum Place {
     /// With the number under which it is in the heap.
     Ready(u64),
     Trying,
-    BackingOff((Timestamp, u64)),
+    BackingOff((Timestamp, u64), Pause),
+    /// After an error, which is not likely to be gone sooner.
+    Recovering((Timestamp, u64)),
     /// With the plugins that refused it, and when it is stale.
     Waiting(u32, (Timestamp, u64)),
     Gated,
+}
+
+/// Why a pod backs off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Refused,
+    /// Likely to happen again when nothing but time helps.
+    Error,
 }
 
 impl Queue {
@@ -52,7 +70,8 @@ impl Queue {
         let uid = Key::from(pod.object.uid());
         let gated = !pod.object.array_at(&["spec", "schedulingGates"]).is_empty();
         let Some(entry) = self.entries.get_mut(&uid) else {
-            let entry = Entry { pod, attempts: 0, last_attempt: Timestamp::MIN, place: Place::Gated };
+            let entry =
+                Entry { pod, attempts: 0, last_attempt: Timestamp::MIN, place: Place::Gated, missed: 0 };
             self.entries.insert(uid.clone(), entry);
             if !gated {
                 self.make_ready(&uid);
@@ -63,15 +82,26 @@ impl Queue {
         match entry.place {
             Place::Gated if !gated => self.make_ready(&uid),
             Place::Waiting(..) if changed => self.wake(&uid, now),
+            Place::Trying if changed => entry.missed = !0,
             _ => {}
         }
     }
 
     pub(crate) fn remove(&mut self, uid: &str) {
-        if let Some(entry) = self.entries.remove(uid)
-            && let Place::BackingOff(slot) | Place::Waiting(_, slot) = entry.place
-        {
-            self.timed.remove(&slot);
+        if let Some(entry) = self.entries.remove(uid) {
+            self.untime(entry.place);
+        }
+    }
+
+    /// Forgets when the pod would have been ready.
+    fn untime(&mut self, place: Place) {
+        match place {
+            Place::BackingOff(slot, pause) => {
+                self.timed.remove(&slot);
+                self.pausing.remove(&pause);
+            }
+            Place::Recovering(slot) | Place::Waiting(_, slot) => drop(self.timed.remove(&slot)),
+            Place::Ready(_) | Place::Trying | Place::Gated => {}
         }
     }
 
@@ -85,17 +115,28 @@ impl Queue {
                 continue;
             }
             entry.place = Place::Trying;
+            entry.missed = 0;
             entry.attempts += 1;
             entry.last_attempt = now;
             return Some(entry.pod.clone());
         }
-        None
+        let (_, uid) = self.pausing.pop_first()?;
+        self.untime(self.entries.get(&uid)?.place);
+        let entry = self.entries.get_mut(&uid)?;
+        entry.place = Place::Trying;
+        entry.missed = 0;
+        entry.attempts += 1;
+        entry.last_attempt = now;
+        Some(entry.pod.clone())
     }
 
     /// These plugins found no node for it.
     pub(crate) fn refused(&mut self, uid: &str, plugins: u32, now: Timestamp) {
         let slot = self.slot(now.saturating_add(STALE_AFTER).unwrap_or(Timestamp::MAX));
         let Some(entry) = self.entries.get_mut(uid) else { return };
+        if entry.missed & plugins != 0 {
+            return self.back_off(uid, now, Cause::Refused);
+        }
         entry.place = Place::Waiting(plugins, slot);
         self.timed.insert(slot, uid.into());
     }
@@ -104,12 +145,15 @@ impl Queue {
     pub(crate) fn retry(&mut self, uid: &str, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(uid) {
             entry.place = Place::Trying;
-            self.back_off(uid, now);
+            self.back_off(uid, now, Cause::Error);
         }
     }
 
     /// The cluster changed in a way that concerns pods refused by any of `plugins`.
     pub(crate) fn cluster_changed(&mut self, plugins: u32, now: Timestamp) {
+        for entry in self.entries.values_mut().filter(|entry| entry.place == Place::Trying) {
+            entry.missed |= plugins;
+        }
         let concerned = |entry: &Entry| matches!(entry.place, Place::Waiting(by, _) if by & plugins != 0);
         let uids: Vec<Key> =
             self.entries.iter().filter(|(_, entry)| concerned(entry)).map(|(uid, _)| uid.clone()).collect();
@@ -128,11 +172,11 @@ impl Queue {
             && let Place::Waiting(_, slot) = entry.place
         {
             self.timed.remove(&slot);
-            self.back_off(uid, now);
+            self.back_off(uid, now, Cause::Refused);
         }
     }
 
-    fn back_off(&mut self, uid: &str, now: Timestamp) {
+    fn back_off(&mut self, uid: &str, now: Timestamp, cause: Cause) {
         let Some(entry) = self.entries.get(uid) else { return };
         let factor = 1u32.checked_shl(entry.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
         let delay = FIRST_BACKOFF.checked_mul(factor).unwrap_or(LAST_BACKOFF).min(LAST_BACKOFF);
@@ -142,10 +186,16 @@ impl Queue {
             return self.make_ready(&uid);
         }
         let slot = self.slot(until);
-        if let Some(entry) = self.entries.get_mut(&uid) {
-            entry.place = Place::BackingOff(slot);
-            self.timed.insert(slot, uid);
+        let Some(entry) = self.entries.get_mut(&uid) else { return };
+        let pause = (until.as_second(), Reverse(entry.pod.priority), slot.1);
+        entry.place = match cause {
+            Cause::Refused => Place::BackingOff(slot, pause),
+            Cause::Error => Place::Recovering(slot),
+        };
+        if cause == Cause::Refused {
+            self.pausing.insert(pause, uid.clone());
         }
+        self.timed.insert(slot, uid);
     }
 
     fn release_due(&mut self, now: Timestamp) {
@@ -154,6 +204,9 @@ impl Queue {
                 return;
             }
             let uid = first.remove();
+            if let Some(Place::BackingOff(_, pause)) = self.entries.get(&uid).map(|entry| entry.place) {
+                self.pausing.remove(&pause);
+            }
             self.make_ready(&uid);
         }
     }
@@ -169,5 +222,53 @@ impl Queue {
     fn slot(&mut self, at: Timestamp) -> (Timestamp, u64) {
         self.sequence += 1;
         (at, self.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::{Object, value};
+
+    use super::*;
+
+    fn pod(uid: &str, priority: i64) -> Arc<PodInfo> {
+        let tree = value!({"metadata": {"name": uid, "uid": uid}, "spec": {"priority": priority}});
+        Arc::new(PodInfo::new(Arc::new(Object::new(tree, 1))))
+    }
+
+    fn popped(queue: &mut Queue, now: Timestamp) -> Option<String> {
+        queue.pop(now).map(|pod| pod.object.uid().to_owned())
+    }
+
+    #[test]
+    fn refused_pods_need_not_wait_when_nothing_else_is_to_be_done() {
+        let now: Timestamp = "2026-01-01T00:00:00.100Z".parse().unwrap();
+        let mut queue = Queue::default();
+        for (uid, priority) in [("low", 0), ("high", 10)] {
+            queue.put(pod(uid, priority), true, now);
+            assert_eq!(popped(&mut queue, now).as_deref(), Some(uid));
+            queue.refused(uid, 1, now);
+        }
+        assert_eq!(popped(&mut queue, now), None);
+        queue.cluster_changed(1, now);
+        assert_eq!(
+            popped(&mut queue, now).as_deref(),
+            Some("high"),
+            "by priority, as their pauses end together"
+        );
+        queue.retry("high", now);
+        assert_eq!(popped(&mut queue, now).as_deref(), Some("low"));
+        assert_eq!(popped(&mut queue, now), None, "after an error the pause is kept");
+    }
+
+    #[test]
+    fn what_changes_while_a_pod_is_tried_is_not_missed() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut queue = Queue::default();
+        queue.put(pod("a", 0), true, now);
+        assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
+        queue.cluster_changed(2, now);
+        queue.refused("a", 2, now);
+        assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
     }
 }

@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use drydock_client::events::{EventType, reference};
 use drydock_client::resources::{
-    NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS,
-    STORAGE_CLASSES,
+    CSI_NODES, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS,
+    STORAGE_CLASSES, VOLUME_ATTACHMENTS,
 };
-use drydock_client::{Change, Client, DeleteOptions, EventRecorder, Informer, PatchType, SharedInformers};
+use drydock_client::{
+    Change, Client, DeleteOptions, EventRecorder, Informer, PatchType, SharedInformers,
+    status_with_conditions,
+};
 use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 use drydock_runtime::{Clock, Tasks};
 use jiff::Timestamp;
@@ -60,7 +63,7 @@ pub struct Scheduler {
     wake: Notify,
     /// Told when claims or volumes change, for pods that wait for theirs to be bound.
     storage_changed: Notify,
-    storage: [(Storage, Arc<Informer>); 3],
+    storage: [(Storage, Arc<Informer>); 5],
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +99,8 @@ impl Scheduler {
                 (Storage::Class, config.informers.informer(&STORAGE_CLASSES)),
                 (Storage::Volume, config.informers.informer(&PERSISTENT_VOLUMES)),
                 (Storage::Claim, config.informers.informer(&PERSISTENT_VOLUME_CLAIMS)),
+                (Storage::Node, config.informers.informer(&CSI_NODES)),
+                (Storage::Attachment, config.informers.informer(&VOLUME_ATTACHMENTS)),
             ],
         });
         let informers = [NAMESPACES, NODES, PODS, POD_DISRUPTION_BUDGETS]
@@ -144,7 +149,8 @@ impl Scheduler {
             Change::Deleted(object) => state.cluster.volumes_mut().remove(kind, &object.key()),
             _ => state.cluster.volumes_mut().set(kind, change.object()),
         }
-        let concerned = Plugin::VolumeBinding.bit() | Plugin::VolumeZone.bit();
+        let concerned =
+            Plugin::VolumeBinding.bit() | Plugin::VolumeZone.bit() | Plugin::NodeVolumeLimits.bit();
         state.queue.cluster_changed(concerned, self.clock.now());
         drop(state);
         self.storage_changed.notify_waiters();
@@ -226,8 +232,10 @@ impl Scheduler {
                 }
                 Turn::Refused(pod, fit, preemption) => {
                     let me = self.clone();
-                    self.tasks
-                        .spawn("unschedulable", async move { me.note_failure(&pod, &fit, preemption).await });
+                    self.tasks.spawn("unschedulable", async move {
+                        me.note_failure(&pod, &fit, preemption).await;
+                        me.put_back(&pod, &fit);
+                    });
                 }
             }
             turns = turns.wrapping_add(1);
@@ -264,16 +272,31 @@ impl Scheduler {
                         }
                     }
                 };
-                // Without nodes only a node can help, and every plugin waits for nodes.
-                let plugins = if fit.nodes == 0 { !0 } else { fit.rejected_by() };
-                state.queue.refused(pod.object.uid(), plugins, now);
                 Turn::Refused(pod, fit, preemption)
             }
         }
     }
 
+    /// Only now may the pod be tried again: what is told of this attempt must not come after what comes of the next one.
+    fn put_back(&self, pod: &PodInfo, fit: &FitError) {
+        // Without nodes only a node can help, and every plugin waits for nodes.
+        let plugins = if fit.nodes == 0 { !0 } else { fit.rejected_by() };
+        self.state.lock().queue.refused(pod.object.uid(), plugins, self.clock.now());
+        self.wake.notify_one();
+    }
+
     /// Gets the pod its volumes, then its node.
     async fn place(&self, pod: Arc<PodInfo>, placement: Placement) {
+        if !placement.bindings.is_empty() {
+            // Others may see where it will be while its volumes are made.
+            let patch = value!({"metadata": {"uid": pod.object.uid()}, "status": {"nominatedNodeName": placement.node.as_str()}});
+            let (namespace, name) = (pod.object.namespace(), pod.object.name());
+            if let Err(status) =
+                self.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await
+            {
+                tracing::debug!(pod = pod.object.key(), %status, "nomination was not written");
+            }
+        }
         if let Err(status) = self.bind_volumes(&pod.object, &placement.bindings).await {
             self.forget_assumed(&placement.bindings);
             return self.binding_failed(&pod, &status);
@@ -397,10 +420,12 @@ impl Scheduler {
             Some(old) => old.str_at(&["lastTransitionTime"]).to_owned(),
             None => self.clock.now_rfc3339(),
         };
-        let mut patch = value!({"metadata": {"uid": pod.uid()}, "status": {"conditions": [{
+        let condition = value!({
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
             "lastProbeTime": Value::Null, "lastTransitionTime": since, "observedGeneration": pod.generation(),
-        }]}});
+        });
+        let mut patch = value!({"metadata": {"uid": pod.uid()}});
+        patch.set(&["status"], status_with_conditions(pod, vec![condition]));
         if let Some(node) = nominated {
             patch.set(&["status", "nominatedNodeName"], node);
         }
@@ -414,15 +439,16 @@ impl Scheduler {
     async fn evict(&self, pod: &PodInfo, preemption: &Preemption) {
         for victim in preemption.victims.iter().filter(|victim| !victim.object.is_deleting()) {
             let victim = &victim.object;
-            let condition = value!({"status": {"conditions": [{
+            let condition = value!({
                 "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
                 "message": format!("{}: preempting to accommodate a higher priority pod", self.name),
                 "lastProbeTime": Value::Null, "lastTransitionTime": self.clock.now_rfc3339(),
                 "observedGeneration": victim.generation(),
-            }]}});
+            });
+            let mut patch = Value::object();
+            patch.set(&["status"], status_with_conditions(victim, vec![condition]));
             let (namespace, name) = (victim.namespace(), victim.name());
-            let told =
-                self.client.patch_status(&PODS, namespace, name, PatchType::Strategic, condition).await;
+            let told = self.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await;
             let deleted = match told {
                 Ok(_) => self.client.delete(&PODS, namespace, name, DeleteOptions::default()).await,
                 Err(status) => Err(status),
@@ -444,6 +470,7 @@ const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
     | 1 << Plugin::NodePorts as u32
     | 1 << Plugin::VolumeRestrictions as u32
+    | 1 << Plugin::NodeVolumeLimits as u32
     | 1 << Plugin::PodTopologySpread as u32
     | 1 << Plugin::InterPodAffinity as u32;
 

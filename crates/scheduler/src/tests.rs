@@ -218,6 +218,39 @@ fn a_bound_volume_keeps_its_pod_near() {
 }
 
 #[test]
+fn a_driver_has_no_more_volumes_on_a_node_than_it_can() {
+    let mut cluster = cluster([node("a", "4")]);
+    let volume = |name: &str| value!({"metadata": {"name": name}, "spec": {"csi": {"driver": "d.example.com", "volumeHandle": name}}});
+    let claim = |name: &str, volume: &str| {
+        let mut claim = waiting_claim();
+        claim.set(&["metadata", "name"], name);
+        claim.set(&["spec", "volumeName"], volume);
+        claim.set(&["metadata", "annotations", "pv.kubernetes.io/bind-completed"], "yes");
+        claim
+    };
+    let told = value!({"metadata": {"name": "a"}, "spec": {"drivers": [
+        {"name": "d.example.com", "nodeID": "a", "allocatable": {"count": 1}}]}});
+    with_storage(
+        &mut cluster,
+        [
+            (Storage::Volume, volume("v")),
+            (Storage::Volume, volume("w")),
+            (Storage::Claim, claim("c", "v")),
+            (Storage::Claim, claim("e", "w")),
+            (Storage::Node, told),
+        ],
+    );
+    let mut user = claiming("c");
+    user.set(&["metadata", "uid"], "user");
+    cluster.add_pod("a", info(user));
+    assert_eq!(
+        refused(&cluster, claiming("e")),
+        "0/1 nodes are available: 1 node(s) exceed max volume count."
+    );
+    assert_eq!(schedule(&cluster, &info(claiming("c")), 0).unwrap().node, "a", "the same volume counts once");
+}
+
+#[test]
 fn a_claim_for_one_pod_is_not_shared() {
     let mut cluster = cluster([node("a", "4"), node("b", "4")]);
     let mut claim = waiting_claim();
@@ -230,8 +263,8 @@ fn a_claim_for_one_pod_is_not_shared() {
     cluster.add_pod("a", info(user));
     assert_eq!(
         refused(&cluster, claiming("c")),
-        "0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod \
-         access mode."
+        "0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode \
+         already in-use by another pod."
     );
     let mut high = claiming("c");
     high.set(&["spec", "priority"], 1000);

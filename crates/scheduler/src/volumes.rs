@@ -33,6 +33,9 @@ pub struct Volumes {
     claims: HashMap<Key, Arc<Object>>,
     volumes: HashMap<Key, Arc<Object>>,
     classes: HashMap<Key, Arc<Object>>,
+    /// What drivers tell of nodes, by the nodes' names.
+    nodes: HashMap<Key, Arc<Object>>,
+    attachments: HashMap<Key, Arc<Object>>,
 }
 
 /// Which of the kinds an object is.
@@ -41,6 +44,9 @@ pub enum Storage {
     Claim,
     Volume,
     Class,
+    /// A `CSINode`.
+    Node,
+    Attachment,
 }
 
 /// What is to be written before a pod is bound to its node.
@@ -64,7 +70,12 @@ pub(crate) struct VolumeState {
     waiting: Vec<Arc<Object>>,
     /// Names of claims that only one pod at a time may use.
     exclusive: Vec<String>,
+    /// Volumes of drivers, by driver and handle.
+    of_drivers: HashSet<DriverVolume>,
 }
+
+/// A driver, and its name for a volume.
+type DriverVolume = (String, String);
 
 #[derive(Clone, Debug)]
 struct BoundVolume {
@@ -86,6 +97,8 @@ impl Volumes {
             Storage::Claim => &mut self.claims,
             Storage::Volume => &mut self.volumes,
             Storage::Class => &mut self.classes,
+            Storage::Node => &mut self.nodes,
+            Storage::Attachment => &mut self.attachments,
         }
     }
 
@@ -95,7 +108,21 @@ impl Volumes {
             state.refusal = Some(refusal);
         }
         state.waiting.sort_by_key(|claim| requested(claim));
+        state.of_drivers = self.driver_volumes(pod);
         state
+    }
+
+    /// The volumes of drivers that the pod's claims are bound to; one that is still to be made counts, too.
+    fn driver_volumes(&self, pod: &Object) -> HashSet<DriverVolume> {
+        let claim = |name: &str| self.claims.get(format!("{}/{name}", pod.namespace()).as_str());
+        let volume = |claim: &Arc<Object>| match claim.str_at(&["spec", "volumeName"]) {
+            "" => {
+                let driver = self.classes.get(class_of(claim))?.str_at(&["provisioner"]).to_owned();
+                (!driver.starts_with("kubernetes.io/")).then(|| (driver, format!("new/{}", claim.key())))
+            }
+            name => driver_volume(self.volumes.get(name)?),
+        };
+        claims_of(pod).filter_map(|(name, _)| volume(claim(&name)?)).collect()
     }
 
     fn sort_claims(&self, pod: &Object, state: &mut VolumeState) -> Result<(), String> {
@@ -259,6 +286,40 @@ impl VolumeState {
             .any(|other| other.namespace() == pod.namespace() && other.uid() != pod.uid() && uses(other))
     }
 
+    /// Whether a driver would have more volumes on the node than it can; `others` are the pods that are there.
+    pub(crate) fn exceeds_limits<'a, I: Iterator<Item = &'a Object>>(
+        &self,
+        volumes: &Volumes,
+        node: &Object,
+        others: impl Fn() -> I,
+    ) -> bool {
+        let Some(told) = volumes.nodes.get(node.name()).filter(|_| !self.of_drivers.is_empty()) else {
+            return false;
+        };
+        let drivers = told.array_at(&["spec", "drivers"]).iter();
+        let limits = drivers
+            .filter_map(|driver| Some((driver.str_at(&["name"]), driver.i64_at(&["allocatable", "count"])?)));
+        let limits: HashMap<&str, i64> = limits.collect();
+        if limits.is_empty() {
+            return false;
+        }
+        let mut attached: HashSet<DriverVolume> =
+            others().flat_map(|pod| volumes.driver_volumes(pod)).collect();
+        let here = volumes
+            .attachments
+            .values()
+            .filter(|attachment| attachment.str_at(&["spec", "nodeName"]) == node.name());
+        attached.extend(here.filter_map(|attachment| {
+            let name = attachment.str_at(&["spec", "source", "persistentVolumeName"]);
+            driver_volume(volumes.volumes.get(name)?)
+        }));
+        let new: Vec<_> = self.of_drivers.iter().filter(|volume| !attached.contains(volume)).collect();
+        let count =
+            |driver: &str| attached.iter().chain(new.iter().copied()).filter(|(of, _)| of == driver).count();
+        let mut drivers = new.iter().map(|(driver, _)| driver.as_str());
+        drivers.any(|driver| limits.get(driver).is_some_and(|limit| count(driver) as i64 > *limit))
+    }
+
     /// What VolumeBinding has against the node.
     pub(crate) fn unbindable(&self, volumes: &Volumes, node: &Object) -> Vec<String> {
         let mut reasons = Vec::new();
@@ -314,6 +375,12 @@ fn claims_of(pod: &Object) -> impl Iterator<Item = (String, bool)> {
         volume.get("ephemeral").filter(|ephemeral| !ephemeral.is_null())?;
         Some((format!("{}-{}", pod.name(), volume.str_at(&["name"])), true))
     })
+}
+
+fn driver_volume(volume: &Object) -> Option<DriverVolume> {
+    let (driver, handle) =
+        (volume.str_at(&["spec", "csi", "driver"]), volume.str_at(&["spec", "csi", "volumeHandle"]));
+    (!driver.is_empty()).then(|| (driver.to_owned(), handle.to_owned()))
 }
 
 fn is_bound(claim: &Object) -> bool {

@@ -7,7 +7,7 @@ use drydock_machinery::{Value, value};
 const PRIORITIES: [(&str, i64, i64); 21] = [
     ("", 18000, 1),
     ("apps", 17800, 15),
-    ("events.k8s.io", 17750, 5),
+    ("events.k8s.io", 17750, 15),
     ("authentication.k8s.io", 17700, 15),
     ("authorization.k8s.io", 17600, 15),
     ("autoscaling", 17500, 15),
@@ -23,7 +23,7 @@ const PRIORITIES: [(&str, i64, i64); 21] = [
     ("coordination.k8s.io", 16500, 15),
     ("node.k8s.io", 16300, 15),
     ("discovery.k8s.io", 16200, 15),
-    ("resource.k8s.io", 16150, 15),
+    ("resource.k8s.io", 16200, 21),
     ("flowcontrol.apiserver.k8s.io", 16100, 21),
     ("internal.apiserver.k8s.io", 16000, 9),
 ];

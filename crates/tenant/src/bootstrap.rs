@@ -164,8 +164,8 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
             status: None,
             object: value!({"apiVersion": "v1", "kind": "Service",
                 "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
-                "spec": {"clusterIP": service_ip.as_str(), "clusterIPs": [service_ip.as_str()], "type": "ClusterIP",
-                    "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+                "spec": {"clusterIP": service_ip.as_str(), "type": "ClusterIP",
+                    "ipFamilyPolicy": "SingleStack",
                     "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}]}}),
         },
         Wanted {

@@ -75,7 +75,7 @@ fn start_controllers(
     let client_for = Arc::new(move |name: &str| -> Client {
         match name {
             MANAGER => of.client(UserInfo::new("system:kube-controller-manager", &["system:authenticated"])),
-            _ => of.client(service_account(name)),
+            _ => of.client_of_program(service_account(name), MANAGER),
         }
     });
     let root_ca = keys.pki.cluster.certificate_pem();

@@ -47,7 +47,6 @@ enum Who {
 enum What {
     Everything,
     Leases,
-    Endpoints,
     Nodes,
     Probes,
 }
@@ -61,7 +60,7 @@ const NODES: &[Who] = &[Who::Group("system:nodes")];
 const ACCOUNTS: &[Who] = &[Who::Account("*")];
 
 /// Name, priority level, precedence, distinguisher, subjects, rules.
-const SCHEMAS: [Schema; 13] = [
+const SCHEMAS: [Schema; 11] = [
     ("exempt", "exempt", 1, "", &[Who::Group("system:masters")], What::Everything),
     ("probes", "exempt", 2, "", EVERYONE, What::Probes),
     (
@@ -72,15 +71,6 @@ const SCHEMAS: [Schema; 13] = [
         &[MANAGER, SCHEDULER, Who::Account("*")],
         What::Leases,
     ),
-    (
-        "endpoint-controller",
-        "workload-high",
-        150,
-        "ByUser",
-        &[MANAGER, Who::Account("endpoint-controller"), Who::Account("endpointslicemirroring-controller")],
-        What::Endpoints,
-    ),
-    ("workload-leader-election", "leader-election", 200, "ByUser", ACCOUNTS, What::Leases),
     ("system-node-high", "node-high", 400, "ByUser", NODES, What::Nodes),
     ("system-nodes", "system", 500, "ByUser", NODES, What::Everything),
     ("kube-controller-manager", "workload-high", 800, "ByNamespace", &[MANAGER], What::Everything),
@@ -134,16 +124,15 @@ fn rules(what: What) -> Value {
         }
         rule
     };
-    let write = || value!(["get", "create", "update"]);
     match what {
         What::Everything => value!({
             "resourceRules": [use_of(value!(["*"]), "*", value!(["*"]), true)],
             "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
         }),
         What::Leases => {
-            value!({"resourceRules": [use_of(write(), "coordination.k8s.io", value!(["leases"]), false)]})
+            let verbs = value!(["get", "create", "update"]);
+            value!({"resourceRules": [use_of(verbs, "coordination.k8s.io", value!(["leases"]), false)]})
         }
-        What::Endpoints => value!({"resourceRules": [use_of(write(), "", value!(["endpoints"]), false)]}),
         What::Nodes => value!({"resourceRules": [
             use_of(value!(["*"]), "", value!(["nodes", "nodes/status"]), true),
             use_of(value!(["*"]), "coordination.k8s.io", value!(["leases"]), false),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use drydock_machinery::quantity::Quantity;
+use drydock_machinery::status::Reason;
 use drydock_machinery::{Object, Status, Value};
 
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest};
@@ -57,7 +58,13 @@ fn class_of(
 ) -> Result<Option<Arc<Object>>, Status> {
     let name = request.object().str_at(&["spec", "runtimeClassName"]);
     if name.is_empty() {
-        return Ok(None);
+        // One that is given but empty is looked for, which clients refuse to do.
+        return match request.object().at(&["spec", "runtimeClassName"]) {
+            Some(Value::String(_)) => {
+                Err(Status::new(500, Reason::Unknown, "resource name may not be empty"))
+            }
+            _ => Ok(None),
+        };
     }
     let class = context.reader.get("node.k8s.io", "runtimeclasses", "", name);
     class

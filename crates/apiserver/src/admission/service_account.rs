@@ -222,21 +222,21 @@ fn check_secrets(request: &AdmissionRequest<'_>, account: &Object) -> Result<(),
             )));
         }
     }
-    for secret in pod.array_at(&["spec", "imagePullSecrets"]) {
-        let name = secret.str_at(&["name"]);
-        if !listed("imagePullSecrets", name) {
+    for (what, name) in container_secrets(pod) {
+        if !listed("secrets", name) {
             return Err(request.forbidden(&format!(
-                "imagePullSecrets[].name={name:?} is not allowed because service account {} does not reference that \
-                 imagePullSecret",
+                "{what} referencing secret.secretName=\"{name}\" is not allowed because service account {} does not \
+                 reference that secret",
                 account.name()
             )));
         }
     }
-    for (container, name) in container_secrets(pod) {
-        if !listed("secrets", name) {
+    for (i, secret) in pod.array_at(&["spec", "imagePullSecrets"]).iter().enumerate() {
+        let name = secret.str_at(&["name"]);
+        if !listed("imagePullSecrets", name) {
             return Err(request.forbidden(&format!(
-                "container {container} references secret {name} which is not allowed because service account {} does not \
-                 reference that secret",
+                "imagePullSecrets[{i}].name=\"{name}\" is not allowed because service account {} does not reference \
+                 that imagePullSecret",
                 account.name()
             )));
         }
@@ -244,16 +244,23 @@ fn check_secrets(request: &AdmissionRequest<'_>, account: &Object) -> Result<(),
     Ok(())
 }
 
-fn container_secrets(pod: &Value) -> impl Iterator<Item = (&str, &str)> {
-    let containers = CONTAINERS.iter().flat_map(|list| pod.array_at(&["spec", list]));
-    containers.flat_map(|container| {
-        let env = container.array_at(&["env"]).iter();
-        let env = env.map(|env| env.str_at(&["valueFrom", "secretKeyRef", "name"]));
-        let sources = container.array_at(&["envFrom"]).iter();
-        let sources = sources.map(|source| source.str_at(&["secretRef", "name"]));
-        let names = env.chain(sources).filter(|name| !name.is_empty());
-        names.map(|name| (container.str_at(&["name"]), name))
-    })
+/// The secrets that containers take their environment from, and what takes them.
+fn container_secrets(pod: &Value) -> Vec<(String, &str)> {
+    let mut found = Vec::new();
+    for (list, kind) in [("initContainers", "init container"), ("containers", "container")] {
+        for container in pod.array_at(&["spec", list]) {
+            let name = container.str_at(&["name"]);
+            for env in container.array_at(&["env"]) {
+                let secret = env.str_at(&["valueFrom", "secretKeyRef", "name"]);
+                found.push((format!("{kind} {name} with envVar {}", env.str_at(&["name"])), secret));
+            }
+            for source in container.array_at(&["envFrom"]) {
+                found.push((format!("{kind} {name} with envFrom"), source.str_at(&["secretRef", "name"])));
+            }
+        }
+    }
+    found.retain(|(_, secret)| !secret.is_empty());
+    found
 }
 
 #[cfg(test)]

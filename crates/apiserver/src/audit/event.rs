@@ -62,6 +62,9 @@ pub(super) struct ObjectRef {
     pub(super) subresource: String,
 }
 
+/// What annotations with the patches of webhooks begin with.
+pub(crate) const PATCH_ANNOTATION: &str = "patch.webhook.admission.k8s.io/";
+
 /// Longer user agents are cut.
 const MAX_USER_AGENT: usize = 1024;
 
@@ -99,9 +102,13 @@ impl Event {
         }
     }
 
-    /// What stays is the first that is said under a key.
+    /// What stays is the first that is said under a key. Patches are part of the request.
     pub(crate) fn annotate(&self, key: impl Into<String>, text: impl Into<String>) {
-        self.inner.lock().annotations.entry(key.into()).or_insert_with(|| text.into());
+        let key = key.into();
+        if key.starts_with(PATCH_ANNOTATION) && self.config.level < Level::Request {
+            return;
+        }
+        self.inner.lock().annotations.entry(key).or_insert_with(|| text.into());
     }
 
     /// What the authorizers said.

@@ -20,7 +20,7 @@ use drydock_auth::{Attributes, UserInfo};
 use drydock_runtime::{Clock, Tasks};
 use parking_lot::RwLock;
 
-pub(crate) use event::{Event, Head, ended};
+pub(crate) use event::{Event, Head, PATCH_ANNOTATION, ended};
 pub use sink::Limits;
 use sink::Sink;
 

@@ -1,7 +1,9 @@
-//! Which names a definition gets, and whether it is established: upstream's naming and establishing controllers.
+//! Which names a definition gets, whether its group was approved and whether it is established: upstream's naming, API
+//! approval and establishing controllers.
 
 use std::sync::Arc;
 
+use drydock_machinery::crd::definition::approval_condition;
 use drydock_machinery::{Object, ObjectMeta, Value, value};
 
 /// The status that `definition` should have among `all`; None when it has it.
@@ -14,6 +16,10 @@ pub(super) fn decide(definition: &Object, all: &[Arc<Object>], now: &str) -> Opt
     let (accepted, conflict) = accept(definition, &taken);
     status.set(&["acceptedNames"], accepted);
     let conditions = status.at_mut(&["conditions"]);
+    if let Some((value, reason, message)) = approval_condition(definition) {
+        let kind = "KubernetesAPIApprovalPolicyConformant";
+        set_condition(conditions, condition(kind, value, reason, &message, now));
+    }
     let accepted_condition = match &conflict {
         None => condition("NamesAccepted", "True", "NoConflicts", "no conflicts found", now),
         Some((reason, message)) => condition("NamesAccepted", "False", reason, message, now),

@@ -13,6 +13,7 @@ use crate::resources::Resource;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 const CONVENTIONS: &str =
     "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
 
@@ -57,14 +58,16 @@ fn document(catalog: &'static Catalog, resources: &[&Arc<Resource>]) -> Document
         let list = list_schema(resource, &described.definition, Dialect::V3);
         schemas.insert(described.list_definition.as_str(), list);
     }
-    let referred = [
+    let mut referred = vec![
         META,
         LIST_META,
         "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
         "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
         "io.k8s.apimachinery.pkg.apis.meta.v1.Patch",
-        "io.k8s.api.autoscaling.v1.Scale",
     ];
+    if resources.iter().any(|resource| resource.subresources.iter().any(|sub| sub.foreign)) {
+        referred.push(SCALE);
+    }
     for name in referred {
         for (name, definition) in openapi::definition_v3(catalog, name).iter() {
             schemas.insert(name.clone(), definition.clone());
@@ -91,11 +94,7 @@ fn described(resource: &Resource) -> Described {
             .map(|sub| DescribedSubresource {
                 name: sub.name.clone(),
                 kind: sub.kind.clone(),
-                definition: if sub.foreign {
-                    "io.k8s.api.autoscaling.v1.Scale".to_owned()
-                } else {
-                    definition(&sub.kind.kind)
-                },
+                definition: if sub.foreign { SCALE.to_owned() } else { definition(&sub.kind.kind) },
                 verbs: vec!["get", "patch", "update"],
             })
             .collect(),
@@ -118,20 +117,24 @@ fn schema(resource: &Resource, dialect: Dialect) -> Value {
             for field in ["apiVersion", "kind"] {
                 schema.set(&["properties", field], described_field(field));
             }
-            schema.set(&["properties", "metadata"], metadata(dialect));
+            schema.set(&["properties", "metadata"], metadata(META, "io.k8s.api.core.v1.Pod", dialect));
             schema
         }
     };
     schema.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.gvk.kind));
-    let selectable = custom.map_or(&[][..], |custom| custom.version.array_at(&["selectableFields"]));
-    if !selectable.is_empty() && dialect == Dialect::V3 {
-        let paths: Vec<Value> = selectable
-            .iter()
-            .map(|field| value!({"fieldPath": field.str_at(&["jsonPath"]).trim_start_matches('.')}))
-            .collect();
-        schema.set(&["x-kubernetes-selectable-fields"], paths);
-    }
+    set_selectable_fields(&mut schema, resource, dialect);
     schema
+}
+
+/// Names the fields that field selectors may ask for, of an object and of its list alike.
+fn set_selectable_fields(schema: &mut Value, resource: &Resource, dialect: Dialect) {
+    let custom = resource.custom.as_ref();
+    let selectable = custom.map_or(&[][..], |custom| custom.version.array_at(&["selectableFields"]));
+    if selectable.is_empty() || dialect == Dialect::V2 {
+        return;
+    }
+    let path = |field: &Value| value!({"fieldPath": field.str_at(&["jsonPath"]).trim_start_matches('.')});
+    schema.set(&["x-kubernetes-selectable-fields"], selectable.iter().map(path).collect::<Vec<_>>());
 }
 
 /// `apiVersion` or `kind`, as every object has them.
@@ -143,9 +146,10 @@ fn described_field(name: &str) -> Value {
     field
 }
 
-fn metadata(dialect: Dialect) -> Value {
-    let reference = reference(META, dialect);
-    let text = openapi::description("io.k8s.api.core.v1.Pod", "metadata");
+/// The `metadata` of type `name`, described as that of the built-in kind `like`.
+fn metadata(name: &str, like: &str, dialect: Dialect) -> Value {
+    let reference = reference(name, dialect);
+    let text = openapi::description(like, "metadata");
     let mut out = match dialect {
         // What stands beside a reference does not count in version 3.
         Dialect::V3 => value!({"allOf": [reference]}),
@@ -188,7 +192,7 @@ fn embed(schema: &mut Value, dialect: Dialect) {
     for field in ["apiVersion", "kind"] {
         schema.set(&["properties", field], value!({"type": "string"}));
     }
-    schema.set(&["properties", "metadata"], metadata(dialect));
+    schema.set(&["properties", "metadata"], metadata(META, "io.k8s.api.core.v1.Pod", dialect));
     let mut required = schema.array_at(&["required"]).to_vec();
     for field in ["kind", "apiVersion"] {
         if !required.iter().any(|known| known.as_str() == Some(field)) {
@@ -248,7 +252,8 @@ fn list_schema(resource: &Resource, item: &str, dialect: Dialect) -> Value {
     let text = format!("List of {}. More info: {CONVENTIONS}", resource.gvr.resource);
     list.set(&["properties", "items"], value!({"type": "array", "description": text}));
     list.set(&["properties", "items", "items"], reference(item, dialect));
-    list.set(&["properties", "metadata"], reference(LIST_META, dialect));
+    list.set(&["properties", "metadata"], metadata(LIST_META, "io.k8s.api.core.v1.PodList", dialect));
+    set_selectable_fields(&mut list, resource, dialect);
     list.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.list_kind));
     list
 }

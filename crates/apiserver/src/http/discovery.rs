@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::documents::Aggregated;
 use super::handler::Req;
-use super::negotiate::Offer;
+use super::negotiate::{Format, Offer};
 use super::{Answer, body, encode, negotiate};
 use crate::resources::{GroupInfo, Resource, ResourceTable, VersionInfo};
 use crate::server::Core;
@@ -52,8 +52,8 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
         }
         Document::Root { core } => core,
     };
-    if let Some(version) = aggregated_version(accept) {
-        return Ok(aggregated(request, core, version).await);
+    if let Some((version, format)) = aggregated_version(accept) {
+        return Ok(aggregated(request, core, version, format).await);
     }
     let wanted = negotiate::accept(accept, Offer::DOCUMENT)?;
     let table = request.core.registry.resources.table();
@@ -61,14 +61,21 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
     Ok(encode::value_answer(request, 200, &value, wanted.format).await)
 }
 
-/// `v2`, when the aggregated form is what the client likes best.
-fn aggregated_version(accept: Option<&str>) -> Option<&'static str> {
+/// `v2` and how it is written, when the aggregated form is what the client likes best.
+fn aggregated_version(accept: Option<&str>) -> Option<(&'static str, Format)> {
     for clause in accept?.split(',') {
         let has = |part: &str| clause.split(';').any(|own| own.trim() == part);
         let first = clause.split(';').next().unwrap_or("").trim();
-        if has("as=APIGroupDiscoveryList") && has("g=apidiscovery.k8s.io") && first == "application/json" {
+        let format = match first {
+            "application/json" => Some(Format::Json),
+            "application/yaml" => Some(Format::Yaml),
+            _ => None,
+        };
+        if let Some(format) =
+            format.filter(|_| has("as=APIGroupDiscoveryList") && has("g=apidiscovery.k8s.io"))
+        {
             if has("v=v2") {
-                return Some("v2");
+                return Some(("v2", format));
             }
         } else if !has("as=APIGroupDiscoveryList") && matches!(first, "application/json" | "*/*") {
             return None;
@@ -77,7 +84,7 @@ fn aggregated_version(accept: Option<&str>) -> Option<&'static str> {
     None
 }
 
-async fn aggregated(request: &Req, core: bool, version: &'static str) -> Answer {
+async fn aggregated(request: &Req, core: bool, version: &'static str, format: Format) -> Answer {
     let table = request.core.registry.resources.table();
     let generation = (table.generation, request.core.aggregation.generation());
     let document = request.core.documents.aggregated(generation, core, version, || {
@@ -90,8 +97,15 @@ async fn aggregated(request: &Req, core: bool, version: &'static str) -> Answer 
         answer.headers_mut().remove(CONTENT_TYPE);
         return answer;
     }
-    let mut answer = body::whole(200, body::JSON, document.bytes.clone());
-    let content_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    let (media_type, bytes) = match format {
+        Format::Yaml => {
+            let tree = Value::from_json(&document.bytes).unwrap_or_default();
+            ("application/yaml", Bytes::from(serde_saphyr::to_string(&tree).unwrap_or_default()))
+        }
+        _ => ("application/json", document.bytes.clone()),
+    };
+    let mut answer = body::whole(200, body::JSON, bytes);
+    let content_type = format!("{media_type};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
     for (name, text) in [(CONTENT_TYPE, content_type), (ETAG, document.etag.clone())] {
         if let Ok(value) = HeaderValue::from_str(&text) {
             answer.headers_mut().insert(name, value);

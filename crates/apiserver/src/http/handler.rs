@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use super::connection::Peer;
 use super::path::{self, Path};
 use super::query::Query;
-use super::{Answer, audit, authenticate, deadline, failure, flow, impersonate, raw, resource};
+use super::{Answer, audit, authenticate, body, deadline, failure, flow, impersonate, raw, resource};
 use crate::aggregation;
 use crate::audit::Event;
 use crate::server::Core;
@@ -64,6 +64,14 @@ async fn respond(
     parts.extensions.insert(peer.clone());
     let query = Query::parse(parts.uri.query());
     let form = failure::Form::of(&parts.headers, &query);
+    if path::names_no_resource(parts.uri.path()) {
+        let path = parts.uri.path();
+        let why = format!("unable to determine kind and namespace from url, {path}");
+        return body::text(
+            500,
+            format!("Internal Server Error: {path:?}: failed to create RequestInfo: {why}\n"),
+        );
+    }
     let path = path::parse(parts.uri.path());
     let verb = match &path {
         Path::Resource(path) => resource::verb(&parts.method, path, &query).to_owned(),

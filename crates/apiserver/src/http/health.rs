@@ -1,5 +1,6 @@
 //! `/healthz`, `/livez`, `/readyz` with their single checks.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
@@ -9,6 +10,7 @@ use super::{Answer, body};
 const CHECKS: &[&str] = &[
     "ping",
     "log",
+    "loopback-serving-certificate",
     "etcd",
     "poststarthook/start-apiserver-admission-initializer",
     "poststarthook/generic-apiserver-start-informers",
@@ -19,7 +21,10 @@ const CHECKS: &[&str] = &[
     "poststarthook/start-apiextensions-controllers",
     "poststarthook/crd-informer-synced",
     "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
     "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
     "poststarthook/storage-readiness",
     "poststarthook/start-legacy-token-tracking-controller",
     "poststarthook/start-service-ip-repair-controllers",
@@ -28,10 +33,12 @@ const CHECKS: &[&str] = &[
     "poststarthook/priority-and-fairness-config-producer",
     "poststarthook/bootstrap-controller",
     "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/aggregator-reload-proxy-client-cert",
     "poststarthook/start-kube-aggregator-informers",
     "poststarthook/apiservice-status-local-available-controller",
     "poststarthook/apiservice-status-remote-available-controller",
     "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
     "poststarthook/apiservice-discovery-controller",
     "poststarthook/kube-apiserver-autoregistration",
     "autoregister-completion",
@@ -42,11 +49,7 @@ const CHECKS: &[&str] = &[
 /// Answers `/NAME` and `/NAME/CHECK`.
 pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
     let endpoint = parts[0];
-    let mut checks: Vec<&str> = CHECKS.to_vec();
-    if endpoint == "readyz" {
-        checks.splice(3..3, ["etcd-readiness", "informer-sync"]);
-        checks.push("shutdown");
-    }
+    let checks = checks(endpoint);
     let single = parts[1..].join("/");
     if !single.is_empty() {
         let Some(check) = checks.iter().find(|check| **check == single) else {
@@ -72,14 +75,35 @@ pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
             let _ = writeln!(report, "[-]{check} failed: reason withheld");
         }
     }
-    for name in excluded.iter().filter(|name| !checks.contains(name)) {
-        let _ = writeln!(report, "warn: some health checks cannot be excluded: no matches for {name:?}");
+    let unknown: BTreeSet<String> = excluded
+        .iter()
+        .filter(|name| !name.is_empty() && !checks.contains(name))
+        .map(|name| format!("{name:?}"))
+        .collect();
+    if !unknown.is_empty() {
+        let unknown: Vec<String> = unknown.into_iter().collect();
+        let _ = writeln!(
+            report,
+            "warn: some health checks cannot be excluded: no matches for {}",
+            unknown.join(",")
+        );
     }
     match (healthy, request.query.get("verbose").is_some()) {
         (true, false) => body::text(200, "ok"),
         (true, true) => body::text(200, format!("{report}{endpoint} check passed\n")),
         (false, _) => body::text(500, format!("{report}{endpoint} check failed\n")),
     }
+}
+
+/// The checks of an endpoint, in the order in which they are reported.
+pub(crate) fn checks(endpoint: &str) -> Vec<&'static str> {
+    let mut checks: Vec<&str> = CHECKS.to_vec();
+    if endpoint == "readyz" {
+        checks.retain(|check| *check != "loopback-serving-certificate");
+        checks.insert(3, "informer-sync");
+        checks.push("shutdown");
+    }
+    checks
 }
 
 /// The server is ready once it was bootstrapped, and its store works that took the last write; all else works or the
@@ -90,7 +114,7 @@ fn passes(request: &Req, endpoint: &str, check: &str) -> bool {
         "poststarthook/rbac/bootstrap-roles" | "poststarthook/bootstrap-controller" => {
             ready || endpoint == "livez"
         }
-        "etcd" | "etcd-readiness" => !request.core.registry.store_fails.load(Ordering::Relaxed),
+        "etcd" => !request.core.registry.store_fails.load(Ordering::Relaxed),
         "shutdown" => !request.core.tasks.is_closed(),
         _ => true,
     }

@@ -24,7 +24,7 @@ pub(crate) async fn user(
     let headers = parts.headers.iter().filter(|(name, _)| name.as_str().starts_with("impersonate-"));
     let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let Some(wanted) = wanted_user(headers)? else { return Ok(sender) };
-    let impersonated = impersonate(core, &wanted, attributes).await?;
+    let impersonated = impersonate(core, &core.last_modes, &wanted, attributes).await?;
     if let Some(event) = event {
         event.impersonated(&impersonated.user, &impersonated.constraint);
     }

@@ -124,6 +124,8 @@ pub(crate) fn value(resource: &Resource, list: &ObjectList) -> Value {
 /// `PartialObjectMetadataList`.
 pub(crate) fn metadata(list: &ObjectList, version: &str) -> Value {
     let items: Vec<Value> = list.items.iter().map(|item| encode::partial(item.value(), version)).collect();
+    // Upstream's list of none is no list.
+    let items = if items.is_empty() { Value::Null } else { Value::from(items) };
     let mut out =
         value!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}")});
     out.set(&["metadata"], metadata_of(list));

@@ -86,6 +86,14 @@ pub(crate) fn plain(header: Option<&str>) -> Option<Format> {
     wanted.next().map(|wanted| wanted.format)
 }
 
+/// The 406 of a path that also is watched.
+pub(crate) fn with_streams(mut status: Status) -> Status {
+    if status.message.starts_with("406") {
+        status.message += ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    }
+    status
+}
+
 /// The 406 for views that are not to be had.
 pub(crate) fn not_acceptable() -> Status {
     let text = format!("only the following media types are accepted: {}", TYPES.join(", "));
@@ -123,6 +131,8 @@ fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
         _ => return None,
     };
     let view = match kind {
+        // Its cells have no protobuf.
+        "Table" if format == Format::Protobuf => return None,
         "Table" => View::Table(version),
         "PartialObjectMetadata" => View::Metadata(version),
         "PartialObjectMetadataList" => View::MetadataList(version),
@@ -140,17 +150,19 @@ pub(crate) fn content_type(header: Option<&str>) -> Result<Format, Status> {
         "" | "application/json" => Ok(Format::Json),
         "application/yaml" => Ok(Format::Yaml),
         "application/vnd.kubernetes.protobuf" => Ok(Format::Protobuf),
-        _ => {
-            let text = format!(
-                "the body of the request was in an unknown format - accepted media types include: {}",
-                TYPES.join(", ")
-            );
-            Err(Status::new(415, Reason::UnsupportedMediaType, text))
-        }
+        _ => Err(unknown_format(&TYPES)),
     }
 }
 
-/// Which kind of patch a body is.
+fn unknown_format(accepted: &[&str]) -> Status {
+    let text = format!(
+        "the body of the request was in an unknown format - accepted media types include: {}",
+        accepted.join(", ")
+    );
+    Status::new(415, Reason::UnsupportedMediaType, text)
+}
+
+/// Which kind of patch a body is. Custom resources have no strategic merge, and say what they have.
 ///
 /// # Errors
 /// 415.
@@ -160,8 +172,13 @@ pub(crate) fn patch_type(header: Option<&str>, strategic: bool) -> Result<(Patch
         "application/merge-patch+json" => Ok((PatchType::Merge, Format::Json)),
         "application/strategic-merge-patch+json" if strategic => Ok((PatchType::Strategic, Format::Json)),
         "application/apply-patch+yaml" => Ok((PatchType::Apply, Format::Yaml)),
-        _ => Err(Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")
+        _ if strategic => Err(Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")
             .with_details(Default::default())),
+        _ => Err(unknown_format(&[
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/apply-patch+yaml",
+        ])),
     }
 }
 
@@ -206,5 +223,13 @@ mod tests {
         let metadata = Wanted { format: Format::Protobuf, view: View::Metadata("v1") };
         let header = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
         check(header, false, false, Some(metadata));
+    }
+
+    #[test]
+    fn custom_resources_say_which_patches_they_take() {
+        let strategic = Some("application/strategic-merge-patch+json");
+        assert!(patch_type(strategic, true).is_ok());
+        let refused = patch_type(strategic, false).unwrap_err();
+        assert!(refused.message.ends_with("application/merge-patch+json, application/apply-patch+yaml"));
     }
 }

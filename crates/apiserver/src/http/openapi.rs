@@ -18,18 +18,31 @@ const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+pro
 pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Status> {
     let catalog = Catalog::of(request.core.version.minor);
     match parts {
-        ["v2"] => v2(request, catalog).await,
         ["v3"] => {
             let custom = request.core.documents.custom_openapi();
             let remote = request.core.aggregation.openapi();
             let remote = remote.iter().map(|(path, hash)| (path.as_str(), hash.as_str()));
             let entries = custom.v3.iter().map(|(path, document)| (path.as_str(), document.hash.as_str()));
             let index = openapi::index(catalog, entries.chain(remote));
-            Ok(encode::value_answer(request, 200, &index, Format::Json).await)
+            let mut answer = encode::value_answer(request, 200, &index, Format::Json).await;
+            // Upstream leaves the type to be guessed.
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(body::TEXT));
+            Ok(answer)
         }
+        ["v2"] | ["v3", ..] if !is_acceptable(request.header(ACCEPT)) => Ok(body::nothing(406)),
+        ["v2"] => v2(request, catalog).await,
         ["v3", rest @ ..] => v3(request, catalog, &rest.join("/")).await,
         _ => Ok(body::page_not_found()),
     }
+}
+
+/// Documents are JSON or protobuf.
+fn is_acceptable(accept: Option<&str>) -> bool {
+    let Some(accept) = accept.filter(|accept| !accept.is_empty()) else { return true };
+    let mut types = accept.split(',').map(|clause| clause.split(';').next().unwrap_or("").trim());
+    types.any(|own| {
+        matches!(own, "*/*" | "application/*" | "application/json") || own.contains("proto-openapi.spec")
+    })
 }
 
 async fn v2(request: &Req, catalog: &'static Catalog) -> Result<Answer, Status> {

@@ -58,6 +58,12 @@ pub(crate) fn parse(raw: &str) -> Path {
     }
 }
 
+/// Whether a path of the old spelling of watches and proxies ends before it says of what.
+pub(crate) fn names_no_resource(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    matches!(parts.as_slice(), ["api", _, "watch" | "proxy"] | ["apis", _, _, "watch" | "proxy"])
+}
+
 fn resource(path: &str) -> Option<ResourcePath> {
     let path = path.strip_prefix('/')?;
     let mut parts = path.strip_suffix('/').unwrap_or(path).split('/').peekable();
@@ -117,6 +123,7 @@ mod tests {
         check("/api/v1/namespaces/a/pods/..%2Fb", Some(["", "v1", "pods", "a", "..", "b"]));
         check("/apis/apps/v1", None);
         check("/apis/apps/v1/", None);
+        assert!(names_no_resource("/api/v1/watch") && !names_no_resource("/api/v1/watch/pods"));
         check("/healthz", None);
         check("//api/v1/pods", None);
     }

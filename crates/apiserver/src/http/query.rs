@@ -1,6 +1,6 @@
 //! Query parameters: decoding, and the options of each verb.
 
-use drydock_client::{Options, Verb};
+use drydock_client::{Options, Preconditions, Verb};
 use drydock_machinery::Status;
 
 /// Query parameters in the order given.
@@ -10,14 +10,13 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     pub(crate) fn parse(raw: Option<&str>) -> Self {
         let pairs = raw.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| {
-                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (percent_decode(key, true), percent_decode(value, true))
-                })
-                .collect(),
-        )
+        // As Go, which leaves out what it cannot read.
+        let pairs = pairs.filter(|pair| !pair.contains(';') && is_escaped_well(pair));
+        let decoded = pairs.map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decode(key, true), percent_decode(value, true))
+        });
+        Self(decoded.collect())
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
@@ -38,7 +37,7 @@ impl Query {
     }
 
     pub(crate) fn integer(&self, key: &str) -> Result<Option<i64>, Status> {
-        let Some(text) = self.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let Some(text) = self.get(key) else { return Ok(None) };
         let number = text.parse().map_err(|error: std::num::ParseIntError| {
             use std::num::IntErrorKind::{NegOverflow, PosOverflow};
             let why = match error.kind() {
@@ -95,8 +94,17 @@ impl Query {
         options.grace_period_seconds = self.integer("gracePeriodSeconds")?;
         options.propagation_policy = self.get("propagationPolicy").map(str::to_owned);
         options.orphan_dependents = self.flag("orphanDependents");
+        let text = |key| self.get(key).map(str::to_owned);
+        options.preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
         Ok(())
     }
+}
+
+/// Whether every `%` begins an escape.
+fn is_escaped_well(text: &str) -> bool {
+    let mut parts = text.split('%');
+    parts.next();
+    parts.all(|part| part.len() >= 2 && part.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Decodes `%XX`, and `+` as a space if asked to. What is malformed stays as it is.
@@ -122,4 +130,24 @@ pub(crate) fn percent_decode(text: &str, plus: bool) -> String {
         i += 1;
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_and_an_empty_number_is_none() {
+        let query = Query::parse(Some("limit=%zz&a=1;b=2&c=%41&gracePeriodSeconds="));
+        assert_eq!((query.get("limit"), query.get("a"), query.get("c")), (None, None, Some("A")));
+        let refused = query.integer("gracePeriodSeconds").unwrap_err();
+        assert_eq!(refused.message, "strconv.ParseInt: parsing \"\": invalid syntax");
+    }
+
+    #[test]
+    fn preconditions_of_a_delete_may_be_parameters() {
+        let query = Query::parse(Some("uid=u&resourceVersion=7"));
+        let read = query.options(Verb::Delete).unwrap().preconditions;
+        assert_eq!((read.uid.as_deref(), read.resource_version.as_deref()), (Some("u"), Some("7")));
+    }
 }

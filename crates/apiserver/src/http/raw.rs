@@ -14,16 +14,27 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
     let parts: Vec<&str> = trimmed.split('/').collect();
     let read = request.parts.method == Method::GET;
+    let is_folder = path.len() > 1 && path.ends_with('/');
     match parts.as_slice() {
-        ["api"] | ["apis"] | ["api", "v1"] | ["apis", _] | ["apis", _, _] => {
-            discover(request, &parts, read).await
-        }
+        // These two are answered whatever the method.
+        ["apis"] | ["apis", _] => discover(request, &parts, true).await,
+        ["api"] | ["api", "v1"] | ["apis", _, _] => discover(request, &parts, read).await,
         ["api", ..] => Err(no_such_resource()),
-        _ if !read && request.parts.method != Method::HEAD => Ok(body::page_not_found()),
+        ["healthz" | "livez" | "readyz" | "metrics" | "openapi", ..] if is_folder => {
+            Ok(body::page_not_found())
+        }
         ["healthz" | "livez" | "readyz", ..] => Ok(health::serve(request, &parts)),
-        ["version"] => Ok(version(request)),
-        ["metrics", ..] => Ok(metrics::serve(request)),
+        ["metrics"] | ["metrics", "slis"] => Ok(metrics::serve(request)),
         ["openapi", rest @ ..] => openapi::serve(request, rest).await,
+        ["version"] | [".well-known", "openid-configuration"] | ["openid", "v1", "jwks"] if !read => {
+            Err(method_not_allowed())
+        }
+        ["version"] => {
+            check_accepts(request, "application/json")?;
+            Ok(version(request))
+        }
+        ["version", ..] => Err(no_such_resource()),
+        _ if !read && request.parts.method != Method::HEAD => Ok(body::page_not_found()),
         [".well-known", "openid-configuration"] => {
             let document = in_order(&request.core.tokens.discovery().0, &CONFIGURATION);
             Ok(body::whole(200, body::JSON, document))
@@ -117,18 +128,13 @@ fn paths(request: &Req) -> Answer {
         paths
             .extend(group.versions.iter().map(|version| format!("/apis/{}/{}", group.name, version.version)));
     }
-    paths.extend(
-        [
-            "/healthz",
-            "/livez",
-            "/metrics",
-            "/openapi/v2",
-            "/openapi/v3",
-            "/openid/v1/jwks",
-            "/readyz",
-            "/version",
-        ]
-        .map(str::to_owned),
-    );
+    let others =
+        ["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks"];
+    paths.extend(others.iter().chain(&["/version"]).map(|path| (*path).to_owned()));
+    for endpoint in ["healthz", "livez", "readyz"] {
+        paths.push(format!("/{endpoint}"));
+        paths.extend(health::checks(endpoint).iter().map(|check| format!("/{endpoint}/{check}")));
+    }
+    paths.sort();
     encode::document(&value!({"paths": paths}), "")
 }

@@ -37,8 +37,10 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     }
     let Some(resource) = find(&request, &path) else { return not_served(&request, &path).await };
     let asked = asked(&request.parts.method, &path, &request.query);
+    let verb = if request.parts.method == Method::OPTIONS { "" } else { asked.name() };
+    let attributes = selecting(path.attributes(&request.user, verb), &request.query);
+    request.core.authorize(&attributes, request.audit.as_deref()).await?;
     let mut call = call(&request, &path, resource, asked)?;
-    authorize(&request, &call, asked).await?;
     check_served(&call.resource, &call.request, asked.name())?;
     if &*call.resource.gvr.resource == "pods" && call.resource.gvr.group.is_empty() {
         match call.request.subresource.as_str() {
@@ -51,8 +53,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
             _ => {}
         }
     }
-    let accept = request.header(ACCEPT);
-    let wanted = negotiate::accept(accept, offer(&call))?;
+    let wanted = wanted(&request, &call, asked)?;
     check_view(&wanted, &call, asked)?;
     if asked.watch {
         return watch(&request, call, wanted).await;
@@ -78,6 +79,14 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     Ok(answer)
 }
 
+/// # Errors
+/// 406.
+fn wanted(request: &Req, call: &Call, asked: Asked) -> Result<Wanted, Status> {
+    let streams = asked.verb == Verb::List && call.resource.has_verb("watch");
+    let wanted = negotiate::accept(request.header(ACCEPT), offer(call));
+    wanted.map_err(|status| if streams { negotiate::with_streams(status) } else { status })
+}
+
 /// Whether a path goes through a proxy to a pod, a service or a node.
 pub(crate) fn is_proxied(path: &ResourcePath) -> bool {
     let namespaced = match path.resource.as_str() {
@@ -100,7 +109,8 @@ pub(super) fn is_served(request: &Req, path: &ResourcePath) -> bool {
 fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
     let found = request.core.registry.resources.find(&path.group, &path.version, &path.resource)?;
     // A namespaced resource needs no namespace for lists; a cluster-scoped one takes none.
-    let in_namespace = !path.namespace.is_empty() && path.resource != "namespaces";
+    let is_own = path.resource == "namespaces" && path.namespace == path.name;
+    let in_namespace = !path.namespace.is_empty() && !is_own;
     if in_namespace && !found.namespaced {
         return None;
     }
@@ -127,8 +137,11 @@ pub(crate) fn attributes_of<'a>(
     path: &'a Path,
     query: &'a Query,
 ) -> Attributes<'a> {
-    let plain = path.attributes(user, verb);
-    if !plain.is_resource || !matches!(verb, "list" | "watch" | "deletecollection") {
+    selecting(path.attributes(user, verb), query)
+}
+
+fn selecting<'a>(plain: Attributes<'a>, query: &'a Query) -> Attributes<'a> {
+    if !plain.is_resource || !matches!(plain.verb, "list" | "watch" | "deletecollection") {
         return plain;
     }
     let field_selector = query.get("fieldSelector").unwrap_or("");
@@ -179,6 +192,16 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
     }
     if !path.rest.is_empty() && path.subresource != "proxy" {
         return Err(no_such_resource());
+    }
+    if path.watch {
+        // The old spelling of watches has paths of its own, which can do nothing else.
+        let is_served = path.subresource.is_empty() && resource.verbs.iter().any(|verb| *verb == "watch");
+        if !is_served {
+            return Err(no_such_resource());
+        }
+        if *method != Method::GET {
+            return Err(method_not_allowed());
+        }
     }
     let verb = match asked.verb {
         Verb::Patch(_) => asked.verb,
@@ -263,7 +286,9 @@ fn check_view(wanted: &Wanted, call: &Call, asked: Asked) -> Result<(), Status> 
         call.resource.gvk.group.split('.').next().unwrap_or("")
     };
     let kind = &call.resource.gvk.kind;
+    let is_review = !call.resource.is_stored() && call.resource.gvr.resource != "componentstatuses";
     let text = match wanted.view {
+        View::Table(_) if is_review => return Err(negotiate::not_acceptable()),
         View::MetadataList(_) if !list => {
             format!(
                 "you requested PartialObjectMetadataList, but the requested object is not a list (*{group}.{kind})"
@@ -325,8 +350,17 @@ fn deprecation(resource: &Resource) -> Option<&str> {
 
 async fn watch(request: &Req, call: Call, wanted: Wanted) -> Result<Answer, Status> {
     let mut call = call;
-    if !call.request.name.is_empty() {
-        call.request.options.field_selector.clear();
+    let name = call.request.name.as_str();
+    if !name.is_empty() {
+        let selector = &mut call.request.options.field_selector;
+        let is_named = |term: &str| {
+            term.split_once('=')
+                .is_some_and(|(key, value)| key == "metadata.name" && value.trim_start_matches('=') == name)
+        };
+        if !selector.is_empty() && !selector.split(',').any(is_named) {
+            return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+        }
+        selector.clear();
     }
     let watcher = registry::watch(&request.core.registry, &call).await;
     watch_body::answer(request, &call, watcher, wanted)

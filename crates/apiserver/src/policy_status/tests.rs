@@ -41,3 +41,8 @@ fn rules_with_wildcards_are_not_checked() {
     assert!(warnings("*", "object.nothing").is_empty());
     assert_eq!(warnings("pods", "object.nothing").len(), 1);
 }
+
+#[test]
+fn numbers_or_strings_are_either() {
+    assert!(warnings("services", "object.spec.ports[0].targetPort == 80").is_empty());
+}

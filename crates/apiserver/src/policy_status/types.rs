@@ -40,6 +40,9 @@ fn inlined(schema: &Value, definitions: &Map, around: &mut BTreeSet<String>) -> 
         return found.unwrap_or_default();
     }
     let mut out = schema.clone();
+    if schema.str_at(&["format"]) == "int-or-string" {
+        out.set(&["x-kubernetes-int-or-string"], true);
+    }
     for field in ["items", "additionalProperties"] {
         if let Some(inner @ Value::Object(_)) = schema.get(field) {
             out.set(&[field], inlined(inner, definitions, around));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drydock_client::Verb;
 use drydock_machinery::{Object, ObjectMeta, Status, Value};
 
 use super::{Call, Registry};
@@ -19,8 +20,9 @@ impl Registry {
         object: Value,
         old: Option<&Arc<Object>>,
     ) -> Result<Value, Status> {
-        // What one connects with has no name; it is the pod's.
-        let named = if operation == Operation::Connect { &call.request.name } else { object.name() };
+        // What one connects with, or asks of an object, need have no name; it is the object's.
+        let is_asked_of = operation == Operation::Connect || !call.request.subresource.is_empty();
+        let named = if is_asked_of { &call.request.name } else { object.name() };
         let mut request = request(call, operation, named.to_owned(), old);
         request.object = Some(object);
         let admitted = self.admission.admit(&self.admission_context(), &mut request).await;
@@ -42,8 +44,12 @@ impl Registry {
         object: &Value,
         old: Option<&Arc<Object>>,
     ) -> Result<(), Status> {
-        let name =
-            if object.name().is_empty() { call.request.name.clone() } else { object.name().to_owned() };
+        let name = match object.name() {
+            // Whoever deletes a collection names none of its objects.
+            _ if call.request.verb == Verb::DeleteCollection => String::new(),
+            "" => call.request.name.clone(),
+            name => name.to_owned(),
+        };
         let mut request = request(call, operation, name, old);
         request.object = (operation != Operation::Delete).then(|| object.clone());
         let validated = self.admission.validate(&self.admission_context(), &mut request).await;

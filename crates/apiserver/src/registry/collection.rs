@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drydock_client::{ObjectList, Options, Reply, Verb};
+use drydock_client::{Options, Reply};
 use drydock_machinery::{Object, ObjectMeta, Status};
 
 use super::{Call, Done, Registry, decode};
@@ -17,16 +17,11 @@ impl Registry {
         for item in &list.items {
             self.delete_item(call, item.clone()).await?;
         }
-        Ok(Done::ok(Reply::List(ObjectList {
-            items: list.items,
-            resource_version: list.resource_version,
-            ..ObjectList::default()
-        })))
+        Ok(Done::ok(Reply::List(list)))
     }
 
     async fn delete_item(&self, call: &mut Call, item: Arc<Object>) -> Result<(), Status> {
         let mut request = call.request.clone();
-        request.verb = Verb::Delete;
         request.name = item.name().to_owned();
         request.namespace = item.namespace().to_owned();
         request.options = Options { label_selector: String::new(), ..request.options };

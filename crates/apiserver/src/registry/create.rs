@@ -61,7 +61,7 @@ impl Registry {
             managed::on_create(call, &mut object, self.clock.now());
         }
         let mut object = self.admit(call, Operation::Create, object, None).await?;
-        meta::dedup_owners(&mut object);
+        call.warnings.extend(meta::dedup_owners(&mut object, false));
         meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));
         name_requester(call, &mut object);
         let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;

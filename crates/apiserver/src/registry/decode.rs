@@ -9,9 +9,15 @@ use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
-use super::{Body, Call};
+use super::{Body, Call, legacy};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
+
+const DELETE_OPTIONS: GroupVersionKind = GroupVersionKind::new("", "v1", "DeleteOptions");
+
+/// How Go shows the struct that says what a body is.
+const TYPE_META: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
 
 /// What a body must be.
 struct Expected {
@@ -29,7 +35,15 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let expected = expected(call);
     let validation = validation(call);
     let text = text(&call.body);
-    let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, text.as_bytes()))?;
+    let bytes = match &call.body {
+        Body::Protobuf(bytes) => bytes.as_ref(),
+        _ => text.as_bytes(),
+    };
+    let meta = type_meta(&call.body, &text).map_err(|why| unrecognized(&expected, &why, bytes))?;
+    if meta.api_version.matches('/').count() > 1 {
+        let why = format!("unexpected GroupVersion string: {}", meta.api_version);
+        return Err(unrecognized(&expected, &why, bytes));
+    }
     if expected.custom.is_some() {
         if meta.kind.is_empty() {
             return Err(without_kind(&expected, &call.body, &text));
@@ -41,7 +55,7 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let refuse = |error: DecodeError| transform(&expected, &meta, &error.to_string(), text.as_bytes());
     let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
     settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
-    call.warnings.append(&mut decoded.warnings);
+    call.warnings.extend(decoded.warnings.drain(..).flat_map(split_warning));
     let mut object = settle(call, &expected, decoded.value);
     if let Body::Value(given) = &call.body {
         // What every cluster begins with is in memory once.
@@ -51,6 +65,14 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         event.request_object(&object);
     }
     Ok(object)
+}
+
+/// What is strictly wrong with a YAML text is one error, but a warning for each line.
+pub(crate) fn split_warning(warning: String) -> Vec<String> {
+    match warning.strip_prefix("yaml: unmarshal errors:\n") {
+        Some(lines) => lines.split('\n').map(|line| line.trim().to_owned()).collect(),
+        None => vec![warning],
+    }
 }
 
 /// What storing a built-in kind changes of an object.
@@ -79,6 +101,9 @@ pub(crate) fn patched(
     };
     let kind = &expected.kind;
     let is_kind = matches!(tree.kind(), "") || tree.kind() == kind.kind;
+    if is_kind && tree.api_version().is_empty() && expected.custom.is_none() {
+        return nameless(tree, validation);
+    }
     if !is_kind || tree.api_version() != kind.api_version() {
         return Err(DecodeError::Value(other_kind(&expected, tree.api_version(), tree.kind())));
     }
@@ -91,6 +116,19 @@ pub(crate) fn patched(
     // What the patch left alone is shared with the object as it was.
     decoded.value.share_with(tree);
     Ok(decoded)
+}
+
+/// What is left of an object whose patch took its apiVersion away: upstream takes it for the internal form, which has
+/// fields of other names.
+fn nameless(tree: &Value, validation: FieldValidation) -> Result<Decoded, DecodeError> {
+    let keys = tree.as_object().into_iter().flat_map(|map| map.keys());
+    let keys = keys.filter(|key| !matches!(key.as_str(), "kind" | "apiVersion"));
+    let unknown: Vec<String> = keys.map(|key| format!("unknown field {:?}", key.as_str())).collect();
+    match validation {
+        FieldValidation::Strict if !unknown.is_empty() => Err(DecodeError::Strict(unknown)),
+        FieldValidation::Ignore => Ok(Decoded { value: Value::object(), warnings: Vec::new() }),
+        _ => Ok(Decoded { value: Value::object(), warnings: unknown }),
+    }
 }
 
 pub(crate) fn validation(call: &Call) -> FieldValidation {
@@ -134,8 +172,19 @@ fn type_meta(body: &Body, text: &str) -> Result<TypeMeta, String> {
         Body::Json(_) => decode::type_meta(text.as_bytes())
             .map_err(|why| format!("couldn't get version/kind; json parse error: {why}")),
         Body::Yaml(_) => {
-            let yaml = decode::yaml(text).map_err(|why| format!("error converting YAML to JSON: {why}"))?;
-            Ok(yaml.type_meta())
+            let yaml = decode::yaml(text).map_err(|why| why.to_string())?;
+            let refused = |kind| {
+                format!(
+                    "couldn't get version/kind; json parse error: json: cannot unmarshal {kind} into Go value of type {TYPE_META}"
+                )
+            };
+            match yaml.value {
+                Value::Object(_) | Value::Null => Ok(yaml.type_meta()),
+                Value::Array(_) => Err(refused("array")),
+                Value::String(_) => Err(refused("string")),
+                Value::Bool(_) => Err(refused("bool")),
+                Value::Int(_) | Value::Float(_) => Err(refused("number")),
+            }
         }
         Body::Protobuf(bytes) => Ok(protobuf::open(bytes).map_err(|why| why.to_string())?.type_meta),
     }
@@ -148,6 +197,11 @@ fn decoded(
     validation: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
     let typed = expected.schema.as_ref().filter(|_| expected.custom.is_none());
+    // What is strictly wrong with a custom object is said together with what its schema does not know.
+    let validation = match validation {
+        FieldValidation::Strict if expected.custom.is_some() => FieldValidation::Warn,
+        other => other,
+    };
     match (body, typed) {
         (Body::Value(value), Some(schema)) => decode::value(value, schema.root(), validation),
         (Body::Value(value), None) => Ok(Decoded { value: value.clone(), warnings: Vec::new() }),
@@ -160,8 +214,7 @@ fn decoded(
 }
 
 fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Result<Decoded, DecodeError> {
-    let yaml = decode::yaml(text)
-        .map_err(|why| DecodeError::Value(format!("error converting YAML to JSON: {why}")))?;
+    let yaml = decode::yaml(text).map_err(|why| DecodeError::Value(why.to_string()))?;
     let decoded = match typed {
         Some(schema) => decode::value(&yaml.value, schema.root(), validation),
         None => Ok(Decoded { value: yaml.value, warnings: Vec::new() }),
@@ -174,11 +227,17 @@ fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Resu
         }
         (Ok(_), FieldValidation::Strict) => Err(DecodeError::Strict(vec![duplicates])),
         (Ok(mut decoded), FieldValidation::Warn) => {
-            decoded.warnings.insert(0, duplicates);
+            decoded.warnings.splice(0..0, yaml_warnings(&duplicates));
             Ok(decoded)
         }
         (decoded, _) => decoded,
     }
+}
+
+/// What a client is told of keys that YAML has twice: a warning a line, without what Go's errors begin with.
+pub(crate) fn yaml_warnings(duplicates: &str) -> Vec<String> {
+    let lines = duplicates.strip_prefix("yaml: unmarshal errors:\n").unwrap_or(duplicates).lines();
+    lines.map(|line| line.trim().to_owned()).collect()
 }
 
 fn from_protobuf(bytes: &[u8], kind: &GroupVersionKind, schema: &Schema) -> Result<Decoded, DecodeError> {
@@ -225,7 +284,7 @@ fn settle_custom(
 ) -> Result<(), DecodeError> {
     const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
     let (Some(custom), Some(schema)) = (&expected.custom, &expected.schema) else { return Ok(()) };
-    let mut unknown = Vec::new();
+    let mut unknown = std::mem::take(&mut decoded.warnings);
     if let (Some(metadata), Some(typed)) =
         (decoded.value.get("metadata"), drydock_machinery::Catalog::builtin().definition(META))
     {
@@ -233,16 +292,16 @@ fn settle_custom(
         unknown.extend(metadata.warnings.iter().map(|text| text.replace("field \"", "field \"metadata.")));
         decoded.value.set(&["metadata"], metadata.value);
     }
-    let embedded = custom.compiled.coerce(&mut decoded.value);
-    let embedded = embedded.map_err(|errors| DecodeError::Value(errors.aggregate().unwrap_or_default()))?;
-    let mut fields = embedded;
+    let mut fields = Vec::new();
     if !custom.preserve_unknown {
-        fields.extend(decode::prune(&mut decoded.value, schema.root()));
+        fields = decode::prune(&mut decoded.value, schema.root());
     }
+    let embedded = custom.compiled.coerce(&mut decoded.value);
+    fields.extend(embedded.map_err(|errors| DecodeError::Value(errors.aggregate().unwrap_or_default()))?);
     unknown.extend(fields.into_iter().map(|field| format!("unknown field {field:?}")));
     match validation {
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => decoded.warnings.extend(unknown),
+        FieldValidation::Warn => decoded.warnings = unknown,
         FieldValidation::Strict if unknown.is_empty() => {}
         FieldValidation::Strict => return Err(DecodeError::Strict(unknown)),
     }
@@ -342,6 +401,8 @@ fn check_custom_kind(
 
 fn check_kind(meta: &TypeMeta, whole: &Expected) -> Result<(), Status> {
     let (api_version, kind) = (meta.api_version.as_str(), meta.kind.as_str());
+    // The core group may be written out.
+    let api_version = api_version.strip_prefix('/').unwrap_or(api_version);
     let expected = &whole.kind;
     if (kind.is_empty() || kind == expected.kind)
         && (api_version.is_empty() || api_version == expected.api_version())
@@ -349,8 +410,13 @@ fn check_kind(meta: &TypeMeta, whole: &Expected) -> Result<(), Status> {
         return Ok(());
     }
     let given = GroupVersionKind::from_api_version(api_version, kind);
+    if kind == "Eviction" && given.group == expected.group && given.version == "v1beta1" {
+        return Ok(());
+    }
     let known = drydock_machinery::Catalog::builtin().schema(&given).is_some();
-    if kind == expected.kind && given.group == expected.group && known {
+    if kind == expected.kind && given.group == expected.group && known
+        || legacy::is_readable_as(&given, expected)
+    {
         return Err(Status::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({})",
             expected.api_version()
@@ -369,7 +435,9 @@ fn check_kind(meta: &TypeMeta, whole: &Expected) -> Result<(), Status> {
 fn other_kind(expected: &Expected, api_version: &str, kind: &str) -> String {
     let given = GroupVersionKind::from_api_version(api_version, kind);
     let expected = &expected.kind;
-    if !api_version.is_empty() && drydock_machinery::Catalog::builtin().schema(&given).is_none() {
+    let known = drydock_machinery::Catalog::builtin().schema(&given).is_some()
+        || (api_version, kind) == ("v1", "List");
+    if !api_version.is_empty() && !known {
         let scheme = match &*expected.group {
             "apiextensions.k8s.io" => "pkg/apiserver/apiserver.go:55",
             "apiregistration.k8s.io" => "pkg/apiserver/scheme/scheme.go:28",
@@ -393,31 +461,34 @@ pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
     let value = match &call.body {
         Body::Value(value) => value.clone(),
         Body::Protobuf(bytes) => delete_options_message(bytes)?,
-        Body::Json(bytes) => json(bytes).map_err(|why| {
-            Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"))
-        })?,
+        Body::Json(bytes) => {
+            let refuse =
+                |why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"));
+            decode::type_meta(bytes).map_err(refuse)?;
+            json(bytes).map_err(refuse)?
+        }
         Body::Yaml(bytes) => {
             let text = String::from_utf8_lossy(bytes);
-            decode::yaml(&text)
-                .map_err(|why| Status::bad_request(format!("error converting YAML to JSON: {why}")))?
-                .value
+            decode::yaml(&text).map_err(|why| Status::bad_request(why.to_string()))?.value
         }
     };
     if !matches!(value.kind(), "" | "DeleteOptions") {
+        let (kind, version) = (value.kind(), value.api_version());
         return Err(Status::bad_request(format!(
-            "decoded object cannot be converted to DeleteOptions: {}, Kind={}",
-            value.api_version(),
-            value.kind()
+            "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\""
         )));
+    }
+    if let Some(schema) = drydock_machinery::Catalog::builtin().schema(&DELETE_OPTIONS) {
+        let typed = decode::value(&value, schema.root(), FieldValidation::Ignore);
+        typed.map_err(|why| Status::bad_request(why.to_string()))?;
     }
     read_delete_options(&value, &mut call.request.options);
     Ok(())
 }
 
 fn delete_options_message(bytes: &[u8]) -> Result<Value, Status> {
-    const KIND: GroupVersionKind = GroupVersionKind::new("", "v1", "DeleteOptions");
     let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
-    let schema = drydock_machinery::Catalog::builtin().schema(&KIND);
+    let schema = drydock_machinery::Catalog::builtin().schema(&DELETE_OPTIONS);
     let schema = schema.ok_or_else(|| Status::internal("no schema of DeleteOptions"))?;
     let opened = protobuf::open(bytes).map_err(|why| bad(&why))?;
     let mut value = protobuf::decode_message(opened.raw, schema.root()).map_err(|why| bad(&why))?;

@@ -46,6 +46,13 @@ fn check_own_preconditions(call: &Call, old: &Object) -> Result<(), Status> {
     Ok(())
 }
 
+/// An object marked as being deleted.
+struct Mark {
+    object: Value,
+    /// Nothing holds it and it has no time left: once its watchers could see that, it goes.
+    is_last: bool,
+}
+
 impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
@@ -74,7 +81,7 @@ impl Registry {
     }
 
     async fn delete_once(&self, call: &Call, old: &Arc<Object>) -> Result<Done, WriteError> {
-        let Some(mut marked) = self.mark(call, old) else {
+        let Some(Mark { object: mut marked, is_last }) = self.mark(call, old) else {
             return self.delete_now(call, old).await;
         };
         marked.remove(&["metadata", "resourceVersion"]);
@@ -91,6 +98,11 @@ impl Registry {
             let marked = marked.map_err(WriteError::Failed)?;
             self.put(call, call.key_of(old.name()), old.revision(), marked).await?
         };
+        if is_last {
+            self.remove(call, call.key_of(old.name()), kept.revision()).await?;
+            self.addresses.release_object(&call.resource, old.value());
+            return Ok(Done::ok(if returns_object(call) { Reply::Object(kept) } else { gone(call, old) }));
+        }
         // The old way of asking for a cascade is told that it is under way; a propagation policy is not.
         let code = if call.request.options.orphan_dependents == Some(false) { 202 } else { 200 };
         Ok(Done { reply: Reply::Object(kept), code })
@@ -124,7 +136,7 @@ impl Registry {
     }
 
     /// The object marked as being deleted; None when it goes at once.
-    fn mark(&self, call: &Call, old: &Object) -> Option<Value> {
+    fn mark(&self, call: &Call, old: &Object) -> Option<Mark> {
         let options = &call.request.options;
         let mut marked = old.value().clone();
         let finalizers = finalizers(call, old);
@@ -136,7 +148,8 @@ impl Registry {
         let namespace = call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty();
         let namespace_holds = namespace && !old.array_at(&["spec", "finalizers"]).is_empty();
         let grace = self.grace(call, old, options);
-        if !holds && !namespace_holds && grace == 0 {
+        let is_last = !holds && !namespace_holds && grace == 0;
+        if is_last && !self.ends_grace(call, old) {
             return None;
         }
         if !old.is_deleting() {
@@ -156,7 +169,17 @@ impl Registry {
         } else if !namespace {
             self.shorten(&mut marked, old, grace);
         }
-        Some(marked)
+        Some(Mark { object: marked, is_last })
+    }
+
+    /// Whether a deletion without a grace period is of an object that could have one, or whose own is not over.
+    fn ends_grace(&self, call: &Call, old: &Object) -> bool {
+        let requested = call.request.options.grace_period_seconds;
+        if call.resource.strategy.grace_period_seconds(old.value(), requested).is_none() {
+            return false;
+        }
+        let running = old.i64_at(&["metadata", "deletionGracePeriodSeconds"]);
+        !old.is_deleting() || running.is_some_and(|seconds| seconds > 0)
     }
 
     /// The grace period that this deletion has; 0 for none.

@@ -33,9 +33,9 @@ impl Registry {
             "" => 0,
             text => options::revision(text)?,
         };
-        self.reach(asked).await?;
         let exact = options.resource_version_match == "Exact"
             || (options.resource_version_match.is_empty() && options.limit > 0 && asked > 0);
+        self.reach(asked).await.map_err(|status| if exact { without_retry(status) } else { status })?;
         if exact {
             let old = self.cache.snapshot_at(&cache, asked).await;
             return old.map_err(|error| too_old(&error));
@@ -54,7 +54,11 @@ impl Registry {
         snapshot: &Snapshot,
         position: &Position,
     ) -> ObjectList {
-        let limit = usize::try_from(call.request.options.limit).unwrap_or(usize::MAX);
+        // Whatever is at hand is sent whole.
+        let asked = &call.request.options;
+        let limit =
+            if asked.resource_version == "0" && asked.continue_token.is_empty() { 0 } else { asked.limit };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let resource_version = snapshot.revision.to_string();
         let after = position.after(&call.resource.prefix);
         if let Some(name) = selection.exact_name()
@@ -88,6 +92,14 @@ impl Registry {
         }
         list
     }
+}
+
+/// Of a revision that is still to come: waiting for one exactly is not what upstream advises.
+fn without_retry(mut status: Status) -> Status {
+    if let Some(details) = &mut status.details {
+        details.retry_after_seconds = 0;
+    }
+    status
 }
 
 fn too_old(error: &StoreError) -> Status {

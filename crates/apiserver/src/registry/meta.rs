@@ -84,9 +84,6 @@ pub(crate) fn keep_on_update(object: &mut Value, old: &Value) {
     if old.is_deleting() {
         keep(object, "deletionTimestamp", true);
         keep(object, "deletionGracePeriodSeconds", true);
-    } else {
-        object.remove(&["metadata", "deletionTimestamp"]);
-        object.remove(&["metadata", "deletionGracePeriodSeconds"]);
     }
     object.remove(&["metadata", "selfLink"]);
 }
@@ -138,18 +135,28 @@ pub(crate) fn keep_absent_uid(object: &mut Value, old: &Value) {
     }
 }
 
-/// Drops repeated owner references. Answers whether there were any.
-pub(crate) fn dedup_owners(object: &mut Value) -> bool {
+/// Drops repeated owner references. Answers the warning about them, if there were any: writes of whole objects are
+/// looked at before admission, patches after it.
+pub(crate) fn dedup_owners(object: &mut Value, patch: bool) -> Option<String> {
     let owners = object.owner_references();
-    let repeats = (1..owners.len()).any(|i| owners[..i].contains(&owners[i]));
-    if repeats {
-        let mut kept: Vec<Value> = Vec::new();
-        for owner in owners {
-            if !kept.contains(owner) {
-                kept.push(owner.clone());
-            }
+    let mut kept: Vec<Value> = Vec::new();
+    let mut repeated: Vec<&str> = Vec::new();
+    for owner in owners {
+        if !kept.contains(owner) {
+            kept.push(owner.clone());
+        } else if !repeated.contains(&owner.str_at(&["uid"])) {
+            repeated.push(owner.str_at(&["uid"]));
         }
-        object.set(&["metadata", "ownerReferences"], kept);
     }
-    repeats
+    if repeated.is_empty() {
+        return None;
+    }
+    let after = if patch { " after mutating admission happens" } else { "" };
+    let warning = format!(
+        ".metadata.ownerReferences contains duplicate entries{after}; API server dedups owner references in 1.20+, and \
+         may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.join(", ")
+    );
+    object.set(&["metadata", "ownerReferences"], kept);
+    Some(warning)
 }

@@ -19,6 +19,7 @@ mod create;
 mod custom;
 mod decode;
 mod delete;
+mod legacy;
 mod list;
 mod managed;
 mod meta;
@@ -127,6 +128,16 @@ impl Registry {
     /// As the client sees it.
     pub(crate) async fn call(&self, call: &mut Call) -> Result<Done, Status> {
         options::check(&call.request)?;
+        if matches!(call.request.name.as_str(), "." | "..") {
+            let name = &call.request.name;
+            return Err(Status::bad_request(format!(
+                "Name parameter invalid: {name:?}: may not be '{name}'"
+            )));
+        }
+        let is_core = call.resource.gvr.group.is_empty();
+        if is_core && call.resource.gvr.resource == "componentstatuses" {
+            return self.component_statuses(call);
+        }
         let done = if !call.resource.is_stored() {
             self.call_virtual(call).await?
         } else if call.request.subresource.is_empty() {
@@ -139,9 +150,6 @@ impl Registry {
     }
 
     async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
-        if &*call.resource.gvk.kind == "ComponentStatus" && call.resource.custom.is_none() {
-            return self.call_components(call).await;
-        }
         match call.request.verb {
             Verb::Get => Ok(Done::ok(Reply::Object(self.get(call).await?))),
             Verb::List => Ok(Done::ok(Reply::List(self.list(call).await?))),
@@ -157,7 +165,7 @@ impl Registry {
     async fn get(&self, call: &Call) -> Result<Arc<Object>, Status> {
         let asked = &call.request.options.resource_version;
         if !asked.is_empty() {
-            let revision = options::revision(asked)?;
+            let revision = options::revision_of_one(asked)?;
             self.reach(revision).await?;
         }
         self.current(call).ok_or_else(|| call.not_found())

@@ -89,17 +89,29 @@ fn check_delete(options: &Options, errors: &mut FieldErrors) {
     }
 }
 
-/// A resourceVersion of list, get and watch options.
+/// A resourceVersion of list options.
 ///
 /// # Errors
 /// 400 when it is not a number.
 pub(crate) fn revision(text: &str) -> Result<u64, Status> {
-    text.parse().map_err(|_| {
-        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        Status::bad_request(format!(
-            "invalid resource version: resourceVersion: Invalid value: {text:?}: {why}"
-        ))
-    })
+    text.parse()
+        .map_err(|why| Status::bad_request(format!("invalid resource version: {}", no_number(text, &why))))
+}
+
+/// A resourceVersion of get and watch options.
+///
+/// # Errors
+/// 500, as upstream has it, when it is not a number.
+pub(crate) fn revision_of_one(text: &str) -> Result<u64, Status> {
+    text.parse().map_err(|why| Status::new(500, Reason::Unknown, no_number(text, &why)))
+}
+
+fn no_number(text: &str, why: &std::num::ParseIntError) -> String {
+    let why = match why.kind() {
+        std::num::IntErrorKind::PosOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {why}")
 }
 
 /// The 504 for a revision that the server has not reached.
@@ -157,19 +169,24 @@ fn check_watch_match(options: &Options, errors: &mut FieldErrors) {
     let path = FieldPath::new("resourceVersionMatch");
     let matching = options.resource_version_match.as_str();
     if options.send_initial_events.is_some() {
-        if matching.is_empty() {
+        if matching != "NotOlderThan" {
             let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
             errors.forbidden(&path, detail);
-        } else if matching != "NotOlderThan" {
-            errors.not_supported(&path, matching, &["NotOlderThan"]);
         }
     } else if !matching.is_empty() {
-        errors.forbidden(
-            &path,
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        );
+        let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        errors.forbidden(&path, detail);
+    }
+    // A watch from the beginning is one for initial events, whether or not it says so.
+    let implied =
+        options.send_initial_events.is_none() && matches!(options.resource_version.as_str(), "" | "0");
+    if matching.is_empty() && !implied {
+        return;
+    }
+    if !matching.is_empty() && matching != "NotOlderThan" {
+        errors.not_supported(&path, matching, &["NotOlderThan"]);
     }
     if !options.continue_token.is_empty() {
-        errors.forbidden(&FieldPath::new("continue"), "continue is forbidden for watch");
+        errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
     }
 }

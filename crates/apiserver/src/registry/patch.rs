@@ -7,7 +7,9 @@ use drydock_client::PatchType;
 use drydock_machinery::decode::{self as machinery, DecodeError, Decoded, FieldValidation};
 use drydock_machinery::patch::json::unknown_fields;
 use drydock_machinery::patch::{go_format, json_patch, merge_patch, strategic_merge_patch};
-use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Schema, Status, Value};
+use drydock_machinery::{
+    FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Schema, Status, Value,
+};
 
 use super::managed::{self, Tracking};
 use super::update::{Updated, match_name};
@@ -19,6 +21,9 @@ impl Registry {
         if kind == PatchType::Apply {
             return self.apply(call).await;
         }
+        if self.current(call).is_none() {
+            return Err(call.not_found());
+        }
         let Read { patch, strict } = read(call, kind)?;
         let resource = call.resource.clone();
         let validation = decode::validation(call);
@@ -26,6 +31,7 @@ impl Registry {
         let make = |call: &Call, current: &Arc<Object>| {
             let shown = convert::from_working(&resource, current.value().clone());
             let tree = patched(resource.schema.as_ref(), kind, &shown, &patch)?;
+            check_custom_kind(&resource, &tree)?;
             let decoded = fitted(&resource, kind, &tree, validation);
             let decoded = with_strict(decoded, &strict, validation)
                 .map_err(|error| does_not_fit(kind, &tree, &patch, &error))?;
@@ -95,6 +101,18 @@ fn applied_over(
                 "{} in version {:?} cannot be handled as a {}: {error}",
                 gvk.kind, gvk.version, gvk.kind
             )),
+            DecodeError::Value(_) if resource.custom.is_none() => Status::new(
+                500,
+                Reason::Unknown,
+                format!(
+                    "failed to convert new object ({}/{}; {api_version}, Kind={kind}) to proper version: unable to \
+                     convert unstructured object to {api_version}, Kind={kind}: {error}",
+                    applied.namespace(),
+                    applied.name(),
+                    api_version = gvk.api_version(),
+                    kind = gvk.kind,
+                ),
+            ),
             DecodeError::Value(_) => Status::bad_request(error.to_string()),
         }
     })?;
@@ -108,6 +126,28 @@ fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value
     let mut object = convert::to_working(resource, object);
     resource.strategy.set_defaults(&mut object);
     Ok(object)
+}
+
+/// A custom object that a patch made another kind of is found invalid, where a built-in one does not decode.
+fn check_custom_kind(resource: &Resource, tree: &Value) -> Result<(), Status> {
+    if resource.custom.is_none() {
+        return Ok(());
+    }
+    let expected = &resource.gvk;
+    let mut errors = FieldErrors::new();
+    for (field, given, wanted) in [
+        ("kind", tree.kind(), expected.kind.to_string()),
+        ("apiVersion", tree.api_version(), expected.api_version()),
+    ] {
+        if given != wanted {
+            errors.invalid(&FieldPath::new(field), given, format!("must be {wanted}"));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let given = GroupVersionKind::from_api_version(tree.api_version(), tree.kind());
+    Err(Status::invalid(&given.group, &given.kind, tree.name(), &errors))
 }
 
 /// A patch as a tree, and what strict decoding says of its text.
@@ -211,8 +251,15 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
                 "error strict decoding YAML: error converting YAML to JSON: {why}"
             )));
         }
-        (Some(why), FieldValidation::Warn) => call.warnings.push(why),
+        (Some(why), FieldValidation::Warn) => call.warnings.extend(decode::yaml_warnings(&why)),
         _ => {}
+    }
+    if !matches!(yaml.value, Value::Object(_) | Value::Null) {
+        return Err(Status::bad_request(format!(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value \
+             of type map[string]interface {{}}",
+            kind_of(&yaml.value)
+        )));
     }
     note(call, &yaml.value);
     Ok(yaml.value)
@@ -229,7 +276,10 @@ pub(crate) fn patched(
         (PatchType::Json, _) => Ok(json_patch(current, patch)?),
         (PatchType::Strategic, Some(schema)) => Ok(strategic_merge_patch(current, patch, schema.root())?),
         _ => {
-            if !matches!(patch, Value::Object(_) | Value::Null) {
+            if patch.is_null() {
+                return Err(Status::bad_request("Invalid JSON Patch"));
+            }
+            if !matches!(patch, Value::Object(_)) {
                 let why = format!(
                     "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
                     kind_of(patch)

@@ -82,18 +82,26 @@ fn check_fields(resource: &Resource, fields: &FieldSelector) -> Result<(), Statu
             || resource.strategy.selectable_field_names().contains(&name)
             || custom_paths(resource).any(|path| path == name);
         if !known {
-            let text = if resource.custom.is_some() || !resource.strategy.selectable_field_names().is_empty()
-            {
-                format!("field label not supported: {name}")
-            } else {
-                format!(
-                    "{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-                )
-            };
-            return Err(Status::bad_request(text));
+            return Err(Status::bad_request(not_supported(resource, name)));
         }
     }
     Ok(())
+}
+
+/// Each kind has its own words for a field that it does not select by.
+fn not_supported(resource: &Resource, name: &str) -> String {
+    let fields = resource.strategy.selectable_field_names();
+    match &*resource.gvr.resource {
+        "jobs" if resource.custom.is_none() => format!("field label {name:?} not supported for Job"),
+        "resourceslices" if resource.custom.is_none() => {
+            let (version, kind) = (resource.gvk.api_version(), &resource.gvk.kind);
+            format!("field label not supported for {version}, Kind={kind}: {name}")
+        }
+        _ if resource.custom.is_some() || !fields.is_empty() => format!("field label not supported: {name}"),
+        _ => {
+            format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        }
+    }
 }
 
 /// The `jsonPath`s of a custom resource's `selectableFields`, without their leading dot.

@@ -139,7 +139,8 @@ impl Registry {
             new = self.admit(call, Operation::Update, new, Some(old)).await?;
         }
         self.check_revision(call, &mut new, old)?;
-        meta::dedup_owners(&mut new);
+        let is_patch = matches!(call.request.verb, Verb::Patch(_));
+        call.warnings.extend(meta::dedup_owners(&mut new, is_patch));
         meta::keep_on_update(&mut new, old.value());
         subresources::narrow(&call.resource, &call.request.subresource, &mut new, old.value());
         let subresource = call.request.subresource.clone();

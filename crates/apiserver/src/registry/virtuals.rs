@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use drydock_auth::reviews::{self, AccessReview};
 use drydock_auth::{Ask, Attributes, Decision, UserInfo};
 use drydock_client::{Reply, Verb};
-use drydock_machinery::{ObjectMeta, Status, Value};
+use drydock_machinery::{ObjectMeta, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 
 use super::{Call, Done, Registry, decode, managed, meta};
@@ -38,7 +38,7 @@ impl Registry {
             "selfsubjectaccessreviews" => {
                 self.review_access(AccessReview::Own { user: &call.user }, object).await?
             }
-            "selfsubjectrulesreviews" => self.review_rules(&call.user, object)?,
+            "selfsubjectrulesreviews" => self.review_rules(&call.user, &object)?,
             _ => return Err(call.method_not_supported("create")),
         };
         Ok(Done::created(Reply::Virtual(review)))
@@ -63,13 +63,17 @@ impl Registry {
         reviews::access_review(self, kind, review).await
     }
 
-    fn review_rules(&self, user: &UserInfo, mut review: Value) -> Result<Value, Status> {
+    /// The answer says nothing of what was asked.
+    fn review_rules(&self, user: &UserInfo, review: &Value) -> Result<Value, Status> {
         let namespace = review.str_at(&["spec", "namespace"]).to_owned();
         if namespace.is_empty() {
             return Err(Status::bad_request("no namespace on request"));
         }
-        review.set(&["status"], self.authorizer.rules(&*self.cache, user, &namespace));
-        Ok(review)
+        // Nothing of what was asked is repeated.
+        Ok(value!({
+            "kind": review.kind(), "apiVersion": review.api_version(), "metadata": {}, "spec": {},
+            "status": self.authorizer.rules(&*self.cache, user, &namespace),
+        }))
     }
 }
 

@@ -36,7 +36,7 @@ async fn start(registry: &Registry, call: &Call) -> Result<WatcherStart, Status>
     let given = &call.request.options;
     let revision = match given.resource_version.as_str() {
         "" => None,
-        text => Some(options::revision(text)?).filter(|revision| *revision > 0),
+        text => Some(options::revision_of_one(text)?).filter(|revision| *revision > 0),
     };
     if given.send_initial_events == Some(true) {
         registry.reach(revision.unwrap_or(0)).await?;
@@ -45,8 +45,10 @@ async fn start(registry: &Registry, call: &Call) -> Result<WatcherStart, Status>
     }
     match revision {
         Some(revision) => {
-            registry.reach(revision).await?;
-            Ok(WatcherStart::After(revision))
+            // One that is still to come is waited for in silence.
+            let is_reached = registry.reach(revision).await.is_ok();
+            let now = registry.cache.revision();
+            Ok(WatcherStart::After(if is_reached { revision } else { now }))
         }
         None if given.send_initial_events == Some(false) => {
             Ok(WatcherStart::After(registry.cache.revision()))

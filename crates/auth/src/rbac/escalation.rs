@@ -80,8 +80,9 @@ impl Escalation<'_> {
         if self.authorize.ask(&bind).await.is_allowed() {
             return Ok(());
         }
+        // Upstream names the resource that is written, not the role's.
         let role = role(self.reader, role_ref, self.namespace)
-            .map_err(|_| Status::not_found(GROUP, resource, name))?;
+            .map_err(|_| Status::not_found(GROUP, self.resource, name))?;
         self.confirm(role.array_at(&["rules"]))
             .map_err(|why| Status::forbidden(GROUP, self.resource, object.name(), &why))
     }

@@ -158,7 +158,7 @@ async fn nobody_grants_more_than_they_hold() {
     );
     assert_eq!(
         check_grant(&objects, "rolebindings", &binding("b4", "ClusterRole", "none", bob)).await.unwrap_err(),
-        "clusterroles.rbac.authorization.k8s.io \"none\" not found"
+        "rolebindings.rbac.authorization.k8s.io \"none\" not found"
     );
 }
 

@@ -137,8 +137,11 @@ fn bind(
     let find = |resource: &str, namespace: &str| -> Result<Arc<Object>, Status> {
         reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))
     };
-    let object = match (bound.api_version(), kind) {
-        ("v1", "Pod") => {
+    // The group decides; a version need not be given.
+    let gvk = bound.gvk();
+    let is_core = gvk.group.is_empty();
+    let object = match kind {
+        "Pod" if is_core => {
             let pod = find("pods", namespace)?;
             if pod.str_at(&["spec", "serviceAccountName"]) != service_account.name() {
                 return Err(Status::bad_request(format!(
@@ -154,18 +157,17 @@ fn bind(
             }
             pod
         }
-        ("v1", "Secret") => {
+        "Secret" if is_core => {
             let secret = find("secrets", namespace)?;
             private.secret = Some(reference(&secret));
             secret
         }
-        ("v1", "Node") => {
+        "Node" if is_core => {
             let node = find("nodes", "")?;
             private.node = Some(reference(&node));
             node
         }
         _ => {
-            let gvk = bound.gvk();
             return Err(Status::bad_request(format!(
                 "cannot bind token to object of type {}/{}, Kind={}",
                 gvk.group, gvk.version, gvk.kind

@@ -449,6 +449,8 @@ mod tests {
              specify a duration less than 10 minutes",
         );
         let bound = |kind: &str, name: &str, uid: &str| value!({"boundObjectRef": {"apiVersion": "v1", "kind": kind, "name": name, "uid": uid}});
+        let unversioned = value!({"boundObjectRef": {"kind": "Pod", "name": "none"}});
+        check(unversioned, "pods \"none\" not found");
         check(bound("Pod", "none", ""), "pods \"none\" not found");
         check(bound("ConfigMap", "x", ""), "cannot bind token to object of type /v1, Kind=ConfigMap");
         check(

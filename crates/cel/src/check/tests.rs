@@ -155,3 +155,19 @@ fn types_that_double_are_refused() {
     let issues = env().compile(&format!("[1]{folds}")).expect_err("too large");
     assert!(issues.to_string().contains("type of expression is too large"), "{issues}");
 }
+
+#[test]
+fn literal_formats_and_their_literal_arguments_fit_each_other() {
+    for text in ["'%s %d %x'.format(['a', 1, b'x'])", "'%f'.format([any])", "self.name.format([1])"] {
+        output(text);
+    }
+    wrong(
+        "'%d'.format(['a'])",
+        14,
+        "error during formatting: decimal clause can only be used on integers, was given string",
+    );
+    wrong("'%s'.format([])", 12, "index 0 out of range");
+    wrong("'%z'.format([1])", 12, "could not parse formatting clause: unrecognized formatting clause \"z\"");
+    wrong("'%s'.format([1, 2])", 12, "too many arguments supplied to string.format (expected 1, got 2)");
+    wrong("'%'.format([1])", 11, "unexpected end of string");
+}

@@ -1,6 +1,6 @@
 //! What Kubernetes forbids beyond what types say: lists and maps of mixed types, and literals that can only fail.
 
-use super::{Checked, shown};
+use super::{Checked, formats, shown};
 use crate::ast::{Call, Expr, ExprKind, Literal};
 use crate::regex::go_regex;
 use crate::source::Issue;
@@ -27,6 +27,9 @@ fn visit(checked: &Checked, expr: &Expr, mixing: Mixing, issues: &mut Vec<Issue>
         ExprKind::Select(select) => visit(checked, &select.operand, mixing, issues),
         ExprKind::Call(call) => {
             literal_argument(call, issues);
+            if &*call.function == "format" {
+                formats::validate(checked, call, expr.offset, issues);
+            }
             let mixing = if &*call.function == "format" { Mixing::Allowed } else { mixing };
             for part in call.target.iter().chain(&call.arguments) {
                 visit(checked, part, mixing, issues);

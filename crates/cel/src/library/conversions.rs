@@ -67,6 +67,7 @@ pub(super) fn parse_double(text: &str) -> Option<f64> {
 fn to_duration(_: &mut Context<'_>, args: &[Value]) -> Result<Value, EvalError> {
     match args {
         [Value::Duration(d)] => Ok(Value::Duration(*d)),
+        // It is declared, but upstream's numbers do not convert to that.
         [Value::Int(_)] => Err(failed("int", "google.protobuf.Duration")),
         [Value::String(text)] => Duration::parse(text)
             .map(Value::Duration)

@@ -46,12 +46,12 @@ pub(super) fn format(context: &mut Context<'_>, text: &str, list: &List) -> Resu
 }
 
 /// A verb with its precision.
-struct Clause {
-    verb: char,
+pub(crate) struct Clause {
+    pub(crate) verb: char,
     precision: usize,
 }
 
-fn parse_clause(text: &str) -> Result<(Clause, &str), String> {
+pub(crate) fn parse_clause(text: &str) -> Result<(Clause, &str), String> {
     let (precision, rest) = match text.strip_prefix('.') {
         Some(rest) => parse_precision(rest).map_err(|e| format!("error while parsing precision: {e}"))?,
         None => (PRECISION, text),

@@ -9,7 +9,7 @@ mod authorizer;
 mod cidr;
 mod conversions;
 mod extra_lists;
-mod format;
+pub(crate) mod format;
 mod ip;
 mod lists;
 mod optionals;

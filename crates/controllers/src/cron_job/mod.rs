@@ -1,5 +1,6 @@
 //! Cron jobs: jobs at their times.
 
+mod due;
 mod history;
 mod schedule;
 
@@ -9,11 +10,12 @@ use std::time::Duration;
 use drydock_client::resources::{CRON_JOBS, JOBS};
 use drydock_client::{Controller, DeleteOptions, Informer, Propagation, WorkQueue};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::Context;
 use crate::util::owner::{self, controller_ref};
+use crate::util::pod_control::is_namespace_terminating;
 use crate::util::{between, split_key, time_at};
 use schedule::Schedule;
 
@@ -60,73 +62,82 @@ impl CronJobs {
         let Some(cron_job) = self.cron_jobs.get(namespace, name) else { return Ok(()) };
         let jobs = owner::controlled(&self.jobs, &cron_job);
         let mut new = cron_job.value().clone();
-        self.follow_active(&cron_job, &jobs, &mut new);
-        self.clean_up(&cron_job, &jobs).await?;
-        let outcome = if cron_job.is_deleting() || cron_job.bool_at(&["spec", "suspend"]) {
-            Ok(())
-        } else {
-            self.run_if_due(&cron_job, &jobs, &mut new).await
-        };
+        self.follow_jobs(&cron_job, &jobs, &mut new).await?;
+        let outcome =
+            if cron_job.is_deleting() { Ok(()) } else { self.run_if_due(&cron_job, &mut new).await };
+        self.clean_up(&cron_job, &jobs, &mut new).await;
         if new.get("status") != cron_job.get("status") {
             self.ctx.client.update_status(&CRON_JOBS, new).await?;
         }
         outcome
     }
 
-    /// None when schedule or zone cannot be read, which is said in an event.
+    /// None when schedule or zone cannot be read, which is said in an event, and while the cron job is suspended.
     fn schedule(&self, cron_job: &Object) -> Option<Schedule> {
+        let events = &self.ctx.events;
         let text = cron_job.str_at(&["spec", "schedule"]);
-        let zone = match cron_job.str_at(&["spec", "timeZone"]) {
-            "" => TimeZone::UTC,
-            name => match TimeZone::get(name) {
-                Ok(zone) => zone,
-                Err(error) => {
-                    let message = format!("invalid timeZone: {name:?}: {error}");
-                    self.ctx.events.warning(cron_job, "UnknownTimeZone", message);
-                    return None;
-                }
-            },
+        let Some(zone) = zone(cron_job) else {
+            let name = cron_job.str_at(&["spec", "timeZone"]);
+            let message = format!("invalid timeZone: {name:?}: unknown time zone {name}");
+            events.warning(cron_job, "UnknownTimeZone", message);
+            return None;
         };
+        if cron_job.bool_at(&["spec", "suspend"]) {
+            return None;
+        }
+        if text.contains("TZ") {
+            let message = format!(
+                "CRON_TZ or TZ used in schedule {text:?} is not officially supported, see \
+                 https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+            );
+            events.warning(cron_job, "UnsupportedSchedule", message);
+        }
         match Schedule::parse(text, zone) {
             Ok(schedule) => Some(schedule),
             Err(error) => {
                 let message = format!("unparseable schedule: {text:?} : {error}");
-                self.ctx.events.warning(cron_job, "UnParseableCronJobSchedule", message);
+                events.warning(cron_job, "UnparseableSchedule", message);
                 None
             }
         }
     }
 
-    async fn run_if_due(
-        &self,
-        cron_job: &Object,
-        jobs: &[Arc<Object>],
-        new: &mut Value,
-    ) -> Result<(), Status> {
+    /// Starts the job of the last time that has passed, unless that was done.
+    async fn run_if_due(&self, cron_job: &Object, new: &mut Value) -> Result<(), Status> {
         let Some(schedule) = self.schedule(cron_job) else { return Ok(()) };
         let now = self.ctx.clock.now();
-        // What is to happen every so often goes on from the last time.
-        let from = last_time(cron_job, now);
-        let base = schedule.last(from, now).unwrap_or(from);
-        if let Some(next) = schedule.next(base).filter(|next| *next > now).or_else(|| schedule.next(now)) {
+        let due = match due::of(&schedule, due::earliest(cron_job, now), now) {
+            Ok(due) => due,
+            Err(error) => {
+                let text = cron_job.str_at(&["spec", "schedule"]);
+                self.ctx.events.warning(
+                    cron_job,
+                    "InvalidSchedule",
+                    format!("invalid schedule: {text} : {error}"),
+                );
+                return Ok(());
+            }
+        };
+        if let Some(next) = due::next(&schedule, cron_job, now) {
             self.queue.add_after(cron_job.key(), between(now, next) + SLACK);
         }
-        let deadline = cron_job.i64_at(&["spec", "startingDeadlineSeconds"]);
-        let Some(due) = schedule.last(earliest(from, deadline, now), now) else { return Ok(()) };
-        let latest = deadline.and_then(|seconds| due.checked_add(SignedDuration::from_secs(seconds)).ok());
-        if latest.is_some_and(|latest| latest < now) {
-            let message = format!(
-                "Missed scheduled time to start a job: {}",
-                due.strftime("%a, %d %b %Y %H:%M:%S +0000")
-            );
+        let Some(due) = due else { return Ok(()) };
+        if due.many_missed {
+            let message = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
+            self.ctx.events.warning(cron_job, "TooManyMissedTimes", message);
+        }
+        if due::is_too_late(cron_job, due.at, now) {
+            let time = due.at.strftime("%a, %d %b %Y %H:%M:%S +0000");
+            let message = format!("Missed scheduled time to start a job: {time}");
             self.ctx.events.warning(cron_job, "MissSchedule", message);
             return Ok(());
         }
-        let name = format!("{}-{}", cron_job.name(), due.as_second() / 60);
-        if jobs.iter().any(|job| job.name() == name) {
+        let name = format!("{}-{}", cron_job.name(), due.at.as_second() / 60);
+        let active = new.array_at(&["status", "active"]);
+        let is_started = active.iter().any(|job| job.str_at(&["name"]) == name);
+        if is_started || time_at(new, &["status", "lastScheduleTime"]) == Some(due.at) {
             return Ok(());
         }
-        let active = new.array_at(&["status", "active"]).to_vec();
         match cron_job.str_at(&["spec", "concurrencyPolicy"]) {
             "Forbid" if !active.is_empty() => {
                 let message =
@@ -134,15 +145,26 @@ impl CronJobs {
                 self.ctx.events.normal(cron_job, "JobAlreadyActive", message);
                 return Ok(());
             }
-            "Replace" => {
-                for job in &active {
-                    self.delete_job(cron_job, job.str_at(&["name"])).await?;
-                }
-                new.remove(&["status", "active"]);
-            }
+            "Replace" => self.replace_active(cron_job, new).await?,
             _ => {}
         }
-        self.create_job(cron_job, &name, due, new).await
+        self.create_job(cron_job, &name, due.at, new).await
+    }
+
+    /// Deletes what still runs.
+    async fn replace_active(&self, cron_job: &Object, new: &mut Value) -> Result<(), Status> {
+        for reference in new.array_at(&["status", "active"]).to_vec() {
+            let name = reference.str_at(&["name"]);
+            let job = match self.ctx.client.get(&JOBS, cron_job.namespace(), name).await {
+                Ok(job) => job,
+                Err(status) => {
+                    self.ctx.events.warning(cron_job, "FailedGet", format!("Get job: {status}"));
+                    return Err(status);
+                }
+            };
+            self.delete_job(cron_job, &job, new).await?;
+        }
+        Ok(())
     }
 
     async fn create_job(
@@ -152,69 +174,82 @@ impl CronJobs {
         due: Timestamp,
         new: &mut Value,
     ) -> Result<(), Status> {
-        let time = drydock_runtime::clock::rfc3339(due);
-        let template = cron_job.at(&["spec", "jobTemplate"]).cloned().unwrap_or_default();
-        let mut job = value!({
-            "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {"name": name, "namespace": cron_job.namespace()},
-        });
-        for field in ["labels", "annotations"] {
-            if let Some(map) = template.at(&["metadata", field]) {
-                job.set(&["metadata", field], map.clone());
-            }
-        }
-        job.set(&["metadata", "annotations", SCHEDULED], time.clone());
-        job.set(&["metadata", "ownerReferences"], vec![controller_ref(cron_job)]);
-        job.set(&["spec"], template.get("spec").cloned().unwrap_or_default());
-        match self.ctx.client.create(&JOBS, job).await {
+        let job = new_job(cron_job, name, due);
+        let made = match self.ctx.client.create(&JOBS, job).await {
             Ok(job) => {
                 self.ctx.events.normal(cron_job, "SuccessfulCreate", format!("Created job {name}"));
-                let mut active = new.array_at(&["status", "active"]).to_vec();
-                active.push(value!({
-                    "apiVersion": "batch/v1", "kind": "Job", "name": name, "namespace": cron_job.namespace(),
-                    "uid": job.uid(), "resourceVersion": job.resource_version(),
-                }));
-                new.set(&["status", "active"], active);
-                new.set(&["status", "lastScheduleTime"], time);
-                Ok(())
+                job
             }
+            // Made before, when noting it failed; or somebody else's, who notes it.
             Err(status) if status.is_already_exists() => {
-                new.set(&["status", "lastScheduleTime"], time);
-                Ok(())
+                let job = self.ctx.client.get(&JOBS, cron_job.namespace(), name).await?;
+                if !owner::is_controlled_by(&job, cron_job) {
+                    return Ok(());
+                }
+                job
             }
+            Err(status) if is_namespace_terminating(&status) => return Err(status),
             Err(status) => {
                 self.ctx.events.warning(cron_job, "FailedCreate", format!("Error creating job: {status}"));
-                Err(status)
+                return Err(status);
             }
-        }
+        };
+        let mut active = new.array_at(&["status", "active"]).to_vec();
+        active.push(value!({
+            "apiVersion": "batch/v1", "kind": "Job", "name": name, "namespace": cron_job.namespace(),
+            "uid": made.uid(), "resourceVersion": made.resource_version(),
+        }));
+        new.set(&["status", "active"], active);
+        new.set(&["status", "lastScheduleTime"], drydock_runtime::clock::rfc3339(due));
+        Ok(())
     }
 
-    async fn delete_job(&self, cron_job: &Object, name: &str) -> Result<(), Status> {
+    /// Deletes the job, and takes it from the active ones.
+    async fn delete_job(&self, cron_job: &Object, job: &Object, new: &mut Value) -> Result<(), Status> {
         let options = DeleteOptions::default().propagation(Propagation::Background);
-        match self.ctx.client.delete(&JOBS, cron_job.namespace(), name, options).await {
-            Ok(()) => {
-                self.ctx.events.normal(cron_job, "SuccessfulDelete", format!("Deleted job {name}"));
-                Ok(())
-            }
-            Err(status) if status.is_not_found() => Ok(()),
-            Err(status) => {
-                self.ctx.events.warning(cron_job, "FailedDelete", format!("Deleted job: {status}"));
-                Err(status)
-            }
+        if let Err(status) = self.ctx.client.delete(&JOBS, job.namespace(), job.name(), options).await {
+            self.ctx.events.warning(cron_job, "FailedDelete", format!("Deleted job: {status}"));
+            return Err(status);
+        }
+        history::forget_active(new, job.uid());
+        self.ctx.events.normal(cron_job, "SuccessfulDelete", format!("Deleted job {}", job.name()));
+        Ok(())
+    }
+}
+
+/// The zone of the schedule; None when it is unknown.
+fn zone(cron_job: &Value) -> Option<TimeZone> {
+    match cron_job.str_at(&["spec", "timeZone"]) {
+        "" => Some(TimeZone::UTC),
+        name => TimeZone::get(name).ok(),
+    }
+}
+
+fn new_job(cron_job: &Object, name: &str, due: Timestamp) -> Value {
+    let template = cron_job.at(&["spec", "jobTemplate"]).cloned().unwrap_or_default();
+    let mut job = value!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": name, "namespace": cron_job.namespace()},
+    });
+    for field in ["labels", "annotations"] {
+        if let Some(map) = template.at(&["metadata", field]) {
+            job.set(&["metadata", field], map.clone());
         }
     }
+    job.set(
+        &["metadata", "annotations", SCHEDULED],
+        local_time(due, zone(cron_job).unwrap_or(TimeZone::UTC)),
+    );
+    job.set(&["metadata", "ownerReferences"], vec![controller_ref(cron_job)]);
+    job.set(&["spec"], template.get("spec").cloned().unwrap_or_default());
+    job
 }
 
-/// When a job was started last, or else when the cron job was made.
-fn last_time(cron_job: &Object, now: Timestamp) -> Timestamp {
-    let last = time_at(cron_job, &["status", "lastScheduleTime"]);
-    last.or_else(|| time_at(cron_job, &["metadata", "creationTimestamp"])).unwrap_or(now)
-}
-
-/// From where on missed times count.
-fn earliest(last: Timestamp, deadline: Option<i64>, now: Timestamp) -> Timestamp {
-    match deadline.and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok()) {
-        Some(bound) => last.max(bound),
-        None => last,
+/// RFC 3339 as Go writes it in a zone.
+fn local_time(at: Timestamp, zone: TimeZone) -> String {
+    let zoned = at.to_zoned_datetime(zone);
+    if zoned.offset().seconds() == 0 {
+        return zoned.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     }
+    zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }

@@ -28,6 +28,15 @@ impl Schedule {
     /// # Errors
     /// Says what cannot be read.
     pub(super) fn parse(text: &str, zone: TimeZone) -> Result<Self, String> {
+        let (text, zone) =
+            match text.trim().strip_prefix("CRON_TZ=").or_else(|| text.trim().strip_prefix("TZ=")) {
+                None => (text, zone),
+                Some(rest) => {
+                    let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                    let bad = |_| format!("provided bad location {name}: unknown time zone {name}");
+                    (rest, TimeZone::get(name).map_err(bad)?)
+                }
+            };
         let text = match text.trim() {
             "@yearly" | "@annually" => "0 0 1 1 *",
             "@monthly" => "0 0 1 * *",

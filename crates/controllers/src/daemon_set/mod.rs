@@ -13,6 +13,7 @@ use drydock_client::{Change, Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
 
 use crate::Context;
+use crate::node::BY_NODE;
 use crate::util::expectations::Expectations;
 use crate::util::history::{self, Style};
 use crate::util::owner::{self, Claimer};
@@ -52,6 +53,7 @@ pub(crate) fn start(ctx: Context) {
     });
     owner::index_by_controller(&this.pods);
     owner::index_by_controller(&this.revisions);
+    crate::node::index_by_node(&this.pods);
     let me = this.clone();
     this.sets.on_change(move |change| {
         if let Change::Deleted(set) = change {
@@ -93,16 +95,24 @@ impl DaemonSets {
         }
     }
 
-    /// Only what decides where pods run matters, not heartbeats.
+    /// Only what decides where pods run matters, not heartbeats. A set whose pods are, or are not, on the node as they
+    /// should be has nothing to do; pods of a node that is gone are collected by others.
     fn node_changed(&self, change: Change<'_>) {
         let node = change.object();
         let unchanged = change.old().is_some_and(|old| {
-            old.labels() == node.labels()
-                && old.at(&["spec", "taints"]) == node.at(&["spec", "taints"])
-                && old.at(&["spec", "unschedulable"]) == node.at(&["spec", "unschedulable"])
+            old.labels() == node.labels() && old.at(&["spec", "taints"]) == node.at(&["spec", "taints"])
         });
-        if !unchanged {
-            for set in self.sets.list() {
+        if unchanged || matches!(change, Change::Deleted(_)) {
+            return;
+        }
+        let here = self.pods.by_index(BY_NODE, node.name());
+        for set in self.sets.list() {
+            let fit = place::fit(&set, node);
+            let scheduled = here.iter().any(|pod| owner::is_controlled_by(pod, &set));
+            let misscheduled = count_at(&set, &["status", "numberMisscheduled"], 0) > 0;
+            if scheduled != fit.should_run && !(scheduled && fit.should_continue)
+                || (scheduled && misscheduled)
+            {
                 self.queue.add_object(&set);
             }
         }
@@ -123,8 +133,8 @@ impl DaemonSets {
         if set.is_deleting() {
             return Ok(());
         }
-        let mut revisions = owner::controlled(&self.revisions, &set);
-        revisions.sort_by_key(|revision| history::number(revision));
+        let revisions =
+            history::claim(&self.ctx.client, &self.revisions, &set, &DAEMON_SETS, &selector).await?;
         let (current, collisions) = history::current(&self.ctx.client, &set, &revisions, STYLE).await?;
         let hash = current.label(HASH_LABEL).unwrap_or("").to_owned();
 
@@ -134,6 +144,7 @@ impl DaemonSets {
             owner_resource: &DAEMON_SETS,
             resource: &PODS,
             selector: &selector,
+            finalizer: None,
         };
         let pods = claimer.claim(owner::candidates(&self.pods, &set), |_| true).await?;
         let by_node = by_node(&pods);

@@ -115,6 +115,7 @@ impl Deployments {
             owner_resource: &DEPLOYMENTS,
             resource: &REPLICA_SETS,
             selector: &selector,
+            finalizer: None,
         };
         let sets = claimer.claim(owner::candidates(&self.sets, &deployment), |_| true).await?;
         if deployment.is_deleting() {

@@ -7,7 +7,8 @@ use drydock_client::resources::{ENDPOINTS, PODS, SERVICES};
 use drydock_client::{Change, Controller, DeleteOptions, Informer, WorkQueue};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 
-use super::{HEADLESS_LABEL, TRIGGER_TIME, service};
+use super::trigger::Triggers;
+use super::{HEADLESS_LABEL, TRIGGER_TIME, order, service};
 use crate::Context;
 use crate::util::pod_control::is_namespace_terminating;
 use crate::util::{pod, split_key};
@@ -21,6 +22,7 @@ struct Endpoints {
     services: Arc<Informer>,
     pods: Arc<Informer>,
     endpoints: Arc<Informer>,
+    triggers: Triggers,
 }
 
 pub(crate) fn start(ctx: Context) {
@@ -29,6 +31,7 @@ pub(crate) fn start(ctx: Context) {
         services: ctx.informers.informer(&SERVICES),
         pods: ctx.informers.informer(&PODS),
         endpoints: ctx.informers.informer(&ENDPOINTS),
+        triggers: Triggers::default(),
         ctx,
     });
     service::watch_services_and_pods(&this.services, &this.pods, &queue);
@@ -52,11 +55,13 @@ impl Endpoints {
     async fn sync(&self, key: &Key) -> Result<(), Status> {
         let (namespace, name) = split_key(key);
         let Some(service) = self.services.get(namespace, name) else {
+            self.triggers.forget(key);
             return self.delete(namespace, name).await;
         };
         let Some(selector) = service::selector(&service) else { return Ok(()) };
         let mut pods = self.pods.list_in(namespace);
         pods.retain(|pod| selector.matches(pod.labels()));
+        let trigger = self.triggers.next(&service, &pods);
         let subsets = subsets(&service, &pods);
         let current = self.endpoints.get(namespace, name);
         let mut wanted = match &current {
@@ -79,8 +84,9 @@ impl Endpoints {
         if current.as_ref().is_some_and(|current| *current.value() == wanted) {
             return Ok(());
         }
-        if let Some(time) = service::trigger_time(&service, &pods) {
-            wanted.set(&["metadata", "annotations", TRIGGER_TIME], time);
+        match trigger {
+            Some(time) => wanted.set(&["metadata", "annotations", TRIGGER_TIME], time),
+            None => drop(wanted.remove(&["metadata", "annotations", TRIGGER_TIME])),
         }
         self.write(&service, current.is_some(), wanted).await
     }
@@ -127,32 +133,41 @@ struct Subset {
     not_ready: BTreeMap<String, Value>,
 }
 
-/// Addresses grouped by their ports.
+/// Ports grouped by the addresses that have them.
 fn subsets(service: &Object, pods: &[Arc<Object>]) -> Vec<Value> {
-    let mut by_ports: BTreeMap<Vec<u8>, Subset> = BTreeMap::new();
+    // The addresses of each port; None stands for those without any.
+    let mut by_port: BTreeMap<Option<Vec<u8>>, Subset> = BTreeMap::new();
     let family = service::families(service)[0];
     let publish = service::publishes_not_ready(service);
     let declared = service.array_at(&["spec", "ports"]);
     for pod in pods.iter().filter(|pod| service::has_endpoint(pod, publish)).take(MAX_ADDRESSES) {
         let Some(ip) = service::address(pod, family) else { continue };
-        let address = address(service, pod, ip);
         let ready = publish || pod::is_ready(pod);
+        let mut add = |port: Option<Value>| {
+            let subset = by_port.entry(port.as_ref().map(Value::to_json)).or_default();
+            subset.ports = port.into_iter().collect();
+            let list = if ready { &mut subset.ready } else { &mut subset.not_ready };
+            list.insert(format!("{ip}/{}", pod.uid()), address(service, pod, ip));
+        };
         // Each port that the pod has; a headless service may have none at all.
-        let ports: Vec<Value> = declared.iter().filter_map(|port| endpoint_port(pod, port)).collect();
-        if ports.is_empty() && !(declared.is_empty() && service::is_headless(service)) {
-            continue;
+        declared.iter().filter_map(|port| endpoint_port(pod, port)).for_each(|port| add(Some(port)));
+        if declared.is_empty() && service::is_headless(service) {
+            add(None);
         }
-        let key = Value::from(ports.clone()).to_json();
-        let subset = by_ports.entry(key).or_default();
-        subset.ports = ports;
-        let list = if ready { &mut subset.ready } else { &mut subset.not_ready };
-        list.insert(format!("{ip}/{}", pod.uid()), address);
     }
-    by_ports.into_values().map(Subset::into_value).collect()
+    let mut subsets: Vec<Subset> = Vec::new();
+    for one in by_port.into_values() {
+        match subsets.iter_mut().find(|other| other.ready == one.ready && other.not_ready == one.not_ready) {
+            Some(same) => same.ports.extend(one.ports),
+            None => subsets.push(one),
+        }
+    }
+    subsets.into_iter().map(Subset::into_value).collect()
 }
 
 impl Subset {
-    fn into_value(self) -> Value {
+    fn into_value(mut self) -> Value {
+        order::sort_subset_ports(&mut self.ports);
         let mut subset = Value::object();
         let lists = [("addresses", self.ready), ("notReadyAddresses", self.not_ready)];
         for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {

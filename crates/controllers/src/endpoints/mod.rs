@@ -4,9 +4,11 @@
 
 mod legacy;
 mod mirroring;
+mod order;
 mod reconcile;
 mod service;
 mod slices;
+mod trigger;
 
 pub(crate) use legacy::start;
 pub(crate) use mirroring::start as start_mirroring;

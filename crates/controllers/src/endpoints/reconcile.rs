@@ -34,7 +34,7 @@ pub(super) struct Frame {
 
 impl Desired {
     pub(super) fn add(&mut self, mut ports: Vec<Value>, endpoint: Value) {
-        ports.sort_by_key(Value::to_json);
+        super::order::sort_slice_ports(&mut ports);
         let group = self.groups.entry(Value::from(ports.clone()).to_json()).or_default();
         group.ports = ports;
         group.endpoints.insert(endpoint_key(&endpoint), endpoint);
@@ -48,7 +48,7 @@ fn endpoint_key(endpoint: &Value) -> String {
 
 fn ports_key(slice: &Value) -> Vec<u8> {
     let mut ports = slice.array_at(&["ports"]).to_vec();
-    ports.sort_by_key(Value::to_json);
+    super::order::sort_slice_ports(&mut ports);
     Value::from(ports).to_json()
 }
 
@@ -142,6 +142,7 @@ async fn update(client: &Client, frame: &Frame, slice: &Object, endpoints: &[Val
     }
     let mut new = slice.value().clone();
     new.set(&["metadata", "labels"], frame.labels.clone());
+    new.remove(&["metadata", "annotations", super::TRIGGER_TIME]);
     for (key, text) in frame.annotations.iter() {
         new.set(&["metadata", "annotations", key], text.clone());
     }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use drydock_client::{Informer, WorkQueue};
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{Map, Object, ObjectMeta, Value, value};
-use jiff::Timestamp;
 
-use crate::util::{pod, time_at};
+use crate::util::pod;
 
 /// Queues services when they or the pods that they select change.
 pub(super) fn watch_services_and_pods(services: &Arc<Informer>, pods: &Informer, queue: &Arc<WorkQueue>) {
@@ -121,12 +120,4 @@ pub(super) fn protocol(port: &Value) -> &str {
         "" => "TCP",
         protocol => protocol,
     }
-}
-
-/// The latest moment at which the service or one of its pods changed what endpoints show.
-pub(super) fn trigger_time(service: &Value, pods: &[Arc<Object>]) -> Option<String> {
-    let created = time_at(service, &["metadata", "creationTimestamp"]);
-    let ready = pods.iter().filter_map(|pod| pod::ready_since(pod));
-    let latest: Option<Timestamp> = ready.chain(created).max();
-    latest.map(drydock_runtime::clock::rfc3339)
 }

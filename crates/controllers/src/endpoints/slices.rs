@@ -7,6 +7,7 @@ use drydock_client::{Change, Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
 
 use super::reconcile::{self, Desired, Frame};
+use super::trigger::Triggers;
 use super::{HEADLESS_LABEL, MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
 use crate::Context;
 use crate::util::owner::controller_ref;
@@ -23,6 +24,7 @@ struct Slices {
     pods: Arc<Informer>,
     nodes: Arc<Informer>,
     slices: Arc<Informer>,
+    triggers: Triggers,
 }
 
 pub(crate) fn start(ctx: Context) {
@@ -32,6 +34,7 @@ pub(crate) fn start(ctx: Context) {
         pods: ctx.informers.informer(&PODS),
         nodes: ctx.informers.informer(&NODES),
         slices: ctx.informers.informer(&ENDPOINT_SLICES),
+        triggers: Triggers::default(),
         ctx,
     });
     service::watch_services_and_pods(&this.services, &this.pods, &queue);
@@ -68,7 +71,10 @@ impl Slices {
     async fn sync(&self, key: &Key) -> Result<(), Status> {
         let (namespace, name) = split_key(key);
         // Slices of a service that is gone are garbage-collected through their owner.
-        let Some(service) = self.services.get(namespace, name) else { return Ok(()) };
+        let Some(service) = self.services.get(namespace, name) else {
+            self.triggers.forget(key);
+            return Ok(());
+        };
         let Some(selector) = service::selector(&service) else { return Ok(()) };
         if service.is_deleting() {
             return Ok(());
@@ -95,6 +101,7 @@ impl Slices {
         existing: &[Arc<Object>],
     ) -> Result<(), Status> {
         let mut missing_node = None;
+        let trigger = self.triggers.next(service, pods);
         for family in service::families(service) {
             let mut desired = Desired::default();
             for pod in pods {
@@ -108,7 +115,7 @@ impl Slices {
             }
             let own: Vec<_> =
                 existing.iter().filter(|slice| slice.str_at(&["addressType"]) == family).cloned().collect();
-            let frame = frame(service, pods, family);
+            let frame = frame(service, trigger.clone(), family);
             reconcile::slices(&self.ctx.client, &frame, &own, desired, true).await?;
         }
         // The rest is written first; then the error brings the service back.
@@ -127,7 +134,7 @@ fn node_not_found(service: &Object, pod: &Object) -> Status {
     status
 }
 
-fn frame(service: &Object, pods: &[Arc<Object>], family: &str) -> Frame {
+fn frame(service: &Object, trigger: Option<String>, family: &str) -> Frame {
     let mut labels = service::own_labels(service);
     labels.insert(MANAGED_BY_SLICE, MANAGED_BY);
     labels.insert(SERVICE_NAME, service.name());
@@ -135,7 +142,7 @@ fn frame(service: &Object, pods: &[Arc<Object>], family: &str) -> Frame {
         labels.insert(HEADLESS_LABEL, "");
     }
     let mut annotations = Map::new();
-    if let Some(time) = service::trigger_time(service, pods) {
+    if let Some(time) = trigger {
         annotations.insert(TRIGGER_TIME, time);
     }
     Frame {
@@ -180,5 +187,26 @@ fn endpoint(service: &Object, pod: &Object, ip: &str, node: Option<&Object>) -> 
     if let Some(zone) = node.and_then(|node| node.label(ZONE)) {
         endpoint.set(&["zone"], zone);
     }
+    if ready {
+        hint(service, &mut endpoint);
+    }
     endpoint
+}
+
+/// With `trafficDistribution` an endpoint is first for those of its own zone, or on its own node.
+fn hint(service: &Object, endpoint: &mut Value) {
+    let distribution = service.str_at(&["spec", "trafficDistribution"]);
+    if !matches!(distribution, "PreferClose" | "PreferSameZone" | "PreferSameNode") {
+        return;
+    }
+    let mut add = |field: &str, list: &str| {
+        let name = endpoint.str_at(&[field]).to_owned();
+        if !name.is_empty() {
+            endpoint.set(&["hints", list], value!([{"name": name}]));
+        }
+    };
+    add("zone", "forZones");
+    if distribution == "PreferSameNode" {
+        add("nodeName", "forNodes");
+    }
 }

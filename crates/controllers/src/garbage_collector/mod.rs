@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use drydock_client::resources::{API_SERVICES, CUSTOM_RESOURCE_DEFINITIONS};
 use drydock_client::{ApiResource, Change, Controller, Informer, WorkQueue};
-use drydock_machinery::{Key, Object, ObjectMeta, Status};
+use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
 use parking_lot::RwLock;
 
 use crate::Context;
@@ -153,12 +153,14 @@ impl Collector {
         if owners_changed {
             let before = old.map_or(&[][..], |old| old.owner_references());
             self.graph.replace_owners(&id(), before, object.owner_references());
-            let known = object.owner_references().iter().all(|owner| {
-                self.cached_owner(object, owner).is_some_and(|owner| !graph::deletes_dependents(&owner))
-            });
+            let owners = object.owner_references().iter();
+            let unknown: Vec<_> = owners.filter(|owner| self.cached_owner(object, owner).is_none()).collect();
+            for owner in &unknown {
+                self.tell_of_other_namespace(object, owner);
+            }
             // Fewer owners, or foreground blockers, may let waiting owners go.
             self.enqueue_waiting_owners(object, before);
-            if !known {
+            if !unknown.is_empty() {
                 self.queue.add(id().key());
             }
         }
@@ -188,7 +190,7 @@ impl Collector {
     }
 
     /// Owners that are deleted in the foreground wait for their dependents.
-    fn enqueue_waiting_owners(&self, object: &Object, owners: &[drydock_machinery::Value]) {
+    fn enqueue_waiting_owners(&self, object: &Object, owners: &[Value]) {
         for reference in owners {
             let (api_version, kind) = (reference.str_at(&["apiVersion"]), reference.str_at(&["kind"]));
             let Some(monitor) = self.monitor_of_kind(api_version, kind) else { continue };
@@ -200,8 +202,26 @@ impl Collector {
         }
     }
 
+    /// An owner that is there, but in another namespace than its dependent, owns nothing: people are told so.
+    fn tell_of_other_namespace(&self, object: &Object, reference: &Value) {
+        let (api_version, kind) = (reference.str_at(&["apiVersion"]), reference.str_at(&["kind"]));
+        let Some(monitor) = self.monitor_of_kind(api_version, kind).filter(|m| m.resource.namespaced) else {
+            return;
+        };
+        let (name, uid) = (reference.str_at(&["name"]), reference.str_at(&["uid"]));
+        let all = monitor.informer.list();
+        if all.iter().any(|owner| owner.uid() == uid && owner.namespace() != object.namespace()) {
+            let namespace = object.namespace();
+            let message = format!(
+                "ownerRef [{api_version}/{kind}, namespace: {namespace}, name: {name}, uid: {uid}] does not exist in \
+                 namespace {namespace:?}"
+            );
+            self.ctx.events.warning(object, "OwnerRefInvalidNamespace", message);
+        }
+    }
+
     /// The owner that a reference names, when the informer has it with that uid.
-    fn cached_owner(&self, object: &Object, reference: &drydock_machinery::Value) -> Option<Arc<Object>> {
+    fn cached_owner(&self, object: &Object, reference: &Value) -> Option<Arc<Object>> {
         let monitor = self.monitor_of_kind(reference.str_at(&["apiVersion"]), reference.str_at(&["kind"]))?;
         let namespace = if monitor.resource.namespaced { object.namespace() } else { "" };
         let owner = monitor.informer.get(namespace, reference.str_at(&["name"]))?;

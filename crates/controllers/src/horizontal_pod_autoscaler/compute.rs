@@ -190,7 +190,15 @@ impl Computation<'_> {
         let outcome = self.object_proposal(source).await;
         let (proposal, field, name) = outcome.map_err(|message| Refusal {
             reason: "FailedGetObjectMetric",
-            whole: format!("failed to get object metric value: {message}"),
+            whole: match source.str_at(&["target", "type"]) {
+                "AverageValue" => {
+                    let metric = source.str_at(&["metric", "name"]);
+                    format!(
+                        "failed to get object metric value: failed to get {metric} object metric: {message}"
+                    )
+                }
+                _ => format!("failed to get object metric value: {message}"),
+            },
             message,
         })?;
         let mut status = value!({"type": "Object", "object": {}});
@@ -215,8 +223,7 @@ impl Computation<'_> {
                 Ok((self.fleet.by_total(usage, target)?, "value", format!("{kind} metric {metric}")))
             }
             ("AverageValue", _, Some(target)) => {
-                let usage = self.object_value(source).await;
-                let usage = usage.map_err(|why| format!("failed to get {metric} object metric: {why}"))?;
+                let usage = self.object_value(source).await?;
                 let name = format!("external metric {metric}({})", shown_selector(selector));
                 Ok((self.fleet.by_share(usage, target, self.status_replicas), "averageValue", name))
             }
@@ -240,7 +247,8 @@ impl Computation<'_> {
                 "unable to fetch metrics from custom metrics API: no matches for kind {kind:?} in group {group:?}"
             )),
         };
-        value.map_err(|why| format!("unable to get metric {metric}: {why} on {kind} {namespace}/{name}"))
+        // Upstream puts them in this order, too.
+        value.map_err(|why| format!("unable to get metric {metric}: {kind} on {namespace} {name}/{why}"))
     }
 
     async fn external(&self, source: &Value) -> Result<Offer, Refusal> {
@@ -249,7 +257,15 @@ impl Computation<'_> {
         let outcome = self.external_proposal(source).await;
         let (proposal, field) = outcome.map_err(|message| Refusal {
             reason: "FailedGetExternalMetric",
-            whole: format!("failed to get {metric} external metric value: {message}"),
+            whole: match (quantity(source, "averageValue"), quantity(source, "value")) {
+                (Some(_), _) => {
+                    format!("failed to get {metric} external metric value: failed to get {metric} external metric: {message}")
+                }
+                (None, Some(_)) => {
+                    format!("failed to get {metric} external metric value: failed to get external metric {metric}: {message}")
+                }
+                (None, None) => format!("failed to get {metric} external metric value: {message}"),
+            },
             message,
         })?;
         let mut status = value!({"type": "External", "external": {}});
@@ -260,10 +276,8 @@ impl Computation<'_> {
     }
 
     async fn external_proposal(&self, source: &Value) -> Result<(Proposal, &'static str), String> {
-        let metric = source.str_at(&["metric", "name"]);
         if let Some(target) = quantity(source, "averageValue") {
-            let usage = self.external_total(source).await;
-            let usage = usage.map_err(|why| format!("failed to get {metric} external metric: {why}"))?;
+            let usage = self.external_total(source).await?;
             return Ok((self.fleet.by_share(usage, target, self.status_replicas), "averageValue"));
         }
         let Some(target) = quantity(source, "value") else {
@@ -272,10 +286,8 @@ impl Computation<'_> {
                     .to_owned(),
             );
         };
-        let usage = self.external_total(source).await;
-        let proposal = usage.and_then(|usage| self.fleet.by_total(usage, target));
-        let proposal = proposal.map_err(|why| format!("failed to get external metric {metric}: {why}"))?;
-        Ok((proposal, "value"))
+        let usage = self.external_total(source).await?;
+        Ok((self.fleet.by_total(usage, target)?, "value"))
     }
 
     async fn external_total(&self, source: &Value) -> Result<i64, String> {

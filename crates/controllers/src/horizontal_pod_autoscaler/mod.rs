@@ -224,12 +224,8 @@ impl Autoscalers {
         let wants = |(other, theirs): &(&Key, &Selector)| {
             split_key(other).0 == namespace && pods.iter().any(|pod| theirs.matches(pod.labels()))
         };
-        let wanted: Vec<String> = selectors
-            .iter()
-            .filter(wants)
-            .map(|(other, _)| split_key(other))
-            .map(|(namespace, name)| format!("{{{name} {namespace}}}"))
-            .collect();
+        let wanted: Vec<String> =
+            selectors.iter().filter(wants).map(|(other, _)| other.to_string()).collect();
         drop(selectors);
         if wanted.len() > 1 {
             let all = wanted.join(" ");

@@ -69,14 +69,15 @@ impl Jobs {
         self.note_suspension(&mut new, job, state, &mut events);
         let uncounted = count(&mut new, state);
         new.set(&["status", "ready"], state.ready());
-        set_count(&mut new, &["status", "active"], state.active.len() as i64);
+        // While a pause goes on upstream says that none are active, whoever is.
+        let active = if state.pauses { 0 } else { state.active.len() as i64 };
+        set_count(&mut new, &["status", "active"], active);
         let terminating = state.terminating.len();
-        // A job that is being suspended does not say, and one that was does not change what it says.
-        if !is_suspended(job) || !conditions::is_true(job, "Suspended") {
-            new.set(&["status", "terminating"], terminating);
-        }
-        if is_suspended(job) && terminating > 0 {
+        // Upstream's first word about a suspended job leaves it out.
+        if is_suspended(job) && !conditions::is_true(job, "Suspended") && terminating > 0 {
             new.remove(&["status", "terminating"]);
+        } else {
+            new.set(&["status", "terminating"], terminating);
         }
         if is_indexed(job) {
             let text = indexes::text(&state.completed);
@@ -92,8 +93,8 @@ impl Jobs {
         if let Some(verdict) = &state.verdict {
             let target = if verdict.succeeded { "SuccessCriteriaMet" } else { "FailureTarget" };
             self.set_condition(&mut new, target, verdict);
-            // The last word is said when nothing of the job is left running or uncounted.
-            if state.active.is_empty() && terminating == 0 && uncounted == 0 {
+            // The last word is said when nothing of the job is left running, uncounted or to be let go.
+            if state.active.is_empty() && terminating == 0 && uncounted == 0 && state.done.is_empty() {
                 self.conclude(&mut new, verdict, &mut events);
             }
         }

@@ -29,6 +29,8 @@ use crate::util::{conditions, split_key};
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 /// How long changes of pods are collected.
 const BATCH_PERIOD: Duration = Duration::from_secs(1);
+/// Begins the keys of pods that lost their job.
+const ORPHAN: &str = "orphan:";
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 struct Jobs {
@@ -68,8 +70,8 @@ pub(crate) fn start(ctx: Context) {
                 me.expectations.forget(&job.key());
                 me.failures.lock().remove(job.key().as_str());
             }
-            // Counts that were just written are no reason to count again at once.
-            Change::Updated { old, new } if same_but_for_counts(old, new) => {
+            // A status that was just written is no reason to look again at once.
+            Change::Updated { old, new } if old.generation() == new.generation() => {
                 return me.queue.add_after(job.key(), BATCH_PERIOD);
             }
             _ => {}
@@ -86,15 +88,12 @@ pub(crate) fn start(ctx: Context) {
     });
 }
 
-fn same_but_for_counts(old: &Object, new: &Object) -> bool {
-    let conditions = |job: &Object| job.at(&["status", "conditions"]).cloned();
-    old.generation() == new.generation()
-        && old.is_deleting() == new.is_deleting()
-        && conditions(old) == conditions(new)
-}
-
 fn is_finished(job: &Value) -> bool {
     conditions::is_true(job, "Complete") || conditions::is_true(job, "Failed")
+}
+
+fn is_tracked(pod: &Object) -> bool {
+    pod.finalizers().any(|finalizer| finalizer == TRACKING)
 }
 
 fn is_suspended(job: &Value) -> bool {
@@ -108,15 +107,40 @@ fn is_indexed(job: &Value) -> bool {
 impl Jobs {
     fn pod_changed(&self, change: Change<'_>) {
         let pod = change.object();
-        let Some(name) = owner::controller_of_kind(pod, "batch", "Job") else { return };
-        let key = format!("{}/{name}", pod.namespace());
-        match change {
-            Change::Added(_) if !pod.is_deleting() => self.expectations.created(&key),
-            Change::Updated { .. } if !pod.is_deleting() => {}
-            _ => self.expectations.deleted(&key, pod.uid()),
+        for version in change.old().into_iter().chain([pod]) {
+            let Some(name) = owner::controller_of_kind(version, "batch", "Job") else { continue };
+            let key = format!("{}/{name}", pod.namespace());
+            match change {
+                Change::Added(_) if !pod.is_deleting() => self.expectations.created(&key),
+                Change::Updated { .. } if !pod.is_deleting() => {}
+                _ => self.expectations.deleted(&key, pod.uid()),
+            }
+            // Pods come and go in groups: looked at together, as upstream does.
+            self.queue.add_after(key, BATCH_PERIOD);
         }
-        // Pods come and go in groups: looked at together, as upstream does.
-        self.queue.add_after(key, BATCH_PERIOD);
+        if pod.controller_ref().is_some() || matches!(change, Change::Deleted(_)) {
+            return;
+        }
+        if is_tracked(pod) {
+            self.queue.add(format!("{ORPHAN}{}", pod.key()));
+        }
+        // Somebody may want to adopt it.
+        if change.old().is_none_or(|old| old.labels() != pod.labels() || old.controller_ref().is_some()) {
+            for job in self.jobs.list_in(pod.namespace()) {
+                if crate::util::selector(job.at(&["spec", "selector"])).matches(pod.labels()) {
+                    self.queue.add_after(job.key(), BATCH_PERIOD);
+                }
+            }
+        }
+    }
+
+    /// A pod that no job controls any more is not held back.
+    async fn release_orphan(&self, key: &str) -> Result<(), Status> {
+        let (namespace, name) = split_key(key);
+        match self.pods.get(namespace, name).filter(|pod| pod.controller_ref().is_none()) {
+            Some(pod) => self.release(&pod).await,
+            None => Ok(()),
+        }
     }
 
     /// Pods whose job is gone are not held back.
@@ -130,6 +154,9 @@ impl Jobs {
     }
 
     async fn sync(&self, key: &Key) -> Result<(), Status> {
+        if let Some(pod) = key.strip_prefix(ORPHAN) {
+            return self.release_orphan(pod).await;
+        }
         let (namespace, name) = split_key(key);
         let Some(job) = self.jobs.get(namespace, name) else {
             self.expectations.forget(key);
@@ -146,39 +173,47 @@ impl Jobs {
             owner_resource: &JOBS,
             resource: &PODS,
             selector: &selector,
+            finalizer: Some(TRACKING),
         };
         let pods = claimer.claim(owner::candidates(&self.pods, &job), |_| true).await?;
         if is_finished(&job) || job.is_deleting() {
+            self.failures.lock().remove(key.as_str());
             return self.release_all(&pods).await;
         }
         let may_manage = self.expectations.satisfied(key);
         let mut state = state::State::new(&job, pods, &self.ctx.clock);
         self.note_failures(&job, &state);
         state.judge();
-        if state.verdict.is_some() && state.is_new_verdict && !state.active.is_empty() {
-            // Written before anything is deleted for it: the change brings the job back.
-            return self.account(&job, &state).await;
+        if state.is_new_verdict && !may_manage {
+            // Pods may be on their way that would have to go, too.
+            state.verdict = None;
         }
+        state.hold_back_replaced();
         let manage = if may_manage { self.manage(&job, &mut state).await } else { Ok(()) };
         self.account(&job, &state).await?;
         self.plan_deadline(&job);
         manage
     }
 
-    /// Keeps count of failures in a row, from which the pause before new pods follows.
+    /// Keeps count of failures since the last success, from which the pause before new pods follows.
     fn note_failures(&self, job: &Object, state: &state::State<'_>) {
-        if state.new_failed() == 0 && state.new_succeeded() == 0 {
+        let times =
+            |succeeded| state.fresh(succeeded).map(|pod| policy::finished_at(pod)).collect::<Vec<_>>();
+        let (succeeded, failed) = (times(true), times(false));
+        if succeeded.is_empty() && failed.is_empty() {
             return;
         }
-        let now = self.ctx.clock.now();
         let mut failures = self.failures.lock();
-        if state.new_succeeded() > 0 {
+        let last_success = succeeded.into_iter().max();
+        if last_success.is_some() {
             failures.remove(job.key().as_str());
         }
-        if state.new_failed() > 0 {
-            let entry = failures.entry(job.key().into()).or_insert(Backoff { failures: 0, last: now });
-            entry.failures += u32::try_from(state.new_failed()).unwrap_or(1);
-            entry.last = now;
+        let after: Vec<_> =
+            failed.into_iter().filter(|at| last_success.is_none_or(|last| *at > last)).collect();
+        if let Some(last) = after.iter().max() {
+            let entry = failures.entry(job.key().into()).or_insert(Backoff { failures: 0, last: *last });
+            entry.failures += u32::try_from(after.len()).unwrap_or(1);
+            entry.last = *last;
         }
     }
 

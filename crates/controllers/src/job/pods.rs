@@ -23,7 +23,11 @@ impl Jobs {
             let all = std::mem::take(&mut state.active);
             // Until they are seen to be gone the job has not ended.
             state.terminating.extend(all.iter().cloned());
-            return self.delete_pods(job, state, all).await;
+            let deleted = self.delete_pods(job, state, all).await;
+            if deleted.is_ok() {
+                state.count_stopped();
+            }
+            return deleted;
         }
         let wanted = wanted_active(job, state);
         let mut active = state.active.len() as i64;
@@ -41,22 +45,47 @@ impl Jobs {
         if active >= wanted {
             return Ok(());
         }
-        let pause = self.pause(job);
+        let count = (wanted - active).min(BURST);
+        let per_index = job.i64_at(&["spec", "backoffLimitPerIndex"]).is_some();
+        let mut pause = if per_index { Duration::ZERO } else { self.pause(job) };
+        let mut indexes = if is_indexed(job) { free_indexes(job, state, count) } else { Vec::new() };
+        if per_index {
+            (indexes, pause) = self.due_indexes(state, indexes);
+        }
         if !pause.is_zero() {
             self.queue.add_after(job.key(), pause);
+            state.pauses = true;
             return Ok(());
         }
-        self.create_pods(job, state, (wanted - active).min(BURST)).await
+        self.create_pods(job, state, count, indexes).await
     }
 
     /// What is left of the pause after failures in a row.
     fn pause(&self, job: &Object) -> Duration {
-        let Some(backoff) = self.failures.lock().get(job.key().as_str()).copied() else {
-            return Duration::ZERO;
-        };
-        let factor = 1u32.checked_shl(backoff.failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        match self.failures.lock().get(job.key().as_str()) {
+            Some(backoff) => self.left_of_pause(backoff.failures, backoff.last),
+            None => Duration::ZERO,
+        }
+    }
+
+    fn left_of_pause(&self, failures: u32, last: jiff::Timestamp) -> Duration {
+        let factor = 1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
         let delay = FIRST_BACKOFF.checked_mul(factor).unwrap_or(LAST_BACKOFF).min(LAST_BACKOFF);
-        delay.saturating_sub(between(backoff.last, self.ctx.clock.now()))
+        delay.saturating_sub(between(last, self.ctx.clock.now()))
+    }
+
+    /// The indexes whose own pause is over; when there are none, how long the shortest goes on.
+    fn due_indexes(&self, state: &State<'_>, indexes: Vec<i64>) -> (Vec<i64>, Duration) {
+        let left = |index: &i64| match state.replaced.get(index) {
+            Some(pod) => {
+                let failures = u32::try_from(policy::all_index_failures(pod) + 1).unwrap_or(u32::MAX);
+                self.left_of_pause(failures, policy::finished_at(pod))
+            }
+            None => Duration::ZERO,
+        };
+        let (due, waiting): (Vec<_>, Vec<_>) = indexes.into_iter().partition(|index| left(index).is_zero());
+        let pause = if due.is_empty() { waiting.iter().map(left).min() } else { None };
+        (due, pause.unwrap_or_default())
     }
 
     /// Active pods beyond the wanted number, and of indexes that need none.
@@ -111,9 +140,15 @@ impl Jobs {
         Ok(())
     }
 
-    async fn create_pods(&self, job: &Object, state: &mut State<'_>, count: i64) -> Result<(), Status> {
+    async fn create_pods(
+        &self,
+        job: &Object,
+        state: &mut State<'_>,
+        count: i64,
+        indexes: Vec<i64>,
+    ) -> Result<(), Status> {
         let pods: Vec<Value> = if is_indexed(job) {
-            free_indexes(job, state, count).into_iter().map(|index| self.indexed_pod(job, index)).collect()
+            indexes.into_iter().map(|index| indexed_pod(job, state, index)).collect()
         } else {
             (0..count).map(|_| tracked_pod(job)).collect()
         };
@@ -140,43 +175,34 @@ impl Jobs {
         state.active.extend(made.into_inner());
         error.map_or(Ok(()), Err)
     }
+}
 
-    fn indexed_pod(&self, job: &Object, index: i64) -> Value {
-        let mut pod = tracked_pod(job);
-        let name = format!("{}-{index}", job.name());
-        pod.set(&["metadata", "generateName"], format!("{name}-"));
-        pod.set(&["metadata", "annotations", INDEX], index.to_string());
-        pod.set(&["metadata", "labels", INDEX], index.to_string());
-        pod.set(&["spec", "hostname"], name);
-        if job.i64_at(&["spec", "backoffLimitPerIndex"]).is_some() {
-            let failures = self.index_failures(job, index);
-            policy::set_index_failures(&mut pod, failures);
-        }
-        let variable = value!({"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {
-            "fieldPath": "metadata.labels['batch.kubernetes.io/job-completion-index']",
-        }}});
-        for list in ["initContainers", "containers"] {
-            let Some(containers) = pod.at(&["spec", list]).and_then(Value::as_array) else { continue };
-            let mut containers = containers.to_vec();
-            for container in &mut containers {
-                let mut env = container.array_at(&["env"]).to_vec();
-                if !env.iter().any(|one| one.str_at(&["name"]) == "JOB_COMPLETION_INDEX") {
-                    env.push(variable.clone());
-                }
-                container.set(&["env"], env);
+fn indexed_pod(job: &Object, state: &State<'_>, index: i64) -> Value {
+    let mut pod = tracked_pod(job);
+    let name = format!("{}-{index}", job.name());
+    pod.set(&["metadata", "generateName"], format!("{name}-"));
+    pod.set(&["metadata", "annotations", INDEX], index.to_string());
+    pod.set(&["metadata", "labels", INDEX], index.to_string());
+    pod.set(&["spec", "hostname"], name);
+    if job.i64_at(&["spec", "backoffLimitPerIndex"]).is_some() {
+        policy::set_index_failures(&mut pod, job, state.replaced.get(&index).map(|replaced| &**replaced));
+    }
+    let variable = value!({"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {
+        "fieldPath": "metadata.labels['batch.kubernetes.io/job-completion-index']",
+    }}});
+    for list in ["initContainers", "containers"] {
+        let Some(containers) = pod.at(&["spec", list]).and_then(Value::as_array) else { continue };
+        let mut containers = containers.to_vec();
+        for container in &mut containers {
+            let mut env = container.array_at(&["env"]).to_vec();
+            if !env.iter().any(|one| one.str_at(&["name"]) == "JOB_COMPLETION_INDEX") {
+                env.push(variable.clone());
             }
-            pod.set(&["spec", list], containers);
+            container.set(&["env"], env);
         }
-        pod
+        pod.set(&["spec", list], containers);
     }
-
-    /// How often pods of the index have failed, as the last of them tells.
-    fn index_failures(&self, job: &Object, index: i64) -> i64 {
-        let pods = crate::util::owner::controlled(&self.pods, job);
-        let of_index =
-            pods.iter().filter(|pod| indexes::of_pod(pod) == Some(index) && pod::phase(pod) == "Failed");
-        of_index.map(|pod| policy::index_failures(pod) + 1).max().unwrap_or(0)
-    }
+    pod
 }
 
 fn wanted_active(job: &Object, state: &State<'_>) -> i64 {

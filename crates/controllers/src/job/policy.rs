@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_machinery::{Object, ObjectMeta, Value};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::indexes::{self, Indexes};
 use crate::util::{between, count_at, time_at};
 
 const INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+const IGNORED_INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 
 /// What a pod failure policy says about a failed pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +77,48 @@ pub(super) fn index_failures(pod: &Value) -> i64 {
     pod.annotation(INDEX_FAILURES).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-pub(super) fn set_index_failures(pod: &mut Value, failures: i64) {
+/// Ignored failures included.
+pub(super) fn all_index_failures(pod: &Value) -> i64 {
+    let ignored = pod.annotation(IGNORED_INDEX_FAILURES).and_then(|text| text.parse().ok()).unwrap_or(0);
+    index_failures(pod) + ignored
+}
+
+/// Tells a new pod how often its index has failed: once more than the pod that it replaces was told.
+pub(super) fn set_index_failures(pod: &mut Value, job: &Object, replaced: Option<&Object>) {
+    let (mut failures, mut ignored) = (0, 0);
+    if let Some(replaced) = replaced {
+        failures = index_failures(replaced);
+        ignored = all_index_failures(replaced) - failures;
+        if judge_failure(job, replaced).0 == Action::Ignore {
+            ignored += 1;
+        } else {
+            failures += 1;
+        }
+    }
     pod.set(&["metadata", "annotations", INDEX_FAILURES], failures.to_string());
+    if ignored > 0 {
+        pod.set(&["metadata", "annotations", IGNORED_INDEX_FAILURES], ignored.to_string());
+    }
+}
+
+/// When a pod ended: as its containers say, else its readiness, its deletion, or its making.
+pub(super) fn finished_at(pod: &Object) -> Timestamp {
+    let from_containers = || {
+        let statuses = pod.array_at(&["status", "containerStatuses"]).iter();
+        let times: Option<Vec<Timestamp>> =
+            statuses.map(|status| time_at(status, &["state", "terminated", "finishedAt"])).collect();
+        times?.into_iter().max()
+    };
+    let from_readiness = || {
+        let ready = crate::util::conditions::condition(pod, "Ready")?;
+        time_at(ready, &["lastTransitionTime"]).filter(|_| ready.str_at(&["status"]) == "False")
+    };
+    let from_deletion = || {
+        let grace = SignedDuration::from_secs(count_at(pod, &["metadata", "deletionGracePeriodSeconds"], 0));
+        time_at(pod, &["metadata", "deletionTimestamp"])?.checked_sub(grace).ok()
+    };
+    let created = || time_at(pod, &["metadata", "creationTimestamp"]);
+    from_containers().or_else(from_readiness).or_else(from_deletion).or_else(created).unwrap_or_default()
 }
 
 /// More failures than `backoffLimit`; with `restartPolicy: OnFailure` restarts count.

@@ -1,5 +1,6 @@
 //! What a job's pods amount to, and what follows for the job.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drydock_machinery::{Map, Object, ObjectMeta, Value};
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 
 use super::indexes::{self, Indexes};
 use super::policy::{self, Action};
-use super::{TRACKING, is_indexed, is_suspended};
+use super::{is_indexed, is_suspended, is_tracked};
 use crate::util::{conditions, count_at, pod};
 
 /// A verdict: the condition to come, its reason and message.
@@ -33,10 +34,11 @@ pub(super) struct State<'a> {
     pub(super) verdict: Option<Verdict>,
     /// Not written yet.
     pub(super) is_new_verdict: bool,
-}
-
-fn is_tracked(pod: &Object) -> bool {
-    pod.finalizers().any(|finalizer| finalizer == TRACKING)
+    /// With `backoffLimitPerIndex`: the last failed pod of each index that has no other pod yet. It is counted when
+    /// another one has come, which is told what it was told.
+    pub(super) replaced: BTreeMap<i64, Arc<Object>>,
+    /// New pods wait until a pause after failures is over.
+    pub(super) pauses: bool,
 }
 
 /// Deleted before it finished counts as failed, unless failures are only counted once pods are really gone.
@@ -61,6 +63,8 @@ impl<'a> State<'a> {
             failed_indexes: indexes::parse(job.str_at(&["status", "failedIndexes"]), limit),
             verdict: None,
             is_new_verdict: false,
+            replaced: BTreeMap::new(),
+            pauses: false,
         };
         for uid in state.uncounted("succeeded").into_iter().chain(state.uncounted("failed")) {
             if !pods.iter().any(|pod| pod.uid() == uid && is_tracked(pod)) {
@@ -103,7 +107,7 @@ impl<'a> State<'a> {
     }
 
     /// Finished pods that no list has yet.
-    fn fresh(&self, phase_succeeded: bool) -> impl Iterator<Item = &Arc<Object>> {
+    pub(super) fn fresh(&self, phase_succeeded: bool) -> impl Iterator<Item = &Arc<Object>> {
         let fresh = move |(pod, counts): &&(Arc<Object>, bool)| {
             *counts && (pod::phase(pod) == "Succeeded") == phase_succeeded && !self.is_uncounted(pod.uid())
         };
@@ -150,6 +154,46 @@ impl<'a> State<'a> {
             for (pod, counts) in &mut self.done {
                 *counts &= pod::phase(pod) != "Running" && pod::phase(pod) != "Pending";
             }
+        }
+    }
+
+    /// Finds the pods that wait to be replaced within their index, and leaves them uncounted while the job goes on.
+    pub(super) fn hold_back_replaced(&mut self) {
+        if self.job.i64_at(&["spec", "backoffLimitPerIndex"]).is_none() {
+            return;
+        }
+        let active: Indexes = self.active.iter().filter_map(|pod| indexes::of_pod(pod)).collect();
+        for (pod, _) in self.done.iter().filter(|(pod, _)| pod::phase(pod) != "Succeeded") {
+            let Some(index) = indexes::of_pod(pod) else { continue };
+            if self.completed.contains(index)
+                || self.failed_indexes.contains(index)
+                || active.contains(&index)
+            {
+                continue;
+            }
+            let later = |last: &Arc<Object>| {
+                policy::all_index_failures(last) <= policy::all_index_failures(pod)
+                    && policy::finished_at(last) <= policy::finished_at(pod)
+            };
+            if self.replaced.get(&index).is_none_or(later) {
+                self.replaced.insert(index, pod.clone());
+            }
+        }
+        if self.verdict.is_none() {
+            let replaced = &self.replaced;
+            self.done.retain(|(pod, _)| !replaced.values().any(|held| held.uid() == pod.uid()));
+        }
+    }
+
+    /// Pods that were stopped because the job has ended are let go; of a failed job they have failed.
+    pub(super) fn count_stopped(&mut self) {
+        let Some(verdict) = &self.verdict else { return };
+        for pod in self.terminating.iter().filter(|pod| is_tracked(pod)) {
+            if self.done.iter().any(|(done, _)| done.uid() == pod.uid()) {
+                continue;
+            }
+            let counts = !verdict.succeeded && policy::judge_failure(self.job, pod).0 != Action::Ignore;
+            self.done.push((pod.clone(), counts));
         }
     }
 
@@ -247,6 +291,8 @@ impl<'a> State<'a> {
             failed_indexes: self.failed_indexes.clone(),
             verdict: self.verdict.clone(),
             is_new_verdict: false,
+            replaced: BTreeMap::new(),
+            pauses: self.pauses,
         };
         after.released = after.uncounted("succeeded");
         after.released.extend(after.uncounted("failed"));

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use drydock_client::events::reference;
@@ -15,9 +16,10 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::taints::{self, Effect};
+use super::zones::{Pace, Zones, zone_of};
 use super::{BY_NODE, index_by_node};
 use crate::Context;
-use crate::util::{between, conditions, pod};
+use crate::util::{between, conditions, pod, split_key};
 
 /// `--node-monitor-grace-period`.
 const GRACE: Duration = Duration::from_secs(50);
@@ -25,6 +27,8 @@ const GRACE: Duration = Duration::from_secs(50);
 const STARTUP_GRACE: Duration = Duration::from_secs(60);
 /// `--node-monitor-period`: so much later than NoSchedule comes NoExecute.
 const MONITOR_PERIOD: Duration = Duration::from_secs(5);
+/// Begins the keys of pods.
+const POD: &str = "pod:";
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 
 struct Lifecycle {
@@ -36,6 +40,9 @@ struct Lifecycle {
     heard: Mutex<HashMap<Key, Timestamp>>,
     /// Since when each node that is not ready has been seen so.
     unready: Mutex<HashMap<Key, Timestamp>>,
+    pace: Mutex<Pace>,
+    /// No node was ready when last looked.
+    all_down: AtomicBool,
 }
 
 pub(crate) fn start(ctx: Context) {
@@ -49,10 +56,14 @@ pub(crate) fn start(ctx: Context) {
         pods: pods.clone(),
         heard: Mutex::default(),
         unready: Mutex::default(),
+        pace: Mutex::default(),
+        all_down: AtomicBool::new(false),
         ctx,
     });
     let me = this.clone();
     nodes.on_change(move |change| me.node_changed(change));
+    let me = this.clone();
+    pods.on_change(move |change| me.pod_changed(change));
     let me = this.clone();
     leases.on_change(move |change| {
         let lease = change.object();
@@ -101,6 +112,25 @@ impl Lifecycle {
         }
     }
 
+    /// Kubelets tell of their own pods; what comes to a node that is not ready nobody else does.
+    fn pod_changed(&self, change: Change<'_>) {
+        let pod = change.object();
+        let came = change.old().is_none_or(|old| pod::node_name(old) != pod::node_name(pod));
+        if came && pod::is_ready(pod) && !matches!(change, Change::Deleted(_)) {
+            self.queue.add(format!("{POD}{}", pod.key()));
+        }
+    }
+
+    async fn sync_pod(&self, key: &str) -> Result<(), Status> {
+        let (namespace, name) = split_key(key);
+        let Some(pod) = self.pods.get(namespace, name) else { return Ok(()) };
+        let Some(node) = self.nodes.get_key(pod::node_name(&pod)) else { return Ok(()) };
+        match conditions::condition_status(&node, "Ready") {
+            "" | "True" => Ok(()),
+            _ => self.mark_not_ready(&pod, &self.ctx.clock.now_rfc3339()).await,
+        }
+    }
+
     fn heard_of(&self, node: &str) {
         let now = self.ctx.clock.now();
         let first = self.heard.lock().insert(node.into(), now).is_none();
@@ -110,6 +140,9 @@ impl Lifecycle {
     }
 
     async fn sync(&self, name: &Key) -> Result<(), Status> {
+        if let Some(pod) = name.strip_prefix(POD) {
+            return self.sync_pod(pod).await;
+        }
         let Some(node) = self.nodes.get_key(name) else { return Ok(()) };
         let now = self.ctx.clock.now();
         let time = self.ctx.clock.now_rfc3339();
@@ -131,20 +164,37 @@ impl Lifecycle {
         self.evict_or_not(&node, now, &time).await
     }
 
-    /// NoExecute follows when the node has been unready for a while; pods are told at once.
+    /// NoExecute follows when the node has been unready for a while, as fast as its zone allows, and goes when it is
+    /// ready or when none is.
     async fn evict_or_not(&self, node: &Object, now: Timestamp, time: &str) -> Result<(), Status> {
+        let client = &self.ctx.client;
+        let zones = Zones::of(&self.nodes.list());
+        if self.all_down.swap(zones.all_down(), Ordering::Relaxed) != zones.all_down() {
+            // What holds for one node holds for all now.
+            self.nodes.list().iter().for_each(|node| self.queue.add_object(node));
+        }
         if conditions::is_true(node, "Ready") {
             self.unready.lock().remove(node.name());
-            return taints::reconcile(&self.ctx.client, node, Effect::NoExecute, time).await.map(drop);
+            return taints::reconcile(client, node, Effect::NoExecute, time).await.map(drop);
         }
-        self.mark_pods_not_ready(node, time).await?;
+        if zones.all_down() {
+            self.unready.lock().remove(node.name());
+            return taints::clear_no_execute(client, node).await;
+        }
         let since = *self.unready.lock().entry(node.name().into()).or_insert(now);
         let unready = between(since, now);
         if unready < MONITOR_PERIOD {
             self.queue.add_after(node.name(), MONITOR_PERIOD - unready);
             return Ok(());
         }
-        taints::reconcile(&self.ctx.client, node, Effect::NoExecute, time).await.map(drop)
+        // One taint becomes the other at once.
+        if !taints::is_evicting(node)
+            && let Err(wait) = self.pace.lock().take(&zones, &zone_of(node), now)
+        {
+            self.queue.add_after(node.name(), wait);
+            return Ok(());
+        }
+        taints::reconcile(client, node, Effect::NoExecute, time).await.map(drop)
     }
 
     async fn mark_unknown(&self, node: &Object, now: &str) -> Result<(), Status> {
@@ -166,29 +216,35 @@ impl Lifecycle {
         let mut patch = value!({"metadata": {"uid": node.uid()}});
         patch.set(&["status", "conditions"], unknown);
         self.ctx.client.patch_status(&NODES, "", node.name(), PatchType::Strategic, patch).await?;
+        if !conditions::is_true(node, "Ready") {
+            return Ok(());
+        }
         let message = format!("Node {} status is now: NodeNotReady", node.name());
         self.ctx.events.normal(node, "NodeNotReady", message);
-        Ok(())
+        self.mark_pods_not_ready(node, now).await
     }
 
     /// So that services stop sending to them.
     async fn mark_pods_not_ready(&self, node: &Object, now: &str) -> Result<(), Status> {
         for pod in self.pods.by_index(BY_NODE, node.name()) {
-            if !pod::is_ready(&pod) {
-                continue;
+            if pod::is_ready(&pod) {
+                self.mark_not_ready(&pod, now).await?;
             }
-            let patch = value!({"metadata": {"uid": pod.uid()}, "status": {"conditions": [{
-                "type": "Ready", "status": "False", "lastTransitionTime": now,
-            }]}});
-            let (namespace, name) = (pod.namespace(), pod.name());
-            match self.ctx.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await {
-                Err(status) if !status.is_not_found() => return Err(status),
-                _ => {}
-            }
-            let about = reference(&pod);
-            let text = "Node is not ready".to_owned();
-            self.ctx.events.record(&about, EventType::Warning, "NodeNotReady", "", text);
         }
+        Ok(())
+    }
+
+    async fn mark_not_ready(&self, pod: &Object, now: &str) -> Result<(), Status> {
+        let patch = value!({"metadata": {"uid": pod.uid()}, "status": {"conditions": [{
+            "type": "Ready", "status": "False", "lastTransitionTime": now,
+        }]}});
+        let (namespace, name) = (pod.namespace(), pod.name());
+        match self.ctx.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await {
+            Err(status) if !status.is_not_found() => return Err(status),
+            _ => {}
+        }
+        let text = "Node is not ready".to_owned();
+        self.ctx.events.record(&reference(pod), EventType::Warning, "NodeNotReady", "", text);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod lifecycle;
 mod pod_gc;
 mod taints;
 mod ttl;
+mod zones;
 
 pub(crate) use eviction::start as start_taint_eviction;
 pub(crate) use ipam::start as start_ipam;
@@ -17,9 +18,9 @@ pub(crate) use ttl::start as start_ttl;
 use drydock_client::Informer;
 
 /// Name of the index of pods by node that [`index_by_node`] adds.
-const BY_NODE: &str = "node";
+pub(crate) const BY_NODE: &str = "node";
 
-fn index_by_node(pods: &Informer) {
+pub(crate) fn index_by_node(pods: &Informer) {
     pods.add_index(BY_NODE, |pod| match pod.str_at(&["spec", "nodeName"]) {
         "" => Vec::new(),
         node => vec![node.into()],

@@ -72,10 +72,31 @@ pub(super) async fn reconcile(
     if new == old {
         return Ok(false);
     }
-    let mut patch = value!({"metadata": {"resourceVersion": node.resource_version()}, "spec": {}});
-    patch.set(&["spec", "taints"], if new.is_empty() { Value::Null } else { Value::from(new) });
-    client.patch(&NODES, "", node.name(), PatchType::Merge, patch).await?;
+    write(client, node, new).await?;
     Ok(true)
+}
+
+/// Whether a NoExecute taint of this controller's is on the node.
+pub(super) fn is_evicting(node: &Value) -> bool {
+    no_execute(node).any(|taint| matches!(taint.str_at(&["key"]), NOT_READY | UNREACHABLE))
+}
+
+/// Takes the NoExecute taints of this controller's away, whatever the node's conditions say.
+pub(super) async fn clear_no_execute(client: &Client, node: &Object) -> Result<(), Status> {
+    if !is_evicting(node) {
+        return Ok(());
+    }
+    let ours = |taint: &&Value| {
+        taint.str_at(&["effect"]) == "NoExecute" && matches!(taint.str_at(&["key"]), NOT_READY | UNREACHABLE)
+    };
+    let kept = node.array_at(&["spec", "taints"]).iter().filter(|taint| !ours(taint)).cloned().collect();
+    write(client, node, kept).await
+}
+
+async fn write(client: &Client, node: &Object, taints: Vec<Value>) -> Result<(), Status> {
+    let mut patch = value!({"metadata": {"resourceVersion": node.resource_version()}, "spec": {}});
+    patch.set(&["spec", "taints"], if taints.is_empty() { Value::Null } else { Value::from(taints) });
+    client.patch(&NODES, "", node.name(), PatchType::Merge, patch).await.map(drop)
 }
 
 pub(super) fn no_execute(node: &Value) -> impl Iterator<Item = &Value> {

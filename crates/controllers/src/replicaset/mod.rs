@@ -174,6 +174,7 @@ impl ReplicaSets {
             owner_resource: &self.flavor.resource,
             resource: &PODS,
             selector: &selector,
+            finalizer: None,
         };
         let found = owner::candidates(&self.pods, &set);
         let claimed = claimer.claim(found, |pod| !pod::is_finished(pod)).await?;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_client::resources::{
-    CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PODS, REPLICATION_CONTROLLERS, RESOURCE_QUOTAS, SECRETS, SERVICES,
+    CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PODS, REPLICATION_CONTROLLERS, RESOURCE_CLAIMS, RESOURCE_QUOTAS,
+    SECRETS, SERVICES,
 };
 use drydock_client::{Change, Controller, Informer, WorkQueue};
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value};
@@ -104,6 +105,7 @@ impl Quotas {
             "resourcequotas" => RESOURCE_QUOTAS,
             "persistentvolumeclaims" | "requests.storage" => PERSISTENT_VOLUME_CLAIMS,
             name if name.contains(".storageclass.storage.k8s.io/") => PERSISTENT_VOLUME_CLAIMS,
+            name if name.ends_with(usage::PER_DEVICE_CLASS) => RESOURCE_CLAIMS,
             _ => PODS,
         }))
     }

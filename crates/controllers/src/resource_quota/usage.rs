@@ -69,10 +69,35 @@ fn amount(resource: &str, object: &Value) -> Quantity {
                 if rest == "requests.storage" { storage(object) } else { one_if(true) }
             }
             Some(_) => Quantity::ZERO,
+            None if name.ends_with(PER_DEVICE_CLASS) => {
+                let class = name.trim_end_matches(PER_DEVICE_CLASS);
+                Quantity::new(devices(object, class), drydock_machinery::quantity::Format::DecimalSi)
+            }
             None if pod::is_finished(object) => Quantity::ZERO,
             None => compute(name, object),
         },
     }
+}
+
+/// What follows a device class in the name that quotas have for its devices.
+pub(super) const PER_DEVICE_CLASS: &str = ".deviceclass.resource.k8s.io/devices";
+
+/// How many devices of a class a resource claim may get; of alternatives the worst counts.
+fn devices(claim: &Value, class: &str) -> i64 {
+    /// The most that a claim can be given at all.
+    const MOST: i64 = 32;
+    let asked = |request: &Value| match request.str_at(&["allocationMode"]) {
+        _ if request.str_at(&["deviceClassName"]) != class => 0,
+        "ExactCount" => request.i64_at(&["count"]).unwrap_or(0),
+        "All" => MOST,
+        _ => 0,
+    };
+    let requests = claim.array_at(&["spec", "devices", "requests"]).iter();
+    let worst = requests.map(|request| match request.array_at(&["firstAvailable"]) {
+        [] => request.get("exactly").map_or(0, asked),
+        alternatives => alternatives.iter().map(asked).max().unwrap_or(0),
+    });
+    worst.sum()
 }
 
 /// What is asked for, or what was given when that is more: a claim may be made smaller only so far.

@@ -20,7 +20,6 @@ pub(super) fn ordinal(pod: &Value, set: &str) -> Option<i64> {
 pub(super) fn new_pod(set: &Object, revision: &Object, ordinal: i64) -> Value {
     let mut pod = pod_from_template(&history::template(revision), set);
     let name = format!("{}-{ordinal}", set.name());
-    pod.remove(&["metadata", "generateName"]);
     pod.set(&["metadata", "name"], name.clone());
     pod.set(&["metadata", "labels", NAME_LABEL], name.clone());
     pod.set(&["metadata", "labels", INDEX_LABEL], ordinal.to_string());

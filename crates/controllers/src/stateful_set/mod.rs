@@ -82,11 +82,12 @@ impl StatefulSets {
             owner_resource: &STATEFUL_SETS,
             resource: &PODS,
             selector: &selector,
+            finalizer: None,
         };
         let found = owner::candidates(&self.pods, &set);
         let pods = claimer.claim(found, |pod| identity::ordinal(pod, set.name()).is_some()).await?;
-        let mut revisions = owner::controlled(&self.revisions, &set);
-        revisions.sort_by_key(|revision| history::number(revision));
+        let revisions =
+            history::claim(&self.ctx.client, &self.revisions, &set, &STATEFUL_SETS, &selector).await?;
         let (update, collisions) = history::current(&self.ctx.client, &set, &revisions, STYLE).await?;
         let status = set.str_at(&["status", "currentRevision"]);
         let current = revisions.iter().find(|revision| revision.name() == status).unwrap_or(&update).clone();

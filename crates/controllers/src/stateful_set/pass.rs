@@ -160,8 +160,9 @@ impl<'a> Pass<'a> {
                 Ok(())
             }
             Err(status) if is_namespace_terminating(&status) => Ok(()),
+            // Not ours, or not shown by the informer yet: tried again without a word, as upstream.
+            Err(status) if status.is_already_exists() => Err(status),
             Err(status) => {
-                // A pod of that name that is not ours, or that the informer has not shown yet.
                 let message = format!("Create Pod {name} in StatefulSet {set} failed error: {status}");
                 events.warning(self.set, "FailedCreate", message);
                 Err(status)

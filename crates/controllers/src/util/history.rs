@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use drydock_client::resources::CONTROLLER_REVISIONS;
-use drydock_client::{Client, DeleteOptions, PatchType};
-use drydock_machinery::{Map, Object, ObjectMeta, Status, Value, value};
+use drydock_client::{Client, DeleteOptions, Informer, PatchType};
+use drydock_machinery::selector::Selector;
+use drydock_machinery::{GroupVersionResource, Map, Object, ObjectMeta, Status, Value, value};
 
 use super::count_at;
 use super::hash::template_hash;
-use super::owner::{controller_ref, is_controlled_by};
+use super::owner::{Claimer, controller_ref, is_controlled_by};
 
 /// How a kind writes its revisions.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,21 @@ pub(crate) fn template(revision: &Value) -> Value {
 
 pub(crate) fn number(revision: &Value) -> i64 {
     count_at(revision, &["revision"], 0)
+}
+
+/// The owner's revisions by number. Those that an owner before it left behind become its own.
+pub(crate) async fn claim(
+    client: &Client,
+    revisions: &Informer,
+    owner: &Object,
+    owner_resource: &GroupVersionResource,
+    selector: &Selector,
+) -> Result<Vec<Arc<Object>>, Status> {
+    let claimer =
+        Claimer { client, owner, owner_resource, resource: &CONTROLLER_REVISIONS, selector, finalizer: None };
+    let mut claimed = claimer.claim(super::owner::candidates(revisions, owner), |_| true).await?;
+    claimed.sort_by_key(|revision| number(revision));
+    Ok(claimed)
 }
 
 fn revision(owner: &Value, style: Style, number: i64, collisions: i64) -> Value {

@@ -59,6 +59,8 @@ pub(crate) struct Claimer<'a> {
     pub(crate) owner_resource: &'a GroupVersionResource,
     pub(crate) resource: &'a GroupVersionResource,
     pub(crate) selector: &'a Selector,
+    /// The finalizer that what is adopted gets and what is released loses.
+    pub(crate) finalizer: Option<&'static str>,
 }
 
 impl Claimer<'_> {
@@ -104,14 +106,20 @@ impl Claimer<'_> {
         let patch = value!({"metadata": {"uid": object.uid()}});
         let mut patch = patch;
         patch.set(&["metadata", "ownerReferences"], vec![controller_ref(self.owner)]);
+        if let Some(finalizer) = self.finalizer {
+            patch.set(&["metadata", "finalizers"], vec![finalizer]);
+        }
         self.patch(object, patch).await
     }
 
     async fn release(&self, object: &Object) -> Result<(), Status> {
-        let patch = value!({"metadata": {
+        let mut patch = value!({"metadata": {
             "uid": object.uid(),
             "ownerReferences": [{"$patch": "delete", "uid": self.owner.uid()}],
         }});
+        if let Some(finalizer) = self.finalizer {
+            patch.set(&["metadata", "$deleteFromPrimitiveList/finalizers"], vec![finalizer]);
+        }
         self.patch(object, patch).await.map(drop)
     }
 

@@ -64,7 +64,12 @@ async fn sync_claim(ctx: &Context, key: &Key) -> Result<(), Status> {
     if !claim.is_deleting() {
         return add_finalizer(ctx, &PERSISTENT_VOLUME_CLAIMS, &claim, CLAIM_FINALIZER).await;
     }
-    let uses = |pod: &Arc<Object>| !pod::is_finished(pod) && claims_of(pod).iter().any(|used| used == name);
+    // A pod that has no node has not got at the claim yet, and will not once that is being deleted.
+    let uses = |pod: &Arc<Object>| {
+        !pod::is_finished(pod)
+            && !pod::node_name(pod).is_empty()
+            && claims_of(pod).iter().any(|used| used == name)
+    };
     if ctx.informers.informer(&PODS).list_in(namespace).iter().any(uses) {
         return Ok(());
     }

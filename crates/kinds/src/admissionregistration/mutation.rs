@@ -24,7 +24,7 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let old = old.and_then(|old| old.get("spec"));
-    let compiler = common(errors, &spec, old, Some(&["CREATE", "UPDATE"]), &path);
+    let compiler = common(errors, &spec, old, Some(&["*", "CONNECT", "CREATE", "UPDATE"]), &path);
     let mutations = spec.array_at(&["mutations"]);
     if mutations.is_empty() {
         errors.required(&path.child("mutations"), "mutations must contain at least one item");

@@ -27,7 +27,15 @@ pub(super) static KIND: Kind = Kind {
     status: true,
     generation: true,
     defaults: set_defaults,
-    prepare_create: |_, object| zero_status(object),
+    prepare_create: |_, object| {
+        zero_status(object);
+        drop_disabled(object);
+    },
+    prepare_update: |_, object, old| {
+        if !has(old, &MAX_UNAVAILABLE) {
+            drop_disabled(object);
+        }
+    },
     validate: |errors, _, object| validate(errors, object, None),
     validate_update: Some(validate_update),
     validate_status,
@@ -36,6 +44,13 @@ pub(super) static KIND: Kind = Kind {
     pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("apps", "statefulsets")
 };
+
+const MAX_UNAVAILABLE: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+
+/// The field of a feature that is off by default.
+fn drop_disabled(object: &mut Value) {
+    object.remove(&MAX_UNAVAILABLE);
+}
 
 fn set_defaults(object: &mut Value) {
     let spec = object.at_mut(&["spec"]);

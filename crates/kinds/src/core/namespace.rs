@@ -33,10 +33,8 @@ pub(super) static KIND: Kind = Kind {
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(|_, _, _, _| {}),
     validate_status,
-    field_names: &["status.phase", "name"],
-    field_values: |object| {
-        vec![("status.phase", object.str_at(&["status", "phase"]).into()), ("name", object.name().into())]
-    },
+    field_names: &["status.phase"],
+    field_values: |object| vec![("status.phase", object.str_at(&["status", "phase"]).into())],
     cells: table::namespace,
     ..Kind::new("", "namespaces")
 };

@@ -33,9 +33,6 @@ pub(super) static KIND: Kind = Kind {
         if context.subresource.is_empty() && !object.str_at(&["spec", "externalID"]).is_empty() {
             out.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
         }
-        if context.subresource.is_empty() && has(object, &["spec", "configSource"]) {
-            out.push("spec.configSource: the feature is no longer supported".to_owned());
-        }
         out
     },
     cells: table::node,

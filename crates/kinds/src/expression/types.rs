@@ -159,7 +159,8 @@ impl Types for PolicyTypes {
             return match field {
                 "op" | "path" | "from" => Some(Type::String),
                 "value" => Some(Type::Dyn),
-                _ => None,
+                // Upstream knows no type of any other field, but does not say that there is none.
+                _ => Some(Type::named("")),
             };
         }
         if self.patches && is_object(type_name) {

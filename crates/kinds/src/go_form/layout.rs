@@ -99,6 +99,7 @@ DownwardProjection: Items = []DownwardFile
 DownwardVolume: Items = []DownwardFile, DefaultMode = ?
 DownwardFile: Path = s, FieldRef = *ObjectFieldSelector, ResourceFieldRef = *ResourceFieldSelector, Mode = ?
 TokenProjection: Audience = s, ExpirationSeconds = i, Path = s
+ResourceClaimTemplateSpec: Spec = ResourceClaimSpec
 ResourceClaimSpec: Devices = DeviceClaim
 DeviceClaim: Requests = []DeviceRequest, Constraints = ?, Config = ?
 DeviceRequest: Name = s, Exactly = *ExactDeviceRequest, FirstAvailable = ?

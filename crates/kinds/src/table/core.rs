@@ -173,6 +173,13 @@ pub(crate) fn resource_quota(object: &Value, now: Timestamp) -> Vec<Value> {
 
 pub(crate) fn node(object: &Value, now: Timestamp) -> Vec<Value> {
     let info = |field: &str| Value::from(text_or(object.str_at(&["status", "nodeInfo", field]), "<unknown>"));
+    let kernel = match object.str_at(&["status", "nodeInfo", "architecture"]) {
+        "" => info("kernelVersion"),
+        own => {
+            let kernel = text_or(object.str_at(&["status", "nodeInfo", "kernelVersion"]), "<unknown>");
+            format!("{kernel} ({own})").into()
+        }
+    };
     let address = |wanted: &str| {
         let mut addresses = object.array_at(&["status", "addresses"]).iter();
         let found = addresses.find(|address| address.str_at(&["type"]) == wanted);
@@ -187,7 +194,7 @@ pub(crate) fn node(object: &Value, now: Timestamp) -> Vec<Value> {
         address("InternalIP"),
         address("ExternalIP"),
         info("osImage"),
-        info("kernelVersion"),
+        kernel,
         info("containerRuntimeVersion"),
     ]
 }
@@ -221,4 +228,16 @@ fn node_roles(object: &Value) -> String {
     roles.sort_unstable();
     roles.dedup();
     text_or(&roles.join(","), "<none>").to_owned()
+}
+
+pub(crate) fn component_status(object: &Value, _now: Timestamp) -> Vec<Value> {
+    let conditions = object.array_at(&["conditions"]);
+    let health = conditions.iter().find(|condition| condition.str_at(&["type"]) == "Healthy");
+    let text = |field: &str| health.map_or("", |condition| condition.str_at(&[field]));
+    let status = match text("status") {
+        "" => "Unknown",
+        "True" => "Healthy",
+        _ => "Unhealthy",
+    };
+    vec![object.name().into(), status.into(), text("message").into(), text("error").into()]
 }

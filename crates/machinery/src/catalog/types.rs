@@ -101,6 +101,7 @@ impl Builder<'_> {
             enumeration,
             patch: PatchStrategy {
                 merge: line.patch_strategy.split(',').any(|word| word == "merge"),
+                replace: line.patch_strategy.split(',').any(|word| word == "replace"),
                 retain_keys: line.patch_strategy.split(',').any(|word| word == "retainKeys"),
                 merge_key: Some(line.patch_merge_key).filter(|key| !key.is_empty()).map(|key| self.key(key)),
             },

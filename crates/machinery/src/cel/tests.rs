@@ -100,6 +100,10 @@ fn call(name: &str, overload: &Overload) -> Option<String> {
     })
 }
 
+fn is_of_literals(issue: &str) -> bool {
+    issue.starts_with("invalid ") || issue.starts_with("too many arguments supplied to string.format")
+}
+
 #[test]
 fn every_declared_overload_is_implemented() {
     let mut calls = 0;
@@ -109,9 +113,7 @@ fn every_declared_overload_is_implemented() {
             let checked = match env().compile(&text) {
                 Ok(checked) => checked,
                 // A literal that can only fail is refused before.
-                Err(issues) if issues.list.iter().all(|issue| issue.message.starts_with("invalid ")) => {
-                    continue;
-                }
+                Err(issues) if issues.list.iter().all(|issue| is_of_literals(&issue.message)) => continue,
                 Err(issues) => panic!("{text}: {issues}"),
             };
             // Conversions of constants happen before evaluation; that they fail is an answer.

@@ -66,7 +66,7 @@ impl Column {
         match (self.ty.as_str(), found) {
             ("string", value) => Value::from(JsonPath::print(&value)),
             ("integer", Value::Int(i)) => Value::Int(i),
-            ("integer", Value::Float(f)) => Value::Int(f as i64),
+            ("integer", Value::Float(f)) => Value::Int(truncated(f)),
             ("number", value @ (Value::Int(_) | Value::Float(_))) => value,
             ("boolean", Value::Bool(b)) => Value::Bool(b),
             ("date", Value::String(text)) => Value::from(match text.parse::<Timestamp>() {
@@ -76,6 +76,12 @@ impl Column {
             _ => Value::Null,
         }
     }
+}
+
+/// As Go on amd64 converts: what does not fit is the smallest number.
+fn truncated(f: f64) -> i64 {
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&f);
+    if fits { f as i64 } else { i64::MIN }
 }
 
 /// `duration.HumanDuration`: two or three significant figures.

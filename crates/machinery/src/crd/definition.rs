@@ -10,6 +10,7 @@ mod conversion;
 mod defaulted;
 mod field_path;
 mod formats;
+mod internal;
 mod names;
 mod open_api;
 mod spec;
@@ -18,6 +19,8 @@ mod subresources;
 
 pub(super) use self::field_path::normalized_field_path;
 use crate::crd::rules::compile::Stored;
+pub use api_approval::approval_condition;
+pub use conversion::{webhook_port_and_path, webhook_url};
 pub use formats::unrecognized_formats;
 
 use crate::names_validation::{NamePart, name_is_dns_subdomain};

@@ -161,7 +161,7 @@ fn type_failure(node: &Node, value: &Value, path: &str) -> Option<Failure> {
         Value::Null => return fail(&wanted, "null"),
         Value::Bool(_) => ("boolean", ""),
         Value::Int(_) => ("integer", "int64"),
-        Value::Float(_) => ("number", "double"),
+        Value::Float(_) => ("number", "float64"),
         Value::String(_) => ("string", ""),
         Value::Array(_) => ("array", ""),
         Value::Object(_) => ("object", ""),

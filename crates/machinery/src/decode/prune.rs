@@ -31,7 +31,11 @@ fn prune_at(value: &mut Value, schema: TypeRef<'_>, path: &mut String, paths: &m
                     keep
                 });
             }
-            each(map, |name| fields.field(name).map(|field| schema.with(field.ty)), path, paths);
+            // An embedded object's metadata is not pruned, but typed.
+            let pruned = |name: &str| !fields.embedded_resource || name != "metadata";
+            let below =
+                |name: &str| fields.field(name).filter(|_| pruned(name)).map(|field| schema.with(field.ty));
+            each(map, below, path, paths);
         }
         (Value::Object(map), Shape::Map { value, .. }) => {
             each(map, |_| Some(schema.with(*value)), path, paths);

@@ -290,7 +290,7 @@ fn invalid(c: u8, context: &str) -> String {
         b'"' => "\"".to_owned(),
         // Go prints the byte as the character of that number.
         c => {
-            let quoted = super::go_quote(&char::from(c).to_string());
+            let quoted = crate::go_text::go_quote(&char::from(c).to_string());
             quoted[1..quoted.len() - 1].to_owned()
         }
     };

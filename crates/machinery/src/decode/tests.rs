@@ -43,6 +43,10 @@ fn values_of_the_wrong_type_are_refused_in_gos_words() {
             "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container",
         ),
         (
+            pod(r#"{"containers":[{"name":"c","livenessProbe":{"exec":1}}]}"#),
+            "json: cannot unmarshal number into Go struct field Probe.spec.containers.livenessProbe.ProbeHandler.exec of type v1.ExecAction",
+        ),
+        (
             pod(r#"{"hostNetwork":"yes"}"#),
             "json: cannot unmarshal string into Go struct field PodSpec.spec.hostNetwork of type bool",
         ),

@@ -3,8 +3,9 @@
 use ecow::{EcoString, EcoVec};
 
 use super::reader::{Number, Reader, Text, Token};
-use super::{DecodeError, Decoded, FieldValidation, add_strict, base64, finish, go_quote, time};
+use super::{DecodeError, Decoded, FieldValidation, add_strict, base64, finish, time};
 use crate::catalog::Catalog;
+use crate::go_text::go_quote;
 use crate::quantity::Quantity;
 use crate::schema::{Field, Presence, Shape, StringFormat, Struct, TypeRef};
 use crate::value::{Key, Map, Value};
@@ -214,6 +215,11 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         // These decode by themselves, without strictness.
         let strict = std::mem::replace(&mut self.strict, false);
         let value = match self.reader.token() {
+            // Go leaves the pointer alone.
+            Token::Null => {
+                self.strict = strict;
+                return Ok(Value::Null);
+            }
             Token::Object => match schema_type().map(|schema| (schema, schema.shape())) {
                 Some((schema, Shape::Struct(fields))) => self.structure(schema, fields)?,
                 _ => {
@@ -283,6 +289,10 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         for step in &self.steps {
             if let Step::Field(ty, name) = step {
                 owner = Some(ty);
+                if let Some(embedded) = embedded_in(*ty, name) {
+                    path.push('.');
+                    path.push_str(embedded);
+                }
                 path.push('.');
                 path.push_str(name);
             }
@@ -325,6 +335,26 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         push_name(&mut path, name);
         add_strict(&mut self.strict_errors, format!("{what} field {}", go_quote(&path)));
     }
+}
+
+/// The struct that Go embeds for a field, if it does: JSON shows the field as the outer struct's own, while protobuf
+/// nests it.
+fn embedded_in(ty: TypeRef<'_>, field: &str) -> Option<&'static str> {
+    let Shape::Struct(fields) = ty.shape() else { return None };
+    let nesting = fields.field(field)?.proto.as_ref()?.path.len();
+    if nesting < 2 {
+        return None;
+    }
+    Some(match ty.ty().name.rsplit('.').next().unwrap_or_default() {
+        "Probe" => "ProbeHandler",
+        "Volume" => "VolumeSource",
+        "PersistentVolumeSpec" => "PersistentVolumeSource",
+        "EphemeralContainer" => "EphemeralContainerCommon",
+        "RuleWithOperations" => "Rule",
+        "NamedRuleWithOperations" if nesting > 2 => "RuleWithOperations.Rule",
+        "NamedRuleWithOperations" => "RuleWithOperations",
+        _ => "LocalObjectReference",
+    })
 }
 
 const JSON_SCHEMA_PROPS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";

@@ -3,7 +3,8 @@
 use ecow::EcoVec;
 
 use super::reader::{JsonReader, Reader, Token};
-use super::{DecodeError, Decoded, FieldValidation, add_strict, finish, go_quote};
+use super::{DecodeError, Decoded, FieldValidation, add_strict, finish};
+use crate::go_text::go_quote;
 use crate::value::{Map, Value};
 
 pub(super) fn decode(text: &str, validation: FieldValidation) -> Result<Decoded, DecodeError> {

@@ -158,9 +158,15 @@ fn required(definition: &Definition<'static>) -> Vec<Value> {
 
 fn kinds(text: &Text<'static>, definition: &Definition<'static>, dialect: Dialect) -> Vec<Value> {
     let mut group_versions: Vec<&str> = match dialect {
-        Dialect::V3 { own } if definition.everywhere => {
-            // The core group's document says it once.
-            if own.is_empty() || own == "v1" { vec!["v1"] } else { vec!["v1", own] }
+        // The core group's document says it once.
+        Dialect::V3 { own: "v1" } if definition.everywhere => vec!["v1"],
+        Dialect::V3 { own } if definition.everywhere && !own.is_empty() => vec!["v1", own],
+        // Upstream's server of custom resources has these groups elsewhere.
+        Dialect::V3 { own: "" } => {
+            const ELSEWHERE: [&str; 4] =
+                ["admission.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "imagepolicy.k8s.io"];
+            let all = definition.group_versions(text).iter().copied();
+            all.filter(|version| !ELSEWHERE.contains(&split_api_version(version).0)).collect()
         }
         _ => definition.group_versions(text).to_vec(),
     };

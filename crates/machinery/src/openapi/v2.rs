@@ -17,7 +17,7 @@ pub(super) fn document(catalog: &Catalog, paths: Map, definitions: Map) -> Value
         "definitions": Value::from(definitions),
         "paths": Value::from(paths),
         "security": [{"BearerToken": []}],
-        "securityDefinitions": {"BearerToken": {"in": "header", "name": "authorization", "type": "apiKey"}},
+        "securityDefinitions": {"BearerToken": {"description": "Bearer Token authentication", "in": "header", "name": "authorization", "type": "apiKey"}},
     })
 }
 

@@ -23,6 +23,9 @@ type Patched<T> = Result<T, PatchError>;
 /// # Errors
 /// When the patch is no object, a directive is malformed, or the schema has no place for what it would merge.
 pub fn strategic_merge_patch(original: &Value, patch: &Value, schema: TypeRef<'_>) -> Patched<Value> {
+    if patch.is_null() {
+        return Ok(original.clone());
+    }
     let Value::Object(patch) = patch else {
         return Err(PatchError::BadRequest(format!(
             "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
@@ -38,6 +41,7 @@ struct FieldMeta<'a> {
     /// Of the field itself, or of a list's elements.
     ty: TypeRef<'a>,
     merge: bool,
+    replace: bool,
     merge_key: &'a str,
 }
 
@@ -74,7 +78,9 @@ fn merge_field(
     let merged = match (original.get(key).cloned(), patch) {
         (Some(Value::Object(current)), Value::Object(patch)) => {
             let meta = struct_meta(schema, key)?;
-            Some(Value::Object(merge_maps(current, patch.clone(), meta.ty)?))
+            let merged =
+                if meta.replace { patch.clone() } else { merge_maps(current, patch.clone(), meta.ty)? };
+            Some(Value::Object(merged))
         }
         (Some(Value::Array(current)), Value::Array(patch)) => {
             let meta = list_meta(schema, key)?;
@@ -147,12 +153,13 @@ fn find_field<'a>(schema: TypeRef<'a>, name: &str) -> Patched<&'a Field> {
 
 fn struct_meta<'a>(schema: TypeRef<'a>, name: &str) -> Patched<FieldMeta<'a>> {
     if let Shape::Any = schema.shape() {
-        return Ok(FieldMeta { ty: schema, merge: false, merge_key: "" });
+        return Ok(FieldMeta { ty: schema, merge: false, replace: false, merge_key: "" });
     }
     let field = find_field(schema, name)?;
     Ok(FieldMeta {
         ty: schema.with(field.ty),
         merge: field.patch.merge,
+        replace: field.patch.replace,
         merge_key: field.patch.merge_key.as_deref().unwrap_or(""),
     })
 }

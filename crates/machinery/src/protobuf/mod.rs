@@ -29,6 +29,10 @@ const MAGIC: &[u8] = b"k8s\0";
 /// Why bytes are no protobuf message of the kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtobufError {
+    #[error("empty data")]
+    Empty,
+    #[error("empty body")]
+    EmptyBody,
     #[error("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")]
     NoPrefix,
     #[error("unexpected EOF")]
@@ -97,7 +101,13 @@ pub fn encode_message(object: &Value, schema: TypeRef<'_>) -> Result<Vec<u8>, Pr
 /// # Errors
 /// When it is in none.
 pub fn open(bytes: &[u8]) -> Result<Unknown<'_>, ProtobufError> {
+    if bytes.is_empty() {
+        return Err(ProtobufError::Empty);
+    }
     let body = bytes.strip_prefix(MAGIC).ok_or(ProtobufError::NoPrefix)?;
+    if body.is_empty() {
+        return Err(ProtobufError::EmptyBody);
+    }
     let mut unknown = Unknown { type_meta: TypeMeta::default(), raw: &[] };
     let mut reader = Reader::new(body);
     while let Some((number, wire_type)) = reader.tag()? {

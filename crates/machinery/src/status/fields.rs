@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::field_path::FieldPath;
-use crate::value::{Value, write_json_string};
+use crate::go_text::go_quote;
+use crate::value::Value;
 
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl FieldErrors {
 
     /// `supported` is shown quoted, in the order given.
     pub fn not_supported(&mut self, field: &FieldPath, value: impl Into<Value>, supported: &[&str]) {
-        let quoted: Vec<String> = supported.iter().map(|s| quote(s)).collect();
+        let quoted: Vec<String> = supported.iter().map(|s| go_quote(s)).collect();
         let detail = if quoted.is_empty() {
             String::new()
         } else {
@@ -220,7 +221,7 @@ impl FieldErrors {
 fn show(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "null".to_owned(),
-        Some(Value::String(s)) => quote(s),
+        Some(Value::String(s)) => go_quote(s),
         Some(value) if literal_text(value).is_some() => literal_text(value).unwrap_or_default().to_owned(),
         Some(other) => String::from_utf8_lossy(&other.to_json()).into_owned(),
     }
@@ -237,11 +238,4 @@ pub fn literal(text: impl Into<String>) -> Value {
 /// The text of a [`literal`].
 pub fn literal_text(value: &Value) -> Option<&str> {
     value.get(LITERAL)?.as_str()
-}
-
-/// Go's `%q`, near enough: a JSON string.
-fn quote(s: &str) -> String {
-    let mut out = Vec::with_capacity(s.len() + 2);
-    write_json_string(s, &mut out);
-    String::from_utf8(out).unwrap_or_default()
 }

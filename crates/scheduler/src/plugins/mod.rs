@@ -7,6 +7,7 @@ mod inter_pod;
 mod node;
 mod resource_scores;
 mod spread;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub enum Plugin {
     NodePorts,
     NodeResourcesFit,
     VolumeRestrictions,
+    NodeVolumeLimits,
     VolumeBinding,
     VolumeZone,
     PodTopologySpread,
@@ -92,26 +94,9 @@ pub(crate) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Resu
     node::affinity(pod, node)?;
     node::ports(pod, node)?;
     node::resources(pod, node)?;
-    volumes(state, node)?;
+    volumes::filter(state, pod, node)?;
     spread::filter(&state.spread, pod, node)?;
     inter_pod::filter(&state.inter_pod, pod, node)
-}
-
-/// Whether the pod's volumes are, or can be, where the node reaches them.
-fn volumes(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
-    if state.claim_taken {
-        let reason =
-            "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
-        return Err(Rejection::new(Plugin::VolumeRestrictions, reason));
-    }
-    let reasons = state.pod_volumes.unbindable(&state.volumes, &node.node);
-    if !reasons.is_empty() {
-        return Err(Rejection { plugin: Plugin::VolumeBinding, reasons, unresolvable: true });
-    }
-    if !state.pod_volumes.reaches_zones(&node.node) {
-        return Err(Rejection::unresolvable(Plugin::VolumeZone, "node(s) had no available volume zone"));
-    }
-    Ok(())
 }
 
 /// Adds up the weighted scores of `nodes`, in their order.

@@ -60,7 +60,7 @@ pub(super) fn plural(noun: &str, count: usize) -> String {
 }
 
 pub(super) fn quoted<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let quoted: Vec<String> = texts.into_iter().map(|text| format!("{text:?}")).collect();
+    let quoted: Vec<String> = texts.into_iter().map(|text| format!("\"{text}\"")).collect();
     quoted.join(", ")
 }
 

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use drydock_auth::Authorizer;
 use drydock_cel::value::Value as CelValue;
 use drydock_kinds::expression::{Compiler, Returns, Scope};
+use drydock_machinery::decode::{self, DecodeError, FieldValidation};
 use drydock_machinery::status::{Reason, StatusCause};
 use drydock_machinery::{Catalog, GroupVersionKind, Object, ObjectMeta, Schema, Status, Value};
 
@@ -199,6 +200,9 @@ async fn mutate(
         if made == object {
             continue;
         }
+        if matches!(mutation, Mutation::Patch(_)) {
+            check_known(&made, kind)?;
+        }
         let Some(before) = request.object.clone() else { return Ok(()) };
         let settled = settle(context, request, &before, made).await?;
         if settled != before {
@@ -210,6 +214,16 @@ async fn mutate(
         }
     }
     Ok(())
+}
+
+/// A JSON patch of a built-in kind's object may not make fields that the kind does not have, whatever the policy says of
+/// failures.
+fn check_known(made: &Value, kind: &GroupVersionKind) -> Result<(), Status> {
+    let Some(schema) = Catalog::builtin().schema(kind) else { return Ok(()) };
+    match decode::value(made, schema.root(), FieldValidation::Strict) {
+        Err(error @ DecodeError::Strict(_)) => Err(Status::internal(error)),
+        _ => Ok(()),
+    }
 }
 
 /// The object as the mutation makes it.

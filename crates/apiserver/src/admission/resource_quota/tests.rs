@@ -126,3 +126,30 @@ fn objects_and_storage_are_counted() {
         Ok(value!({gold: "2Gi", "requests.storage": "6Gi"})),
     );
 }
+
+#[test]
+fn resource_claims_count_their_devices_by_class() {
+    const GOLD: &str = "gold.deviceclass.resource.k8s.io/devices";
+    let mut quota = value!({"metadata": {"name": "devices"}, "status": {"hard": {}, "used": {}}});
+    quota.set(&["status", "hard", GOLD], "3");
+    quota.set(&["status", "used", GOLD], "0");
+    let claim = |count: i64| {
+        value!({"metadata": {"name": "c"}, "spec": {"devices": {"requests": [
+            {"name": "r", "exactly": {"deviceClassName": "gold", "allocationMode": "ExactCount", "count": count}},
+            {"name": "s", "firstAvailable": [
+                {"name": "x", "deviceClassName": "gold", "allocationMode": "ExactCount", "count": 1},
+                {"name": "y", "deviceClassName": "tin", "allocationMode": "All"},
+            ]},
+        ]}}})
+    };
+    let kind = || GroupVersionKind::new("resource.k8s.io", "v1", "ResourceClaim");
+    let resource = || GroupVersionResource::new("resource.k8s.io", "v1", "resourceclaims");
+    let mut used = Value::object();
+    used.set(&[GOLD], "3");
+    check_quota(kind(), resource(), claim(2), quota.clone(), Ok(used));
+    let refused = format!(
+        "resourceclaims.resource.k8s.io \"c\" is forbidden: exceeded quota: devices, requested: {GOLD}=4, used: {GOLD}=0, \
+         limited: {GOLD}=3"
+    );
+    check_quota(kind(), resource(), claim(3), quota, Err(&refused));
+}

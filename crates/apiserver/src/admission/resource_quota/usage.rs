@@ -24,6 +24,7 @@ pub(super) fn grows_on_update(request: &AdmissionRequest<'_>) -> bool {
         || request.is_for("", "pods") && is_terminating(request.object()) != is_terminating(request.old())
         || request.is_for("", "services")
         || request.is_for("", "persistentvolumeclaims")
+        || request.is_for(DEVICES, "resourceclaims")
 }
 
 /// Whether the pod ends by itself, at a time that it says.
@@ -36,6 +37,9 @@ pub(super) fn counts(request: &AdmissionRequest<'_>, name: &str) -> bool {
     let resource = &*request.resource.resource;
     if name == count_name(request) {
         return true;
+    }
+    if request.is_of(DEVICES, "resourceclaims") {
+        return name.ends_with(PER_DEVICE_CLASS);
     }
     if !request.resource.group.is_empty() {
         return false;
@@ -77,6 +81,9 @@ pub(super) fn added(request: &AdmissionRequest<'_>, counted: bool) -> Amounts {
 fn of_object(request: &AdmissionRequest<'_>, object: &Value) -> Amounts {
     let one = || Quantity::new(1, Format::DecimalSi);
     let mut usage = Amounts::from([(count_name(request), one())]);
+    if request.is_of(DEVICES, "resourceclaims") {
+        add(&mut usage, &of_resource_claim(object));
+    }
     if !request.resource.group.is_empty() {
         return usage;
     }
@@ -157,6 +164,42 @@ fn of_claim(claim: &Value) -> Amounts {
         usage.insert("requests.storage".to_owned(), storage);
     }
     usage
+}
+
+const DEVICES: &str = "resource.k8s.io";
+const PER_DEVICE_CLASS: &str = ".deviceclass.resource.k8s.io/devices";
+
+/// The devices that a resource claim asks for, by their class. Of requests with alternatives each class counts for its
+/// worst one.
+///
+/// Deliberately absent: the extended resources that device classes stand for.
+fn of_resource_claim(claim: &Value) -> Amounts {
+    let mut usage = Amounts::new();
+    for request in claim.array_at(&["spec", "devices", "requests"]) {
+        let alternatives = request.array_at(&["firstAvailable"]);
+        let exactly = request.get("exactly").filter(|exactly| !exactly.is_null());
+        let mut worst: BTreeMap<String, i64> = BTreeMap::new();
+        let one = exactly.map_or(&[][..], std::slice::from_ref);
+        for asked in if alternatives.is_empty() { one } else { alternatives } {
+            let name = format!("{}{PER_DEVICE_CLASS}", asked.str_at(&["deviceClassName"]));
+            let most = worst.entry(name).or_default();
+            *most = (*most).max(devices(asked));
+        }
+        let amounts = worst.into_iter().map(|(name, count)| (name, Quantity::new(count, Format::DecimalSi)));
+        add(&mut usage, &amounts.collect());
+    }
+    usage
+}
+
+/// How many devices one request may get.
+fn devices(request: &Value) -> i64 {
+    /// The most that a claim can be given at all.
+    const MOST: i64 = 32;
+    match request.str_at(&["allocationMode"]) {
+        "ExactCount" => request.i64_at(&["count"]).unwrap_or(0),
+        "All" => MOST,
+        _ => 0,
+    }
 }
 
 /// Quotas on CPU and memory want every container to say what it needs: what is missing, and in which containers.

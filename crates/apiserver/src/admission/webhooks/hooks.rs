@@ -56,7 +56,7 @@ impl Hooks {
     }
 }
 
-fn of_configuration(configuration: &Arc<Object>) -> Vec<Hook> {
+pub(super) fn of_configuration(configuration: &Arc<Object>) -> Vec<Hook> {
     let hook = |(index, webhook): (usize, &Value)| Hook {
         configuration: configuration.clone(),
         index,
@@ -67,6 +67,10 @@ fn of_configuration(configuration: &Arc<Object>) -> Vec<Hook> {
 }
 
 impl Hook {
+    pub(super) fn configuration_name(&self) -> &str {
+        self.configuration.name()
+    }
+
     pub(super) fn webhook(&self) -> &Value {
         self.configuration.array_at(&["webhooks"]).get(self.index).unwrap_or(&Value::Null)
     }

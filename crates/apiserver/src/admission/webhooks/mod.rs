@@ -5,6 +5,7 @@
 //! be reached fails the request, or is passed over if it says so. Every call has a deadline, so a hung webhook slows the
 //! requests it is asked about, and nobody else's.
 
+mod audit;
 mod hooks;
 mod review;
 
@@ -74,8 +75,8 @@ impl AdmissionPlugin for MutatingAdmissionWebhook {
             request.reinvocation.webhooks.changed();
         }
         let mut outcome = Ok(());
-        for hook in hooks.iter() {
-            outcome = mutate(context, request, &asker, hook).await;
+        for (index, hook) in hooks.iter().enumerate() {
+            outcome = mutate(context, request, &asker, hook, index).await;
             if outcome.is_err() {
                 break;
             }
@@ -119,33 +120,51 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
         let asker = self.0.asker(context, request);
         let asked = hooks.iter().map(|hook| validate(context, request, &asker, hook));
         let answers = join_all(asked).await;
-        for (hook, answer) in hooks.iter().zip(answers) {
-            if let Some(answer) = answer? {
-                answer.tell(hook.name(), request);
+        for (index, (hook, answer)) in hooks.iter().zip(answers).enumerate() {
+            match answer? {
+                Asked::Answered(answer) => answer.tell(hook.name(), request),
+                Asked::PassedOver => audit::passed_over(request, "validating", index, hook),
+                Asked::No => {}
             }
         }
         Ok(())
     }
 }
 
-/// Asks a mutating webhook and applies its patch.
+/// What came of a webhook.
+enum Asked {
+    Answered(Answer),
+    /// It failed, which its policy ignores.
+    PassedOver,
+    /// It is not about the request.
+    No,
+}
+
+/// Asks a mutating webhook, the one at `index`, and applies its patch.
 async fn mutate(
     context: &AdmissionContext<'_>,
     request: &mut AdmissionRequest<'_>,
     asker: &Arc<Asker>,
     hook: &Hook,
+    index: usize,
 ) -> Result<(), Status> {
     let Some((matched, versioned)) = hook.sees(context, request, asker).await? else { return Ok(()) };
     // The second time none is asked that was not asked before.
     if request.reinvocation.is_running() && !request.reinvocation.webhooks.is_again(&hook.key) {
         return Ok(());
     }
-    let answer = ask(context, request, hook, &matched, &versioned).await?;
-    if let Some(answer) = answer
-        && apply_answer(context, request, hook, &versioned, answer).await?
-    {
-        request.reinvocation.webhooks.changed();
-        request.reinvocation.want();
+    match ask(context, request, hook, &matched, &versioned).await? {
+        Asked::Answered(answer) => {
+            let patch = answer.patch.clone();
+            let changed = apply_answer(context, request, hook, &versioned, answer).await?;
+            if changed {
+                request.reinvocation.webhooks.changed();
+                request.reinvocation.want();
+            }
+            audit::mutation(request, index, hook, changed, patch.as_deref());
+        }
+        Asked::PassedOver => audit::passed_over(request, "mutation", index, hook),
+        Asked::No => {}
     }
     if hook.webhook().str_at(&["reinvocationPolicy"]) == "IfNeeded" {
         request.reinvocation.webhooks.wait(hook.key.clone());
@@ -191,21 +210,21 @@ async fn validate(
     request: &AdmissionRequest<'_>,
     asker: &Arc<Asker>,
     hook: &Hook,
-) -> Result<Option<Answer>, Status> {
+) -> Result<Asked, Status> {
     match hook.sees(context, request, asker).await? {
         Some((matched, versioned)) => ask(context, request, hook, &matched, &versioned).await,
-        None => Ok(None),
+        None => Ok(Asked::No),
     }
 }
 
-/// Asks a webhook. None when it cannot be reached and may be ignored.
+/// Asks a webhook that is about the request.
 async fn ask(
     context: &AdmissionContext<'_>,
     request: &AdmissionRequest<'_>,
     hook: &Hook,
     matched: &Matched,
     versioned: &Versioned,
-) -> Result<Option<Answer>, Status> {
+) -> Result<Asked, Status> {
     let webhook = hook.webhook();
     let quiet = matches!(webhook.str_at(&["sideEffects"]), "None" | "NoneOnDryRun");
     if request.dry_run && !quiet {
@@ -222,11 +241,11 @@ async fn ask(
         review::read(&answer, &body).map_err(|why| format!("received invalid webhook response: {why}"))
     });
     match answer {
-        Ok(answer) if answer.allowed => Ok(Some(answer)),
+        Ok(answer) if answer.allowed => Ok(Asked::Answered(answer)),
         Ok(answer) => Err(answer.into_status(hook.name())),
         Err(why) if webhook.str_at(&["failurePolicy"]) == "Ignore" => {
             tracing::warn!(webhook = hook.name(), why, "a webhook failed and is passed over");
-            Ok(None)
+            Ok(Asked::PassedOver)
         }
         Err(why) => Err(Status::internal(format!("failed calling webhook {:?}: {why}", hook.name()))),
     }

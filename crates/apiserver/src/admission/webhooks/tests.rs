@@ -19,9 +19,9 @@ impl Reader for Nothing {
     }
 }
 
-fn with_request<T>(subresource: &str, check: impl FnOnce(&AdmissionRequest<'_>) -> T) -> T {
+fn with_request<T>(subresource: &str, check: impl FnOnce(&mut AdmissionRequest<'_>) -> T) -> T {
     let user = UserInfo::new("ann", &["devs"]);
-    check(&AdmissionRequest {
+    check(&mut AdmissionRequest {
         operation: Operation::Create,
         user: &user,
         kind: &GroupVersionKind::new("", "v1", "Pod"),
@@ -100,6 +100,28 @@ fn a_review_is_answered_by_its_uid() {
     let status = review::read(&denial, &asked).unwrap().into_status("h.example.com");
     assert_eq!(status.message, "admission webhook \"h.example.com\" denied the request: no");
     assert_eq!(status.code, 403);
+}
+
+#[test]
+fn what_webhooks_did_is_told_to_the_audit_log() {
+    let configuration = value!({"metadata": {"name": "cfg"}, "webhooks": [{"name": "h.example.com"}]});
+    let hooks = hooks::of_configuration(&Arc::new(Object::new(configuration, 1)));
+    let patch = STANDARD.encode("[]");
+    let said = with_request("", |request| {
+        audit::mutation(request, 0, &hooks[0], true, Some(&patch));
+        audit::passed_over(request, "validating", 3, &hooks[0]);
+        std::mem::take(&mut request.audit)
+    });
+    let named = r#""configuration":"cfg","webhook":"h.example.com""#;
+    let expected = [
+        ("mutation.webhook.admission.k8s.io/round_0_index_0", format!("{{{named},\"mutated\":true}}")),
+        (
+            "patch.webhook.admission.k8s.io/round_0_index_0",
+            format!("{{{named},\"patch\":[],\"patchType\":\"JSONPatch\"}}"),
+        ),
+        ("failed-open.validating.webhook.admission.k8s.io/round_0_index_3", "h.example.com".to_owned()),
+    ];
+    assert_eq!(said, expected.map(|(key, text)| (key.to_owned(), text)));
 }
 
 #[test]

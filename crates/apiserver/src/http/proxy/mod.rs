@@ -37,10 +37,10 @@ pub(crate) async fn serve(request: &Req, path: &ResourcePath, incoming: Incoming
     let rest = rest(request.parts.uri.path());
     admit(request, path, rest).await?;
     let upgrades = drydock_streams::handshake::asked(&request.parts.headers).is_some();
+    let location = target::resolve(&request.core, path)?;
     if rest.is_empty() && !upgrades && matches!(request.parts.method, Method::GET | Method::HEAD) {
         return Ok(with_slash(request));
     }
-    let location = target::resolve(&request.core, path)?;
     let authority = location.authority.clone();
     let unreachable = |why: String| {
         if upgrades {

@@ -110,7 +110,8 @@ fn service(
         port_name = found.str_at(&["name"]).to_owned();
     }
     let endpoints = cache.get("", "endpoints", &path.namespace, name);
-    let endpoints = endpoints.ok_or_else(|| Status::not_found("", "endpoints", name))?;
+    // Upstream names what was asked for.
+    let endpoints = endpoints.ok_or_else(|| Status::not_found("", "services", name))?;
     let subsets = endpoints.array_at(&["subsets"]);
     if subsets.is_empty() {
         return Err(unavailable(format!("no endpoints available for service {name:?}")));

@@ -9,7 +9,7 @@ mod service;
 
 use std::sync::Arc;
 
-use drydock_machinery::{Status, Value};
+use drydock_machinery::{Object, ObjectMeta as _, Status, Value};
 use parking_lot::Mutex;
 
 use crate::admission::Reader;
@@ -106,6 +106,8 @@ impl Allocators {
             }
             pool
         });
+        let cidrs = reader.list("networking.k8s.io", "servicecidrs", "");
+        pool.set_more(cidrs.iter().filter(|cidr| is_ready(cidr)).flat_map(|cidr| ranges(cidr)).collect());
         f(pool)
     }
 }
@@ -130,6 +132,19 @@ impl Drop for Reserved {
         self.addresses.iter().for_each(|ip| pool.release_address(*ip));
         self.ports.iter().for_each(|port| pool.release_port(*port));
     }
+}
+
+/// Nothing is taken from a range that is not ready yet or is about to go.
+fn is_ready(cidr: &Object) -> bool {
+    let mut conditions = cidr.array_at(&["status", "conditions"]).iter();
+    let ready =
+        |condition: &Value| condition.str_at(&["type"]) == "Ready" && condition.str_at(&["status"]) == "True";
+    !cidr.is_deleting() && conditions.any(ready)
+}
+
+fn ranges(cidr: &Object) -> Vec<ServiceRange> {
+    let texts = cidr.array_at(&["spec", "cidrs"]).iter().filter_map(Value::as_str);
+    texts.filter_map(ServiceRange::parse).collect()
 }
 
 fn is_service(resource: &Resource) -> bool {

@@ -14,6 +14,8 @@ const PICKS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Pool {
     range: ServiceRange,
+    /// Those of further ServiceCIDRs that are ready.
+    more: Vec<ServiceRange>,
     addresses: HashSet<Ipv4Addr>,
     ports: HashSet<u16>,
 }
@@ -28,7 +30,11 @@ pub(crate) enum Refused {
 
 impl Pool {
     pub(crate) fn new(range: ServiceRange) -> Self {
-        Self { range, addresses: HashSet::new(), ports: HashSet::new() }
+        Self { range, more: Vec::new(), addresses: HashSet::new(), ports: HashSet::new() }
+    }
+
+    pub(crate) fn set_more(&mut self, more: Vec<ServiceRange>) {
+        self.more = more;
     }
 
     pub(crate) fn mark_address(&mut self, ip: Ipv4Addr) {
@@ -48,25 +54,31 @@ impl Pool {
     }
 
     pub(crate) fn take_address(&mut self, ip: Ipv4Addr) -> Result<(), Refused> {
-        if !self.range.holds(ip) {
+        if !self.range.holds(ip) && !self.more.iter().any(|range| range.holds(ip)) {
             return Err(Refused::OutOfRange);
         }
         if self.addresses.insert(ip) { Ok(()) } else { Err(Refused::Taken) }
     }
 
+    /// From the cluster's own range, and when that is full from the others.
     pub(crate) fn any_address(&mut self) -> Result<Ipv4Addr, Refused> {
+        let ranges: Vec<ServiceRange> =
+            std::iter::once(self.range).chain(self.more.iter().copied()).collect();
+        ranges.into_iter().find_map(|range| self.any_in(range)).ok_or(Refused::Full)
+    }
+
+    fn any_in(&mut self, range: ServiceRange) -> Option<Ipv4Addr> {
         let mut rng = rand::rng();
-        let range = self.range;
         for _ in 0..PICKS {
             let ip = range.address(rng.random_range(range.reserved().max(1)..range.size() - 1));
             if self.addresses.insert(ip) {
-                return Ok(ip);
+                return Some(ip);
             }
         }
         let all = (1..range.size() - 1).rev().map(|at| range.address(at));
-        let free = all.into_iter().find(|ip| !self.addresses.contains(ip)).ok_or(Refused::Full)?;
+        let free = all.into_iter().find(|ip| !self.addresses.contains(ip))?;
         self.addresses.insert(free);
-        Ok(free)
+        Some(free)
     }
 
     pub(crate) fn take_port(&mut self, port: u16) -> Result<(), Refused> {

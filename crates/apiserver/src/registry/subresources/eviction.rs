@@ -62,7 +62,7 @@ impl Registry {
             [budget] => budget,
             _ => {
                 let text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-                return Err(Status::new(500, Reason::InternalError, text));
+                return Err(Status::new(500, Reason::Unknown, text));
             }
         };
         if tolerates_unready(budget, pod) {

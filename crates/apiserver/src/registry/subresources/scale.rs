@@ -5,17 +5,28 @@ use std::sync::Arc;
 use drydock_client::{PatchType, Reply, Verb};
 use drydock_machinery::decode::{self as machinery, FieldValidation};
 use drydock_machinery::selector::Selector;
-use drydock_machinery::{FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{
+    FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Status, Value, value,
+};
 
 use super::super::managed::{self, Tracking};
 use super::super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::super::update::ATTEMPTS;
+use super::super::update::{ATTEMPTS, match_name};
 use super::super::{Call, Done, Registry, convert, decode, patch};
 use super::put;
 use crate::admission::Operation;
 use crate::resources::Resource;
 
 const SCALE: GroupVersionKind = GroupVersionKind::new("autoscaling", "v1", "Scale");
+
+/// The replicas of a Scale whose object says none, which a patch has to change.
+const UNSET: i64 = i32::MIN as i64;
+
+/// What comes of an apply to the scale of a custom resource whose replicas nobody manages: upstream takes them over by
+/// converting the Scale as if it were the custom resource.
+const NO_MANAGER: &str = "failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, \
+                          Kind=Scale) to proper version: request to convert CR to an invalid group/version: \
+                          autoscaling/v1";
 
 /// What Scale a request asks for, given the present object.
 type Wanted = Box<dyn Fn(&Object) -> Result<Value, Status> + Send + Sync>;
@@ -32,6 +43,9 @@ impl Registry {
     pub(crate) async fn scale(&self, call: &mut Call) -> Result<Done, Status> {
         if call.request.verb == Verb::Get {
             let object = convert::working(&*self.cache, &call.resource, self.get(call).await?).await?;
+            if let Some(path) = unset_replicas(&call.resource, &object)? {
+                return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
+            }
             return Ok(Done::ok(Reply::Virtual(scale_of(&call.resource, &object)?)));
         }
         let wanted = self.wanted(call)?;
@@ -85,7 +99,13 @@ impl Registry {
         put(&mut old, &["metadata", "managedFields"], Some(entries).filter(|entries| !entries.is_null()));
         let mut scale = wanted(current)?;
         if call.request.verb == Verb::Patch(PatchType::Apply) {
+            if resource.custom.is_some() && old.array_at(&["metadata", "managedFields"]).is_empty() {
+                return Err(Status::new(500, Reason::Unknown, NO_MANAGER));
+            }
             scale = managed::apply_scale(call, &old, &scale, self.clock.now())?;
+            if resource.custom.is_some() {
+                return Err(not_converted(&call.request.name));
+            }
         } else {
             managed::on_scale(call, &old, &mut scale, self.clock.now());
         }
@@ -103,13 +123,7 @@ impl Registry {
         match call.request.verb {
             Verb::Update => {
                 let scale = decode::object(call)?;
-                let name = call.request.name.clone();
-                if scale.name() != name {
-                    return Err(Status::bad_request(format!(
-                        "the name of the object ({}) does not match the name on the URL ({name})",
-                        scale.name()
-                    )));
-                }
+                match_name(call, &scale)?;
                 Ok(Box::new(move |_| Ok(scale.clone())))
             }
             Verb::Patch(PatchType::Apply) => {
@@ -120,8 +134,16 @@ impl Registry {
                 let patch = patch::read(call, kind)?.patch;
                 let schema = drydock_machinery::Catalog::builtin().schema(&SCALE);
                 Ok(Box::new(move |current| {
-                    let scale = scale_of(&resource, current)?;
+                    let mut scale = scale_of(&resource, current)?;
+                    let unset = unset_replicas(&resource, current)?;
+                    if unset.is_some() {
+                        scale.set(&["spec", "replicas"], UNSET);
+                    }
                     let tree = patch::patched(schema.as_ref(), kind, &scale, &patch)?;
+                    if let Some(path) = unset.filter(|_| tree.i64_at(&["spec", "replicas"]) == Some(UNSET)) {
+                        let why = format!("the spec replicas field {path:?} cannot be empty");
+                        return Err(Status::bad_request(why));
+                    }
                     let Some(schema) = &schema else { return Ok(tree) };
                     machinery::value(&tree, schema.root(), FieldValidation::Ignore)
                         .map(|decoded| decoded.value)
@@ -131,6 +153,15 @@ impl Registry {
             verb => Err(call.method_not_supported(super::verb_name(verb))),
         }
     }
+}
+
+/// Upstream cannot apply the Scale of a custom resource: once nothing conflicts it fails to convert the result.
+fn not_converted(name: &str) -> Status {
+    let text = format!(
+        "failed to convert new object (/{name}; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to \
+         an invalid group/version: autoscaling/v1"
+    );
+    Status::new(500, Reason::Unknown, text)
 }
 
 /// `current` with the replicas of `scale`.
@@ -183,6 +214,16 @@ fn scale_of(resource: &Resource, object: &Object) -> Result<Value, Status> {
         scale.set(&["status", "selector"], selector);
     }
     Ok(scale)
+}
+
+/// The path of a custom resource's replicas when there is nothing there.
+fn unset_replicas(resource: &Resource, object: &Object) -> Result<Option<String>, Status> {
+    if resource.custom.is_none() {
+        return Ok(None);
+    }
+    let path = paths(resource)?.spec_replicas;
+    let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+    Ok(object.i64_at(&keys).is_none().then(|| format!(".{}", path.join("."))))
 }
 
 fn selector_text(object: &Object) -> Result<String, Status> {

@@ -45,7 +45,7 @@ fn client_config(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {
 }
 
 /// `ValidateWebhookURL` with HTTPS required.
-pub(super) fn webhook_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {
+pub fn webhook_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {
     const FORM: &str = "; desired format: https://host[/path]";
     let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
     let (url, query) = url.split_once('?').unwrap_or((url, ""));
@@ -72,8 +72,7 @@ pub(super) fn webhook_url(errors: &mut FieldErrors, url: &str, path: &FieldPath)
     }
 }
 
-/// `ValidateWebhookService`. Upstream's caller hands name and namespace over in the wrong order, which shows when one
-/// of them is missing.
+/// Upstream hands name and namespace over in the wrong order, which shows when one of them is missing.
 fn webhook_service(errors: &mut FieldErrors, service: &Value, path: &FieldPath) {
     if service.str_at(&["namespace"]).is_empty() {
         errors.required(&path.child("name"), "");
@@ -81,6 +80,11 @@ fn webhook_service(errors: &mut FieldErrors, service: &Value, path: &FieldPath) 
     if service.str_at(&["name"]).is_empty() {
         errors.required(&path.child("namespace"), "");
     }
+    webhook_port_and_path(errors, service, path);
+}
+
+/// What `ValidateWebhookService` has to say of a service reference besides its name.
+pub fn webhook_port_and_path(errors: &mut FieldErrors, service: &Value, path: &FieldPath) {
     let port = service.i64_at(&["port"]).unwrap_or(0);
     let wrong = is_valid_port_num(port);
     if !wrong.is_empty() {

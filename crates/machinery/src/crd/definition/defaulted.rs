@@ -1,59 +1,104 @@
 //! Whether a schema's defaults are values that the schema allows.
 
-use crate::crd::{compile, embedded, list_type, node::Node, validate as validate_value};
+use crate::crd::rules::evaluate::{REQUEST_BUDGET, Rules};
+use crate::crd::{compile, embedded, node::Node, validate as validate_value};
 use crate::decode::prune;
 use crate::schema::Shape;
 use crate::status::{FieldErrors, FieldPath};
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 pub(super) fn validate(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
-    walk(errors, schema, Place::Root, path);
+    // A default at the root has to be a whole object.
+    let mut root = schema.clone();
+    root.set(&[EMBEDDED], true);
+    let mut walk = Walk { errors: FieldErrors::new(), budget: REQUEST_BUDGET };
+    // Out of budget: what is left is not looked at.
+    let _ = walk.schema(&root, Place::Root, path);
+    errors.append(walk.errors);
 }
+
+const EMBEDDED: &str = "x-kubernetes-embedded-resource";
+const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
+    /// The object itself, or one embedded in it.
     Root,
     /// In an object's own `apiVersion`, `kind` or `metadata`.
     Meta,
     Elsewhere,
 }
 
-fn walk(errors: &mut FieldErrors, s: &Value, place: Place, path: &FieldPath) {
-    if let Some(default) = s.get("default").filter(|default| !default.is_null()) {
-        check(errors, s, default, place, &path.child("default"));
+struct Walk {
+    errors: FieldErrors,
+    /// What rules may still cost, over all defaults of the schema.
+    budget: i64,
+}
+
+/// That the budget is used up.
+struct Stop;
+
+impl Walk {
+    fn schema(&mut self, s: &Value, place: Place, path: &FieldPath) -> Result<(), Stop> {
+        let place = if s.bool_at(&[EMBEDDED]) { Place::Root } else { place };
+        if let Some(default) = s.get("default").filter(|default| !default.is_null()) {
+            self.check(s, default, place, &path.child("default"))?;
+        }
+        // Defaults under additional properties are forbidden, so there is no need to go there.
+        let below = if place == Place::Meta { Place::Meta } else { Place::Elsewhere };
+        if let Some(items) = s.get("items").filter(|items| matches!(items, Value::Object(_))) {
+            self.schema(items, below, &path.child("items"))?;
+        }
+        for (name, property) in s.object_at(&["properties"]).iter() {
+            let meta = place == Place::Root && matches!(name.as_str(), "metadata" | "apiVersion" | "kind");
+            let place = if meta { Place::Meta } else { below };
+            self.schema(property, place, &path.child("properties").key(name))?;
+        }
+        Ok(())
     }
-    // Defaults under additional properties are forbidden, so there is no need to go there.
-    let is_object = place == Place::Root || s.bool_at(&["x-kubernetes-embedded-resource"]);
-    let below = if place == Place::Meta && !is_object { Place::Meta } else { Place::Elsewhere };
-    if let Some(items) = s.get("items").filter(|items| matches!(items, Value::Object(_))) {
-        walk(errors, items, below, &path.child("items"));
-    }
-    for (name, property) in s.object_at(&["properties"]).iter() {
-        let meta = is_object && matches!(name.as_str(), "metadata" | "apiVersion" | "kind");
-        let place = if meta { Place::Meta } else { below };
-        walk(errors, property, place, &path.child("properties").key(name));
+
+    fn check(&mut self, s: &Value, default: &Value, place: Place, path: &FieldPath) -> Result<(), Stop> {
+        if place != Place::Meta {
+            let compiled = compile::schema_below(s);
+            let mut pruned = default.clone();
+            if !prune(&mut pruned, compiled.root()).is_empty() {
+                self.errors.invalid(path, default.clone(), "must not have unknown fields");
+            }
+            let mut coerced = default.clone();
+            if let Err(wrong) = embedded::coerce(&mut coerced, compiled.root(), path, &mut Vec::new()) {
+                self.errors.append(wrong);
+                return Ok(());
+            }
+            let mut wrong = FieldErrors::new();
+            if matches!(compiled.root().shape(), Shape::Struct(_) | Shape::Map { .. } | Shape::List { .. }) {
+                embedded::validate(&mut wrong, default, compiled.root(), path);
+            }
+            if !wrong.is_empty() {
+                self.errors.append(wrong);
+                return Ok(());
+            }
+        }
+        let wrong = validate_value::validate(&Node::compile(&any_or_string(s)), default, None, path);
+        if !wrong.is_empty() {
+            self.errors.append(wrong);
+            return Ok(());
+        }
+        let Some(rules) = Rules::compile_part(s, place == Place::Root) else { return Ok(()) };
+        self.errors.append(rules.check_default(default, path, &mut self.budget));
+        if self.budget < 0 { Err(Stop) } else { Ok(()) }
     }
 }
 
-fn check(errors: &mut FieldErrors, s: &Value, default: &Value, place: Place, path: &FieldPath) {
-    let compiled = compile::schema_below(s);
-    if place != Place::Meta {
-        let mut pruned = default.clone();
-        if !prune(&mut pruned, compiled.root()).is_empty() {
-            errors.invalid(path, default.clone(), "must not have unknown fields");
+/// The schema without what integers or strings are known by: upstream lets their defaults be anything.
+fn any_or_string(s: &Value) -> Value {
+    match s {
+        Value::Object(map) => {
+            let kept = map
+                .iter()
+                .filter(|(name, value)| name.as_str() != INT_OR_STRING || !matches!(value, Value::Bool(_)));
+            Value::Object(kept.map(|(name, value)| (name.clone(), any_or_string(value))).collect::<Map>())
         }
-        let mut coerced = default.clone();
-        if let Err(wrong) = embedded::coerce(&mut coerced, compiled.root(), path, &mut Vec::new()) {
-            return errors.append(wrong);
-        }
-        let mut wrong = FieldErrors::new();
-        if matches!(compiled.root().shape(), Shape::Struct(_) | Shape::Map { .. } | Shape::List { .. }) {
-            embedded::validate(&mut wrong, default, compiled.root(), path);
-            list_type::validate(&mut wrong, default, compiled.root(), path);
-        }
-        if !wrong.is_empty() {
-            return errors.append(wrong);
-        }
+        Value::Array(items) => Value::Array(items.iter().map(any_or_string).collect()),
+        other => other.clone(),
     }
-    errors.append(validate_value::validate(&Node::compile(s), default, None, path));
 }

@@ -1,6 +1,8 @@
 //! `spec` as a whole.
 
-use super::{Ratchet, Spec, Version, conversion, defaulted, names, open_api, structural, subresources};
+use super::{
+    Ratchet, Spec, Version, conversion, defaulted, internal, names, open_api, structural, subresources,
+};
 use crate::crd::rules::limits::Budget;
 use crate::names_validation::{is_dns1035_label, is_dns1123_subdomain};
 use crate::status::{FieldErrors, FieldPath};
@@ -132,7 +134,7 @@ fn versions_together(errors: &mut FieldErrors, spec: &Spec<'_>, path: &FieldPath
     let shown = || match spec.raw.get("versions").filter(|versions| !versions.is_null()) {
         None => "null".to_owned(),
         Some(_) => {
-            let versions: Vec<String> = spec.versions.iter().map(shown_version).collect();
+            let versions: Vec<String> = spec.versions.iter().map(internal::version).collect();
             format!("[{}]", versions.join(","))
         }
     };
@@ -149,29 +151,6 @@ fn versions_together(errors: &mut FieldErrors, spec: &Spec<'_>, path: &FieldPath
     }
 }
 
-/// A version as Go prints the internal type.
-fn shown_version(version: &Version<'_>) -> String {
-    let json = |value: Option<&Value>| value.map_or("null".to_owned(), crate::patch::go_format::go_json);
-    let list = |items: &[Value]| match items {
-        [] => "null".to_owned(),
-        items => json(Some(&Value::from(items.to_vec()))),
-    };
-    let raw = version.raw.cloned().unwrap_or_default();
-    format!(
-        "{{\"Name\":{},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":{},\"Schema\":{},\
-         \"Subresources\":{},\"AdditionalPrinterColumns\":{},\"SelectableFields\":{}}}",
-        json(Some(&Value::from(version.name))),
-        raw.bool_at(&["served"]),
-        version.storage,
-        raw.bool_at(&["deprecated"]),
-        json(raw.get("deprecationWarning")),
-        json(version.schema),
-        json(version.subresources),
-        list(version.columns),
-        list(version.selectable_fields),
-    )
-}
-
 /// `validateCustomResourceDefinitionValidation`
 fn open_api_schema(
     errors: &mut FieldErrors,
@@ -186,6 +165,13 @@ fn open_api_schema(
     }
     if schema.bool_at(&["nullable"]) {
         errors.forbidden(&path.child("nullable"), "nullable cannot be true at the root");
+    }
+    if let Some(why) = structural::unsupported(schema) {
+        open_api::validate(errors, schema, None, &path);
+        if errors.is_empty() {
+            errors.invalid(&path, "", why);
+        }
+        return;
     }
     let mut wrong = structural::validate(schema, &path);
     if wrong.is_empty() {
@@ -241,6 +227,6 @@ fn root_with_status(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) 
         let detail = format!(
             "only {ALLOWED} fields are allowed at the root of the schema if the status subresource is enabled"
         );
-        errors.invalid(path, schema.clone(), detail);
+        errors.invalid_shown(path, internal::schema(schema), detail);
     }
 }

@@ -22,6 +22,38 @@ pub(super) fn validate(schema: &Value, path: &FieldPath) -> FieldErrors {
     errors
 }
 
+/// What is in a schema that upstream can make nothing structural of; the rest is not looked at then.
+pub(super) fn unsupported(schema: &Value) -> Option<String> {
+    const FIELDS: [(&str, &str); 7] = [
+        ("id", "id"),
+        ("$schema", "schema"),
+        ("$ref", "$ref"),
+        ("patternProperties", "patternProperties"),
+        ("dependencies", "dependencies"),
+        ("additionalItems", "additionalItems"),
+        ("definitions", "definitions"),
+    ];
+    let is_given = |name: &str| match schema.get(name) {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Object(map)) => name == "additionalItems" || !map.is_empty(),
+        Some(_) => true,
+    };
+    if let Some((_, shown)) = FIELDS.iter().find(|(name, _)| is_given(name)) {
+        return Some(format!("OpenAPIV3Schema '{shown}' is not supported"));
+    }
+    if schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(false)) {
+        let why = "internal error: 'x-kubernetes-preserve-unknown-fields' must be true or undefined";
+        return Some(why.to_owned());
+    }
+    if matches!(schema.get("items"), Some(Value::Array(_))) {
+        return Some("OpenAPIV3Schema 'items' must be a schema, but is an array".to_owned());
+    }
+    let one = ["not", "items", "additionalProperties"].into_iter().filter_map(|name| object(schema, name));
+    let many = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(|name| schema.array_at(&[name]));
+    one.chain(many).chain(schema.object_at(&["properties"]).values()).find_map(unsupported)
+}
+
 fn is_set(schema: &Value, field: &str) -> bool {
     schema.bool_at(&[field])
 }

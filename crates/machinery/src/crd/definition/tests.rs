@@ -184,3 +184,49 @@ fn stored_versions_must_stay() {
         )
     );
 }
+
+fn refused(property: Value) -> Vec<String> {
+    let schema = value!({"type": "object", "properties": {"a": (property)}});
+    texts(&validate(&boats(schema), None))
+}
+
+#[test]
+fn defaults_must_pass_the_rules_over_them() {
+    const DEFAULT: &str = "spec.validation.openAPIV3Schema.properties[a].default";
+    let rule = |default: &str| {
+        let rules = value!([{"rule": "self != 'y'", "message": "no y"}]);
+        refused(value!({"type": "string", "default": default, "x-kubernetes-validations": (rules)}))
+    };
+    assert_eq!(rule("x"), [""; 0]);
+    assert_eq!(rule("y"), [format!("{DEFAULT}: Invalid value: \"y\": no y")]);
+    // Whether elements repeat is not asked of defaults, nor what type an integer or string has.
+    let list = value!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}, "default": ["a", "a"]});
+    assert_eq!(refused(list), [""; 0]);
+    assert_eq!(refused(value!({"x-kubernetes-int-or-string": true, "default": true})), [""; 0]);
+    let whole = texts(&validate(&boats(value!({"type": "object", "default": {}})), None));
+    assert_eq!(whole[0], "spec.validation.openAPIV3Schema.default.apiVersion: Required value");
+}
+
+#[test]
+fn what_cannot_be_structural_hides_what_is_not() {
+    let path = "spec.validation.openAPIV3Schema.properties[a].$ref";
+    assert_eq!(
+        refused(value!({"$ref": "#/definitions/x"})),
+        [format!("{path}: Forbidden: $ref is not supported")]
+    );
+}
+
+#[test]
+fn versions_are_shown_as_go_prints_them() {
+    let mut definition = plain();
+    let schema =
+        |ty: &str| value!({"openAPIV3Schema": {"type": "object", "properties": {"a": {"type": ty}}}});
+    let version = |ty: &str| value!({"name": "v1", "served": true, "storage": true, "schema": (schema(ty))});
+    definition.set(&["spec", "versions"], value!([(version("string")), (version("integer"))]));
+    let shown = texts(&validate(&definition, None)).join("\n");
+    assert!(
+        shown.contains("\"Schema\":{\"OpenAPIV3Schema\":{\"ID\":\"\",\"Schema\":\"\",\"Ref\":null"),
+        "{shown}"
+    );
+    assert!(shown.contains("\"Properties\":{\"a\":{\"ID\":\"\""), "{shown}");
+}

@@ -20,11 +20,11 @@ use self::schema::Typed;
 use super::compile::{Compiler, Stored};
 use super::declare::Declared;
 use crate::crd::definition::normalized_field_path;
-use crate::status::FieldErrors;
+use crate::status::{FieldErrors, FieldPath};
 use crate::value::{Key, Value};
 
 /// What all rules together may cost for one object.
-const REQUEST_BUDGET: i64 = 10_000_000;
+pub(in crate::crd) const REQUEST_BUDGET: i64 = 10_000_000;
 
 /// The rules of a schema.
 #[derive(Debug)]
@@ -75,13 +75,35 @@ struct Rule {
 impl Rules {
     /// Compiles the rules of a structural schema; None when it has none.
     pub fn compile(open_api_v3_schema: &Value) -> Option<Self> {
-        if !has_rules(open_api_v3_schema) {
+        Self::compile_part(open_api_v3_schema, true)
+    }
+
+    /// Compiles the rules of a part of a schema, which is an object with a name of its own if it `is_resource`.
+    pub(in crate::crd) fn compile_part(schema: &Value, is_resource: bool) -> Option<Self> {
+        if !has_rules(schema) {
             return None;
         }
         let mut stored = Stored::default();
-        stored.collect(open_api_v3_schema);
-        let root = Node::compile(open_api_v3_schema, open_api_v3_schema, true, &stored)?;
-        Some(Self { root })
+        stored.collect(schema);
+        Some(Self { root: Node::compile(schema, schema, is_resource, &stored)? })
+    }
+
+    /// What the rules say of a default: as a value that stays, and if that is well as one that is new. What that costs,
+    /// of the two the dearer, is taken from `budget`, which is negative once it did not suffice.
+    pub(in crate::crd) fn check_default(
+        &self,
+        default: &Value,
+        path: &FieldPath,
+        budget: &mut i64,
+    ) -> FieldErrors {
+        let (mut errors, mut left) = walk::walk_all(&self.root, default, Some(default), path, *budget);
+        if errors.is_empty() {
+            let (as_new, left_by_new) = walk::walk_all(&self.root, default, None, path, *budget);
+            errors = as_new;
+            left = left.min(left_by_new);
+        }
+        *budget = left;
+        errors
     }
 
     /// What the rules say of `new`, which was `old`.

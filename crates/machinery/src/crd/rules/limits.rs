@@ -118,7 +118,7 @@ impl<'a> Budget<'a> {
         let compiled = match compiler.compile(rule, self.stored) {
             Ok(compiled) => compiled,
             Err(detail) => {
-                self.errors.invalid_shown(&rule_path, shown(rule), detail);
+                self.errors.invalid_shown(&rule_path, shown_rule(rule), detail);
                 return self.old_self(false, rule, place, path);
             }
         };
@@ -133,7 +133,7 @@ impl<'a> Budget<'a> {
         match &compiled.message {
             None => {}
             Some(Ok(message)) => self.spend("estimated messageExpression cost", message.max_cost, &path),
-            Some(Err(detail)) => self.errors.invalid_shown(&path, shown(rule), detail),
+            Some(Err(detail)) => self.errors.invalid_shown(&path, shown_rule(rule), detail),
         }
     }
 
@@ -195,7 +195,7 @@ fn exceeds(what: &str, cost: u64, limit: u64) -> String {
 }
 
 /// A rule as Go prints the internal type.
-fn shown(rule: &Value) -> String {
+pub(in crate::crd) fn shown_rule(rule: &Value) -> String {
     let text = |name: &str| go_json(&Value::from(rule.str_at(&[name])));
     let optional = |name: &str| rule.get(name).map_or_else(|| "null".to_owned(), go_json);
     format!(

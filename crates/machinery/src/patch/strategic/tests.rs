@@ -128,3 +128,14 @@ fn what_cannot_merge_is_explained_as_upstream_does() {
          map[image:b:1 name:b] map[image:c:1 name:c]] [a]]",
     );
 }
+
+#[test]
+fn a_struct_that_says_so_is_replaced_whole() {
+    let budget = crate::GroupVersionKind::new("policy", "v1", "PodDisruptionBudget");
+    let schema = crate::Catalog::builtin().schema(&budget).expect("a schema");
+    let original = value!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "minAvailable": 1}});
+    let patch = value!({"spec": {"selector": {"matchLabels": {"c": "d"}}}});
+    let patched = strategic_merge_patch(&original, &patch, schema.root()).unwrap();
+    assert_eq!(patched, value!({"spec": {"selector": {"matchLabels": {"c": "d"}}, "minAvailable": 1}}));
+    assert_eq!(strategic_merge_patch(&original, &Value::Null, schema.root()), Ok(original));
+}

@@ -22,6 +22,20 @@ pub(super) fn walk(root: &Node, new: &Value, old: Option<&Value>, budget: i64) -
     walk.findings
 }
 
+/// The same for a part of an object that stands at `path`, letting nothing pass for having been so before. Answers what
+/// is left of the budget, too.
+pub(super) fn walk_all(
+    root: &Node,
+    new: &Value,
+    old: Option<&Value>,
+    path: &FieldPath,
+    budget: i64,
+) -> (FieldErrors, i64) {
+    let mut walk = Walk { findings: Findings::default(), budget };
+    let stopped = walk.node(root, new, old, Ratchet::default(), path).is_err();
+    (walk.findings.errors, if stopped { -1 } else { walk.budget })
+}
+
 /// That the budget is used up: no rule may run any more.
 struct Stop;
 

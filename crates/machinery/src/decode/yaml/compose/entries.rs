@@ -1,9 +1,9 @@
 //! A mapping's entries: keys as JSON can have them, duplicates, and `<<`.
 
 use super::{Composer, Node};
-use crate::decode::go_quote;
 use crate::decode::yaml::YamlError;
 use crate::decode::yaml::cursor::Mark;
+use crate::go_text::go_quote;
 use crate::value::{Key, Map, Value, intern};
 
 impl Composer<'_> {
