@@ -133,7 +133,7 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
             // The controller sets these.
             made.remove(&["spec", "hostname"]);
             made.remove(&["spec", "subdomain"]);
-            if old.is_none_or(|old| template_was_fine(old)) {
+            if old.is_none_or(template_was_fine) {
                 template::validate(errors, &made, &template_path);
             }
             template::validate_metadata(errors, &made, &template_path);

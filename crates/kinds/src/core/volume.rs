@@ -370,7 +370,7 @@ fn warnings(volume: &Value) -> Vec<String> {
     let mut out = Vec::new();
     let path = FieldPath::new("metadata").child("annotations");
     let annotations = volume.object_at(&["metadata", "annotations"]);
-    for (key, text) in ANNOTATIONS.into_iter().filter(|(key, _)| annotations.contains_key(*key)) {
+    for (key, text) in ANNOTATIONS.into_iter().filter(|(key, _)| annotations.contains_key(key)) {
         out.push(format!("{}: {text}", path.key(key)));
     }
     let path = FieldPath::new("spec");

@@ -96,7 +96,7 @@ fn annotations_without_use(out: &mut Vec<String>, meta: &Value, path: &FieldPath
         ("security.alpha.kubernetes.io/unsafe-sysctls", SYSCTLS),
     ];
     let given = meta.object_at(&["annotations"]);
-    for (key, text) in UNUSED.into_iter().filter(|(key, _)| given.contains_key(*key)) {
+    for (key, text) in UNUSED.into_iter().filter(|(key, _)| given.contains_key(key)) {
         out.push(format!("{}: {text}", path.key(key)));
     }
 }

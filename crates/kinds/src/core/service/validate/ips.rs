@@ -113,15 +113,16 @@ fn changed_ips(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let at = &["spec", "clusterIPs"];
     let (new, before) = (object.array_at(at), old.array_at(at));
     let path = FieldPath::new("spec").child("clusterIPs");
+    // What is left out is filled in with what there was.
+    if new.is_empty() {
+        return;
+    }
     let first_changed = !new.is_empty() && !before.is_empty() && new[0] != before[0];
     if new.len() == before.len() {
         for (i, _) in new.iter().zip(before).enumerate().filter(|(_, (new, old))| new != old) {
             errors.invalid(&path.index(i), shown(object, at), ONCE);
         }
         return;
-    }
-    if new.is_empty() {
-        errors.invalid(&path.index(0), shown(object, at), "primary clusterIP can not be unset");
     }
     if first_changed {
         errors.invalid(&path.index(0), shown(object, at), ONCE);
@@ -135,15 +136,16 @@ fn changed_families(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let at = &["spec", "ipFamilies"];
     let (new, before) = (object.array_at(at), old.array_at(at));
     let path = FieldPath::new("spec").child("ipFamilies").index(0);
+    // What is left out is filled in with what there was.
+    if new.is_empty() {
+        return;
+    }
     let first_changed = !new.is_empty() && !before.is_empty() && new[0] != before[0];
     if new.len() == before.len() {
         for _ in new.iter().zip(before).filter(|(new, old)| new != old) {
             errors.invalid(&path, shown(object, at), ONCE);
         }
         return;
-    }
-    if new.len() < before.len() && object.array_at(&["spec", "clusterIPs"]).is_empty() {
-        errors.invalid(&path, shown(object, at), "primary ipFamily can not be unset");
     }
     if first_changed {
         errors.invalid(&path, shown(object, &["spec", "clusterIPs"]), ONCE);
