@@ -165,9 +165,7 @@ impl<'a> State<'a> {
         let active: Indexes = self.active.iter().filter_map(|pod| indexes::of_pod(pod)).collect();
         for (pod, _) in self.done.iter().filter(|(pod, _)| pod::phase(pod) != "Succeeded") {
             let Some(index) = indexes::of_pod(pod) else { continue };
-            if self.completed.contains(index)
-                || self.failed_indexes.contains(index)
-                || active.contains(&index)
+            if self.completed.contains(index) || self.failed_indexes.contains(index) || active.contains(index)
             {
                 continue;
             }
