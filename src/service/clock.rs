@@ -21,12 +21,15 @@ pub const MAX_ADVANCE: Duration = Duration::from_hours(31 * 24);
 const CATCH_UP: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// Slower than that it might as well stand.
+const MIN_SPEED: f64 = 0.001;
+
 /// A speed that a clock can have; 0 is standing still.
 pub(crate) fn check_speed(speed: f64) -> Result<(), String> {
-    if (0.0..=MAX_SPEED).contains(&speed) {
+    if speed == 0.0 || (MIN_SPEED..=MAX_SPEED).contains(&speed) {
         return Ok(());
     }
-    Err(format!("{speed} must be between 0, which stops the clock, and {MAX_SPEED}"))
+    Err(format!("{speed} must be 0, which stops the clock, or between {MIN_SPEED} and {MAX_SPEED}"))
 }
 
 impl Service {

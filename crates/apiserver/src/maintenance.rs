@@ -1,4 +1,4 @@
-//! What the store needs now and then: expired events deleted, old history forgotten.
+//! What store and cache need now and then: expired events deleted, old history forgotten.
 //!
 //! A tenant without events and without writes costs a timer that rings every five minutes.
 
@@ -48,6 +48,7 @@ async fn compact(cache: &Cache) {
     loop {
         // Clients count in their own time for how long they stay away.
         wall::sleep(COMPACT_EVERY).await;
+        cache.trim();
         if last.saturating_sub(compacted) >= WORTH_COMPACTING {
             match cache.store().compact(last).await {
                 Ok(()) => compacted = last,

@@ -101,6 +101,7 @@ impl ApiServer {
             minor_version: config.version.minor,
             loopback: OnceLock::new(),
             commits: commits(),
+            store_fails: false.into(),
         };
         let auditor = Auditor::new(config.audit_log, registry.clock.clone(), &config.tasks);
         let core = Arc::new(Core {

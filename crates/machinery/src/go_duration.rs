@@ -31,8 +31,8 @@ pub fn parse(text: &str) -> Result<i64, String> {
         let digits = &fraction[..fraction.len().min(18)];
         let part: i128 = if digits.is_empty() { 0 } else { digits.parse().map_err(|_| invalid())? };
         let part = part * unit / 10_i128.pow(digits.len() as u32);
-        total =
-            whole.checked_mul(unit).and_then(|whole| total.checked_add(whole + part)).ok_or_else(invalid)?;
+        let sum = whole.checked_mul(unit).and_then(|whole| whole.checked_add(part));
+        total = sum.and_then(|sum| total.checked_add(sum)).ok_or_else(invalid)?;
         rest = next;
     }
     i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())

@@ -16,6 +16,11 @@ use crate::logs::Run;
 
 pub(crate) type Lines = BoxStream<'static, std::io::Result<Bytes>>;
 
+/// Lines that are kept: what is older was rotated away, as kubelets do with logs of 10 MiB.
+const KEPT: usize = 100_000;
+/// How much is read at a time.
+const CHUNK: usize = 64 * 1024;
+
 /// A reader of a log.
 struct Reader {
     clock: Clock,
@@ -25,6 +30,8 @@ struct Reader {
     run: Run,
     next: usize,
     options: LogOptions,
+    /// When reading began.
+    began: Timestamp,
     /// Bytes that may still be sent.
     left: Option<usize>,
 }
@@ -48,7 +55,7 @@ pub(crate) fn read(
         return Err(if options.previous { no_previous(pod, name) } else { waiting(pod, name, status) });
     };
     let now = clock.now();
-    let mut reader = Reader {
+    let reader = Reader {
         clock: clock.clone(),
         pods: pods.clone(),
         pod: pods.get_key(&pod.key()).unwrap_or_else(|| Arc::new(Object::new(pod.value().clone(), 0))),
@@ -57,25 +64,31 @@ pub(crate) fn read(
         left: options.limit_bytes.map(|limit| usize::try_from(limit).unwrap_or(0)),
         run,
         options,
+        began: now,
     };
-    let existing = reader.until(now);
-    let head = futures::stream::iter([Ok(Bytes::from(existing))]);
-    if !reader.options.follow {
-        return Ok(head.boxed());
-    }
-    let tail = futures::stream::unfold(reader, |mut reader| async move {
-        let text = reader.wait().await?;
+    let pieces = futures::stream::unfold(reader, |mut reader| async move {
+        let text = reader.piece().await?;
         Some((Ok(Bytes::from(text)), reader))
     });
-    Ok(head.chain(tail).boxed())
+    Ok(pieces.boxed())
 }
 
 impl Reader {
-    /// The lines from the present one up to `now`.
-    fn until(&mut self, now: Timestamp) -> String {
+    /// What comes next; None at the end.
+    async fn piece(&mut self) -> Option<Vec<u8>> {
+        let existing = self.until(self.began);
+        if !existing.is_empty() {
+            return Some(existing);
+        }
+        if self.options.follow { self.wait().await } else { None }
+    }
+
+    /// Lines from the present one up to `now`, but not many at a time.
+    fn until(&mut self, now: Timestamp) -> Vec<u8> {
         let count = self.run.count(now);
+        let most = self.left.unwrap_or(CHUNK).min(CHUNK);
         let mut out = String::new();
-        while self.next < count {
+        while self.next < count && out.len() < most {
             if self.options.timestamps
                 && let Some(time) = self.run.time_of(self.next)
             {
@@ -84,10 +97,9 @@ impl Reader {
             out.push_str(&self.run.line(self.next));
             out.push('\n');
             self.next += 1;
-            if self.left.is_some_and(|left| out.len() >= left) {
-                break;
-            }
         }
+        // The limit may be within a character.
+        let mut out = out.into_bytes();
         if let Some(left) = &mut self.left {
             out.truncate(*left);
             *left -= out.len();
@@ -96,7 +108,7 @@ impl Reader {
     }
 
     /// The next lines, when they come; None when there will be no more.
-    async fn wait(&mut self) -> Option<String> {
+    async fn wait(&mut self) -> Option<Vec<u8>> {
         loop {
             if self.left == Some(0) {
                 return None;
@@ -121,9 +133,9 @@ impl Reader {
 
 fn first_line(run: &Run, options: &LogOptions, now: Timestamp) -> usize {
     let count = run.count(now);
-    let mut first = 0;
+    let mut first = count.saturating_sub(KEPT);
     if let Some(tail) = options.tail_lines {
-        first = count.saturating_sub(usize::try_from(tail).unwrap_or(0));
+        first = first.max(count.saturating_sub(usize::try_from(tail).unwrap_or(0)));
     }
     let since = match (&options.since_time, options.since_seconds) {
         (Some(time), _) => time.parse().ok(),

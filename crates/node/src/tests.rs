@@ -156,6 +156,34 @@ async fn a_pod_runs_logs_and_stops() {
 }
 
 #[tokio::test]
+async fn a_log_is_cut_where_its_reader_says_and_sent_in_pieces() {
+    let Played { server, agents, tasks } = played();
+    agents.add(spec());
+    let client = server.client();
+    let extra = value!({"containers": [{"name": "c", "image": "busybox:1", "command": ["echo", "éa"]}]});
+    client.create(&PODS, pod("p", extra)).await.unwrap();
+    client.create(&PODS, pod("long", value!({}))).await.unwrap();
+    server.until(|s| is(s, "long", "Ready") && find(s, "p").is_some_and(|pod| starts_of(&pod) > 0)).await;
+    let said = async |name: &str, options: LogOptions| {
+        let pieces = agents.logs(&find(&server, name).unwrap(), options).await.unwrap();
+        pieces.map(|piece| piece.unwrap()).collect::<Vec<_>>().await
+    };
+    let limit = |bytes: i64| LogOptions { limit_bytes: Some(bytes), ..LogOptions::default() };
+    assert_eq!(said("p", limit(1)).await.concat(), "é".as_bytes()[..1]);
+    assert_eq!(said("p", limit(3)).await.concat(), "éa".as_bytes());
+    tasks.clock().advance(std::time::Duration::from_hours(24 * 365));
+    let pieces = said("long", LogOptions::default()).await;
+    assert!(pieces.len() > 1 && pieces.iter().all(|piece| piece.len() < 128 * 1024), "{}", pieces.len());
+    assert!(pieces.concat().len() < 64 * 1024 * 1024);
+    tasks.close().await;
+}
+
+fn starts_of(pod: &Object) -> usize {
+    let statuses = pod.array_at(&["status", "containerStatuses"]).iter();
+    statuses.filter(|status| status.str_at(&["containerID"]) != "").count()
+}
+
+#[tokio::test]
 async fn init_containers_come_first_and_a_finite_pod_succeeds() {
     let Played { server, agents, tasks } = played();
     agents.add(spec());

@@ -50,7 +50,7 @@ struct Mapping {
 
 impl Mapping {
     fn at(&self, wall: Instant) -> Timestamp {
-        let elapsed = wall.saturating_duration_since(self.anchor).mul_f64(self.rate);
+        let elapsed = scale(wall.saturating_duration_since(self.anchor), self.rate);
         self.base.saturating_add(elapsed).unwrap_or(self.base)
     }
 }
@@ -144,7 +144,7 @@ impl Clock {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
             if mapping.rate > 0.0 {
                 // Rounded up: waking a hair early would only wait again.
-                let wall = left.div_f64(mapping.rate).saturating_add(Duration::from_micros(50));
+                let wall = scale(left, mapping.rate.recip()).saturating_add(Duration::from_micros(50));
                 tokio::select! {
                     () = tokio::time::sleep(wall) => {}
                     _ = changed.changed() => {}
@@ -202,6 +202,14 @@ pub fn rfc3339(time: Timestamp) -> String {
 /// `metav1.MicroTime` as text: RFC 3339, six decimals, UTC.
 pub fn rfc3339_micro(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+/// As long as can be said, where it would be longer.
+fn scale(duration: Duration, by: f64) -> Duration {
+    if by == 1.0 {
+        return duration;
+    }
+    Duration::try_from_secs_f64(duration.as_secs_f64() * by).unwrap_or(Duration::MAX)
 }
 
 fn clean(rate: f64) -> f64 {
@@ -275,5 +283,15 @@ mod tests {
         let wall = tokio::time::Instant::now();
         futures::join!(sleep, speed_up);
         assert!(wall.elapsed() < Duration::from_millis(1100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_hardly_moves_can_be_waited_for() {
+        for rate in [f64::MIN_POSITIVE, 5e-324, 1e-12] {
+            let clock = Clock::scaled(rate);
+            let waited = crate::wall::timeout(Duration::from_secs(9), clock.sleep(Duration::from_secs(1)));
+            assert!(waited.await.is_none());
+        }
+        assert_eq!(scale(Duration::MAX, 2.0), Duration::MAX);
     }
 }

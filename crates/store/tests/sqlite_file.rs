@@ -120,6 +120,25 @@ async fn a_commit_that_fails_on_disk_is_rolled_back_and_the_next_one_works() {
     assert_eq!(contents(&store).await, [("a".into(), "3".into())]);
 }
 
+/// What was written volatile before a commit that failed is written with the next one, and nothing of the failed one is.
+#[tokio::test]
+async fn a_commit_that_fails_keeps_what_waited_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path).unwrap();
+    let volatile = |key: &str, value: &str| Txn { durability: Durability::Volatile, ..durable(key, value) };
+    store.commit(volatile("lease", "1")).await.unwrap();
+    store.commit(volatile("lease", "2")).await.unwrap();
+    fault::arm("store.commit.after", Fault::ErrorOnce);
+    let mut two = durable("a", "1");
+    two.writes.extend(durable("b", "1").writes);
+    store.commit(two).await.unwrap_err();
+    assert_eq!(store.commit(durable("c", "1")).await.unwrap(), 3);
+    store.close().await.unwrap();
+    let again = open(&path).unwrap();
+    assert_eq!(contents(&again).await, [("c".into(), "1".into()), ("lease".into(), "2".into())]);
+}
+
 /// One thread for two tenants: who is busy all the time does not keep it.
 #[tokio::test]
 async fn busy_tenants_take_turns() {

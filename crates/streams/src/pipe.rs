@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::PollSender;
 
 /// The longest piece in which data travels.
@@ -43,6 +43,8 @@ pub struct Writer {
     closed: bool,
     /// The peer wants nothing of it any more.
     reset: Arc<AtomicBool>,
+    /// The stream's place among those of its connection.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 pub(crate) fn reader() -> (mpsc::Sender<Bytes>, Reader) {
@@ -59,7 +61,12 @@ impl Reader {
 
 impl Writer {
     pub(crate) fn new(id: u32, pieces: mpsc::Sender<Piece>, reset: Arc<AtomicBool>) -> Self {
-        Self { id, pieces: PollSender::new(pieces), closed: false, reset }
+        Self { id, pieces: PollSender::new(pieces), closed: false, reset, _place: None }
+    }
+
+    /// Keeps a place for as long as it lives.
+    pub(crate) fn in_place(self, place: OwnedSemaphorePermit) -> Self {
+        Self { _place: Some(place), ..self }
     }
 
     /// One that nobody reads.

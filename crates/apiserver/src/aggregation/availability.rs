@@ -1,13 +1,15 @@
 //! Whether other servers can be used: their Available conditions, and what they say of themselves.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_auth::Reader as _;
-use drydock_machinery::{Status, Value, value};
-use drydock_runtime::Tasks;
+use drydock_machinery::{ObjectMeta as _, Status, Value, value};
+use drydock_runtime::{Tasks, wall};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
 
 use super::route::{self, Route, available, is_ready, slices};
 use super::{GROUP, Learned, PLURAL, discovery, local};
@@ -15,9 +17,11 @@ use crate::cache::key_prefix;
 use crate::registry::Registry;
 use crate::server::Core;
 
-/// How often a server is asked that was well, and one that was not.
+/// How often a server is asked that was well, and one that was not: each time half as often.
 const PERIOD: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
+/// Changes of services and their slices come in numbers.
+const DEBOUNCE: Duration = Duration::from_millis(200);
 /// Servers that are asked at the same time.
 const CONCURRENCY: usize = 8;
 
@@ -39,6 +43,7 @@ pub(super) fn start(core: &Arc<Core>, tasks: &Tasks) {
         if ready.wait_for(|ready| *ready).await.is_err() {
             return;
         }
+        let mut rounds = Rounds::default();
         loop {
             for changed in [&mut services, &mut slices, &mut registered, &mut definitions] {
                 changed.borrow_and_update();
@@ -46,38 +51,100 @@ pub(super) fn start(core: &Arc<Core>, tasks: &Tasks) {
             let Some(core) = weak.upgrade() else { return };
             local::sync(&core).await;
             let remote = route::all(&core).into_values().collect::<Vec<_>>();
-            let well = check_all(&core, &remote).await;
+            let seen = behind(&core, &remote);
+            let due = rounds.due(&remote, clock.now());
+            for (name, well) in check_all(&core, due).await {
+                rounds.note(name, well, clock.now());
+            }
             drop(core);
             let pause = async {
-                match (remote.is_empty(), well) {
+                match rounds.next() {
+                    Some(next) => clock.sleep_until(next).await,
                     // Nobody is to be asked again.
-                    (true, _) => std::future::pending().await,
-                    (false, true) => clock.sleep(PERIOD).await,
-                    (false, false) => clock.sleep(RETRY).await,
+                    None => std::future::pending().await,
                 }
             };
             let relevant = async {
-                tokio::select! {
-                    _ = services.changed(), if !remote.is_empty() => {}
-                    _ = slices.changed(), if !remote.is_empty() => {}
-                    _ = registered.changed() => {}
-                    _ = definitions.changed() => {}
+                loop {
+                    tokio::select! {
+                        _ = services.changed(), if !remote.is_empty() => {}
+                        _ = slices.changed(), if !remote.is_empty() => {}
+                        _ = registered.changed() => return,
+                        _ = definitions.changed() => return,
+                    }
+                    // Of all services and slices only those matter that a server is behind.
+                    wall::sleep(DEBOUNCE).await;
+                    for changed in [&mut services, &mut slices] {
+                        changed.borrow_and_update();
+                    }
+                    if weak.upgrade().is_none_or(|core| behind(&core, &remote) != seen) {
+                        return;
+                    }
                 }
             };
             tokio::select! {
                 () = pause => {}
-                () = relevant => {}
+                () = relevant => rounds.all_are_due(),
             }
         }
     });
 }
 
-/// Checks the servers and writes what came of it; answers whether all are well.
-async fn check_all(core: &Arc<Core>, remote: &[Arc<Route>]) -> bool {
-    let checks: Vec<BoxFuture<'static, bool>> =
-        remote.iter().map(|route| check_one(core.clone(), route.clone()).boxed()).collect();
-    let checked: Vec<bool> = futures::stream::iter(checks).buffer_unordered(CONCURRENCY).collect().await;
-    checked.iter().all(|well| *well)
+/// When each server is to be asked again, and how often in a row it was not well.
+#[derive(Default)]
+struct Rounds(HashMap<String, (Timestamp, u32)>);
+
+impl Rounds {
+    /// Those of `routes` whose time has come. Others than these are forgotten.
+    fn due(&mut self, routes: &[Arc<Route>], now: Timestamp) -> Vec<Arc<Route>> {
+        self.0.retain(|name, _| routes.iter().any(|route| route.name == *name));
+        let is_due = |route: &&Arc<Route>| self.0.get(&route.name).is_none_or(|(next, _)| *next <= now);
+        routes.iter().filter(is_due).cloned().collect()
+    }
+
+    fn note(&mut self, name: String, well: bool, now: Timestamp) {
+        let failures = self.0.get(&name).map_or(0, |(_, failures)| *failures);
+        let (pause, failures) = if well {
+            (PERIOD, 0)
+        } else {
+            (PERIOD.min(RETRY * 2u32.pow(failures.min(8))), failures.saturating_add(1))
+        };
+        self.0.insert(name, (now.saturating_add(pause).unwrap_or(Timestamp::MAX), failures));
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        self.0.values().map(|(next, _)| *next).min()
+    }
+
+    fn all_are_due(&mut self) {
+        for (next, _) in self.0.values_mut() {
+            *next = Timestamp::MIN;
+        }
+    }
+}
+
+/// The versions of the services and slices behind the routes.
+fn behind(core: &Core, routes: &[Arc<Route>]) -> Vec<String> {
+    let cache = &core.registry.cache;
+    let of_route = |route: &Arc<Route>| {
+        let (namespace, name) = route.service();
+        let service = cache.get("", "services", namespace, name);
+        let all = service.into_iter().chain(slices(&**cache, namespace, name));
+        all.map(|object| format!("{}/{}", object.uid(), object.resource_version())).collect::<Vec<_>>()
+    };
+    routes.iter().flat_map(of_route).collect()
+}
+
+/// Checks the servers and writes what came of it; answers which are well.
+async fn check_all(core: &Arc<Core>, due: Vec<Arc<Route>>) -> Vec<(String, bool)> {
+    let checks: Vec<BoxFuture<'static, (String, bool)>> = due
+        .into_iter()
+        .map(|route| {
+            let core = core.clone();
+            async move { (route.name.clone(), check_one(core, route).await) }.boxed()
+        })
+        .collect();
+    futures::stream::iter(checks).buffer_unordered(CONCURRENCY).collect().await
 }
 
 async fn check_one(core: Arc<Core>, route: Arc<Route>) -> bool {
@@ -187,4 +254,24 @@ pub(super) async fn write(registry: &Registry, name: &str, verdict: &Verdict) ->
             new
         })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_well_is_asked_less_and_less_often() {
+        let mut rounds = Rounds::default();
+        let pauses: Vec<i64> = [false, false, false, false, false, true, false]
+            .map(|well| {
+                rounds.note("a".to_owned(), well, Timestamp::UNIX_EPOCH);
+                rounds.next().unwrap().as_second()
+            })
+            .to_vec();
+        assert_eq!(pauses, [2, 4, 8, 16, 30, 30, 2]);
+        rounds.all_are_due();
+        assert_eq!(rounds.next(), Some(Timestamp::MIN));
+        assert!(rounds.due(&[], Timestamp::UNIX_EPOCH).is_empty() && rounds.next().is_none());
+    }
 }

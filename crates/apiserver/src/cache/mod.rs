@@ -61,6 +61,7 @@ impl Cache {
             closed: tasks.cancelled(),
         });
         let loaded = cache.load().await?;
+        cache.began_empty.store(cache.counts().iter().all(|(_, count)| *count == 0), Ordering::Release);
         let watch = cache.store.watch("/", loaded).await?;
         let following = cache.clone();
         tasks.spawn("watch-cache", async move { following.follow(watch).await });
@@ -77,12 +78,18 @@ impl Cache {
                 None => tracing::error!(key = &*entry.key, "stored object cannot be read"),
             }
         }
-        let is_empty = by_resource.is_empty();
-        for (prefix, objects) in by_resource {
-            self.by_prefix(&prefix).replace(objects, all.revision);
-        }
-        self.began_empty.store(is_empty, Ordering::Release);
+        let mut resources = self.resources.write();
         self.loaded.store(all.revision, Ordering::Release);
+        // Also those that have no objects any more.
+        for (prefix, cache) in resources.iter() {
+            cache.replace(by_resource.remove(prefix).unwrap_or_default(), all.revision);
+        }
+        for (prefix, objects) in by_resource {
+            let cache = ResourceCache::new(&prefix, all.revision);
+            cache.replace(objects, all.revision);
+            resources.insert(prefix, Arc::new(cache));
+        }
+        drop(resources);
         self.progress.advance(all.revision);
         Ok(all.revision)
     }
@@ -106,12 +113,17 @@ impl Cache {
         }
     }
 
-    /// Watches again from where the last watch ended.
+    /// Watches again from where the last watch ended; from the present when that is not kept any more.
     async fn resume(&self) -> Option<drydock_store::Watch> {
         loop {
             match self.store.watch("/", self.revision()).await {
                 Ok(watch) => return Some(watch),
                 Err(StoreError::Closed) => return None,
+                Err(StoreError::Compacted { .. }) => match self.load().await {
+                    Ok(_) => continue,
+                    Err(StoreError::Closed) => return None,
+                    Err(error) => tracing::error!(%error, "the store cannot be read"),
+                },
                 Err(error) => tracing::error!(%error, "the store cannot be watched"),
             }
             drydock_runtime::wall::sleep(std::time::Duration::from_millis(200)).await;
@@ -177,6 +189,14 @@ impl Cache {
             cache.forget_history(revision);
         }
         revision
+    }
+
+    /// Forgets events that are too old of resources where nothing happens.
+    pub(crate) fn trim(&self) {
+        let resources: Vec<Arc<ResourceCache>> = self.resources.read().values().cloned().collect();
+        for cache in resources {
+            cache.trim();
+        }
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -271,5 +291,13 @@ fn event_key(event: &Event) -> &Arc<str> {
     match event {
         Event::Put { entry, .. } => &entry.key,
         Event::Delete { previous } => &previous.key,
+    }
+}
+
+/// About what the object takes that an event is about.
+fn event_size(event: &Event) -> usize {
+    match event {
+        Event::Put { entry, .. } => entry.value.size(),
+        Event::Delete { previous } => previous.value.size(),
     }
 }

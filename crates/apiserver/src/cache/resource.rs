@@ -12,7 +12,7 @@ use imbl::OrdMap;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::{event_key, stored};
+use super::{event_key, event_size, stored};
 
 /// The objects of one resource, by store key, and the events that led to them.
 pub struct ResourceCache {
@@ -29,12 +29,16 @@ struct State {
     events: VecDeque<Recorded>,
     /// The number of the first element of `events`.
     first_event: u64,
+    /// About how much memory `events` keep.
+    bytes: usize,
     /// Every event after this revision is in `events`.
     complete_since: Revision,
 }
 
 struct Recorded {
     change: Arc<Change>,
+    /// Of the object as JSON.
+    size: usize,
     age: Stopwatch,
 }
 
@@ -66,9 +70,11 @@ pub struct Snapshot {
     pub revision: Revision,
 }
 
-/// How many events are kept in any case, and how many at most. Between the two, age decides.
+/// How many events are kept in any case, and how many at most. Between the two, age decides. Of large objects fewer are
+/// kept than of small ones.
 const KEEP_AT_LEAST: usize = 64;
 const KEEP_AT_MOST: usize = 16_384;
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 const KEEP_FOR: Duration = Duration::from_secs(75);
 
 impl ResourceCache {
@@ -79,23 +85,32 @@ impl ResourceCache {
             revision,
             events: VecDeque::new(),
             first_event: 0,
+            bytes: 0,
             complete_since: revision,
         };
         Self { prefix: prefix.into(), state: RwLock::new(state), next_event: watch::Sender::new(0) }
     }
 
+    /// Begins anew at `revision`. What happened before is not known, so that all who watch must begin anew, too.
     pub(crate) fn replace(&self, objects: Objects, revision: Revision) {
         let mut state = self.state.write();
         state.objects = objects.into_iter().collect();
         state.revision = revision;
         state.complete_since = revision;
+        // A number is left out: no watch is at the next event.
+        state.first_event += state.events.len() as u64 + 1;
+        state.events.clear();
+        state.bytes = 0;
+        let next = state.first_event;
+        drop(state);
+        self.next_event.send_replace(next);
     }
 
     pub(crate) fn apply<'a>(&self, events: impl Iterator<Item = &'a Event>, revision: Revision) {
         let mut state = self.state.write();
         for event in events {
             if let Some(change) = state.change(event, revision) {
-                state.record(Arc::new(change));
+                state.record(Arc::new(change), event_size(event));
             }
         }
         state.revision = revision;
@@ -109,7 +124,14 @@ impl ResourceCache {
         let mut state = self.state.write();
         state.first_event += state.events.len() as u64;
         state.events.clear();
-        state.complete_since = state.complete_since.max(revision);
+        state.bytes = 0;
+        // Events that are not said to be applied yet are forgotten, too.
+        state.complete_since = state.complete_since.max(revision).max(state.revision);
+    }
+
+    /// Forgets events that are too old, which otherwise happens when there is a new one.
+    pub(crate) fn trim(&self) {
+        self.state.write().trim();
     }
 
     /// The revision of the latest event.
@@ -214,17 +236,19 @@ impl State {
         }
     }
 
-    fn record(&mut self, change: Arc<Change>) {
-        self.events.push_back(Recorded { change, age: Stopwatch::start() });
+    fn record(&mut self, change: Arc<Change>, size: usize) {
+        self.bytes += size;
+        self.events.push_back(Recorded { change, size, age: Stopwatch::start() });
     }
 
     fn trim(&mut self) {
         while let Some(oldest) = self.events.front() {
             let len = self.events.len();
             let expired = len > KEEP_AT_LEAST && oldest.age.elapsed() > KEEP_FOR;
-            if len <= KEEP_AT_MOST && !expired {
+            if len <= KEEP_AT_MOST && self.bytes <= MOST_BYTES && !expired {
                 break;
             }
+            self.bytes -= oldest.size;
             self.complete_since = oldest.change.revision;
             self.events.pop_front();
             self.first_event += 1;
@@ -248,5 +272,61 @@ impl Snapshot {
         self.objects
             .range::<_, str>((start, Bound::Unbounded))
             .take_while(move |(key, _)| key.starts_with(prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::{Value, value};
+    use drydock_store::{Entry, Payload};
+
+    use super::*;
+
+    fn put(revision: Revision, text: &str) -> Event {
+        let object = value!({"metadata": {"name": "a"}, "data": {"x": text}});
+        let entry = Entry {
+            key: "/core/configmaps/a".into(),
+            value: Payload::new(Value::to_json(&object)),
+            create_revision: 1,
+            mod_revision: revision,
+        };
+        Event::Put { entry, previous: None }
+    }
+
+    #[test]
+    fn the_window_of_large_objects_is_short() {
+        let cache = ResourceCache::new("/core/configmaps/", 0);
+        let large = "x".repeat(MOST_BYTES / 8);
+        for revision in 1..=20 {
+            cache.apply(std::iter::once(&put(revision, &large)), revision);
+        }
+        let state = cache.state.read();
+        assert_eq!(state.events.len(), 7);
+        assert_eq!(state.bytes, state.events.iter().map(|one| one.size).sum::<usize>());
+        assert_eq!(state.complete_since, 13);
+    }
+
+    #[test]
+    fn forgotten_history_is_not_said_to_be_there() {
+        let cache = ResourceCache::new("/core/configmaps/", 0);
+        cache.apply(std::iter::once(&put(5, "x")), 5);
+        cache.forget_history(4);
+        assert_eq!(cache.position_after(4), None);
+        assert_eq!(cache.position_after(5), Some(1));
+    }
+
+    #[test]
+    fn who_watches_what_is_replaced_begins_anew() {
+        let cache = ResourceCache::new("/core/configmaps/", 0);
+        cache.apply(std::iter::once(&put(5, "x")), 5);
+        let (_, position) = cache.snapshot_and_position();
+        let mut told = cache.subscribe();
+        told.borrow_and_update();
+        cache.replace(Vec::new(), 9);
+        assert!(told.has_changed().unwrap());
+        assert!(cache.events_from(position, 1).is_none());
+        assert!(cache.is_empty() && cache.position_after(8).is_none());
+        let (_, position) = cache.snapshot_and_position();
+        assert!(cache.events_from(position, 1).is_some_and(|events| events.is_empty()));
     }
 }

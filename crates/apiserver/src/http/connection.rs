@@ -1,6 +1,7 @@
 //! Connections: accepting, TLS, and serving HTTP/1.1 or HTTP/2 on them.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,6 +36,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 1000;
 /// How long a connection may idle, and a request's head may take: upstream's idle timeout.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// How often a client that speaks HTTP/2 is asked whether it is still there, and how long its answer may take:
+/// upstream's.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of a request's header fields: upstream's.
+const MOST_HEADERS: u32 = 1024 * 1024;
 /// Connections of one tenant; further ones are closed at once.
 const MOST_CONNECTIONS: usize = 10_000;
 
@@ -97,19 +104,36 @@ impl ApiServer {
     ) {
         let peer = Arc::new(Peer { address, certificates, user: OnceLock::new() });
         let core = self.core.clone();
-        let service = service_fn(move |request| {
+        let life = Arc::new(Life::default());
+        let noted = life.clone();
+        let service = service_fn(move |request: http::Request<_>| {
             let (core, peer) = (core.clone(), peer.clone());
+            noted.note(request.version());
             async move { Ok::<_, std::convert::Infallible>(handler::handle(core, peer, request).await) }
         });
-        let mut builder = auto::Builder::new(TaskExecutor(self.core.tasks.clone()));
+        let executor = TaskExecutor { tasks: self.core.tasks.clone(), life: life.clone() };
+        let mut builder = auto::Builder::new(executor);
         builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
-        builder.http2().max_concurrent_streams(MAX_STREAMS).adaptive_window(true);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .max_header_list_size(MOST_HEADERS)
+            .max_concurrent_streams(MAX_STREAMS)
+            .adaptive_window(true);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let closed = self.core.tasks.cancelled();
+        let no_longer_needed = async {
+            tokio::select! {
+                () = closed.cancelled() => {}
+                () = life.ceased() => {}
+            }
+        };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = closed.cancelled() => {
+            () = no_longer_needed => {
                 connection.as_mut().graceful_shutdown();
                 let grace = wall::timeout(Duration::from_secs(5), connection.as_mut()).await;
                 grace.unwrap_or(Ok(()))
@@ -121,9 +145,57 @@ impl ApiServer {
     }
 }
 
+/// What happens on a connection whose client speaks HTTP/2, or has not said yet what it speaks. HTTP/1.1 has a time limit
+/// of its own.
+#[derive(Default)]
+struct Life {
+    /// A request came as HTTP/1.1.
+    speaks_one: AtomicBool,
+    /// Streams so far.
+    opened: AtomicUsize,
+    /// Streams now, their answers' bodies included.
+    open: AtomicUsize,
+}
+
+impl Life {
+    fn note(&self, version: http::Version) {
+        if version < http::Version::HTTP_2 {
+            self.speaks_one.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns once nothing was asked for [`IDLE_TIMEOUT`], or for at most twice as long.
+    async fn ceased(&self) {
+        let mut before = 0;
+        loop {
+            wall::sleep(IDLE_TIMEOUT).await;
+            if self.speaks_one.load(Ordering::Relaxed) {
+                return std::future::pending().await;
+            }
+            let opened = self.opened.load(Ordering::Relaxed);
+            if opened == before && self.open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            before = opened;
+        }
+    }
+}
+
 /// Runs HTTP/2 streams as tasks of the tenant.
 #[derive(Clone)]
-struct TaskExecutor(Tasks);
+struct TaskExecutor {
+    tasks: Tasks,
+    life: Arc<Life>,
+}
+
+/// A stream that is open.
+struct OpenStream(Arc<Life>);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl<F> Executor<F> for TaskExecutor
 where
@@ -131,8 +203,30 @@ where
     F::Output: Send,
 {
     fn execute(&self, future: F) {
-        self.0.spawn_to_end("stream", async move {
+        self.life.opened.fetch_add(1, Ordering::Relaxed);
+        self.life.open.fetch_add(1, Ordering::Relaxed);
+        let open = OpenStream(self.life.clone());
+        self.tasks.spawn_to_end("stream", async move {
+            let _open = open;
             future.await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_lasts_while_something_is_asked() {
+        let life = Arc::new(Life::default());
+        let ceased = || wall::timeout(3 * IDLE_TIMEOUT, life.ceased());
+        assert!(ceased().await.is_some(), "nothing was ever asked");
+        life.open.fetch_add(1, Ordering::Relaxed);
+        assert!(ceased().await.is_none(), "a watch goes on");
+        drop(OpenStream(life.clone()));
+        assert!(ceased().await.is_some(), "the watch is over");
+        life.note(http::Version::HTTP_11);
+        assert!(ceased().await.is_none(), "HTTP/1.1 sees to it itself");
     }
 }

@@ -121,7 +121,11 @@ async fn respond(
 async fn answer(request: Req, path: Path, verb: String, timeout: Duration, incoming: Incoming) -> Answer {
     let (core, event) = (request.core.clone(), request.audit.clone());
     let form = failure::Form::of(&request.parts.headers, &request.query);
-    let running = core.requests.begin(&request.parts.method, &path, &request.query);
+    let served = match &path {
+        Path::Resource(of) => resource::is_served(&request, of) || core.aggregation.route(&path).is_some(),
+        _ => false,
+    };
+    let running = core.requests.begin(&request.parts.method, &path, &request.query, served);
     let (classified, ticket) = flow::enter(&request, &path, &verb).await;
     let mut answer = match ticket {
         // A watch gives its seats back once it has begun.

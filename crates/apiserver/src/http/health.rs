@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use super::handler::Req;
 use super::{Answer, body};
@@ -105,13 +106,15 @@ pub(crate) fn checks(endpoint: &str) -> Vec<&'static str> {
     checks
 }
 
-/// The server is ready once it was bootstrapped; all else works or the process is gone.
+/// The server is ready once it was bootstrapped, and its store works that took the last write; all else works or the
+/// process is gone.
 fn passes(request: &Req, endpoint: &str, check: &str) -> bool {
     let ready = *request.core.ready.borrow();
     match check {
         "poststarthook/rbac/bootstrap-roles" | "poststarthook/bootstrap-controller" => {
             ready || endpoint == "livez"
         }
+        "etcd" => !request.core.registry.store_fails.load(Ordering::Relaxed),
         "shutdown" => !request.core.tasks.is_closed(),
         _ => true,
     }

@@ -63,8 +63,9 @@ pub(crate) struct Running<'a> {
 }
 
 impl Requests {
-    pub(crate) fn begin(&self, method: &Method, path: &Path, query: &Query) -> Running<'_> {
-        let (verb, labels) = labels(method, path, query);
+    /// A path that is not `served` is counted with those of no resource: clients could make any number of them up.
+    pub(crate) fn begin(&self, method: &Method, path: &Path, query: &Query, served: bool) -> Running<'_> {
+        let (verb, labels) = labels(method, path, query, served);
         let in_flight = match verb {
             // They last for as long as their clients like.
             "WATCH" | "CONNECT" => None,
@@ -141,8 +142,8 @@ impl Drop for Running<'_> {
 }
 
 /// The verb, and the labels as text.
-fn labels(method: &Method, path: &Path, query: &Query) -> (&'static str, String) {
-    let Path::Resource(of) = path else {
+fn labels(method: &Method, path: &Path, query: &Query, served: bool) -> (&'static str, String) {
+    let (Path::Resource(of), true) = (path, served) else {
         let verb = if *method == Method::GET || *method == Method::HEAD { "GET" } else { "other" };
         let labels =
             "component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"\",scope=\"\",subresource=\"\"";
@@ -237,15 +238,18 @@ mod tests {
     #[test]
     fn requests_are_counted_by_what_they_are_about() {
         let requests = Requests::default();
+        let served = |url: &str| !url.contains("made-up");
         let check = |method: Method, url: &str, code: u16| {
             let (path, query) = url.split_once('?').unwrap_or((url, ""));
-            requests.begin(&method, &path::parse(path), &Query::parse(Some(query))).done(code);
+            requests.begin(&method, &path::parse(path), &Query::parse(Some(query)), served(url)).done(code);
         };
         check(Method::GET, "/api/v1/pods?watch=true", 200);
         check(Method::POST, "/apis/apps/v1/namespaces/a/deployments", 201);
         check(Method::POST, "/apis/apps/v1/namespaces/a/deployments", 409);
+        check(Method::GET, "/apis/made-up.example.com/v1/things", 404);
         let mut out = String::new();
         requests.write(&mut out);
+        assert!(!out.contains("made-up"));
         for line in [
             "apiserver_current_inflight_requests{request_kind=\"mutating\"} 0",
             "apiserver_request_total{code=\"409\",component=\"apiserver\",dry_run=\"\",group=\"apps\",\

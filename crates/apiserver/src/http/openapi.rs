@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use drydock_machinery::openapi::{self, Document};
 use drydock_machinery::{Catalog, Status};
+use drydock_runtime::wall;
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION,
 };
+use jiff::SignedDuration;
 
 use super::handler::Req;
 use super::negotiate::Format;
@@ -81,8 +83,12 @@ async fn v3(request: &Req, catalog: &'static Catalog, path: &str) -> Result<Answ
             if asked.is_some() {
                 let headers = answer.headers_mut();
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
-                // A year from when the document was made; clients only look whether it is past.
-                headers.insert(EXPIRES, HeaderValue::from_static("Fri, 31 Dec 2027 00:00:00 GMT"));
+                // In a year, on the client's clock.
+                let expires = wall::now().saturating_add(SignedDuration::from_hours(365 * 24));
+                let expires = expires.map(|at| at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+                if let Some(expires) = expires.ok().and_then(|text| HeaderValue::from_str(&text).ok()) {
+                    headers.insert(EXPIRES, expires);
+                }
             }
             Ok(answer)
         }

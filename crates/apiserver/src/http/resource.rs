@@ -101,6 +101,11 @@ pub(crate) fn is_proxied(path: &ResourcePath) -> bool {
         && path.namespace.is_empty() != namespaced
 }
 
+/// Whether there is such a resource.
+pub(super) fn is_served(request: &Req, path: &ResourcePath) -> bool {
+    find(request, path).is_some()
+}
+
 fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
     let found = request.core.registry.resources.find(&path.group, &path.version, &path.resource)?;
     // A namespaced resource needs no namespace for lists; a cluster-scoped one takes none.

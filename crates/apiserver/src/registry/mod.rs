@@ -67,6 +67,8 @@ pub(crate) struct Registry {
     pub(crate) loopback: OnceLock<Client>,
     /// How long commits to the store took.
     pub(crate) commits: parking_lot::Mutex<crate::metrics::Histogram>,
+    /// The last commit did not reach the store.
+    pub(crate) store_fails: std::sync::atomic::AtomicBool,
 }
 
 /// An authorized request about one resource.

@@ -1,6 +1,7 @@
 //! One object's way into the store and into the cache.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::wall::Stopwatch;
@@ -67,6 +68,8 @@ impl Registry {
         let started = Stopwatch::start();
         let committed = self.cache.store().commit(txn).await;
         self.commits.lock().observe(started.elapsed());
+        let failed = !matches!(committed, Ok(_) | Err(StoreError::Conflict { .. }));
+        self.store_fails.store(failed, Ordering::Relaxed);
         match committed {
             Ok(revision) => {
                 self.cache.wait_applied(revision).await;

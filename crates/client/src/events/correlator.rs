@@ -14,8 +14,8 @@ const SPAM_BURST: f64 = 25.0;
 const SPAM_REFILL: f64 = 300.0;
 /// A series ends after six minutes without its event.
 const SERIES_INTERVAL: i64 = 360;
-/// Entries of each map before old ones are dropped.
-const MAX_ENTRIES: usize = 1024;
+/// Entries of each map before the oldest ones are dropped.
+const MAX_ENTRIES: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Correlator {
@@ -67,7 +67,7 @@ impl Correlator {
         name: &Key,
         now: Timestamp,
     ) -> Verdict {
-        self.trim(now);
+        self.trim();
         let (message, slot) = self.aggregate(group, message, now);
         let seen = self.count(&slot, name, now);
         if self.is_spam(object, now) {
@@ -78,7 +78,7 @@ impl Correlator {
 
     /// Counts the event of a series.
     pub(super) fn repeat(&mut self, slot: &str, name: &Key, now: Timestamp) -> Seen {
-        self.trim(now);
+        self.trim();
         if self.seen.get(slot).is_some_and(|seen| seconds(seen.last, now) > SERIES_INTERVAL) {
             self.seen.remove(slot);
         }
@@ -123,7 +123,8 @@ impl Correlator {
     fn is_spam(&mut self, object: &str, now: Timestamp) -> bool {
         let bucket =
             self.buckets.entry(object.to_owned()).or_insert_with(|| Bucket { tokens: SPAM_BURST, last: now });
-        bucket.tokens = (bucket.tokens + seconds(bucket.last, now) as f64 / SPAM_REFILL).min(SPAM_BURST);
+        let passed = now.duration_since(bucket.last).as_secs_f64().max(0.0);
+        bucket.tokens = (bucket.tokens + passed / SPAM_REFILL).min(SPAM_BURST);
         bucket.last = now;
         if bucket.tokens < 1.0 {
             return true;
@@ -132,26 +133,23 @@ impl Correlator {
         false
     }
 
-    fn trim(&mut self, now: Timestamp) {
-        let fresh = |last: Timestamp| seconds(last, now) <= SIMILAR_INTERVAL;
-        if self.seen.len() > MAX_ENTRIES {
-            self.seen.retain(|_, seen| fresh(seen.last));
-            if self.seen.len() > MAX_ENTRIES {
-                self.seen.clear();
-            }
-        }
-        if self.groups.len() > MAX_ENTRIES {
-            self.groups.retain(|_, group| fresh(group.last));
-            if self.groups.len() > MAX_ENTRIES {
-                self.groups.clear();
-            }
-        }
-        if self.buckets.len() > MAX_ENTRIES {
-            self.buckets.retain(|_, bucket| bucket.tokens < SPAM_BURST - 1.0);
-            if self.buckets.len() > MAX_ENTRIES {
-                self.buckets.clear();
-            }
-        }
+    fn trim(&mut self) {
+        drop_oldest(&mut self.seen, |seen| seen.last);
+        drop_oldest(&mut self.groups, |group| group.last);
+        drop_oldest(&mut self.buckets, |bucket| bucket.last);
+    }
+}
+
+/// Of a map that is full, drops a quarter at once: to look for the oldest takes a while.
+fn drop_oldest<V>(map: &mut HashMap<String, V>, last: impl Fn(&V) -> Timestamp) {
+    if map.len() <= MAX_ENTRIES {
+        return;
+    }
+    let mut all: Vec<(Timestamp, String)> =
+        map.iter().map(|(key, value)| (last(value), key.clone())).collect();
+    all.sort_unstable();
+    for (_, key) in &all[..MAX_ENTRIES / 4] {
+        map.remove(key);
     }
 }
 
@@ -193,5 +191,28 @@ mod tests {
             assert_eq!(observe(&mut correlator, "a"), Some(("a".to_owned(), i)));
         }
         assert_eq!(observe(&mut correlator, "a"), None);
+    }
+
+    #[test]
+    fn what_may_be_said_comes_back_with_parts_of_seconds() {
+        let mut correlator = Correlator::default();
+        for _ in 0..25 {
+            assert!(!correlator.is_spam("object", now()));
+        }
+        // Asked about more often than once a second, for 302 seconds.
+        let later = |i: i64| now() + jiff::SignedDuration::from_millis(400 * i);
+        let heard = (1..=755).filter(|i| !correlator.is_spam("object", later(*i))).count();
+        assert_eq!(heard, 1);
+    }
+
+    #[test]
+    fn of_many_the_oldest_are_forgotten() {
+        let mut correlator = Correlator::default();
+        for i in 0..=MAX_ENTRIES as i64 {
+            correlator.count(&i.to_string(), &Key::from("n"), now() + jiff::SignedDuration::from_secs(i));
+        }
+        correlator.trim();
+        assert_eq!(correlator.seen.len(), MAX_ENTRIES + 1 - MAX_ENTRIES / 4);
+        assert!(!correlator.seen.contains_key("0") && correlator.seen.contains_key("4096"));
     }
 }

@@ -8,6 +8,7 @@ mod correlator;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use drydock_machinery::{Key, Object, ObjectMeta, Reason, Status, Value, value};
 use drydock_runtime::{Tasks, clock};
@@ -55,6 +56,8 @@ struct Inner {
     component: String,
     form: Form,
     correlator: Mutex<Correlator>,
+    /// What the last event's name ends with.
+    last_name: AtomicU64,
     outbox: Mutex<Outbox>,
 }
 
@@ -96,6 +99,7 @@ impl EventRecorder {
             component: component.to_owned(),
             form,
             correlator: Mutex::default(),
+            last_name: AtomicU64::new(0),
             outbox: Mutex::default(),
         };
         Self { inner: Arc::new(inner), host: host.into() }
@@ -131,7 +135,7 @@ impl EventRecorder {
         now: Timestamp,
     ) -> Option<Outgoing> {
         let group = self.inner.group_key(about, kind, reason, "");
-        let name = event_name(about, now);
+        let name = self.inner.event_name(about, now);
         let verdict =
             self.inner.correlator.lock().observe(&self.inner.spam_key(about), &group, message, &name, now);
         let Verdict::Write { message, slot, seen } = verdict else { return None };
@@ -159,7 +163,7 @@ impl EventRecorder {
         now: Timestamp,
     ) -> Option<Outgoing> {
         let slot = self.inner.group_key(about, kind, reason, action);
-        let seen = self.inner.correlator.lock().repeat(&slot, &event_name(about, now), now);
+        let seen = self.inner.correlator.lock().repeat(&slot, &self.inner.event_name(about, now), now);
         if seen.count > 2 {
             return None;
         }
@@ -201,6 +205,14 @@ impl Inner {
         });
         event.set(&["involvedObject"], about.clone());
         event
+    }
+
+    /// Of the time, and different from all before: a clock may stand still.
+    fn event_name(&self, about: &Value, now: Timestamp) -> Key {
+        let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
+        let next = |last: u64| nanos.max(last.saturating_add(1));
+        let last = self.last_name.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        Key::from(format!("{}.{:x}", about.str_at(&["name"]), next(last.unwrap_or_default())))
     }
 
     fn spam_key(&self, about: &Value) -> String {
@@ -282,9 +294,4 @@ fn namespace_of(about: &Value) -> &str {
         "" => "default",
         namespace => namespace,
     }
-}
-
-fn event_name(about: &Value, now: Timestamp) -> Key {
-    let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
-    Key::from(format!("{}.{:x}", about.str_at(&["name"]), nanos))
 }

@@ -18,12 +18,24 @@ pub(super) struct Due {
 
 /// From where on times count: what was missed longer ago than `startingDeadlineSeconds` is not made up for.
 pub(super) fn earliest(cron_job: &Object, now: Timestamp) -> Timestamp {
-    let last = time_at(cron_job, &["status", "lastScheduleTime"]);
-    let from = last.or_else(|| time_at(cron_job, &["metadata", "creationTimestamp"])).unwrap_or(now);
+    let from = last_time(cron_job, now);
     match deadline(cron_job).and_then(|deadline| now.checked_sub(deadline).ok()) {
         Some(bound) => from.max(bound),
         None => from,
     }
+}
+
+/// When a job was started last, or else when the cron job was made.
+fn last_time(cron_job: &Object, now: Timestamp) -> Timestamp {
+    let last = time_at(cron_job, &["status", "lastScheduleTime"]);
+    last.or_else(|| time_at(cron_job, &["metadata", "creationTimestamp"])).unwrap_or(now)
+}
+
+/// When to look again. What is to happen every so often goes on from the last time.
+pub(super) fn next(schedule: &Schedule, cron_job: &Object, now: Timestamp) -> Option<Timestamp> {
+    let from = last_time(cron_job, now);
+    let base = schedule.last(from, now).unwrap_or(from);
+    schedule.next(base).filter(|next| *next > now).or_else(|| schedule.next(now))
 }
 
 pub(super) fn is_too_late(cron_job: &Value, due: Timestamp, now: Timestamp) -> bool {
@@ -52,14 +64,9 @@ pub(super) fn of(schedule: &Schedule, from: Timestamp, now: Timestamp) -> Result
     if spacing < 1 {
         return Err(NEVER);
     }
-    // Roughly as many as fit: the search begins two before the last of them, as times may be spaced unevenly.
+    // Roughly as many as fit.
     let missed = now.duration_since(first).as_secs() / spacing + 1;
-    let mut at = first.saturating_add(SignedDuration::from_secs((missed - 2) * spacing)).unwrap_or(first);
-    let mut last = None;
-    while let Some(next) = schedule.next(at).filter(|next| *next <= now) {
-        (last, at) = (Some(next), next);
-    }
-    Ok(last.map(|at| Due { at, many_missed: missed > MANY_MISSED }))
+    Ok(schedule.last(from, now).map(|at| Due { at, many_missed: missed > MANY_MISSED }))
 }
 
 #[cfg(test)]

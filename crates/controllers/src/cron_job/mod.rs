@@ -118,7 +118,7 @@ impl CronJobs {
                 return Ok(());
             }
         };
-        if let Some(next) = schedule.next(now) {
+        if let Some(next) = due::next(&schedule, cron_job, now) {
             self.queue.add_after(cron_job.key(), between(now, next) + SLACK);
         }
         let Some(due) = due else { return Ok(()) };

@@ -1,8 +1,9 @@
 //! Cron schedules: five fields, names, ranges, steps, and `@hourly` and its kin.
 
+use drydock_machinery::go_duration;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 
 /// When something is to happen, in a time zone.
 #[derive(Clone, Debug)]
@@ -15,8 +16,8 @@ pub(super) struct Schedule {
     /// A day must match both when either is `*`, and one of them otherwise.
     either_day: bool,
     zone: TimeZone,
-    /// `@every`.
-    every: Option<Span>,
+    /// `@every`: whole seconds, at least one.
+    every: Option<SignedDuration>,
 }
 
 const MONTHS: [&str; 12] =
@@ -45,14 +46,16 @@ impl Schedule {
             other => other,
         };
         if let Some(every) = text.strip_prefix("@every ") {
-            let span: Span = every.trim().parse().map_err(|_| format!("failed to parse duration {text}"))?;
-            return Ok(Self { every: Some(span), ..Self::parse("* * * * *", zone)? });
+            let nanoseconds = go_duration::parse(every.trim())
+                .map_err(|why| format!("failed to parse duration {text}: {why}"))?;
+            let seconds = (nanoseconds / 1_000_000_000).max(1);
+            let every = Some(SignedDuration::from_secs(seconds));
+            return Ok(Self { every, ..Self::parse("* * * * *", zone)? });
         }
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = fields[..] else {
             return Err(format!("expected exactly 5 fields, found {}: [{text}]", fields.len()));
         };
-        let is_any = |field: &str| field.starts_with('*') || field.starts_with('?');
         let mut weekdays = parse_field(weekday, 0, 7, &WEEKDAYS, 0)?;
         if weekdays & (1 << 7) != 0 {
             weekdays |= 1;
@@ -72,7 +75,7 @@ impl Schedule {
     /// The first time after `after`; None when there is none within five years.
     pub(super) fn next(&self, after: Timestamp) -> Option<Timestamp> {
         if let Some(every) = self.every {
-            return after.checked_add(every).ok();
+            return whole_second(after).checked_add(every).ok();
         }
         let start = after.to_zoned_datetime(self.zone.clone()).datetime();
         let start = start.with().second(0).subsec_nanosecond(0).build().ok()?;
@@ -92,6 +95,26 @@ impl Schedule {
             };
         }
         None
+    }
+
+    /// The last time in `(from, now]`, in a number of steps that does not grow with how many there are.
+    pub(super) fn last(&self, from: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let first = self.next(from).filter(|first| *first <= now)?;
+        if let Some(every) = self.every {
+            let rounds = now.duration_since(first).as_secs() / every.as_secs();
+            return first.checked_add(SignedDuration::from_secs(rounds * every.as_secs())).ok();
+        }
+        // The later the start, the later the next time: the latest start whose next time is not past `now`.
+        let (mut early, mut late) = (from.as_second(), now.as_second());
+        let mut found = first;
+        while early < late {
+            let middle = early + (late - early + 1) / 2;
+            match Timestamp::from_second(middle).ok().and_then(|at| self.next(at)).filter(|at| *at <= now) {
+                Some(next) => (early, found) = (middle, next),
+                None => late = middle - 1,
+            }
+        }
+        Some(found)
     }
 
     /// Some(None) when `at` matches, else the next moment worth looking at.
@@ -116,6 +139,18 @@ impl Schedule {
         }
         Some(None)
     }
+}
+
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Whether a field says nothing about days. Of every second day and the like it does say something.
+fn is_any(field: &str) -> bool {
+    field.split(',').any(|part| {
+        let (range, step) = part.split_once('/').unwrap_or((part, "1"));
+        matches!(range, "*" | "?") && step.parse() == Ok(1u32)
+    })
 }
 
 fn parse_field(text: &str, min: u32, max: u32, names: &[&str], first_name: u32) -> Result<u64, String> {
@@ -163,12 +198,45 @@ mod tests {
         assert_eq!(next.as_deref(), Some(expected));
     }
 
+    #[track_caller]
+    fn check_last(schedule: &str, from: &str, now: &str, expected: Option<&str>) {
+        let schedule = Schedule::parse(schedule, TimeZone::UTC).unwrap();
+        let last = schedule.last(from.parse().unwrap(), now.parse().unwrap()).map(|last| last.to_string());
+        assert_eq!(last.as_deref(), expected);
+    }
+
+    #[test]
+    fn the_last_time_is_found_however_many_were_missed() {
+        let (from, now) = ("0001-01-01T00:00:00Z", "2026-03-04T05:06:07Z");
+        check_last("* * * * *", from, now, Some("2026-03-04T05:06:00Z"));
+        check_last("30 6-16/4 * * 1-5", from, now, Some("2026-03-03T14:30:00Z"));
+        check_last("0 0 29 2 *", "2023-01-01T00:00:00Z", now, Some("2024-02-29T00:00:00Z"));
+        check_last("0 0 31 2 *", from, now, None);
+        check_last("0 6 * * *", "2026-03-04T00:00:00Z", now, None);
+        check_last("@every 1s", "2020-01-01T00:00:00Z", now, Some("2026-03-04T05:06:07Z"));
+        check_last("@every 1s", from, now, Some("2026-03-04T05:06:07Z"));
+        check_last("@every 90m", "2026-03-04T00:00:00Z", now, Some("2026-03-04T04:30:00Z"));
+        check_last("@every 2h", "2026-03-04T04:00:00Z", now, None);
+    }
+
+    #[test]
+    fn every_so_often_is_at_least_a_second() {
+        check("@every 0s", "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:01Z");
+        check("@every -5m", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+        check("@every 1h30m1.5s", "2026-01-01T00:00:00Z", "2026-01-01T01:30:01Z");
+        assert!(Schedule::parse("@every P1D", TimeZone::UTC).is_err());
+    }
+
     #[test]
     fn schedules_say_when_next() {
         check("*/5 * * * *", "2026-01-01T00:01:30Z", "2026-01-01T00:05:00Z");
         check("0 3 1 1 *", "2026-01-01T03:00:00Z", "2027-01-01T03:00:00Z");
         check("30 8 * * mon-fri", "2026-01-02T09:00:00Z", "2026-01-05T08:30:00Z");
         check("0 0 13 * fri", "2026-02-01T00:00:00Z", "2026-02-06T00:00:00Z");
+        // Of days with a step and weekdays one must match, as with any other two.
+        check("0 0 */10 * fri", "2026-02-01T00:00:00Z", "2026-02-06T00:00:00Z");
+        check("0 0 */1 * fri", "2026-02-01T00:00:00Z", "2026-02-06T00:00:00Z");
+        check("0 0 */10 * sun", "2026-02-09T00:00:00Z", "2026-02-11T00:00:00Z");
         check("@hourly", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z");
         assert!(Schedule::parse("* * * *", TimeZone::UTC).is_err());
         assert!(Schedule::parse("61 * * * *", TimeZone::UTC).is_err());

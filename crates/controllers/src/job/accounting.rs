@@ -175,7 +175,7 @@ fn count(new: &mut Value, state: &State<'_>) -> usize {
         let counted = count_at(new, &["status", list], 0) + released.len() as i64;
         let indexed = succeeded && is_indexed(state.job);
         if indexed {
-            set_count(new, &["status", list], state.completed.len() as i64);
+            set_count(new, &["status", list], state.completed.count());
         } else {
             set_count(new, &["status", list], counted);
             kept.extend(state.fresh_uids(succeeded));

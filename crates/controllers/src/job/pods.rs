@@ -96,13 +96,13 @@ impl Jobs {
         let mut surplus = Vec::new();
         if is_indexed(job) {
             let completions = count_at(job, &["spec", "completions"], 0);
-            let mut seen = Indexes::new();
+            let mut seen = Indexes::default();
             pods.reverse();
             pods.retain(|pod| {
                 let fits = indexes::of_pod(pod).is_some_and(|index| {
                     (0..completions).contains(&index)
-                        && !state.completed.contains(&index)
-                        && !state.failed_indexes.contains(&index)
+                        && !state.completed.contains(index)
+                        && !state.failed_indexes.contains(index)
                         && seen.insert(index)
                 });
                 if !fits {
@@ -205,23 +205,21 @@ fn wanted_active(job: &Object, state: &State<'_>) -> i64 {
         None if state.succeeded() > 0 => (state.active.len() as i64).min(parallelism),
         None => parallelism,
         Some(completions) => {
-            let left = completions - state.succeeded() - state.failed_indexes.len() as i64;
+            let left = completions - state.succeeded() - state.failed_indexes.count();
             left.max(0).min(parallelism)
         }
     }
 }
 
 fn free_indexes(job: &Object, state: &State<'_>, count: i64) -> Vec<i64> {
-    let taken: Indexes = state.active.iter().filter_map(|pod| indexes::of_pod(pod)).collect();
-    let replaces_late = job.str_at(&["spec", "podReplacementPolicy"]) == "Failed";
-    let leaving: Indexes = state.terminating.iter().filter_map(|pod| indexes::of_pod(pod)).collect();
-    let free = |index: &i64| {
-        let over = state.completed.contains(index) || state.failed_indexes.contains(index);
-        let waits = replaces_late && leaving.contains(index);
-        !taken.contains(index) && !over && !waits
-    };
+    let mut taken: Indexes = state.active.iter().filter_map(|pod| indexes::of_pod(pod)).collect();
+    taken.add(&state.completed);
+    taken.add(&state.failed_indexes);
+    if job.str_at(&["spec", "podReplacementPolicy"]) == "Failed" {
+        taken.add(&state.terminating.iter().filter_map(|pod| indexes::of_pod(pod)).collect());
+    }
     let count = usize::try_from(count).unwrap_or(0);
-    (0..count_at(job, &["spec", "completions"], 0)).filter(free).take(count).collect()
+    taken.free(count_at(job, &["spec", "completions"], 0), count)
 }
 
 fn tracked_pod(job: &Object) -> Value {

@@ -154,13 +154,14 @@ pub(super) fn past_deadline(job: &Object, now: Timestamp) -> bool {
 pub(super) fn success_rule(job: &Object, completed: &Indexes) -> Option<String> {
     let completions = count_at(job, &["spec", "completions"], 0);
     for (i, rule) in job.array_at(&["spec", "successPolicy", "rules"]).iter().enumerate() {
-        let wanted = match rule.str_at(&["succeededIndexes"]) {
-            "" => (0..completions).collect(),
-            text => indexes::parse(text, completions),
+        let (have, all) = match rule.str_at(&["succeededIndexes"]) {
+            "" => (completed.count(), completions),
+            text => {
+                let wanted = indexes::parse(text, completions);
+                (wanted.count_common(completed), wanted.count())
+            }
         };
-        let have = wanted.intersection(completed).count() as i64;
-        let needed = rule.i64_at(&["succeededCount"]).unwrap_or(wanted.len() as i64);
-        if have >= needed {
+        if have > 0 && have >= rule.i64_at(&["succeededCount"]).unwrap_or(all) {
             return Some(format!("Matched rules at index {i}"));
         }
     }

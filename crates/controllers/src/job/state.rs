@@ -87,7 +87,9 @@ impl<'a> State<'a> {
         }
         if (succeeded || failed) && is_tracked(&pod) {
             if succeeded && is_indexed(self.job) {
-                self.completed.extend(indexes::of_pod(&pod));
+                if let Some(index) = indexes::of_pod(&pod) {
+                    self.completed.insert(index);
+                }
             }
             let counts = succeeded || policy::judge_failure(self.job, &pod).0 != Action::Ignore;
             self.done.push((pod, counts));
@@ -126,7 +128,7 @@ impl<'a> State<'a> {
 
     pub(super) fn succeeded(&self) -> i64 {
         if is_indexed(self.job) {
-            return self.completed.len() as i64;
+            return self.completed.count();
         }
         let counted = count_at(self.job, &["status", "succeeded"], 0);
         counted + (self.uncounted("succeeded").len() + self.new_succeeded()) as i64
@@ -163,9 +165,7 @@ impl<'a> State<'a> {
         let active: Indexes = self.active.iter().filter_map(|pod| indexes::of_pod(pod)).collect();
         for (pod, _) in self.done.iter().filter(|(pod, _)| pod::phase(pod) != "Succeeded") {
             let Some(index) = indexes::of_pod(pod) else { continue };
-            if self.completed.contains(&index)
-                || self.failed_indexes.contains(&index)
-                || active.contains(&index)
+            if self.completed.contains(index) || self.failed_indexes.contains(index) || active.contains(index)
             {
                 continue;
             }
@@ -252,7 +252,7 @@ impl<'a> State<'a> {
             let before = policy::index_failures(&pod);
             let fail_index = policy::judge_failure(self.job, &pod).0 == Action::FailIndex;
             if let Some(index) = indexes::of_pod(&pod).filter(|_| before >= limit || fail_index)
-                && !self.completed.contains(&index)
+                && !self.completed.contains(index)
             {
                 self.failed_indexes.insert(index);
             }
@@ -264,13 +264,13 @@ impl<'a> State<'a> {
         let verdict = |reason: &str, message: &str| {
             Some(Verdict { succeeded: false, reason: reason.to_owned(), message: message.to_owned() })
         };
-        let failed = self.failed_indexes.len() as i64;
+        let failed = self.failed_indexes.count();
         if self.job.i64_at(&["spec", "maxFailedIndexes"]).is_some_and(|most| failed > most) {
             let message = "Job has exceeded the specified maximal number of failed indexes";
             return verdict("MaxFailedIndexesExceeded", message);
         }
         let all = count_at(self.job, &["spec", "completions"], 0);
-        if failed > 0 && failed + self.completed.len() as i64 >= all {
+        if failed > 0 && failed + self.completed.count() >= all {
             return verdict("FailedIndexes", "Job has failed indexes");
         }
         None

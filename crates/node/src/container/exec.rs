@@ -46,6 +46,7 @@ pub(crate) fn exec(
             terminal: tty,
             interrupted: Arc::new(Notify::new()),
             commands: AtomicUsize::new(0),
+            budget: Arc::default(),
             clock,
             container,
             pod,

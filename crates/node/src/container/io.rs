@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::Mutex;
 
+use super::budget::Held;
+
 /// Bytes that wait in a pipe.
 pub(crate) const PIPE: usize = 16 * 1024;
 
@@ -56,15 +58,19 @@ impl Input {
         Ok((!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned()))
     }
 
-    /// All of it, or the first `most` bytes.
-    pub(crate) async fn all(&self, most: usize) -> io::Result<Vec<u8>> {
+    /// All of it, or the first `most` bytes. They are counted in `held`.
+    ///
+    /// # Errors
+    /// Also when more is held than may be.
+    pub(crate) async fn all(&self, most: usize, held: &mut Held) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
         let mut buffer = [0; 4096];
         loop {
             match self.read(&mut buffer).await? {
                 0 => return Ok(all),
                 _ if all.len() >= most => return Ok(all),
-                read => all.extend_from_slice(&buffer[..read]),
+                read if held.grow(read) => all.extend_from_slice(&buffer[..read]),
+                _ => return Err(io::Error::other("out of memory")),
             }
         }
     }

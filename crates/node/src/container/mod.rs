@@ -6,6 +6,7 @@
 //! `docs/streams.md` says it to users.
 
 mod attach;
+mod budget;
 mod commands;
 mod environment;
 mod exec;
@@ -51,12 +52,14 @@ pub(crate) struct World {
     /// Ctrl-C on the terminal.
     pub(crate) interrupted: Arc<Notify>,
     commands: AtomicUsize,
+    /// What all of them hold in memory.
+    pub(crate) budget: Arc<budget::Budget>,
 }
 
 impl World {
-    /// Counts a command; false when there have been too many.
+    /// Counts a command; false when there have been too many, or too much is held.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.commands.fetch_add(1, Ordering::Relaxed) < shell::MOST_COMMANDS
+        self.commands.fetch_add(1, Ordering::Relaxed) < shell::MOST_COMMANDS && !self.budget.is_spent()
     }
 
     /// A file to be written.

@@ -101,13 +101,43 @@ async fn scripts_see_the_containers_environment_and_files() {
     f.sh("for f in /etc/conf/*.txt; do basename $f; done", "a.txt\nb.txt\n", 0).await;
     f.sh("[ ! ! a = a ] && [ ! b = a ] && ! test ! a && echo yes", "yes\n", 0).await;
     // As deep as it is long: nothing of it may be on the stack.
-    f.sh(&format!("test {} a && echo yes", "! ".repeat(100_000)), "yes\n", 0).await;
+    f.sh(&format!("test {} a && echo yes", "! ".repeat(4_000)), "yes\n", 0).await;
     f.sh("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i ${X:-none}", "3 none\n", 0).await;
     f.sh("if test -f /etc/hostname; then echo yes; else echo no; fi", "yes\n", 0).await;
     f.sh("echo '*' \"*\" \\$HOME 'a b'", "* * $HOME a b\n", 0).await;
     f.sh("echo out; echo err >&2; (exit 4)", "out\n", 4).await;
     f.sh("date +%Y >/dev/null; sleep 1; echo done", "done\n", 0).await;
     f.sh("while true; do :; done", "", 137).await;
+    f.played.tasks.close().await;
+}
+
+#[tokio::test]
+async fn what_takes_too_much_is_ended() {
+    let f = start().await;
+    // Words that double.
+    f.sh("a=0123456789; while :; do a=$a$a; done", "", 137).await;
+    f.sh("a=0123456789; while :; do a=\"$a $a\"; set -- $a; done", "", 137).await;
+    // Many variables that are each not too long.
+    f.sh(
+        "a=x; for i in 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8; do a=$a$a; done; i=0; while :; do i=$((i+1)); \
+          export v$i=$a; done",
+        "",
+        137,
+    )
+    .await;
+    // What calls itself.
+    f.sh("a='eval \"$a\"'; eval \"$a\"", "", 2).await;
+    let deep = "command ".repeat(1000);
+    f.sh(&format!("{deep} echo no"), "", 2).await;
+    f.sh(&format!("test {} x", "! ".repeat(5001)), "", 1).await;
+    let mut nested = "echo in".to_owned();
+    for _ in 0..7 {
+        nested = format!("{}{nested}{}", "{ ".repeat(12), "; }".repeat(12));
+        nested = format!("eval '{}'", nested.replace('\'', "'\\''"));
+    }
+    f.sh(&nested, "", 2).await;
+    f.sh("echo a | tr '!-\u{10ffff}' b", "", 1).await;
+    f.sh("echo fine", "fine\n", 0).await;
     f.played.tasks.close().await;
 }
 

@@ -26,6 +26,8 @@ const POSITIONS: u64 = 1024;
 pub(super) struct LogFile {
     path: PathBuf,
     connection: Connection,
+    /// Rows of commits that were said to have failed may be there.
+    doubtful: bool,
 }
 
 /// One version of one key.
@@ -80,7 +82,7 @@ impl LogFile {
             Ok(connection)
         });
         let connection = opened.map_err(|error| unusable(explain(&error)))?;
-        Ok(Self { path: path.to_owned(), connection })
+        Ok(Self { path: path.to_owned(), connection, doubtful: false })
     }
 
     pub(super) fn unusable(&self, error: &rusqlite::Error) -> StoreError {
@@ -131,9 +133,23 @@ impl LogFile {
         Ok(())
     }
 
-    /// Appends rows in one transaction; returns once they are on disk. `last` is the last revision they bring.
-    pub(super) fn append(&mut self, rows: &[Row], last: Revision) -> rusqlite::Result<()> {
+    /// What was appended last may be there or not. It is taken away with the next write.
+    pub(super) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// Appends rows in one transaction; returns once they are on disk. `last` is the last revision they bring,
+    /// `published` the last that was there before.
+    pub(super) fn append(
+        &mut self,
+        rows: &[Row],
+        last: Revision,
+        published: Revision,
+    ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
+        if self.doubtful {
+            remove_after(&transaction, published)?;
+        }
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT OR REPLACE INTO log (id, key, value, create_revision, previous, expires_at) \
@@ -156,7 +172,9 @@ impl LogFile {
                 [i64::try_from(last).unwrap_or(i64::MAX)],
             )?;
         }
-        transaction.commit()
+        transaction.commit()?;
+        self.doubtful = false;
+        Ok(())
     }
 
     pub(super) fn set_ceiling(&self, ceiling: Revision) -> rusqlite::Result<()> {
@@ -248,15 +266,24 @@ impl LogFile {
     }
 
     /// The last write before a clean close.
-    pub(super) fn finish(&mut self, head: Revision) -> rusqlite::Result<()> {
+    pub(super) fn finish(&mut self, head: Revision, published: Revision) -> rusqlite::Result<()> {
         let head = i64::try_from(head).unwrap_or(i64::MAX);
         let transaction = self.connection.transaction()?;
+        if self.doubtful {
+            remove_after(&transaction, published)?;
+        }
         transaction.execute(
             "INSERT OR REPLACE INTO meta (name, value) VALUES ('revision', ?1), ('ceiling', 0)",
             [head],
         )?;
         transaction.commit()
     }
+}
+
+/// Removes what no reader was ever shown.
+fn remove_after(connection: &Connection, published: Revision) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM log WHERE id >= ?1", [id(published + 1, 0)])?;
+    Ok(())
 }
 
 fn entry(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Entry> {

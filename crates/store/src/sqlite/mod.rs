@@ -14,6 +14,7 @@
 mod file;
 mod writers;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
@@ -276,6 +277,18 @@ impl Shared {
         self.queue.len() >= self.wanted || self.closed
     }
 
+    /// Puts back what was on its way to the disk and did not get there. What is newer stays.
+    fn put_back(&mut self, dirty: BTreeMap<Arc<str>, Row>) {
+        for (key, row) in dirty {
+            match self.dirty.entry(key) {
+                Entry::Occupied(mut newer) => newer.get_mut().previous = row.previous,
+                Entry::Vacant(place) => {
+                    place.insert(row);
+                }
+            }
+        }
+    }
+
     /// Keeps the newest volatile version of each key; what it replaces never reaches the disk.
     fn remember_dirty(&mut self, rows: impl IntoIterator<Item = Row>) {
         for mut row in rows {
@@ -404,42 +417,64 @@ impl Inner {
         let durable = group.iter().any(|(_, durability, _)| *durability == Durability::Durable);
         let mut new: Vec<Row> = group.iter().flat_map(|(staged, ..)| rows(staged)).collect();
         if !durable {
-            let mut shared = self.shared.lock();
-            shared.remember_dirty(new);
-            if last <= shared.ceiling {
-                return Ok(());
+            if last > self.shared.lock().ceiling {
+                let ceiling = last + CEILING_STEP;
+                file.set_ceiling(ceiling)?;
+                self.shared.lock().ceiling = ceiling;
             }
-            drop(shared);
-            let ceiling = last + CEILING_STEP;
-            file.set_ceiling(ceiling)?;
-            self.shared.lock().ceiling = ceiling;
+            // Not before the ceiling is on disk: a commit that fails must leave nothing behind.
+            self.shared.lock().remember_dirty(new);
             return Ok(());
         }
-        let dirty = std::mem::take(&mut self.shared.lock().dirty);
-        let mut all: Vec<Row> = dirty.into_values().collect();
-        all.append(&mut new);
         drydock_runtime::fault::point("store.commit.before")?;
-        file.append(&all, last)?;
-        drydock_runtime::fault::point("store.commit.after")?;
-        Ok(())
+        self.append(file, &mut new, last)
     }
 
-    fn flush_dirty(&self, file: &mut LogFile) -> Result<(), StoreError> {
-        let (dirty, last) = {
+    /// Writes what is dirty, and `new` behind it. When that fails, what was dirty is so again.
+    fn append(&self, file: &mut LogFile, new: &mut Vec<Row>, last: Revision) -> Result<(), BoxError> {
+        let (dirty, published) = {
             let mut shared = self.shared.lock();
             (std::mem::take(&mut shared.dirty), shared.state.published())
         };
-        if dirty.is_empty() {
+        let mut all: Vec<Row> = dirty.values().cloned().collect();
+        all.append(new);
+        if all.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Row> = dirty.into_values().collect();
-        file.append(&rows, last).map_err(file::io)
+        let appended = file.append(&all, last, published).map_err(BoxError::from);
+        let written = appended.and_then(|()| Ok(drydock_runtime::fault::point("store.commit.after")?));
+        if written.is_err() {
+            // It may have reached the disk all the same.
+            file.doubt();
+            self.shared.lock().put_back(dirty);
+        }
+        written
+    }
+
+    fn flush_dirty(&self, file: &mut LogFile) -> Result<(), StoreError> {
+        let last = self.shared.lock().state.published();
+        self.append(file, &mut Vec::new(), last).map_err(StoreError::Io)
+    }
+
+    /// Something of this tenant's has panicked: it is closed, and all that waits for it is told so. Others go on.
+    fn give_up(&self) {
+        let waiting = {
+            let mut shared = self.shared.lock();
+            shared.closed = true;
+            std::mem::take(&mut shared.queue)
+        };
+        *self.file.lock() = None;
+        self.published.send_modify(|signal| signal.closed = true);
+        drop(waiting);
     }
 
     fn finish(&self, file: &mut LogFile) -> Result<(), StoreError> {
         self.flush_dirty(file)?;
-        let head = self.shared.lock().state.head();
-        file.finish(head).map_err(file::io)
+        let (head, published) = {
+            let shared = self.shared.lock();
+            (shared.state.head(), shared.state.published())
+        };
+        file.finish(head, published).map_err(file::io)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The threads that write for all tenants.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
@@ -32,7 +33,7 @@ impl Writers {
                     let next = tenants.lock().recv();
                     let Ok(tenant) = next else { return };
                     waiting.fetch_sub(1, Ordering::Relaxed);
-                    tenant.work();
+                    serve(&tenant);
                 }
             };
             std::thread::Builder::new()
@@ -45,7 +46,7 @@ impl Writers {
 
     pub(super) fn serve(&self, tenant: Arc<Inner>) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        // Fails only when every thread has panicked; the caller's acknowledgement then reads as closed.
+        // Fails only when there is no thread any more; the caller's acknowledgement then reads as closed.
         let _ = self.queue.send(tenant);
     }
 
@@ -62,5 +63,36 @@ impl Writers {
         }
         tenant.enqueue(&mut shared, job);
         Ok(())
+    }
+}
+
+/// What goes wrong with one tenant must not take the thread from the others.
+fn serve(tenant: &Arc<Inner>) {
+    if catch_unwind(AssertUnwindSafe(|| tenant.work())).is_err() {
+        tracing::error!("a writer panicked: the tenant's store is closed");
+        tenant.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sqlite::SqliteStore;
+    use crate::{Store, Txn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_closes_one_store_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let writers = Writers::new(1);
+        let open = |name: &str| SqliteStore::open(&folder.path().join(name), &writers).unwrap();
+        let (bad, good) = (open("bad.db"), open("good.db"));
+        let outcome = bad.inner.with_file::<()>(|_, _| panic!("as a test")).await;
+        assert!(matches!(outcome, Err(StoreError::Closed)), "{outcome:?}");
+        assert!(matches!(bad.commit(Txn::default()).await, Err(StoreError::Closed)));
+        bad.close().await.unwrap();
+        good.commit(Txn::default()).await.unwrap();
+        // The file was let go.
+        open("bad.db").commit(Txn::default()).await.unwrap();
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use drydock_runtime::wall;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::SpdyError;
 use super::frame::{self, FLAG_FIN, FLAG_UNIDIRECTIONAL, Frame, Reset};
@@ -24,7 +24,7 @@ pub type Accept = fn(&Headers) -> bool;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub accept: Accept,
-    /// Streams whose other side has not been closed; more are refused.
+    /// Streams that are open on either side; more are refused.
     pub most_streams: usize,
     /// After this long without a frame, pings aside, the connection ends.
     pub idle_timeout: Duration,
@@ -84,6 +84,7 @@ pub fn serve<T: Transport>(
             options,
             unpacker: Unpacker::new(),
             open: HashMap::new(),
+            places: Arc::new(Semaphore::new(options.most_streams)),
             last: 0,
             pieces: weak,
             streams,
@@ -109,6 +110,8 @@ struct Receiver<'a, T> {
     options: Options,
     unpacker: Unpacker,
     open: HashMap<u32, Open>,
+    /// Of streams that are written to: the client may have closed its side long ago, or with the first frame.
+    places: Arc<Semaphore>,
     /// The newest stream.
     last: u32,
     pieces: mpsc::WeakSender<Piece>,
@@ -172,7 +175,8 @@ impl<T: Transport> Receiver<'_, T> {
             return self.answer(Control::Reset(id, Reset::Cancel)).await;
         }
         let pieces = self.pieces.upgrade().filter(|_| self.open.len() < self.options.most_streams);
-        let (Some(pieces), Ok(place)) = (pieces, self.streams.reserve().await) else {
+        let own = self.places.clone().try_acquire_owned();
+        let (Some(pieces), Ok(own), Ok(place)) = (pieces, own, self.streams.reserve().await) else {
             let _ = self.control.send(Control::Reset(id, Reset::Refused)).await;
             return;
         };
@@ -182,7 +186,8 @@ impl<T: Transport> Receiver<'_, T> {
         if flags & FLAG_FIN == 0 {
             self.open.insert(id, Open { data, reset: reset.clone() });
         }
-        place.send(Stream { id, headers, reader, writer: Writer::new(id, pieces, reset) });
+        let writer = Writer::new(id, pieces, reset).in_place(own);
+        place.send(Stream { id, headers, reader, writer });
     }
 
     /// Reads the payload of a data frame and hands it on, piece by piece.
@@ -360,6 +365,22 @@ mod tests {
         client.io.write_all(&out).await.unwrap();
         assert_eq!(client.receive().await, "ping 7");
         drop(streams);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_the_client_closed_at_once_counts() {
+        let (mut client, mut streams, _running) = start(1);
+        let block = client.packer.pack(&Headers::new(&[("streamType", "data")])).unwrap();
+        let mut out = BytesMut::new();
+        frame::put_syn_stream(&mut out, 1, &block);
+        out[4] |= FLAG_FIN;
+        client.io.write_all(&out).await.unwrap();
+        assert_eq!(client.receive().await, "reply 1");
+        client.open(3, "data").await;
+        assert_eq!(client.receive().await, "reset 3");
+        drop(streams.next().await.unwrap());
+        client.open(5, "data").await;
+        assert_eq!(client.receive().await, "reply 5");
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ pub(super) async fn run(shell: &mut Shell, name: &str, args: &[String], io: &Io)
             0
         }
         "unset" => {
-            args.iter().for_each(|name| drop(shell.variables.remove(name)));
+            args.iter().for_each(|name| shell.variables.remove(name));
             0
         }
         "set" => set(shell, args),
@@ -40,25 +40,46 @@ pub(super) async fn run(shell: &mut Shell, name: &str, args: &[String], io: &Io)
         }
         "read" => read(shell, args, io).await,
         "eval" => {
+            if !shell.enter() {
+                return Some(too_deep(shell, name, io).await);
+            }
             let script = args.join(" ");
-            shell.script(&script, io).await
+            let code = shell.script(&script, io).await;
+            shell.leave();
+            code
         }
         "exec" => {
             if args.is_empty() {
                 return Some(Flow::Next);
             }
-            let _ = super::run(shell, args, io).await;
+            let _ = within(shell, name, args, io).await;
             return Some(Flow::Exit);
         }
         "command" | "type" if first.is_some_and(|first| name == "type" || first.starts_with('-')) => {
             say_where(args, io).await
         }
-        "command" => return Some(super::run(shell, args, io).await),
+        "command" => return Some(within(shell, name, args, io).await),
         "wait" | "trap" | "umask" | "ulimit" => 0,
         _ => return None,
     };
     shell.status = code;
     Some(Flow::Next)
+}
+
+/// Runs a command for a builtin.
+async fn within(shell: &mut Shell, name: &str, args: &[String], io: &Io) -> Flow {
+    if !shell.enter() {
+        return too_deep(shell, name, io).await;
+    }
+    let flow = super::run(shell, args, io).await;
+    shell.leave();
+    flow
+}
+
+async fn too_deep(shell: &mut Shell, name: &str, io: &Io) -> Flow {
+    let _ = io.stderr.write(format!("sh: {name}: too deep\n").as_bytes()).await;
+    shell.status = 2;
+    Flow::Exit
 }
 
 async fn change_directory(shell: &mut Shell, to: Option<&str>, io: &Io) -> u8 {
@@ -134,7 +155,7 @@ async fn say_where(args: &[String], io: &Io) -> u8 {
 pub(super) async fn subshell(run: Run<'_>) -> Outcome {
     let Some(mut shell) = run.shell.subshell() else { return run.fail("too deep").await };
     // Children see what was exported.
-    shell.variables.retain(|_, (_, exported)| *exported);
+    shell.variables.keep_exported();
     shell.exits_on_error = false;
     let mut args = run.args;
     let mut script = None;
@@ -165,7 +186,8 @@ pub(super) async fn subshell(run: Run<'_>) -> Outcome {
             Ok(input) => input,
             Err(why) => return run.fail(format!("can't open '{file}': {why}")).await.map(|_| 2),
         };
-        let text = input.all(super::LARGEST).await?;
+        let mut held = run.shell.world.budget.hold(0);
+        let text = input.all(super::LARGEST, &mut held).await?;
         shell.arguments = args.to_vec();
         return Ok(shell.script(&String::from_utf8_lossy(&text), run.io).await);
     }

@@ -75,8 +75,9 @@ pub(crate) fn run<'a>(shell: &'a mut Shell, words: &'a [String], io: &'a Io) -> 
         } else {
             missing(shell, first, io).await
         };
-        // Who writes to a closed pipe is killed.
-        shell.status = outcome.unwrap_or(141);
+        // Who writes to a closed pipe is killed, as is who holds too much.
+        let killed = if shell.world.budget.is_spent() { 137 } else { 141 };
+        shell.status = outcome.unwrap_or(killed);
         Flow::Next
     }
     .boxed()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use drydock_machinery::Value;
 
 use super::super::environment::hostname;
-use super::{NAMES, Outcome, Run, base_name};
+use super::{LARGEST, NAMES, Outcome, Run, base_name};
 
 pub(super) async fn run(run: Run<'_>) -> Outcome {
     let first = run.args.first().map_or("", String::as_str);
@@ -122,6 +122,10 @@ fn printf(args: &[String]) -> String {
                 (false, true) => write!(out, "{text:0>width$}"),
                 (false, false) => write!(out, "{text:>width$}"),
             };
+            // Widths make much of little.
+            if out.len() > LARGEST {
+                return out;
+            }
         }
         if rest.is_empty() || rest.len() == before {
             return out;
@@ -134,7 +138,7 @@ fn environment(run: &Run<'_>) -> String {
     let mut out = String::new();
     let variables = &run.shell.variables;
     let known: Vec<&String> = run.shell.world.environment.iter().map(|(name, _)| name).collect();
-    let added = variables.keys().filter(|name| !known.contains(name));
+    let added = variables.names().filter(|name| !known.contains(name));
     for name in known.iter().copied().chain(added) {
         if let Some((value, true)) = variables.get(name) {
             let _ = writeln!(out, "{name}={value}");

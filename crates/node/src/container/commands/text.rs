@@ -1,5 +1,8 @@
 //! Programs that read text and write text.
 
+use std::collections::HashMap;
+
+use super::super::budget::Held;
 use super::super::io::Input;
 use super::{LARGEST, Outcome, Run};
 
@@ -45,14 +48,19 @@ async fn cat(run: Run<'_>) -> Outcome {
     Ok(code)
 }
 
-/// The content of the files that are named, or of the input; None when one of them is not there, which was said.
-async fn read(run: &Run<'_>, names: &[String]) -> std::io::Result<Option<Vec<(String, Vec<u8>)>>> {
+/// The content of the files that are named, or of the input, counted in `held`; None when one of them is not there,
+/// which was said.
+async fn read(
+    run: &Run<'_>,
+    names: &[String],
+    held: &mut Held,
+) -> std::io::Result<Option<Vec<(String, Vec<u8>)>>> {
     let from_input = [String::from("-")];
     let names = if names.is_empty() { &from_input } else { names };
     let mut all = Vec::new();
     for name in names {
         match run.open(name) {
-            Ok(input) => all.push((name.clone(), input.all(LARGEST).await?)),
+            Ok(input) => all.push((name.clone(), input.all(LARGEST, held).await?)),
             Err(why) => {
                 run.fail(format!("{name}: {why}")).await?;
                 return Ok(None);
@@ -68,6 +76,9 @@ fn lines(content: &[u8]) -> Vec<&[u8]> {
     lines
 }
 
+/// A line that is read on its own.
+const LONGEST_LINE: usize = 256 * 1024;
+
 /// `head` and `tail`, with `-n`, `-c` or `-NUMBER`.
 async fn ends(run: Run<'_>, head: bool) -> Outcome {
     let (options, names) = run.options("nc");
@@ -80,12 +91,13 @@ async fn ends(run: Run<'_>, head: bool) -> Outcome {
     if head && value('c').is_none() && names.is_empty() {
         // Stops reading when it has enough.
         for _ in 0..count {
-            let Some(line) = run.io.stdin.line(LARGEST).await? else { break };
+            let Some(line) = run.io.stdin.line(LONGEST_LINE).await? else { break };
             run.print(format!("{line}\n")).await?;
         }
         return Ok(0);
     }
-    let Some(all) = read(&run, &names).await? else { return Ok(1) };
+    let mut held = run.shell.world.budget.hold(0);
+    let Some(all) = read(&run, &names, &mut held).await? else { return Ok(1) };
     for (_, content) in all {
         if value('c').is_some() {
             let count = count.min(content.len());
@@ -105,7 +117,8 @@ async fn ends(run: Run<'_>, head: bool) -> Outcome {
 
 async fn count(run: Run<'_>) -> Outcome {
     let (options, names) = run.options("");
-    let Some(all) = read(&run, &names).await? else { return Ok(1) };
+    let mut held = run.shell.world.budget.hold(0);
+    let Some(all) = read(&run, &names, &mut held).await? else { return Ok(1) };
     let wanted = |letter: char| options.is_empty() || options.iter().any(|(own, _)| *own == letter);
     for (name, content) in all {
         let newlines = content.iter().filter(|byte| **byte == b'\n').count();
@@ -135,14 +148,18 @@ async fn grep(run: Run<'_>) -> Outcome {
     };
     let fold = |text: &str| if has('i') { text.to_lowercase() } else { text.to_owned() };
     let pattern = fold(&pattern);
-    let Some(all) = read(&run, &names).await? else { return Ok(2) };
+    let compiled: Vec<char> = pattern.chars().collect();
+    let mut steps = MOST_STEPS;
+    let mut held = run.shell.world.budget.hold(0);
+    let Some(all) = read(&run, &names, &mut held).await? else { return Ok(2) };
     let mut found = 0;
     for (name, content) in &all {
         for line in lines(content) {
             let text = String::from_utf8_lossy(line);
             let text = text.trim_end_matches('\n');
             let folded = fold(text);
-            let fits = if has('F') { folded.contains(&pattern) } else { matches(&pattern, &folded) };
+            let fits =
+                if has('F') { folded.contains(&pattern) } else { matches(&compiled, &folded, &mut steps) };
             if fits != has('v') {
                 found += 1;
                 if !has('q') && !has('c') {
@@ -158,17 +175,16 @@ async fn grep(run: Run<'_>) -> Outcome {
     Ok(u8::from(found == 0))
 }
 
-/// Steps that matching one line may take.
-const MOST_STEPS: usize = 10_000_000;
+/// Steps that matching may take in one run; what is not matched by then does not match.
+const MOST_STEPS: usize = 50_000_000;
 
 /// A pattern of `^`, `$`, `.`, `*`, characters and escaped ones, anywhere in `text`.
-fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
+fn matches(pattern: &[char], text: &str, steps: &mut usize) -> bool {
     let text: Vec<char> = text.chars().collect();
-    if pattern.len().saturating_mul(text.len()) > MOST_STEPS {
-        return false;
-    }
-    let (mut rest, anchored) = match pattern.as_slice() {
+    let needed = pattern.len().saturating_mul(text.len() + 1);
+    let Some(left) = steps.checked_sub(needed) else { return false };
+    *steps = left;
+    let (mut rest, anchored) = match pattern {
         ['^', rest @ ..] => (rest, true),
         all => (all, false),
     };
@@ -201,7 +217,8 @@ fn matches(pattern: &str, text: &str) -> bool {
 async fn sort(run: Run<'_>) -> Outcome {
     let (options, names) = run.options("k");
     let has = |letter: char| options.iter().any(|(own, _)| *own == letter);
-    let Some(all) = read(&run, &names).await? else { return Ok(2) };
+    let mut held = run.shell.world.budget.hold(0);
+    let Some(all) = read(&run, &names, &mut held).await? else { return Ok(2) };
     let text = all.iter().map(|(_, content)| String::from_utf8_lossy(content)).collect::<String>();
     let mut lines: Vec<&str> = text.lines().collect();
     let number = |line: &str| line.trim().parse::<f64>().unwrap_or(0.0);
@@ -225,23 +242,29 @@ async fn sort(run: Run<'_>) -> Outcome {
 /// `tr SET SET` and `tr -d SET`, with ranges.
 async fn translate(run: Run<'_>) -> Outcome {
     let (options, sets) = run.options("");
-    let set = |i: usize| sets.get(i).map_or(Vec::new(), |text| characters(text));
-    let (from, to) = (set(0), set(1));
-    let input = run.io.stdin.all(LARGEST).await?;
+    let set = |i: usize| sets.get(i).map_or(Some(Vec::new()), |text| characters(text));
+    let (Some(from), Some(to)) = (set(0), set(1)) else { return run.fail("too many characters").await };
+    let mut held = run.shell.world.budget.hold(0);
+    let input = run.io.stdin.all(LARGEST, &mut held).await?;
     let delete = options.iter().any(|(letter, _)| *letter == 'd');
+    let mut becomes = HashMap::new();
+    for (at, c) in from.into_iter().enumerate() {
+        let other = to.get(at).or(to.last()).copied().unwrap_or(c);
+        becomes.entry(c).or_insert((!delete).then_some(other));
+    }
     let translated = String::from_utf8_lossy(&input)
         .chars()
-        .filter_map(|c| match from.iter().position(|own| *own == c) {
-            None => Some(c),
-            Some(_) if delete => None,
-            Some(at) => to.get(at).or(to.last()).copied().or(Some(c)),
-        })
+        .filter_map(|c| becomes.get(&c).copied().unwrap_or(Some(c)))
         .collect::<String>();
     run.print(translated).await?;
     Ok(0)
 }
 
-fn characters(text: &str) -> Vec<char> {
+/// Characters of one of `tr`'s sets.
+const LARGEST_SET: usize = 4096;
+
+/// None when there are too many.
+fn characters(text: &str) -> Option<Vec<char>> {
     let text = text.replace("[:upper:]", "A-Z").replace("[:lower:]", "a-z").replace("[:digit:]", "0-9");
     let text: Vec<char> = text.replace("\\n", "\n").replace("\\t", "\t").chars().collect();
     let mut all = Vec::new();
@@ -249,7 +272,7 @@ fn characters(text: &str) -> Vec<char> {
     while let Some((first, after)) = rest.split_first() {
         match after {
             ['-', last, after @ ..] => {
-                all.extend(*first..=*last);
+                all.extend((*first..=*last).take(LARGEST_SET + 1));
                 rest = after;
             }
             _ => {
@@ -257,8 +280,11 @@ fn characters(text: &str) -> Vec<char> {
                 rest = after;
             }
         }
+        if all.len() > LARGEST_SET {
+            return None;
+        }
     }
-    all
+    Some(all)
 }
 
 /// `sed s/TEXT/TEXT/[g]`, of fixed text, and `sed -n NUMBERp`.
@@ -268,7 +294,8 @@ async fn substitute(run: Run<'_>) -> Outcome {
         return run.fail("no script").await;
     }
     let script = names.remove(0);
-    let Some(all) = read(&run, &names).await? else { return Ok(1) };
+    let mut held = run.shell.world.budget.hold(0);
+    let Some(all) = read(&run, &names, &mut held).await? else { return Ok(1) };
     let text = all.iter().map(|(_, content)| String::from_utf8_lossy(content)).collect::<String>();
     if let Some(number) = script.strip_suffix('p').and_then(|number| number.parse::<usize>().ok()) {
         if let Some(line) = text.lines().nth(number.saturating_sub(1)) {
@@ -284,6 +311,9 @@ async fn substitute(run: Run<'_>) -> Outcome {
     let parts: Vec<&str> = script.split(mark).collect();
     let [from, to, flags] = parts.as_slice() else { return run.fail("bad option in substitution").await };
     for line in text.lines() {
+        if flags.contains('g') && line.len() + line.matches(from).count() * to.len() > LARGEST {
+            return run.fail("line too long").await;
+        }
         let line = if flags.contains('g') { line.replace(from, to) } else { line.replacen(from, to, 1) };
         run.print(format!("{line}\n")).await?;
     }
@@ -292,7 +322,8 @@ async fn substitute(run: Run<'_>) -> Outcome {
 
 async fn base64(run: Run<'_>) -> Outcome {
     let (options, names) = run.options("w");
-    let Some(all) = read(&run, &names).await? else { return Ok(1) };
+    let mut held = run.shell.world.budget.hold(0);
+    let Some(all) = read(&run, &names, &mut held).await? else { return Ok(1) };
     let content: Vec<u8> = all.into_iter().flat_map(|(_, content)| content).collect();
     if options.iter().any(|(letter, _)| *letter == 'd') {
         run.print(super::super::base64(&String::from_utf8_lossy(&content))).await?;
@@ -348,6 +379,10 @@ async fn tee(run: Run<'_>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        super::matches(&pattern.chars().collect::<Vec<_>>(), text, &mut { MOST_STEPS })
+    }
 
     #[test]
     fn long_patterns_take_neither_the_stack_nor_for_ever() {

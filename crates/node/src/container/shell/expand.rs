@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 
 use super::super::io::Io;
 use super::syntax::{Part, Word};
-use super::{Shell, number};
+use super::{LONGEST_WORDS, Shell, number};
 
 /// Names that one pattern may match.
 const MOST_MATCHES: usize = 4096;
@@ -20,6 +20,9 @@ struct Field {
     /// Was quoted somewhere, and is a word even if it is empty.
     kept: bool,
 }
+
+/// What a word costs besides its text, while it is made.
+const FIELD: usize = 64;
 
 impl Field {
     fn push(&mut self, text: &str, quoted: bool) {
@@ -40,8 +43,13 @@ impl Shell {
     /// All words that `words` become.
     pub(super) async fn expand_all(&mut self, words: &[Word], io: &Io) -> Vec<String> {
         let mut all = Vec::new();
+        let mut size = 0;
         for word in words {
             for field in self.fields(word, io, true).await {
+                size += field.text.len() + FIELD;
+                if !self.may_be_this_long(size) {
+                    return all;
+                }
                 let matched = if field.is_pattern { self.matches(&field.pattern) } else { Vec::new() };
                 if !matched.is_empty() {
                     all.extend(matched);
@@ -59,9 +67,18 @@ impl Shell {
         fields.into_iter().map(|field| field.text).collect::<Vec<_>>().join(" ")
     }
 
+    /// Whether words may be so many bytes; if not, the exec comes to its end.
+    fn may_be_this_long(&self, bytes: usize) -> bool {
+        if bytes > LONGEST_WORDS {
+            self.world.budget.exhaust();
+        }
+        bytes <= LONGEST_WORDS
+    }
+
     fn fields<'a>(&'a mut self, word: &'a Word, io: &'a Io, splits: bool) -> BoxFuture<'a, Vec<Field>> {
         async move {
             let mut fields = vec![Field::default()];
+            let mut size = 0;
             for part in word {
                 match part {
                     Part::Text { text, quoted } => {
@@ -81,16 +98,30 @@ impl Shell {
                             if i > 0 {
                                 fields.push(Field::default());
                             }
+                            size += argument.len() + FIELD;
+                            if !self.may_be_this_long(size) {
+                                return fields;
+                            }
                             last(&mut fields).push(argument, true);
                         }
                     }
                     Part::Variable { name, quoted, otherwise } => {
                         let value = self.value(name, otherwise.as_ref(), io).await;
-                        put(&mut fields, &value, *quoted || !splits);
+                        let whole = *quoted || !splits;
+                        size += made_of(&value, whole);
+                        if !self.may_be_this_long(size) {
+                            return fields;
+                        }
+                        put(&mut fields, &value, whole);
                     }
                     Part::Output { script, quoted } => {
                         let value = self.output_of(script, io).await;
-                        put(&mut fields, &value, *quoted || !splits);
+                        let whole = *quoted || !splits;
+                        size += made_of(&value, whole);
+                        if !self.may_be_this_long(size) {
+                            return fields;
+                        }
+                        put(&mut fields, &value, whole);
                     }
                     Part::Number(text) => match number::evaluate(text, &|name| self.variable(name)) {
                         Ok(value) => last(&mut fields).push(&value.to_string(), true),
@@ -109,7 +140,7 @@ impl Shell {
     async fn value(&mut self, name: &str, otherwise: Option<&(String, Word)>, io: &Io) -> String {
         let value = self.variable(name);
         let Some((sign, word)) = otherwise else { return value };
-        let is_set = self.variables.contains_key(name) || name.parse::<usize>().is_ok();
+        let is_set = self.variables.get(name).is_some() || name.parse::<usize>().is_ok();
         let has = is_set && !(sign.starts_with(':') && value.is_empty());
         match (sign.trim_start_matches(':'), has) {
             ("+", true) | ("-" | "=", false) => {
@@ -152,6 +183,11 @@ impl Shell {
 fn last(fields: &mut [Field]) -> &mut Field {
     let end = fields.len() - 1;
     &mut fields[end]
+}
+
+/// What the words cost that a value becomes.
+fn made_of(value: &str, whole: bool) -> usize {
+    value.len() + if whole { 0 } else { FIELD * value.split_whitespace().count() }
 }
 
 fn put(fields: &mut Vec<Field>, value: &str, whole: bool) {

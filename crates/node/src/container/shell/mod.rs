@@ -1,25 +1,33 @@
 //! `sh`: runs scripts, and reads commands from its input.
 //!
-//! What a script may do is bounded: so many commands, so deep, so much captured output. Beyond that it is killed.
+//! What a script may do is bounded: so many commands, so deep, so much in memory (see `Budget`). Beyond that it is killed.
 
 mod expand;
 mod number;
 pub(crate) mod syntax;
+mod variables;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use self::syntax::{Command, List, Pipeline, Redirection, When};
+use self::variables::Variables;
 use super::World;
+use super::budget::Held;
 use super::commands;
 use super::files::{Found, normal};
-use super::io::{Input, Io, pipe};
+use super::io::{Input, Io, PIPE, pipe};
 
 /// What `sh -c` within `sh -c`, `$(…)` and subshells may add up to.
 const DEEPEST: usize = 16;
+/// Lists of commands that run within each other: what is nested within one script, times the scripts.
+const DEEPEST_LIST: usize = 64;
+/// Bytes of one command's words, as systems have a limit to them.
+const LONGEST_WORDS: usize = 512 * 1024;
+/// How many bytes a byte of script makes at most as a tree.
+const TREE: usize = 32;
 /// Commands of one exec.
 pub(crate) const MOST_COMMANDS: usize = 100_000;
 const LONGEST_LINE: usize = 64 * 1024;
@@ -39,8 +47,7 @@ pub(crate) enum Flow {
 #[derive(Clone)]
 pub(crate) struct Shell {
     pub(crate) world: Arc<World>,
-    /// Value, and whether children see it.
-    pub(crate) variables: BTreeMap<String, (String, bool)>,
+    pub(crate) variables: Variables,
     pub(crate) directory: String,
     /// `$?`
     pub(crate) status: u8,
@@ -51,19 +58,28 @@ pub(crate) struct Shell {
     /// `set -x`
     pub(crate) traces: bool,
     depth: usize,
+    /// Of lists.
+    lists: usize,
+    /// What a subshell costs besides its variables.
+    _held: Held,
 }
 
 impl Shell {
     pub(crate) fn new(world: Arc<World>) -> Self {
-        let variables = world.environment.iter().map(|(name, value)| (name.clone(), (value.clone(), true)));
+        let mut variables = Variables::new(world.budget.hold(0));
+        for (name, value) in &world.environment {
+            variables.insert(name.clone(), (value.clone(), true));
+        }
         Self {
-            variables: variables.collect(),
+            variables,
             directory: world.directory.clone(),
             status: 0,
             arguments: vec!["sh".to_owned()],
             exits_on_error: false,
             traces: false,
             depth: 0,
+            lists: 0,
+            _held: world.budget.hold(0),
             world,
         }
     }
@@ -92,12 +108,32 @@ impl Shell {
 
     /// A shell of its own, one deeper.
     pub(crate) fn subshell(&self) -> Option<Self> {
-        (self.depth < DEEPEST).then(|| Self { depth: self.depth + 1, ..self.clone() })
+        if self.depth >= DEEPEST || self.world.budget.is_spent() {
+            return None;
+        }
+        let arguments = self.arguments.iter().map(|argument| argument.len() + size_of::<String>()).sum();
+        let held = self.world.budget.hold(arguments);
+        Some(Self { depth: self.depth + 1, _held: held, ..self.clone() })
+    }
+
+    /// One deeper in the same shell; false when it is too deep. [`Shell::leave`] is to follow.
+    pub(crate) fn enter(&mut self) -> bool {
+        let may = self.depth < DEEPEST;
+        self.depth += usize::from(may);
+        may
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     /// Runs a script to its end; answers its exit code.
     pub(crate) fn script<'a>(&'a mut self, script: &'a str, io: &'a Io) -> BoxFuture<'a, u8> {
         async move {
+            let _held = self.world.budget.hold(script.len() * TREE);
+            if self.world.budget.is_spent() {
+                return 137;
+            }
             match syntax::parse(script) {
                 Ok(list) => {
                     let _ = self.list(&list, io).await;
@@ -156,28 +192,38 @@ impl Shell {
 
     fn list<'a>(&'a mut self, list: &'a List, io: &'a Io) -> BoxFuture<'a, Flow> {
         async move {
-            for (i, pipeline) in list.iter().enumerate() {
-                let runs = match pipeline.when {
-                    When::Always => true,
-                    When::Succeeded => self.status == 0,
-                    When::Failed => self.status != 0,
-                };
-                if !runs {
-                    continue;
-                }
-                let flow = self.pipeline(pipeline, io).await;
-                if !matches!(flow, Flow::Next) {
-                    return flow;
-                }
-                let tested =
-                    list.get(i + 1).is_some_and(|next| next.when != When::Always) || pipeline.negated;
-                if self.exits_on_error && self.status != 0 && !tested {
-                    return Flow::Exit;
-                }
+            if self.lists >= DEEPEST_LIST {
+                self.status = 2;
+                return Flow::Exit;
             }
-            Flow::Next
+            self.lists += 1;
+            let flow = self.each(list, io).await;
+            self.lists -= 1;
+            flow
         }
         .boxed()
+    }
+
+    async fn each(&mut self, list: &List, io: &Io) -> Flow {
+        for (i, pipeline) in list.iter().enumerate() {
+            let runs = match pipeline.when {
+                When::Always => true,
+                When::Succeeded => self.status == 0,
+                When::Failed => self.status != 0,
+            };
+            if !runs {
+                continue;
+            }
+            let flow = self.pipeline(pipeline, io).await;
+            if !matches!(flow, Flow::Next) {
+                return flow;
+            }
+            let tested = list.get(i + 1).is_some_and(|next| next.when != When::Always) || pipeline.negated;
+            if self.exits_on_error && self.status != 0 && !tested {
+                return Flow::Exit;
+            }
+        }
+        Flow::Next
     }
 
     async fn pipeline(&mut self, pipeline: &Pipeline, io: &Io) -> Flow {
@@ -196,6 +242,11 @@ impl Shell {
 
     /// Runs commands side by side, each in a shell of its own; the last one's end counts.
     async fn piped(&mut self, commands: &[Command], io: &Io) -> u8 {
+        // Their pipes, and what they read into.
+        let _held = self.world.budget.hold(2 * PIPE * commands.len());
+        if self.world.budget.is_spent() {
+            return 137;
+        }
         let mut running = Vec::new();
         let mut stdin = io.stdin.clone();
         for (i, command) in commands.iter().enumerate() {
@@ -233,10 +284,13 @@ impl Shell {
                     if !subshell {
                         return self.list(list, &own).await;
                     }
-                    if let Some(mut shell) = self.subshell() {
-                        let _ = shell.list(list, &own).await;
-                        self.status = shell.status;
-                    }
+                    self.status = match self.subshell() {
+                        Some(mut shell) => {
+                            let _ = shell.list(list, &own).await;
+                            shell.status
+                        }
+                        None => 2,
+                    };
                     Flow::Next
                 }
                 Command::If { branches, otherwise } => {
@@ -258,6 +312,7 @@ impl Shell {
                 Command::While { condition, body, until } => self.repeat(condition, body, *until, io).await,
                 Command::For { name, words, body } => {
                     let words = self.expand_all(words, io).await;
+                    let _held = self.hold_words(&words);
                     for word in words {
                         self.set(name, word);
                         match self.list(body, io).await {
@@ -271,6 +326,10 @@ impl Shell {
             }
         }
         .boxed()
+    }
+
+    fn hold_words(&self, words: &[String]) -> Held {
+        self.world.budget.hold(words.iter().map(|word| word.len() + size_of::<String>()).sum())
     }
 
     /// A list whose failure is an answer.
@@ -307,9 +366,16 @@ impl Shell {
         io: &Io,
     ) -> Flow {
         let words = self.expand_all(words, io).await;
+        let mut held = self.hold_words(&words);
         let mut values = Vec::new();
         for (name, word) in assignments {
-            values.push((name.clone(), self.expand_one(word, io).await));
+            let value = self.expand_one(word, io).await;
+            held.grow(value.len());
+            values.push((name.clone(), value));
+        }
+        if self.world.budget.is_spent() {
+            self.status = 137;
+            return Flow::Exit;
         }
         let Some(own) = self.redirect(redirections, io).await else { return Flow::Next };
         if self.traces && !words.is_empty() {
@@ -381,7 +447,6 @@ impl Shell {
 
     /// Runs a script and captures what it writes, without the line feeds at its end.
     async fn output_of(&mut self, script: &str, io: &Io) -> String {
-        const MOST: usize = 1024 * 1024;
         let Some(mut shell) = self.subshell() else { return String::new() };
         let (to, from) = pipe();
         let own = Io { stdout: to, ..io.clone() };
@@ -391,7 +456,8 @@ impl Shell {
             drop(own);
             status
         };
-        let read = async move { Input::new(from).all(MOST).await };
+        let mut held = self.world.budget.hold(0);
+        let read = async { Input::new(from).all(LONGEST_WORDS, &mut held).await };
         let (status, output) = tokio::join!(run, read);
         self.status = status;
         let output = output.unwrap_or_default();

@@ -4,8 +4,12 @@
 mod lexer;
 mod parser;
 
-/// How deep commands may be nested, and words in words.
+/// How deep commands may be nested.
 const DEEPEST: usize = 32;
+/// How deep words may stand in words: `${A:-${B:-…}}`.
+const DEEPEST_WORD: usize = 8;
+/// Bytes of a script.
+const LONGEST: usize = 128 * 1024;
 
 /// A piece of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +79,9 @@ pub(crate) type List = Vec<Pipeline>;
 /// # Errors
 /// What `sh` says of a script that makes no sense.
 pub(crate) fn parse(script: &str) -> Result<List, String> {
+    if script.len() > LONGEST {
+        return Err("syntax error: too long".to_owned());
+    }
     parser::parse(lexer::tokens(script)?)
 }
 
@@ -93,6 +100,7 @@ mod tests {
         check("echo a )", "syntax error: unexpected \")\"");
         check(&"(".repeat(100), "syntax error: nested too deep");
         check(&format!("echo {}{}", "${a-".repeat(100), "}".repeat(100)), "syntax error: nested too deep");
+        check(&";".repeat(LONGEST + 1), "syntax error: too long");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use super::{DEEPEST, Part, Word};
+use super::{DEEPEST_WORD, Part, Word};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
@@ -48,7 +48,7 @@ struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     fn new(script: &'a str, depth: usize) -> Result<Self, String> {
-        if depth > DEEPEST {
+        if depth > DEEPEST_WORD {
             return Err("syntax error: nested too deep".to_owned());
         }
         Ok(Self { chars: script.char_indices().peekable(), script, depth })
