@@ -471,11 +471,13 @@ async fn a_pod_that_somebody_else_has_bound_still_counts_when_binding_it_fails()
     let mut bound = pod("bound", "2");
     bound.set(&["spec", "nodeName"], "a");
     let bound = client.create(&PODS, bound).await.unwrap();
-    let refused =
-        |s: &FakeServer, name| find(s, name).is_some_and(|p| !p.array_at(&["status", "conditions"]).is_empty());
+    let refused = |s: &FakeServer, name| {
+        find(s, name).is_some_and(|p| !p.array_at(&["status", "conditions"]).is_empty())
+    };
     client.create(&PODS, pod("p", "1")).await.unwrap();
     server.until(|s| refused(s, "p")).await;
-    let conflict = drydock_machinery::Status::conflict("", "pods", "bound", "it is assigned to a node already");
+    let conflict =
+        drydock_machinery::Status::conflict("", "pods", "bound", "it is assigned to a node already");
     scheduler.binding_failed(&PodInfo::new(bound), &conflict);
     client.create(&PODS, pod("q", "1")).await.unwrap();
     server.until(|s| refused(s, "q")).await;
