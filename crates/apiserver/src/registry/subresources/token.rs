@@ -40,6 +40,7 @@ impl Registry {
         meta::fill_for_create(&mut request, &self.clock.now_rfc3339());
         request.set(&["metadata", "name"], account.name());
         request.set(&["metadata", "namespace"], account.namespace());
+        self.admission_validate(call, Operation::Create, &request, None).await?;
         let answer = self.tokens.issue(&*self.cache, &account, request).await?;
         if let (Some(event), Some(id)) = (&call.audit, credential_id(answer.str_at(&["status", "token"]))) {
             event.annotate("authentication.kubernetes.io/issued-credential-id", id);
