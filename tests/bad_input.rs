@@ -77,7 +77,7 @@ fn names_that_yaml_could_take_for_something_else_are_names() {
         common::run(command.args(merge).env("DRYDOCK_SERVER", &service.url).env("KUBECONFIG", &config));
         assert!(service.ok(&["cluster", "get", name, "-o", "yaml"]).contains(&format!("name: \"{name}\"")));
     }
-    let kubectl = common::Kubectl { kubeconfig: config };
+    let kubectl = common::Kubectl::new(config);
     for name in names {
         assert!(kubectl.ok(&["--context", name, "get", "namespaces"]).contains("kube-system"), "{name}");
     }

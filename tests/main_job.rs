@@ -83,7 +83,7 @@ fn a_service_account_without_a_role_is_refused_as_upstream_refuses_it() {
     let user = config[cut..].lines().find_map(|line| line.trim().strip_prefix("- name: ")).expect("a user");
     let users = format!("users:\n- name: {user}\n  user:\n    token: {}\n", token.trim());
     std::fs::write(&anonymous, format!("{}{users}", &config[..cut])).expect("write");
-    let limited = common::Kubectl { kubeconfig: anonymous };
+    let limited = common::Kubectl::new(anonymous);
     let refusal = limited.fails(&["get", "pods"]);
     assert_eq!(
         refusal.trim(),
@@ -101,10 +101,7 @@ fn a_stopped_service_finds_everything_as_it_was() {
     service.stop();
     service.launch();
     // The same kubeconfig goes on working: same endpoint, same CA.
-    common::eventually("the cluster answers", || {
-        let output = kubectl.output(&["get", "--raw", "/readyz"]);
-        if output.status.success() { Ok(()) } else { Err(common::text(&output.stderr)) }
-    });
+    kubectl.until_ready();
     let after = kubectl.get(&["configmap", "kept"], "{.metadata.resourceVersion} {.metadata.uid}");
     assert_eq!(before, after);
     kubectl.until(&["nodes"], "{.items[*].status.conditions[?(@.type=='Ready')].status}", "True");

@@ -58,7 +58,7 @@ fn a_first_cluster_in_one_command_and_found_again_by_the_next() {
     let data = folder.path().join("data");
     std::fs::create_dir(&data).expect("a folder");
     let kubeconfig = data.join("dev.kubeconfig");
-    let kubectl = Kubectl { kubeconfig: kubeconfig.clone() };
+    let kubectl = Kubectl::new(kubeconfig.clone());
     let ready = "{.items[*].status.conditions[?(@.type=='Ready')].status}";
 
     let (first, told) = up(&data);
@@ -82,7 +82,7 @@ fn a_first_cluster_in_one_command_and_found_again_by_the_next() {
     std::fs::write(folder.path().join("kept"), credentials).expect("write");
     let (second, told) = up(&data);
     assert!(told.contains("cluster dev is ready: Kubernetes 1.36, 3 nodes, https://"), "{told}");
-    let kept = Kubectl { kubeconfig: folder.path().join("kept") };
+    let kept = Kubectl::new(folder.path().join("kept"));
     assert_eq!(identity(&kept), before);
     assert_eq!(kubectl.get(&["nodes"], ready), "True True True");
     interrupt(second);

@@ -1,8 +1,8 @@
-//! kubectl's less common verbs, and the other workloads, on a cluster with nodes.
+//! kubectl's less common verbs, and the other workloads, on a cluster with nodes: by the newest kubectl and the oldest.
 
 mod common;
 
-use common::Service;
+use common::{Kubectl, Service};
 
 const WORKLOADS: &str = "
 apiVersion: v1
@@ -50,7 +50,16 @@ spec:
 #[test]
 fn workloads_of_all_kinds_run_and_nodes_are_drained() {
     let service = Service::start_with(&["--speed", "20"]);
-    let kubectl = service.cluster("verbs", 2);
+    check(&service.cluster("verbs", 2));
+}
+
+#[test]
+fn the_oldest_kubectl_does_as_the_newest() {
+    let service = Service::start_with(&["--speed", "20"]);
+    check(&service.cluster("verbs", 2).oldest());
+}
+
+fn check(kubectl: &Kubectl) {
     kubectl.feed(&["apply"], WORKLOADS);
     kubectl.ok(&["wait", "job/job", "--for=condition=Complete", "--timeout=60s"]);
     kubectl.until(&["job", "job"], "{.status.succeeded}", "3");

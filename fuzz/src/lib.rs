@@ -47,3 +47,9 @@ pub fn two_documents(data: &[u8]) -> Option<(Value, Value)> {
     let at = data.iter().position(|byte| *byte == 0)?;
     Some((document(&data[..at])?, document(&data[at + 1..])?))
 }
+
+/// A text and, if there is a zero byte, the text after it.
+pub fn text_and_rest(data: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(data).ok()?;
+    Some(text.split_once('\0').unwrap_or((text, "")))
+}

@@ -49,17 +49,23 @@ fn keep_files_private() {
 pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let config = args.config("info")?;
     let mut stop = Signals::listen()?;
-    let server = Server::start(&config, compose::backends).await?;
+    let server = start_server(&config).await?;
+    stop.wait().await;
+    tracing::info!("stopping");
+    stop_server(server, stop).await;
+    Ok(())
+}
+
+/// Starts the service, and says where it is.
+pub(super) async fn start_server(config: &Config) -> Result<Server, CliError> {
+    let server = Server::start(config, compose::backends).await?;
     output::print(&format!(
         "drydock {} serves {} (data in {})\n",
         env!("CARGO_PKG_VERSION"),
         server.url(),
         config.data_dir.display()
     ))?;
-    stop.wait().await;
-    tracing::info!("stopping");
-    stop_server(server, stop).await;
-    Ok(())
+    Ok(server)
 }
 
 /// Stops the service; a second signal ends the process at once.

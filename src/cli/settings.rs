@@ -50,7 +50,7 @@ impl SettingsArgs {
         if let Some(file) = &self.token_webhook {
             let mut webhook = json!({ "kubeConfig": kubeconfig(file)? });
             if let Some(ttl) = &self.token_webhook_cache_ttl {
-                webhook["cacheTTL"] = ttl.as_str().into();
+                webhook["cacheTtl"] = ttl.as_str().into();
             }
             fields.insert("tokenWebhook".to_owned(), webhook);
         }

@@ -7,9 +7,6 @@ use clap::Args;
 use drydock_runtime::{Stopwatch, wall};
 use serde_json::{Value, json};
 
-use crate::compose;
-use crate::server::Server;
-
 use super::CliError;
 use super::client::{Client, DEFAULT_SERVER, segment};
 use super::cluster;
@@ -17,7 +14,7 @@ use super::kubeconfig;
 use super::operation::{self, TimeoutArgs};
 use super::output;
 use super::progress::Progress;
-use super::serve::{ServeArgs, Signals, stop_server};
+use super::serve::{ServeArgs, Signals, start_server, stop_server};
 
 #[derive(Args, Debug)]
 pub(super) struct UpArgs {
@@ -49,13 +46,7 @@ struct First {
 pub(super) async fn run(args: UpArgs) -> Result<(), CliError> {
     let config = args.serve.config("warn")?;
     let mut stop = Signals::listen()?;
-    let server = Server::start(&config, compose::backends).await?;
-    output::print(&format!(
-        "drydock {} serves {} (data in {})\n",
-        env!("CARGO_PKG_VERSION"),
-        server.url(),
-        config.data_dir.display()
-    ))?;
+    let server = start_server(&config).await?;
     let client = Client::new(&server.url(), config.api_token.clone())?;
     // The next commands are typed in another terminal, in whatever folder.
     let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());

@@ -120,7 +120,7 @@ impl Service {
     pub fn kubectl(&self, cluster: &str) -> Kubectl {
         let kubeconfig = self.path(&format!("{cluster}.kubeconfig"));
         self.ok(&["cluster", "kubeconfig", cluster, "--output", &kubeconfig.to_string_lossy()]);
-        Kubectl { kubeconfig }
+        Kubectl::new(kubeconfig)
     }
 }
 
@@ -140,14 +140,32 @@ impl Drop for Service {
 #[derive(Clone, Debug)]
 pub struct Kubectl {
     pub kubeconfig: PathBuf,
+    program: PathBuf,
 }
 
 impl Kubectl {
+    /// The newest of the versions that clusters are to serve.
+    pub fn new(kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig, program: tool("DRYDOCK_TEST_KUBECTL", "kubectl") }
+    }
+
+    /// The same with the oldest of them.
+    pub fn oldest(&self) -> Self {
+        let program = tool("DRYDOCK_TEST_KUBECTL_OLDEST", "kubectl-1.27");
+        Self { program, ..self.clone() }
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(tool("DRYDOCK_TEST_KUBECTL", "kubectl"));
+        let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
         command.env("KUBECACHEDIR", self.kubeconfig.with_extension("cache"));
         command
+    }
+
+    /// Starts it with its output piped.
+    pub fn begin(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl starts")
     }
 
     pub fn output(&self, args: &[&str]) -> Output {
@@ -191,6 +209,14 @@ impl Kubectl {
         self.ok(&[&["get"], what, &["-o", &output]].concat())
     }
 
+    /// Repeats a request for the cluster's readiness until it is ready.
+    pub fn until_ready(&self) {
+        eventually("the cluster is ready", || {
+            let output = self.output(&["get", "--raw", "/readyz"]);
+            if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
+        });
+    }
+
     /// Repeats a get until it answers `wanted`.
     pub fn until(&self, what: &[&str], jsonpath: &str, wanted: &str) {
         let output = format!("jsonpath={jsonpath}");
@@ -218,7 +244,12 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Result<T, String>) -
 
 /// A tool that `cargo xtask test` installed, or else the one on the PATH.
 pub fn tool(variable: &str, name: &str) -> PathBuf {
-    std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from)
+    if let Some(told) = std::env::var_os(variable) {
+        return told.into();
+    }
+    let target = binary().parent().and_then(Path::parent).expect("a target folder");
+    let installed = target.join("test-tools/bin").join(name);
+    if installed.exists() { installed } else { name.into() }
 }
 
 pub fn binary() -> &'static Path {

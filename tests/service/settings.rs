@@ -20,7 +20,7 @@ impl World {
 #[tokio::test]
 async fn settings_are_given_changed_and_taken_back() {
     let mut world = World::new().await;
-    let webhook = json!({"cacheTTL": "1m", "kubeConfig": {
+    let webhook = json!({"cacheTtl": "1m", "kubeConfig": {
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         "clusters": [{"name": "c", "cluster": {"server": "https://hook.example"}}],

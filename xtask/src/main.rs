@@ -17,6 +17,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--no-localstack]       install what the tests need, run all of them, clean up
+  tools                        install what the tests need, for running them otherwise
   fidelity [--bless] [CASE..]  replay the recorded conversations against a fresh cluster
   bench [ARGS..]               measure; see `cargo xtask bench --help`
   schema --go DIR ..           write the catalog of built-in types anew; see docs/catalog.md
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
     std::env::set_current_dir(process::root())?;
     match args.as_slice() {
         ["test", rest @ ..] => test::run(rest),
+        ["tools"] => tools::Tools::install().map(drop),
         ["fidelity", rest @ ..] => fidelity::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["schema", rest @ ..] => schema::run(rest),

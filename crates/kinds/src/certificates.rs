@@ -8,7 +8,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::core::decode_base64;
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{has, keep, same, shown};
 use crate::{Context, NameRule, table};
 
@@ -17,6 +17,7 @@ pub(crate) const KINDS: &[&Kind] = &[&REQUEST, &BUNDLE];
 const GROUP: &str = "certificates.k8s.io";
 
 static REQUEST: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     name: NameRule::Any,
     status: true,
     prepare_update: |context, object, old| {
@@ -110,14 +111,12 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     if usages.is_empty() {
         errors.required(&path.child("usages"), "");
     }
-    let mut seen = HashSet::new();
-    for (i, usage) in usages.iter().filter_map(Value::as_str).enumerate() {
-        let path = path.child("usages").index(i);
-        if !USAGES.contains(&usage) {
-            errors.not_supported(&path, usage, &USAGES);
-        } else if !seen.insert(usage) {
-            errors.duplicate(&path, usage);
-        }
+    let usages: Vec<&str> = usages.iter().filter_map(Value::as_str).collect();
+    for (i, usage) in usages.iter().enumerate().filter(|(_, usage)| !USAGES.contains(usage)) {
+        errors.not_supported(&path.child("usages").index(i), *usage, &USAGES);
+    }
+    for (i, usage) in usages.iter().enumerate().filter(|(i, usage)| usages[..*i].contains(usage)) {
+        errors.duplicate(&path.child("usages").index(i), *usage);
     }
     let signer = object.str_at(&["spec", "signerName"]);
     if signer == "kubernetes.io/legacy-unknown" {
@@ -145,7 +144,7 @@ fn parse_request(pem: &[u8]) -> Result<(), &'static str> {
 }
 
 /// `ValidateSignerName`.
-fn signer_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+pub(crate) fn signer_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     if name.is_empty() {
         errors.required(path, "");
         return;
@@ -155,17 +154,43 @@ fn signer_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
         errors.invalid(path, name, detail);
         return;
     };
-    let wrong = names::is_dns1123_subdomain(domain);
-    names::invalid_each(errors, path, domain, wrong);
+    let mut each = |value: &str, label: &str, wrong: Vec<String>| {
+        for text in wrong {
+            errors.invalid(path, value, format!("validating label {label:?}: {text}"));
+        }
+    };
+    for label in domain.split('.') {
+        each(domain, label, names::is_dns1123_label(label));
+    }
     if domain.split('.').count() < 2 {
         errors.invalid(path, domain, "should be a domain with at least two segments separated by dots");
     }
     for label in rest.split(':') {
-        names::invalid_each(errors, path, label, names::is_dns1123_subdomain(label));
+        for text in names::is_dns1123_subdomain(label) {
+            errors.invalid(path, rest, format!("validating label {label:?}: {text}"));
+        }
     }
-    let most = 253 + 1 + 253;
+    // A domain, and what is at most a subdomain and a label.
+    let most = 253 + 1 + (253 + 1 + 63);
     if name.len() > most {
         errors.too_long(path, most);
+    }
+}
+
+/// `ValidateClusterTrustBundleName`: the bundle of a signer is named after it.
+pub(crate) fn bundle_name_errors(name: &str, signer: &str) -> Vec<String> {
+    if signer.is_empty() {
+        if name.contains(':') {
+            return vec!["ClusterTrustBundle without signer name must not have \":\" in its name".to_owned()];
+        }
+        return names::name_is_dns_subdomain(name, names::NamePart::Whole);
+    }
+    let prefix = format!("{}:", signer.replace('/', ":"));
+    match name.strip_prefix(&prefix) {
+        Some(rest) => names::name_is_dns_subdomain(rest, names::NamePart::Whole),
+        None => {
+            vec![format!("ClusterTrustBundle for signerName {signer} must be named with prefix {prefix}")]
+        }
     }
 }
 

@@ -17,8 +17,9 @@ pub(crate) use self::number::{
     percent_of, port_number, positive_int_or_percent,
 };
 pub(crate) use self::quantity::{
-    is_extended_resource, is_fully_qualified, is_huge_page, is_integer_resource, is_native_resource,
-    is_standard_container_resource, non_negative_quantity, resource_quantity_value,
+    is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,
+    is_standard_container_resource, is_standard_quota_resource, non_negative_quantity, resource_name,
+    resource_quantity_value,
 };
 use crate::shape::{same, shown};
 
@@ -44,6 +45,13 @@ pub(crate) fn one_of(errors: &mut FieldErrors, text: &str, supported: &[&str], p
     if text.is_empty() {
         errors.required(path, "");
     } else if !supported.contains(&text) {
+        errors.not_supported(path, text, supported);
+    }
+}
+
+/// An enumerated text that is there: one of `supported`.
+pub(crate) fn one_of_given(errors: &mut FieldErrors, text: &str, supported: &[&str], path: &FieldPath) {
+    if !supported.contains(&text) {
         errors.not_supported(path, text, supported);
     }
 }

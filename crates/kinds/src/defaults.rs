@@ -5,6 +5,8 @@
 use drydock_machinery::Value;
 use drydock_machinery::quantity::Quantity;
 
+use crate::check::is_huge_page;
+use crate::pod::resources::aggregate;
 use crate::shape::{default, default_nil, each_mut, has, is_nil, with_mut};
 
 /// A `PodTemplateSpec` at `path`.
@@ -54,24 +56,28 @@ fn requests_from_limits(container: &mut Value) {
     }
 }
 
-/// Pod level requests are the sum of the containers', or the pod's limits.
+/// Pod level requests are the containers' together, or the pod's limits: when the pod has limits. Huge pages that only
+/// containers ask for are the pod's limits too.
 fn pod_level_requests(spec: &mut Value) {
+    let given = |spec: &Value, list: &str| !spec.object_at(&["resources", list]).is_empty();
+    if given(spec, "limits") || given(spec, "requests") {
+        for (name, limit) in aggregate(spec, "limits").iter().filter(|(name, _)| is_huge_page(name)) {
+            if !has(spec, &["resources", "requests", name]) {
+                default_nil(spec, &["resources", "limits", name], Value::from(limit));
+            }
+        }
+    }
     let limits = spec.object_at(&["resources", "limits"]).clone();
-    if !has(spec, &["resources"]) {
+    if limits.is_empty() {
         return;
     }
-    for (name, limit) in limits.iter().filter(|(name, _)| is_pod_level(name)) {
-        if has(spec, &["resources", "requests", name]) {
-            continue;
+    for (name, request) in aggregate(spec, "requests").iter().filter(|(name, _)| is_pod_level(name)) {
+        if !is_huge_page(name) {
+            default_nil(spec, &["resources", "requests", name], Value::from(request));
         }
-        let containers = spec.array_at(&["containers"]);
-        let requested: Vec<&Value> = containers
-            .iter()
-            .filter_map(|container| container.at(&["resources", "requests", name]))
-            .collect();
-        let total = requested.iter().fold(Quantity::ZERO, |sum, request| sum + Quantity::of(Some(request)));
-        let request = if requested.is_empty() { limit.clone() } else { Value::from(&total) };
-        spec.set(&["resources", "requests", name], request);
+    }
+    for (name, limit) in limits.iter().filter(|(name, _)| is_pod_level(name)) {
+        default_nil(spec, &["resources", "requests", name], limit.clone());
     }
 }
 

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{dns_label, immutable, net, port_number};
-use crate::kind::Kind;
-use crate::shape::{default_nil, each_mut, present, shown};
+use crate::check::{dns_label, immutable, net, one_of};
+use crate::kind::{Kind, MetaChecks};
+use crate::shape::{default_nil, each_mut, present, same, shown};
 use crate::table;
 
 pub(crate) const KINDS: &[&Kind] = &[&SLICE];
 
 static SLICE: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE,
     generation: true,
     spec_changed: Some(|object, old| {
         ["addressType", "endpoints", "ports"]
@@ -32,33 +33,34 @@ static SLICE: Kind = Kind {
             }
         }
     },
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, _, object| validate(errors, object, None),
     validate_update: Some(|errors, _, object, old| {
-        validate(errors, object);
+        validate(errors, object, Some(old));
         immutable(errors, object, old, &["addressType"], &FieldPath::new("addressType"));
     }),
     cells: table::endpoint_slice,
+    warnings: |_, object, _| warnings(object),
     ..Kind::new("discovery.k8s.io", "endpointslices")
 };
 
 const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
+fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let address_type = object.str_at(&["addressType"]);
-    let path = FieldPath::new("addressType");
-    if address_type.is_empty() {
-        errors.required(&path, "");
-    } else if !ADDRESS_TYPES.contains(&address_type) {
-        errors.not_supported(&path, address_type, &ADDRESS_TYPES);
+    one_of(errors, address_type, &ADDRESS_TYPES, &FieldPath::new("addressType"));
+    ports(errors, object.array_at(&["ports"]));
+    // What was let pass once stays.
+    if old.is_some_and(|old| same(old.get("endpoints"), object.get("endpoints"))) {
+        return;
     }
     let endpoints = object.array_at(&["endpoints"]);
     if endpoints.len() > 1000 {
         errors.too_many(&FieldPath::new("endpoints"), endpoints.len(), 1000);
+        return;
     }
     for (i, endpoint) in endpoints.iter().enumerate() {
         validate_endpoint(errors, endpoint, address_type, &FieldPath::new("endpoints").index(i));
     }
-    ports(errors, object.array_at(&["ports"]));
 }
 
 fn validate_endpoint(errors: &mut FieldErrors, endpoint: &Value, address_type: &str, path: &FieldPath) {
@@ -70,54 +72,84 @@ fn validate_endpoint(errors: &mut FieldErrors, endpoint: &Value, address_type: &
         errors.too_many(&at, addresses.len(), 100);
     }
     for (i, address) in addresses.iter().filter_map(Value::as_str).enumerate() {
-        validate_address(errors, address, address_type, &at.index(i));
+        validate_address(errors, address, address_type, &at, &at.index(i));
     }
-    let node = endpoint.str_at(&["nodeName"]);
-    if !node.is_empty() {
+    if let Some(node) = present(endpoint, &["nodeName"]).and_then(Value::as_str) {
         names::invalid_each(errors, &path.child("nodeName"), node, names::is_dns1123_subdomain(node));
+    }
+    let topology = endpoint.object_at(&["deprecatedTopology"]);
+    if topology.len() > 16 {
+        errors.too_many(&path.child("deprecatedTopology"), topology.len(), 16);
     }
     if let Some(hostname) = present(endpoint, &["hostname"]).and_then(Value::as_str) {
         dns_label(errors, hostname, &path.child("hostname"));
     }
-    names::validate_labels(
-        errors,
-        endpoint.object_at(&["deprecatedTopology"]),
-        &path.child("deprecatedTopology"),
-    );
-    let zones = endpoint.array_at(&["hints", "forZones"]);
+    let path = path.child("hints");
+    hints(errors, endpoint, "forZones", names::is_valid_label_value, &path.child("forZones"));
+    hints(errors, endpoint, "forNodes", names::is_dns1123_subdomain, &path.child("forNodes"));
+}
+
+fn hints(
+    errors: &mut FieldErrors,
+    endpoint: &Value,
+    field: &str,
+    check: fn(&str) -> Vec<String>,
+    path: &FieldPath,
+) {
+    let hints = endpoint.array_at(&["hints", field]);
+    if hints.len() > 8 {
+        errors.too_many(path, hints.len(), 8);
+        return;
+    }
     let mut seen = HashSet::new();
-    for (i, zone) in zones.iter().enumerate() {
-        let name = zone.str_at(&["name"]);
-        let path = path.child("hints").child("forZones").index(i).child("name");
+    for (i, hint) in hints.iter().enumerate() {
+        let name = hint.str_at(&["name"]);
+        let path = path.index(i).child("name");
         if !seen.insert(name) {
             errors.duplicate(&path, name);
         }
-        names::invalid_each(errors, &path, name, names::is_valid_label_value(name));
+        names::invalid_each(errors, &path, name, check(name));
     }
 }
 
-fn validate_address(errors: &mut FieldErrors, address: &str, address_type: &str, path: &FieldPath) {
-    let ip = net::parse_ip(address);
-    match address_type {
-        "IPv4" => match ip {
-            Some(ip) if ip.is_ipv4() => net::non_special_ip(errors, address, path),
-            _ => errors.invalid(path, address, "must be an IPv4 address"),
-        },
-        "IPv6" => match ip {
-            Some(ip) if ip.is_ipv6() => net::non_special_ip(errors, address, path),
-            _ => errors.invalid(path, address, "must be an IPv6 address"),
-        },
+fn validate_address(
+    errors: &mut FieldErrors,
+    address: &str,
+    address_type: &str,
+    list: &FieldPath,
+    path: &FieldPath,
+) {
+    let before = errors.len();
+    let v4 = match address_type {
+        "IPv4" => {
+            net::ip(errors, address, path);
+            true
+        }
+        "IPv6" => {
+            net::canonical_ip(errors, address, path);
+            false
+        }
         "FQDN" => {
             let name = address.strip_suffix('.').unwrap_or(address);
             let wrong = names::is_dns1123_subdomain(name);
-            if !wrong.is_empty() {
+            if name.is_empty() {
+                errors.required(path, "");
+            } else if !wrong.is_empty() {
                 errors.invalid(path, name, wrong.join(","));
             } else if name.split('.').count() < 2 {
                 errors.invalid(path, name, "should be a domain with at least two segments separated by dots");
             }
+            return;
         }
-        _ => {}
+        _ => return,
+    };
+    if errors.len() > before {
+        return;
     }
+    if net::parse_ip(address).is_some_and(|ip| ip.is_ipv4() != v4) {
+        errors.invalid(list, address, format!("must be an {address_type} address"));
+    }
+    net::non_special_ip(errors, address, path);
 }
 
 fn ports(errors: &mut FieldErrors, ports: &[Value]) {
@@ -136,9 +168,6 @@ fn ports(errors: &mut FieldErrors, ports: &[Value]) {
         if !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
         }
-        if let Some(number) = port.i64_at(&["port"]) {
-            port_number(errors, number, &path.child("port"));
-        }
         let protocol = shown(port, &["protocol"]);
         match protocol.as_str() {
             None => errors.required(&path.child("protocol"), ""),
@@ -156,4 +185,18 @@ fn ports(errors: &mut FieldErrors, ports: &[Value]) {
             );
         }
     }
+}
+
+fn warnings(slice: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    if slice.str_at(&["addressType"]) == "FQDN" {
+        out.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+    }
+    for (i, endpoint) in slice.array_at(&["endpoints"]).iter().enumerate() {
+        let path = FieldPath::new("endpoints").index(i).child("addresses");
+        for (j, address) in endpoint.array_at(&["addresses"]).iter().filter_map(Value::as_str).enumerate() {
+            crate::check::net::ip_warnings(&mut out, address, &path.index(j));
+        }
+    }
+    out
 }

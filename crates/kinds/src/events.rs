@@ -5,18 +5,19 @@ use std::borrow::Cow;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{IMMUTABLE, qualified_name};
-use crate::kind::Kind;
-use crate::shape::{default_nil, has, is_zero, same, shown};
+use crate::kind::{Kind, MetaChecks};
+use crate::shape::{default_nil, is_zero, same, shown};
 use crate::{Context, NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&CORE, &NEW];
 
 static CORE: Kind = Kind {
+    meta: MetaChecks::NONE,
     name: NameRule::Any,
     put_creates: true,
     defaults: set_defaults,
-    validate: |errors, _, object| legacy(errors, object),
-    validate_update: Some(|errors, _, object, _| legacy(errors, object)),
+    validate: |errors, _, object| legacy(errors, object, "reportingComponent"),
+    validate_update: Some(|errors, _, object, _| legacy(errors, object, "reportingComponent")),
     field_names: FIELDS,
     field_values,
     cells: table::event,
@@ -28,7 +29,7 @@ static NEW: Kind = Kind {
     put_creates: true,
     defaults: set_defaults,
     validate: |errors, _, object| {
-        legacy(errors, object);
+        legacy(errors, object, "reportingController");
         strict(errors, object);
     },
     validate_update: Some(update),
@@ -133,18 +134,24 @@ fn field_values(object: &Value) -> Vec<(&'static str, Cow<'_, str>)> {
     ]
 }
 
-/// `legacyValidateEvent`: an event stands in the namespace of its object, or in default without one.
-fn legacy(errors: &mut FieldErrors, object: &Value) {
+/// `legacyValidateEvent`: an event stands in the namespace of its object, or in default without one. One with a time of
+/// its own says who reports what.
+fn legacy(errors: &mut FieldErrors, object: &Value, controller: &str) {
     let namespace = object.str_at(&[about(object), "namespace"]);
-    let path = FieldPath::new("involvedObject").child("namespace");
     let own = object.namespace();
-    if namespace.is_empty() {
-        let cluster_scoped = own == "default" || own == "kube-system";
-        if !cluster_scoped {
-            errors.invalid(&path, namespace, "does not match event.namespace");
-        }
-    } else if namespace != own {
+    let timed = !object.str_at(&["eventTime"]).is_empty();
+    let agrees = match (namespace, timed) {
+        ("", true) => own == "default" || own == "kube-system",
+        ("", false) => own.is_empty() || own == "default",
+        (_, true) => true,
+        (_, false) => namespace == own,
+    };
+    if !agrees {
+        let path = FieldPath::new("involvedObject").child("namespace");
         errors.invalid(&path, namespace, "does not match event.namespace");
+    }
+    if timed {
+        required_fields(errors, object, &FieldPath::new(controller));
     }
 }
 
@@ -156,10 +163,9 @@ fn field<'a>(object: &'a Value, old: &str, new: &str) -> Option<&'a Value> {
 /// `ValidateEventCreate` for events.k8s.io/v1.
 fn strict(errors: &mut FieldErrors, object: &Value) {
     let text = |old: &str, new: &str| field(object, old, new).and_then(Value::as_str).unwrap_or("");
+    series(errors, object);
     if text("eventTime", "eventTime").is_empty() {
         errors.required(&FieldPath::new("eventTime"), "");
-    } else {
-        required_fields(errors, object);
     }
     let event_type = text("type", "type");
     if !["Normal", "Warning"].contains(&event_type) {
@@ -180,13 +186,24 @@ fn strict(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
-fn required_fields(errors: &mut FieldErrors, object: &Value) {
+/// `validateV1EventSeries`.
+fn series(errors: &mut FieldErrors, object: &Value) {
+    let Some(series) = object.get("series").filter(|series| !series.is_null()) else { return };
+    if series.i64_at(&["count"]).unwrap_or(0) < 2 {
+        errors.invalid(&FieldPath::new("series.count"), "", "should be at least 2");
+    }
+    if series.str_at(&["lastObservedTime"]).is_empty() {
+        errors.required(&FieldPath::new("series.lastObservedTime"), "");
+    }
+}
+
+fn required_fields(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
     let text = |old: &str, new: &str| field(object, old, new).and_then(Value::as_str).unwrap_or("");
     let controller = text("reportingComponent", "reportingController");
     if controller.is_empty() {
-        errors.required(&FieldPath::new("reportingController"), "");
+        errors.required(path, "");
     }
-    qualified_name(errors, controller, &FieldPath::new("reportingController"));
+    qualified_name(errors, controller, path);
     for (field, most) in [("reportingInstance", 128), ("action", 128), ("reason", 128)] {
         let value = text(field, field);
         let path = FieldPath::new(field);
@@ -204,6 +221,10 @@ fn required_fields(errors: &mut FieldErrors, object: &Value) {
 
 /// Only the series of a new event may change.
 fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    legacy(errors, object, "reportingController");
+    if !same(object.get("series"), old.get("series")) {
+        series(errors, object);
+    }
     let fields = [
         ("involvedObject", "regarding"),
         ("reason", "reason"),
@@ -225,11 +246,12 @@ fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value
             let here = if is_new(object) { new } else { core };
             // Twice, as upstream has it.
             for _ in 0..if core == "reason" { 2 } else { 1 } {
-                errors.invalid(&FieldPath::new(name), shown(object, &[here]), IMMUTABLE);
+                let mut shown = shown(object, &[here]);
+                if core == "involvedObject" {
+                    shown = crate::go_form::of("ObjectReference", &shown);
+                }
+                errors.invalid(&FieldPath::new(name), shown, IMMUTABLE);
             }
         }
-    }
-    if has(object, &["series"]) && !has(object, &["series", "lastObservedTime"]) {
-        errors.required(&FieldPath::new("series").child("lastObservedTime"), "");
     }
 }

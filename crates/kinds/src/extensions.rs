@@ -1,15 +1,17 @@
 //! apiextensions.k8s.io and apiregistration.k8s.io. The validation of definitions of custom resources needs the
 //! schema compiler and is the API server's.
 
-use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::shape::{default_nil, has};
 use crate::{NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&DEFINITION, &SERVICE];
 
 static DEFINITION: Kind = Kind {
+    meta: MetaChecks::PLAIN,
     status: true,
     generation: true,
     unconditional_update: false,
@@ -17,7 +19,9 @@ static DEFINITION: Kind = Kind {
 };
 
 static SERVICE: Kind = Kind {
-    name: NameRule::PathSegment,
+    meta: MetaChecks::PLAIN_WHOLE_LAST,
+    status_meta: StatusMeta::LabelsAndAnnotationsKept,
+    name: NameRule::Any,
     status: true,
     unconditional_update: false,
     defaults: |object| {
@@ -34,9 +38,16 @@ fn validate_service(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let (group, version) = (object.str_at(&["spec", "group"]), object.str_at(&["spec", "version"]));
     let expected = format!("{version}.{group}");
-    if object.name() != expected {
-        let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
-        errors.invalid(&FieldPath::new("metadata").child("name"), object.name(), detail);
+    for field in ["generateName", "name"] {
+        let name = object.str_at(&["metadata", field]);
+        let path = FieldPath::new("metadata").child(field);
+        let wrong = names::name_is_path_segment(name, names::NamePart::Whole);
+        if !wrong.is_empty() {
+            names::invalid_each(errors, &path, name, wrong);
+        } else if !name.is_empty() && name != expected {
+            let detail = format!("must be `spec.version+\".\"+spec.group`: {expected:?}");
+            errors.invalid(&path, name, detail);
+        }
     }
     for (field, most) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1000)] {
         let number = object.i64_at(&["spec", field]).unwrap_or(0);

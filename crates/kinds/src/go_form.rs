@@ -26,6 +26,19 @@ fn compact(value: &Value) -> String {
     }
 }
 
+/// An object with its fields in the given order, for an error's value: structs of the API print as they serialise.
+pub(crate) fn ordered(value: &Value, fields: &[&str]) -> Value {
+    let shown = fields.iter().filter_map(|field| Some((*field, value.get(field)?)));
+    let parts: Vec<String> = shown.map(|(field, value)| format!("{field:?}:{}", compact(value))).collect();
+    literal(format!("{{{}}}", parts.join(",")))
+}
+
+/// A list of such values.
+pub(crate) fn list(values: impl Iterator<Item = Value>) -> Value {
+    let parts: Vec<String> = values.map(|value| compact(&value)).collect();
+    literal(format!("[{}]", parts.join(",")))
+}
+
 /// A value of one of the known structs, for an error's value.
 pub(crate) fn of(type_name: &str, value: &Value) -> Value {
     let mut out = String::new();

@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use drydock_machinery::{FieldErrors, Value};
 use jiff::Timestamp;
 
-use crate::{
-    Column, Context, NameRule, Propagation, Strategy, table, validate_object_meta,
+use crate::meta::{
+    validate_any_object_meta, validate_any_object_meta_update, validate_object_meta,
     validate_object_meta_update,
 };
+use crate::pod::drop_disabled;
+use crate::shape::keep;
+use crate::{Column, Context, NameRule, Propagation, Strategy, table};
 
 /// Finds what is wrong with a new object, besides its metadata.
 pub(crate) type Validate = fn(&mut FieldErrors, &Context<'_>, &Value);
@@ -18,6 +21,71 @@ pub(crate) type ValidateUpdate = fn(&mut FieldErrors, &Context<'_>, &Value, &Val
 
 /// Values of field selectors.
 pub(crate) type FieldValues = for<'a> fn(&'a Value) -> Vec<(&'static str, Cow<'a, str>)>;
+
+/// A look at an object's metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetaCheck {
+    /// What may not change: `ValidateObjectMetaUpdate`.
+    Changes,
+    /// That, as the core group has it: it knows what finalizers are called.
+    CoreChanges,
+    /// All of it as if it were new: `ValidateObjectMeta`.
+    Whole,
+    /// That, as the core group has it.
+    CoreWhole,
+}
+
+use MetaCheck::{Changes, CoreChanges, CoreWhole, Whole};
+
+/// What kinds' own validation looks at in the metadata: of a new object, and, in order, of a changed one. Clients
+/// see all of it among the causes, besides what is done for every kind.
+pub(crate) struct MetaChecks {
+    pub(crate) create: Option<MetaCheck>,
+    pub(crate) update: &'static [MetaCheck],
+}
+
+impl MetaChecks {
+    pub(crate) const CORE: Self = Self { create: Some(CoreWhole), update: &[CoreChanges] };
+    pub(crate) const CORE_WHOLE: Self = Self { create: Some(CoreWhole), update: &[CoreWhole] };
+    pub(crate) const CORE_WHOLE_TWICE: Self =
+        Self { create: Some(CoreWhole), update: &[CoreWhole, CoreWhole] };
+    pub(crate) const CORE_WHOLE_FIRST: Self =
+        Self { create: Some(CoreWhole), update: &[CoreWhole, CoreChanges] };
+    pub(crate) const CORE_WHOLE_LAST: Self =
+        Self { create: Some(CoreWhole), update: &[CoreChanges, CoreWhole] };
+    pub(crate) const PLAIN: Self = Self { create: Some(Whole), update: &[Changes] };
+    pub(crate) const PLAIN_WHOLE: Self = Self { create: Some(Whole), update: &[Whole] };
+    pub(crate) const PLAIN_WHOLE_FIRST: Self = Self { create: Some(Whole), update: &[Whole, Changes] };
+    pub(crate) const PLAIN_WHOLE_LAST: Self = Self { create: Some(Whole), update: &[Changes, Whole] };
+    pub(crate) const NONE: Self = Self { create: None, update: &[] };
+
+    /// Of a changed status.
+    fn status(&self) -> Option<MetaCheck> {
+        let core = self.update.iter().any(|check| matches!(check, CoreChanges | CoreWhole));
+        (!self.update.is_empty()).then_some(if core { CoreChanges } else { Changes })
+    }
+}
+
+/// What of its metadata a write of an object's status leaves alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatusMeta {
+    Written,
+    LabelsKept,
+    LabelsAndAnnotationsKept,
+    /// `ResetObjectMetaForStatus`.
+    Kept,
+}
+
+impl StatusMeta {
+    fn kept(self) -> &'static [&'static str] {
+        match self {
+            Self::Written => &[],
+            Self::LabelsKept => &["labels"],
+            Self::LabelsAndAnnotationsKept => &["labels", "annotations"],
+            Self::Kept => &["labels", "annotations", "finalizers", "ownerReferences"],
+        }
+    }
+}
 
 /// A built-in kind. Write `Kind { ..Kind::new(group, resource) }`.
 pub(crate) struct Kind {
@@ -32,6 +100,10 @@ pub(crate) struct Kind {
     pub(crate) put_creates: bool,
     pub(crate) unconditional_update: bool,
     pub(crate) propagation: Propagation,
+    pub(crate) meta: MetaChecks,
+    pub(crate) status_meta: StatusMeta,
+    /// Where the kind has the spec of a pod.
+    pub(crate) pod_spec: Option<&'static [&'static str]>,
     pub(crate) defaults: fn(&mut Value),
     pub(crate) prepare_create: fn(&Context<'_>, &mut Value),
     pub(crate) prepare_update: fn(&Context<'_>, &mut Value, &Value),
@@ -63,6 +135,9 @@ impl Kind {
             put_creates: false,
             unconditional_update: true,
             propagation: Propagation::Background,
+            meta: MetaChecks::CORE,
+            status_meta: StatusMeta::Written,
+            pod_spec: None,
             defaults: |_| {},
             prepare_create: |_, _| {},
             prepare_update: |_, _, _| {},
@@ -80,6 +155,17 @@ impl Kind {
     }
 }
 
+impl Kind {
+    fn check_meta(&self, errors: &mut FieldErrors, check: MetaCheck, object: &Value, old: &Value) {
+        match check {
+            Changes => validate_any_object_meta_update(errors, object, old),
+            CoreChanges => validate_object_meta_update(errors, object, old),
+            Whole => validate_any_object_meta(errors, object, self.name),
+            CoreWhole => validate_object_meta(errors, object, self.name),
+        }
+    }
+}
+
 impl Strategy for Kind {
     fn set_defaults(&self, object: &mut Value) {
         (self.defaults)(object);
@@ -92,13 +178,21 @@ impl Strategy for Kind {
         {
             object.set(&["status"], Value::object());
         }
+        if let Some(at) = self.pod_spec {
+            drop_disabled(object, None, at);
+        }
         (self.prepare_create)(context, object);
     }
 
     fn validate_create(&self, context: &Context<'_>, object: &Value) -> FieldErrors {
         let mut errors = FieldErrors::new();
-        validate_object_meta(&mut errors, object, self.name);
+        if let Some(check) = self.meta.create {
+            self.check_meta(&mut errors, check, object, object);
+        }
         (self.validate)(&mut errors, context, object);
+        if errors.is_empty() {
+            validate_any_object_meta(&mut errors, object, NameRule::PathSegment);
+        }
         errors
     }
 
@@ -107,14 +201,26 @@ impl Strategy for Kind {
     }
 
     fn prepare_for_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
+        if let Some(at) = self.pod_spec {
+            drop_disabled(object, Some(old), at);
+        }
         (self.prepare_update)(context, object, old);
+        if context.subresource == "status" {
+            for field in self.status_meta.kept() {
+                keep(object, old, &["metadata", field]);
+            }
+        }
     }
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> FieldErrors {
         let mut errors = FieldErrors::new();
-        // Once for all kinds, and once by the kind's own validation: clients see both among the causes.
-        validate_object_meta_update(&mut errors, object, old);
-        validate_object_meta_update(&mut errors, object, old);
+        validate_any_object_meta(&mut errors, object, NameRule::PathSegment);
+        validate_any_object_meta_update(&mut errors, object, old);
+        let of_status = self.meta.status();
+        let checks = if context.subresource.is_empty() { self.meta.update } else { of_status.as_slice() };
+        for check in checks {
+            self.check_meta(&mut errors, *check, object, old);
+        }
         if context.subresource.is_empty() {
             match self.validate_update {
                 Some(validate) => validate(&mut errors, context, object, old),

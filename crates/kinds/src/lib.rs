@@ -198,6 +198,10 @@ pub enum NameRule {
     Dns1035Label,
     /// Any path segment: RBAC names.
     PathSegment,
+    /// An address in its canonical form.
+    IpAddress,
+    /// A DNS subdomain, of which too long a one is told apart by its bytes and no prefix is looked at.
+    Long,
     /// Anything at all (checked by the strategy).
     Any,
 }

@@ -4,6 +4,7 @@ use drydock_machinery::names_validation::{self as names, NamePart};
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value};
 
 use crate::NameRule;
+use crate::go_form;
 use crate::shape::{same, shown};
 
 const IMMUTABLE: &str = "field is immutable";
@@ -15,17 +16,33 @@ pub(crate) fn name_errors(rule: NameRule, name: &str, part: NamePart) -> Vec<Str
         NameRule::DnsLabel => names::name_is_dns_label(name, part),
         NameRule::Dns1035Label => names::name_is_dns1035_label(name, part),
         NameRule::PathSegment => names::name_is_path_segment(name, part),
+        NameRule::IpAddress => {
+            let mut errors = FieldErrors::new();
+            crate::check::net::canonical_ip(&mut errors, name, &FieldPath::root());
+            errors.iter().map(|error| error.detail.clone()).collect()
+        }
+        NameRule::Long if part == NamePart::Prefix => Vec::new(),
+        NameRule::Long => {
+            let mut wrong = names::name_is_dns_subdomain(name, part);
+            if name.len() > 253 {
+                wrong = vec!["must be no more than 253 bytes".to_owned()];
+            }
+            wrong
+        }
         NameRule::Any => Vec::new(),
     }
 }
 
 /// A new object's metadata, after generateName has been used.
 pub fn validate_object_meta(errors: &mut FieldErrors, object: &Value, rule: NameRule) {
-    validate_at(errors, object, &["metadata"], rule, &FieldPath::new("metadata"));
+    validate_any_object_meta(errors, object, rule);
+    validate_kube_finalizers(errors, object);
 }
 
-fn validate_at(errors: &mut FieldErrors, object: &Value, at: &[&str], rule: NameRule, path: &FieldPath) {
-    let meta = shown(object, at);
+/// That, for kinds whose finalizers may be called anything.
+pub(crate) fn validate_any_object_meta(errors: &mut FieldErrors, object: &Value, rule: NameRule) {
+    let path = &FieldPath::new("metadata");
+    let meta = shown(object, &["metadata"]);
     let generate = meta.str_at(&["generateName"]);
     if !generate.is_empty() {
         let wrong = name_errors(rule, generate, NamePart::Prefix);
@@ -65,14 +82,14 @@ fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath)
             }
         }
         if api_version == "v1" && kind == "Event" {
-            errors.invalid(path, owner.clone(), "/v1, Kind=Event is disallowed from being an owner");
+            errors.invalid(path, owner_shown(owner), "/v1, Kind=Event is disallowed from being an owner");
         }
         if owner.bool_at(&["controller"]) {
             let current = format!("{kind}/{}", owner.str_at(&["name"]));
             match &first_controller {
                 Some(first) => errors.invalid(
                     path,
-                    Value::Array(owners.iter().cloned().collect()),
+                    go_form::list(owners.iter().map(owner_shown)),
                     format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {current}"
                     ),
@@ -81,6 +98,12 @@ fn validate_owners(errors: &mut FieldErrors, owners: &[Value], path: &FieldPath)
             }
         }
     }
+}
+
+/// With its fields in the order of upstream's struct.
+fn owner_shown(owner: &Value) -> Value {
+    const FIELDS: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    go_form::ordered(owner, &FIELDS)
 }
 
 fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
@@ -93,7 +116,11 @@ fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath)
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.invalid(path, shown(meta, &["finalizers"]), detail);
     }
-    for (i, finalizer) in finalizers.iter().filter_map(Value::as_str).enumerate() {
+}
+
+fn validate_kube_finalizers(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("metadata").child("finalizers");
+    for (i, finalizer) in object.finalizers().enumerate() {
         validate_kube_finalizer(errors, finalizer, &path.index(i));
     }
 }
@@ -105,8 +132,43 @@ pub(crate) fn validate_kube_finalizer(errors: &mut FieldErrors, name: &str, path
     }
 }
 
+/// `ValidateTemplateObjectMeta`: the metadata of something that others are made from has labels and annotations.
+pub(crate) fn validate_template_meta(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
+    let meta = shown(holder, &["metadata"]);
+    names::validate_annotations(errors, meta.object_at(&["annotations"]), &path.child("annotations"));
+    names::validate_labels(errors, meta.object_at(&["labels"]), &path.child("labels"));
+    for (field, shown) in FORBIDDEN_IN_TEMPLATES {
+        if !crate::shape::is_zero(meta.get(field)) {
+            errors.forbidden(&path.child(shown), "cannot be set");
+        }
+    }
+}
+
+/// With the names that upstream's struct has for them.
+const FORBIDDEN_IN_TEMPLATES: [(&str, &str); 13] = [
+    ("name", "name"),
+    ("generateName", "generateName"),
+    ("namespace", "namespace"),
+    ("selfLink", "selfLink"),
+    ("uid", "uID"),
+    ("resourceVersion", "resourceVersion"),
+    ("generation", "generation"),
+    ("creationTimestamp", "creationTimestamp"),
+    ("deletionTimestamp", "deletionTimestamp"),
+    ("deletionGracePeriodSeconds", "deletionGracePeriodSeconds"),
+    ("ownerReferences", "ownerReferences"),
+    ("finalizers", "finalizers"),
+    ("managedFields", "managedFields"),
+];
+
 /// What may not change in an object's metadata: `ValidateObjectMetaUpdate`.
 pub fn validate_object_meta_update(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    validate_any_object_meta_update(errors, object, old);
+    validate_kube_finalizers(errors, object);
+}
+
+/// That, for kinds whose finalizers may be called anything.
+pub(crate) fn validate_any_object_meta_update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("metadata");
     if old.is_deleting() {
         validate_no_new_finalizers(errors, object, old, &path.child("finalizers"));
@@ -126,9 +188,6 @@ pub fn validate_object_meta_update(errors: &mut FieldErrors, object: &Value, old
         }
     }
     validate_common(errors, &shown(object, &["metadata"]), &path);
-    for (i, finalizer) in object.finalizers().enumerate() {
-        validate_kube_finalizer(errors, finalizer, &path.child("finalizers").index(i));
-    }
 }
 
 fn validate_no_new_finalizers(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {

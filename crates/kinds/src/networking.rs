@@ -4,12 +4,12 @@ mod ingress;
 mod network_policy;
 
 use drydock_machinery::names_validation as names;
-use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{IMMUTABLE, net, path_segment};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::shape::{has, present, same, shown};
-use crate::{NameRule, table};
+use crate::{Context, NameRule, table};
 
 const GROUP: &str = "networking.k8s.io";
 
@@ -17,6 +17,7 @@ pub(crate) const KINDS: &[&Kind] =
     &[&ingress::KIND, &network_policy::KIND, &INGRESS_CLASS, &IP_ADDRESS, &SERVICE_CIDR];
 
 static INGRESS_CLASS: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     generation: true,
     defaults: |object| {
         crate::shape::with_mut(object, &["spec", "parameters"], |parameters| {
@@ -50,25 +51,27 @@ fn validate_class(errors: &mut FieldErrors, object: &Value) {
 fn class_parameters(errors: &mut FieldErrors, parameters: &Value, path: &FieldPath) {
     reference(errors, parameters, path);
     let namespace = present(parameters, &["namespace"]).and_then(Value::as_str);
-    match parameters.str_at(&["scope"]) {
-        "" => errors.required(&path.child("scope"), ""),
-        "Cluster" => {
-            if namespace.is_some() {
-                errors.forbidden(&path.child("namespace"), "`parameters.scope` is set to 'Cluster'");
-            }
+    if !has(parameters, &["scope"]) {
+        errors.required(&path.child("scope"), "");
+    }
+    match (parameters.str_at(&["scope"]), namespace) {
+        ("Cluster", Some(_)) => {
+            errors.forbidden(&path.child("namespace"), "`parameters.scope` is set to 'Cluster'");
         }
-        "Namespace" => match namespace {
-            None => errors.required(&path.child("namespace"), "`parameters.scope` is set to 'Namespace'"),
-            Some(namespace) => crate::check::dns_label(errors, namespace, &path.child("namespace")),
-        },
-        other => errors.not_supported(&path.child("scope"), other, &["Cluster", "Namespace"]),
+        ("Cluster", None) => {}
+        ("Namespace", None) => {
+            errors.required(&path.child("namespace"), "`parameters.scope` is set to 'Namespace'");
+        }
+        ("Namespace", Some(namespace)) => {
+            crate::check::dns_label(errors, namespace, &path.child("namespace"));
+        }
+        (other, _) => errors.not_supported(&path.child("scope"), other, &["Cluster", "Namespace"]),
     }
 }
 
 /// `validateTypedLocalObjectReference`.
 pub(crate) fn reference(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
-    let group = reference.str_at(&["apiGroup"]);
-    if !group.is_empty() {
+    if let Some(group) = present(reference, &["apiGroup"]).and_then(Value::as_str) {
         crate::check::dns_subdomain(errors, group, &path.child("apiGroup"));
     }
     for field in ["kind", "name"] {
@@ -82,53 +85,93 @@ pub(crate) fn reference(errors: &mut FieldErrors, reference: &Value, path: &Fiel
 }
 
 static IP_ADDRESS: Kind = Kind {
-    generation: true,
-    name: NameRule::Any,
+    name: NameRule::IpAddress,
     validate: |errors, _, object| {
-        net::ip(errors, object.name(), &FieldPath::new("metadata").child("name"));
         let path = FieldPath::new("spec").child("parentRef");
         match present(object, &["spec", "parentRef"]) {
             None => errors.required(&path, ""),
-            Some(parent) => {
-                for field in ["resource", "name"] {
-                    if parent.str_at(&[field]).is_empty() {
-                        errors.required(&path.child(field), "");
-                    }
-                }
-            }
+            Some(parent) => parent_reference(errors, parent, &path),
         }
     },
-    validate_update: Some(|errors, _, object, old| immutable_at(errors, object, old, "parentRef")),
+    validate_update: Some(|errors, _, object, old| {
+        let at = &["spec", "parentRef"];
+        if !same(object.at(at), old.at(at)) {
+            let shown = crate::go_form::of("ParentReference", &shown(object, at));
+            errors.invalid(&FieldPath::new("spec").child("parentRef"), shown, "field is immutable");
+        }
+    }),
+    field_names: &["spec.parentRef.resource"],
+    field_values: |object| {
+        vec![("spec.parentRef.resource", object.str_at(&["spec", "parentRef", "resource"]).into())]
+    },
     cells: table::ip_address,
     ..Kind::new(GROUP, "ipaddresses")
 };
 
+/// `validateIPAddressParentReference`.
+fn parent_reference(errors: &mut FieldErrors, parent: &Value, path: &FieldPath) {
+    let text = |field: &str| parent.str_at(&[field]);
+    if !text("group").is_empty() {
+        crate::check::dns_subdomain(errors, text("group"), &path.child("group"));
+    }
+    for field in ["resource", "name"] {
+        match text(field) {
+            "" => errors.required(&path.child(field), ""),
+            given => path_segment(errors, given, &path.child(field)),
+        }
+    }
+    if !text("namespace").is_empty() {
+        path_segment(errors, text("namespace"), &path.child("namespace"));
+    }
+}
+
 static SERVICE_CIDR: Kind = Kind {
+    status_meta: StatusMeta::Kept,
     status: true,
-    generation: true,
-    validate: |errors, _, object| {
-        let path = FieldPath::new("spec").child("cidrs");
-        let cidrs = object.array_at(&["spec", "cidrs"]);
-        if cidrs.is_empty() {
-            errors.required(&path, "at least one CIDR required");
-        }
-        if cidrs.len() > 2 {
-            let detail = "may only hold up to 2 values";
-            errors.invalid(&FieldPath::new("spec"), shown(object, &["spec"]), detail);
-        }
-        for (i, cidr) in cidrs.iter().filter_map(Value::as_str).enumerate() {
-            net::cidr(errors, cidr, &path.index(i));
-        }
-    },
-    validate_update: Some(|errors, _, object, old| immutable_at(errors, object, old, "cidrs")),
+    validate: |errors, _, object| validate_cidrs(errors, object),
+    validate_update: Some(cidrs_update),
     cells: table::service_cidr,
     ..Kind::new(GROUP, "servicecidrs")
 };
 
-/// One field of the spec that never changes.
-fn immutable_at(errors: &mut FieldErrors, object: &Value, old: &Value, field: &str) {
-    let at = ["spec", field];
-    if !same(object.at(&at), old.at(&at)) || !has(object, &at) {
-        errors.invalid(&FieldPath::new("spec").child(field), shown(object, &at), IMMUTABLE);
+/// `validateServiceCIDRSpec`.
+fn validate_cidrs(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec").child("cidrs");
+    let cidrs: Vec<&str> = object.array_at(&["spec", "cidrs"]).iter().filter_map(Value::as_str).collect();
+    if cidrs.is_empty() {
+        errors.required(&path, "at least one CIDR required");
+        return;
+    }
+    if cidrs.len() > 2 {
+        let shown = crate::go_form::of("ServiceCIDRSpec", &shown(object, &["spec"]));
+        errors.invalid(&path, shown, "may only hold up to 2 values");
+        return;
+    }
+    for (i, cidr) in cidrs.iter().enumerate() {
+        net::canonical_cidr(errors, cidr, &path.index(i));
+    }
+    let families: Vec<bool> =
+        cidrs.iter().filter_map(|cidr| net::parse_cidr(cidr)).map(|(ip, _)| ip.is_ipv4()).collect();
+    if families.len() == 2 && families[0] == families[1] {
+        let detail =
+            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+        errors.invalid(&path, shown(object, &["spec", "cidrs"]), detail);
+    }
+}
+
+/// A second family may be added; all else stays.
+fn cidrs_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    let path = FieldPath::new("spec").child("cidrs");
+    let at = &["spec", "cidrs"];
+    let (new, before) = (object.array_at(at), old.array_at(at));
+    if new.len() != before.len() && (before.len(), new.len()) != (1, 2) {
+        errors.invalid(&path, shown(object, at), IMMUTABLE);
+        return;
+    }
+    for (i, (new, _)) in new.iter().zip(before).enumerate().filter(|(_, (new, old))| new != old) {
+        errors.invalid(&path.index(i), new.clone(), IMMUTABLE);
+    }
+    if new.len() != before.len() {
+        validate_cidrs(errors, object);
     }
 }

@@ -3,11 +3,13 @@
 //! Order and texts are those of `pkg/apis/core/validation`; `pkg/registry/core/pod` for the rest.
 
 mod containers;
+mod disabled;
 mod env;
 mod mounts;
-mod probes;
+pub(crate) mod probes;
 mod qos;
-mod resources;
+mod resize;
+pub(crate) mod resources;
 pub(crate) mod scheduling;
 mod security;
 pub(crate) mod spec;
@@ -22,14 +24,19 @@ use std::borrow::Cow;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Status, Value};
 use jiff::Timestamp;
 
-use crate::check::dns_subdomain;
-use crate::kind::Kind;
-use crate::shape::{is_zero, shown};
+use crate::kind::{Kind, MetaChecks};
+use crate::shape::{is_zero, keep, shown};
 use crate::{Context, defaults, table};
+
+pub(crate) use self::disabled::drop_disabled;
+
+/// Pods that a kubelet has from elsewhere are shown with this annotation.
+const MIRROR: &str = "kubernetes.io/config.mirror";
 
 pub(crate) const KINDS: &[&Kind] = &[&KIND, &TEMPLATE];
 
 static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     status: true,
     generation: true,
     spec_changed: Some(|object, old| {
@@ -53,6 +60,7 @@ static KIND: Kind = Kind {
     field_values,
     cells: table::pod,
     row_conditions: table::pod_conditions,
+    pod_spec: Some(&["spec"]),
     ..Kind::new("", "pods")
 };
 
@@ -67,6 +75,7 @@ static TEMPLATE: Kind = Kind {
         template::validate(errors, &shown(object, &["template"]), &FieldPath::new("template"));
     },
     cells: table::pod_template,
+    pod_spec: Some(&["template", "spec"]),
     ..Kind::new("", "podtemplates")
 };
 
@@ -163,13 +172,11 @@ fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
     match context.subresource {
         "status" => status::prepare(object, old),
         "ephemeralcontainers" => {
-            let containers = shown(object, &["spec", "ephemeralContainers"]);
             let mut kept = old.clone();
-            if !is_zero(Some(&containers)) {
-                kept.set(&["spec", "ephemeralContainers"], containers);
-            }
+            keep(&mut kept, object, &["spec", "ephemeralContainers"]);
             kept.set(&["metadata"], shown(object, &["metadata"]));
             *object = kept;
+            keep_metadata(object, old);
             defaults::pod(object);
         }
         "resize" => prepare_resize(object, old),
@@ -177,29 +184,50 @@ fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
     }
 }
 
-/// Only resources and resize policies may come in through `resize`.
+/// Only resources and resize policies may come in through `resize`. Containers that are not the same are left for
+/// validation to find.
 fn prepare_resize(object: &mut Value, old: &Value) {
-    let mut kept = old.clone();
-    for list in ["containers", "initContainers"] {
-        let new: Vec<Value> = object.array_at(&["spec", list]).to_vec();
-        crate::shape::each_mut(&mut kept, &["spec", list], |container| {
-            let same = |other: &&Value| other.str_at(&["name"]) == container.str_at(&["name"]);
-            if let Some(new) = new.iter().find(same) {
-                for field in ["resources", "resizePolicy"] {
-                    crate::shape::keep(container, new, &[field]);
-                }
+    const LISTS: [&str; 2] = ["containers", "initContainers"];
+    let count = |pod: &Value, list: &str| pod.array_at(&["spec", list]).len();
+    if LISTS.iter().any(|list| count(object, list) != count(old, list)) {
+        return;
+    }
+    let mut kept = shown(old, &["spec"]);
+    keep(&mut kept, &shown(object, &["spec"]), &["resources"]);
+    for list in LISTS {
+        let new = shown(object, &["spec", list]);
+        let names = |list: &Value| {
+            list.array_at(&[]).iter().map(|c| c.str_at(&["name"]).to_owned()).collect::<Vec<_>>()
+        };
+        if names(&new) != names(&shown(&kept, &[list])) {
+            kept.set(&[list], new);
+            continue;
+        }
+        let mut new = new.array_at(&[]).iter();
+        crate::shape::each_mut(&mut kept, &[list], |container| {
+            let Some(new) = new.next() else { return };
+            for field in ["resources", "resizePolicy"] {
+                keep(container, new, &[field]);
             }
         });
     }
-    kept.set(&["metadata"], shown(object, &["metadata"]));
-    *object = kept;
+    object.set(&["spec"], kept);
+    keep(object, old, &["status"]);
+    keep_metadata(object, old);
+}
+
+/// `ResetObjectMetaForStatus`.
+fn keep_metadata(object: &mut Value, old: &Value) {
+    for field in ["deletionTimestamp", "labels", "annotations", "finalizers", "ownerReferences"] {
+        keep(object, old, &["metadata", field]);
+    }
 }
 
 fn validate_subresource(errors: &mut FieldErrors, context: &Context<'_>, object: &Value, old: &Value) {
     match context.subresource {
         "status" => status::validate(errors, object, old),
         "ephemeralcontainers" => update::validate_ephemeral(errors, object, old),
-        "resize" => update::validate_resize(errors, object, old),
+        "resize" => resize::validate(errors, object, old),
         _ => {}
     }
 }
@@ -216,12 +244,14 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         errors
             .forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
     }
+    security::fields_agree(errors, object, &shown(object, &["spec"]), &path);
 }
 
 fn validate_metadata_and_spec(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
-    spec::validate(errors, &spec, &path, spec::Within::Pod);
+    security::pod_annotations(errors, object, &spec, &FieldPath::new("metadata").child("annotations"));
+    spec::validate(errors, &spec, &path, spec::Within::Pod(object));
     spec::validate_only_pod(errors, &spec, &path);
 }
 
@@ -249,8 +279,6 @@ pub fn validate_binding(binding: &Value) -> FieldErrors {
     let name = binding.str_at(&["target", "name"]);
     if name.is_empty() {
         errors.required(&path.child("name"), "");
-    } else {
-        dns_subdomain(&mut errors, name, &path.child("name"));
     }
     errors
 }

@@ -3,13 +3,15 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{at_least_zero_at, label_selector, not_more_than_100_percent, positive_int_or_percent};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{default_nil, has, present, shown};
 use crate::{go_form, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&BUDGET];
 
 static BUDGET: Kind = Kind {
+    meta: MetaChecks::NONE,
+    unconditional_update: false,
     status: true,
     generation: true,
     defaults: zero_status,

@@ -1,10 +1,11 @@
 //! rbac.authorization.k8s.io.
 
+use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{dns_subdomain, label_selector, path_segment};
-use crate::kind::Kind;
-use crate::shape::{default, each_mut, has, is_zero, present, same, shown};
+use crate::kind::{Kind, MetaChecks};
+use crate::shape::{default, each_mut, present, same, shown};
 use crate::{Context, NameRule, go_form, table};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -12,6 +13,7 @@ const GROUP: &str = "rbac.authorization.k8s.io";
 pub(crate) const KINDS: &[&Kind] = &[&ROLE, &CLUSTER_ROLE, &ROLE_BINDING, &CLUSTER_ROLE_BINDING];
 
 static ROLE: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     name: NameRule::PathSegment,
     put_creates: true,
     validate: |errors, _, object| rules(errors, object, Scope::Namespace),
@@ -19,6 +21,7 @@ static ROLE: Kind = Kind {
 };
 
 static CLUSTER_ROLE: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     name: NameRule::PathSegment,
     put_creates: true,
     validate: |errors, _, object| {
@@ -29,6 +32,7 @@ static CLUSTER_ROLE: Kind = Kind {
 };
 
 static ROLE_BINDING: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     name: NameRule::PathSegment,
     put_creates: true,
     defaults: binding_defaults,
@@ -41,6 +45,7 @@ static ROLE_BINDING: Kind = Kind {
 };
 
 static CLUSTER_ROLE_BINDING: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     name: NameRule::PathSegment,
     put_creates: true,
     defaults: binding_defaults,
@@ -109,8 +114,8 @@ fn aggregation(errors: &mut FieldErrors, object: &Value) {
     for (i, selector) in selectors.iter().enumerate() {
         let path = path.index(i);
         label_selector(errors, selector, &path);
-        if is_zero(selector.get("matchLabels")) && is_zero(selector.get("matchExpressions")) {
-            errors.invalid(&path, selector.clone(), "empty selector is invalid");
+        if Selector::from_label_selector(Some(selector)).is_err() {
+            errors.invalid(&path, Value::Null, "invalid label selector.");
         }
     }
 }
@@ -162,7 +167,7 @@ fn validate_subject(errors: &mut FieldErrors, subject: &Value, scope: Scope, pat
 
 fn binding_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value, scope: Scope) {
     binding(errors, object, scope);
-    if !same(object.get("roleRef"), old.get("roleRef")) || !has(object, &["roleRef"]) {
+    if !same(object.get("roleRef"), old.get("roleRef")) {
         let shown = go_form::of("RoleRef", &shown(object, &["roleRef"]));
         errors.invalid(&FieldPath::new("roleRef"), shown, "cannot change roleRef");
     }

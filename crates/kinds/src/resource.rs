@@ -1,11 +1,14 @@
 //! resource.k8s.io: devices.
 
-use std::collections::HashSet;
+mod parts;
+mod status;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IMMUTABLE, dns_label, dns_subdomain};
-use crate::kind::Kind;
+use crate::check::{IMMUTABLE, dns_label, dns_subdomain, is_extended_resource};
+use crate::go_form;
+use crate::kind::{Kind, MetaChecks, StatusMeta};
+use crate::meta::validate_template_meta;
 use crate::pod::scheduling::node_selector;
 use crate::pod::volumes::csi_driver_name;
 use crate::shape::{default_nil, each_mut, has, present, same, shown, with_mut};
@@ -16,25 +19,32 @@ const GROUP: &str = "resource.k8s.io";
 pub(crate) const KINDS: &[&Kind] = &[&CLAIM, &CLAIM_TEMPLATE, &CLASS, &SLICE];
 
 static CLAIM: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
+    status_meta: StatusMeta::Kept,
     status: true,
     defaults: |object| request_defaults(object, &["spec"]),
     validate: |errors, _, object| validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec")),
     validate_update: Some(|errors, _, object, old| {
         if !same(object.get("spec"), old.get("spec")) {
-            errors.invalid(&FieldPath::new("spec"), shown(object, &["spec"]), IMMUTABLE);
+            let shown = go_form::of("ResourceClaimSpec", &shown(object, &["spec"]));
+            errors.invalid(&FieldPath::new("spec"), shown, IMMUTABLE);
         }
     }),
+    validate_status: |errors, _, object, old| status::validate(errors, object, old),
     cells: table::resource_claim,
     ..Kind::new(GROUP, "resourceclaims")
 };
 
 static CLAIM_TEMPLATE: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     defaults: |object| {
         default_nil(object, &["spec", "metadata"], Value::object());
         request_defaults(object, &["spec", "spec"]);
     },
     validate: |errors, _, object| {
-        let path = FieldPath::new("spec").child("spec");
+        let path = FieldPath::new("spec");
+        validate_template_meta(errors, &shown(object, &["spec"]), &path.child("metadata"));
+        let path = path.child("spec");
         validate_spec(errors, &shown(object, &["spec", "spec"]), &path);
     },
     validate_update: Some(|errors, _, object, old| {
@@ -47,10 +57,10 @@ static CLAIM_TEMPLATE: Kind = Kind {
 };
 
 static CLASS: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
+    name: crate::NameRule::Long,
     generation: true,
-    validate: |errors, _, object| {
-        selectors(errors, &shown(object, &["spec"]), &FieldPath::new("spec").child("selectors"));
-    },
+    validate: |errors, _, object| validate_class(errors, object),
     cells: table::name_and_age,
     ..Kind::new(GROUP, "deviceclasses")
 };
@@ -99,56 +109,80 @@ fn exact_defaults(request: &mut Value) {
     each_mut(request, &["tolerations"], |toleration| default_nil(toleration, &["operator"], "Equal"));
 }
 
-fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
-    let all = holder.array_at(&["selectors"]);
-    if all.len() > 32 {
-        errors.too_many(path, all.len(), 32);
+/// `validateDeviceClaim`.
+fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let path = path.child("devices");
+    let devices = shown(spec, &["devices"]);
+    let requests = devices.array_at(&["requests"]);
+    parts::set(errors, requests, 32, &path.child("requests"), parts::by_name, device_request);
+    let constraints = devices.array_at(&["constraints"]);
+    if constraints.len() > 32 {
+        errors.too_many(&path.child("constraints"), constraints.len(), 32);
     }
-    for (i, selector) in all.iter().enumerate() {
-        let path = path.index(i).child("cel");
-        if !has(selector, &["cel"]) {
-            errors.required(&path, "");
-        } else if selector.str_at(&["cel", "expression"]).trim().is_empty() {
-            errors.required(&path.child("expression"), "");
+    for (i, constraint) in constraints.iter().enumerate() {
+        validate_constraint(errors, &devices, constraint, &path.child("constraints").index(i));
+    }
+    let configs = devices.array_at(&["config"]);
+    if configs.len() > 32 {
+        errors.too_many(&path.child("config"), configs.len(), 32);
+    }
+    for (i, config) in configs.iter().enumerate() {
+        let path = path.child("config").index(i);
+        parts::request_references(errors, &devices, config, &path);
+        parts::configuration(errors, config, &path);
+    }
+}
+
+fn validate_constraint(errors: &mut FieldErrors, devices: &Value, constraint: &Value, path: &FieldPath) {
+    parts::request_references(errors, devices, constraint, path);
+    let attribute = |field: &str| present(constraint, &[field]).and_then(Value::as_str);
+    if let Some(name) = attribute("matchAttribute") {
+        parts::fully_qualified_name(errors, name, &path.child("matchAttribute"));
+    } else if let Some(name) = attribute("distinctAttribute") {
+        parts::fully_qualified_name(errors, name, &path.child("distinctAttribute"));
+    } else {
+        let detail = "exactly one of \"matchAttribute\" or \"distinctAttribute\" is required, but multiple fields are set";
+        errors.required(path, detail);
+    }
+}
+
+fn device_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath) {
+    parts::request_name(errors, request.str_at(&["name"]), &path.child("name"));
+    let alternatives = request.array_at(&["firstAvailable"]);
+    match (present(request, &["exactly"]), alternatives.is_empty()) {
+        (Some(_), false) => {
+            let detail =
+                "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
+            errors.invalid(path, Value::Null, detail);
+        }
+        (None, true) => errors.required(path, "exactly one of `exactly` or `firstAvailable` is required"),
+        (Some(exact), true) => validate_request(errors, exact, &path.child("exactly")),
+        (None, false) => {
+            let path = path.child("firstAvailable");
+            parts::set(errors, alternatives, 8, &path, parts::by_name, |errors, alternative, path| {
+                parts::request_name(errors, alternative.str_at(&["name"]), &path.child("name"));
+                validate_request(errors, alternative, path);
+            });
         }
     }
 }
 
-fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let path = path.child("devices").child("requests");
-    let requests = spec.array_at(&["devices", "requests"]);
-    if requests.len() > 32 {
-        errors.too_many(&path, requests.len(), 32);
+/// `validateDeviceClassSpec`.
+fn validate_class(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("spec");
+    let spec = shown(object, &["spec"]);
+    parts::selectors(errors, &spec, &path.child("selectors"));
+    let configs = spec.array_at(&["config"]);
+    if configs.len() > 32 {
+        errors.too_many(&path.child("config"), configs.len(), 32);
     }
-    let mut seen = HashSet::new();
-    for (i, request) in requests.iter().enumerate() {
-        let path = path.index(i);
-        let name = request.str_at(&["name"]);
-        if name.is_empty() {
-            errors.required(&path.child("name"), "");
-        } else {
-            dns_label(errors, name, &path.child("name"));
-        }
-        if !seen.insert(name) {
-            errors.duplicate(&path.child("name"), name);
-        }
-        let alternatives = request.array_at(&["firstAvailable"]);
-        match (present(request, &["exactly"]), alternatives.is_empty()) {
-            (Some(_), false) => {
-                let detail =
-                    "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set";
-                errors.invalid(&path, Value::Null, detail);
-            }
-            (None, true) => {
-                errors.required(&path, "exactly one of `exactly` or `firstAvailable` is required")
-            }
-            (Some(exact), true) => validate_request(errors, exact, &path.child("exactly")),
-            (None, false) => {
-                for (j, alternative) in alternatives.iter().enumerate() {
-                    validate_request(errors, alternative, &path.child("firstAvailable").index(j));
-                }
-            }
-        }
+    for (i, config) in configs.iter().enumerate() {
+        parts::configuration(errors, config, &path.child("config").index(i));
+    }
+    if let Some(name) = present(&spec, &["extendedResourceName"]).and_then(Value::as_str)
+        && !is_extended_resource(name)
+    {
+        errors.invalid(&path.child("extendedResourceName"), name, "must be a valid extended resource name");
     }
 }
 
@@ -159,7 +193,7 @@ fn validate_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath)
     } else {
         dns_subdomain(errors, class, &path.child("deviceClassName"));
     }
-    selectors(errors, request, &path.child("selectors"));
+    parts::selectors(errors, request, &path.child("selectors"));
     let count = request.i64_at(&["count"]).unwrap_or(0);
     match request.str_at(&["allocationMode"]) {
         "All" => {
@@ -175,44 +209,103 @@ fn validate_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath)
         }
         other => errors.not_supported(&path.child("allocationMode"), other, &["All", "ExactCount"]),
     }
+    for (i, toleration) in request.array_at(&["tolerations"]).iter().enumerate() {
+        parts::toleration(errors, toleration, &path.child("tolerations").index(i));
+    }
 }
 
 fn validate_slice(errors: &mut FieldErrors, spec: &Value) {
     let path = FieldPath::new("spec");
     csi_driver_name(errors, spec.str_at(&["driver"]), &path.child("driver"));
     let pool = path.child("pool");
-    if spec.str_at(&["pool", "name"]).is_empty() {
-        errors.required(&pool.child("name"), "");
-    }
+    parts::pool_name(errors, spec.str_at(&["pool", "name"]), &pool.child("name"));
     let count = spec.i64_at(&["pool", "resourceSliceCount"]).unwrap_or(0);
     if count <= 0 {
         errors.invalid(&pool.child("resourceSliceCount"), count, "must be greater than zero");
     }
-    let node = spec.str_at(&["nodeName"]);
-    if !node.is_empty() {
-        dns_subdomain(errors, node, &path.child("nodeName"));
+    let generation = spec.i64_at(&["pool", "generation"]).unwrap_or(0);
+    if generation < 0 {
+        let detail = "must be greater than or equal to zero";
+        errors.invalid(&pool.child("generation"), generation, detail);
+    }
+    placement(errors, spec, &path);
+    if has(spec, &["sharedCounters"]) && has(spec, &["devices"]) {
+        errors.invalid(&path, "", "only one of `sharedCounters` or `devices` is allowed");
+    }
+    let devices = spec.array_at(&["devices"]);
+    let advanced = |device: &Value| {
+        !device.array_at(&["taints"]).is_empty() || !device.array_at(&["consumesCounters"]).is_empty()
+    };
+    let most = if devices.iter().any(advanced) { 64 } else { 128 };
+    parts::set(errors, devices, most, &path.child("devices"), parts::by_name, |errors, device, path| {
+        let name = device.str_at(&["name"]);
+        dns_label(errors, name, &path.child("name"));
+        attributes(errors, device, &path.child("attributes"));
+    });
+}
+
+/// Where the devices are: in exactly one way.
+fn placement(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let mut given = Vec::new();
+    match present(spec, &["nodeName"]).and_then(Value::as_str) {
+        None => {}
+        Some("") => {
+            let detail = "must be either unset or set to a non-empty string";
+            errors.invalid(&path.child("nodeName"), "", detail);
+        }
+        Some(node) => {
+            given.push("`nodeName`");
+            dns_subdomain(errors, node, &path.child("nodeName"));
+        }
     }
     if let Some(selector) = present(spec, &["nodeSelector"]) {
-        node_selector(errors, selector, &path.child("nodeSelector"));
-    }
-    let places = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
-    let given = places.iter().filter(|field| !crate::shape::is_zero(spec.get(field))).count();
-    if given == 0 {
-        let detail =
-            "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
-        errors.required(&path, detail);
-    }
-    let mut seen = HashSet::new();
-    for (i, device) in spec.array_at(&["devices"]).iter().enumerate() {
-        let path = path.child("devices").index(i).child("name");
-        let name = device.str_at(&["name"]);
-        if name.is_empty() {
-            errors.required(&path, "");
-        } else {
-            dns_label(errors, name, &path);
+        given.push("`nodeSelector`");
+        let path = path.child("nodeSelector");
+        node_selector(errors, selector, &path);
+        let terms = selector.array_at(&["nodeSelectorTerms"]);
+        if terms.len() != 1 {
+            let shown = go_form::list(terms.iter().map(|term| go_form::of("NodeSelectorTerm", term)));
+            let detail = "must have exactly one node selector term";
+            errors.invalid(&path.child("nodeSelectorTerms"), shown, detail);
         }
-        if !seen.insert(name) {
-            errors.duplicate(&path, name);
+    }
+    for (field, shown) in [("allNodes", "`allNodes`"), ("perDeviceNodeSelection", "`perDeviceNodeSelection`")]
+    {
+        match present(spec, &[field]).and_then(Value::as_bool) {
+            None => {}
+            Some(true) => given.push(shown),
+            Some(false) => errors.invalid(&path.child(field), false, "must be either unset or set to true"),
+        }
+    }
+    let needed =
+        "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
+    match given.len() {
+        0 => errors.required(path, needed),
+        1 => {}
+        _ => {
+            let detail = format!("{needed}, but multiple fields are set");
+            errors.invalid(path, format!("{{{}}}", given.join(", ")), detail);
+        }
+    }
+}
+
+/// `validateDeviceAttribute`, for each by its qualified name.
+fn attributes(errors: &mut FieldErrors, device: &Value, path: &FieldPath) {
+    for (name, attribute) in device.object_at(&["attributes"]).iter() {
+        parts::qualified_name(errors, name, path);
+        let path = path.key(name);
+        for field in ["string", "version"] {
+            if attribute.str_at(&[field]).len() > 64 {
+                errors.too_long(&path.child(field), 64);
+            }
+        }
+        match ["bool", "int", "string", "version"].iter().filter(|field| has(attribute, &[field])).count() {
+            0 => errors.invalid(&path, "", "exactly one value must be specified"),
+            1 => {}
+            _ => {
+                let shown = go_form::of("DeviceAttribute", attribute);
+                errors.invalid(&path, shown, "exactly one value must be specified");
+            }
         }
     }
 }

@@ -1,10 +1,9 @@
 //! scheduling.k8s.io, coordination.k8s.io and node.k8s.io: small kinds of few fields.
 
-use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{IMMUTABLE, at_least_zero_at, dns_label, immutable};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{default_nil, has, present, same, shown};
 use crate::{Context, table};
 
@@ -65,6 +64,7 @@ fn validate_priority_class(errors: &mut FieldErrors, object: &Value) {
 }
 
 static LEASE: Kind = Kind {
+    meta: MetaChecks::PLAIN,
     put_creates: true,
     unconditional_update: false,
     defaults: |object| default_nil(object, &["spec"], Value::object()),
@@ -84,7 +84,7 @@ static LEASE: Kind = Kind {
         }
         at_least_zero_at(errors, object, &["spec", "leaseTransitions"], &path.child("leaseTransitions"));
         if has(object, &["spec", "preferredHolder"]) && object.str_at(&["spec", "strategy"]).is_empty() {
-            let detail = "must be specified when `preferredHolder` is specified";
+            let detail = "may only be specified if `strategy` is defined";
             errors.forbidden(&path.child("preferredHolder"), detail);
         }
     },
@@ -99,6 +99,7 @@ fn drop_election(object: &mut Value) {
 }
 
 static LEASE_CANDIDATE: Kind = Kind {
+    meta: MetaChecks::PLAIN,
     put_creates: true,
     unconditional_update: false,
     validate: |errors, _, object| {
@@ -115,8 +116,15 @@ static LEASE_CANDIDATE: Kind = Kind {
 };
 
 static RUNTIME_CLASS: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE_FIRST,
+    unconditional_update: false,
     validate: |errors, _, object| validate_runtime_class(errors, object),
     validate_update: Some(validate_runtime_class_update),
+    warnings: |_, object, _| {
+        let labels = object.object_at(&["scheduling", "nodeSelector"]);
+        let texts = labels.keys().filter_map(|key| crate::pod::warnings::deprecated_label(key));
+        texts.map(|text| format!("scheduling.nodeSelector: {text}")).collect()
+    },
     cells: table::runtime_class,
     ..Kind::new("node.k8s.io", "runtimeclasses")
 };
@@ -129,12 +137,7 @@ fn validate_runtime_class(errors: &mut FieldErrors, object: &Value) {
     } else {
         dns_label(errors, handler, &path);
     }
-    for (name, amount) in object.object_at(&["overhead", "podFixed"]).iter() {
-        let path = FieldPath::new("overhead").child("podFixed").child("limits").key(name);
-        if Quantity::of(Some(amount)).is_negative() {
-            errors.invalid(&path, amount.clone(), crate::check::NOT_NEGATIVE);
-        }
-    }
+    crate::pod::resources::limits(errors, object, &["overhead", "podFixed"], &FieldPath::new("overhead"));
     let Some(scheduling) = present(object, &["scheduling"]) else { return };
     let path = FieldPath::new("scheduling");
     drydock_machinery::names_validation::validate_labels(
@@ -142,8 +145,18 @@ fn validate_runtime_class(errors: &mut FieldErrors, object: &Value) {
         scheduling.object_at(&["nodeSelector"]),
         &path.child("nodeSelector"),
     );
-    for (i, toleration) in scheduling.array_at(&["tolerations"]).iter().enumerate() {
-        crate::pod::scheduling::validate_toleration(errors, toleration, &path.child("tolerations").index(i));
+    let tolerations = scheduling.array_at(&["tolerations"]);
+    let path = path.child("tolerations");
+    for (i, toleration) in tolerations.iter().enumerate() {
+        crate::pod::scheduling::validate_toleration(errors, toleration, &path.index(i));
+    }
+    let key = |toleration: &Value| {
+        ["key", "operator", "value", "effect"].map(|f| toleration.str_at(&[f]).to_owned())
+    };
+    for (i, toleration) in tolerations.iter().enumerate() {
+        if tolerations[..i].iter().any(|other| key(other) == key(toleration)) {
+            errors.duplicate(&path.index(i), crate::go_form::of("Toleration", toleration));
+        }
     }
 }
 

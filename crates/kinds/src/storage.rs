@@ -1,13 +1,14 @@
 //! storage.k8s.io.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{at_least_zero, immutable, label_selector, non_negative_quantity, qualified_name};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::pod::volumes::csi_driver_name;
+use crate::pod::warnings::deprecated_label;
 use crate::shape::{default_nil, has, is_nil, present, same, shown};
 use crate::{Context, table};
 
@@ -17,23 +18,18 @@ pub(crate) const KINDS: &[&Kind] =
     &[&CLASS, &ATTRIBUTES_CLASS, &ATTACHMENT, &CSI_NODE, &CSI_DRIVER, &CSI_CAPACITY];
 
 static CLASS: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     defaults: |object| {
         default_nil(object, &["reclaimPolicy"], "Delete");
         default_nil(object, &["volumeBindingMode"], "Immediate");
     },
     validate: |errors, _, object| validate_class(errors, object),
     validate_update: Some(|errors, _, object, old| {
-        if !same(object.get("parameters"), old.get("parameters")) {
-            errors.forbidden(&FieldPath::new("parameters"), "updates to parameters are forbidden.");
+        for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+            immutable(errors, object, old, &[field], &FieldPath::new(field));
         }
-        if object.str_at(&["provisioner"]) != old.str_at(&["provisioner"]) {
-            errors.forbidden(&FieldPath::new("provisioner"), "updates to provisioner are forbidden.");
-        }
-        if object.str_at(&["reclaimPolicy"]) != old.str_at(&["reclaimPolicy"]) {
-            errors.forbidden(&FieldPath::new("reclaimPolicy"), "updates to reclaimPolicy are forbidden.");
-        }
-        immutable(errors, object, old, &["volumeBindingMode"], &FieldPath::new("volumeBindingMode"));
     }),
+    warnings: |_, object, _| class_warnings(object),
     cells: table::storage_class,
     ..Kind::new(GROUP, "storageclasses")
 };
@@ -54,47 +50,63 @@ fn validate_class(errors: &mut FieldErrors, object: &Value) {
 }
 
 fn provisioner(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    let name: &str = &name.to_lowercase();
     if name.is_empty() {
         errors.required(path, "");
     } else {
-        names::invalid_each(errors, path, name, names::is_qualified_name(&name.to_lowercase()));
+        names::invalid_each(errors, path, name, names::is_qualified_name(name));
     }
 }
 
 fn parameters(errors: &mut FieldErrors, object: &Value, required: bool) {
     let path = FieldPath::new("parameters");
     let given = object.object_at(&["parameters"]);
-    if required && given.is_empty() {
-        errors.required(&path, "must contain at least one key/value pair");
-    }
     if given.len() > 512 {
-        errors.too_long(&FieldPath::new("Provisioner Parameters Length"), 512);
+        errors.too_long(&path, 512);
         return;
     }
     for key in given.keys().filter(|key| key.is_empty()) {
         errors.invalid(&path, key.as_str(), "field can not be empty.");
     }
+    let size: usize = given.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if size > 256 * 1024 {
+        errors.too_long(&path, 256 * 1024);
+    }
+    if required && given.is_empty() {
+        errors.required(&path, "must contain at least one key/value pair");
+    }
 }
 
 fn topologies(errors: &mut FieldErrors, object: &Value) {
+    let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
     for (i, term) in object.array_at(&["allowedTopologies"]).iter().enumerate() {
         let path = FieldPath::new("allowedTopologies").index(i).child("matchLabelExpressions");
-        let mut seen = HashSet::new();
+        let mut keys = BTreeMap::new();
         for (j, expression) in term.array_at(&["matchLabelExpressions"]).iter().enumerate() {
             let path = path.index(j);
             let key = expression.str_at(&["key"]);
-            if expression.array_at(&["values"]).is_empty() {
+            let values = expression.array_at(&["values"]);
+            if values.is_empty() {
                 errors.required(&path.child("values"), "");
             }
+            let mut seen = BTreeSet::new();
+            for (k, value) in values.iter().filter_map(Value::as_str).enumerate() {
+                if !seen.insert(value) {
+                    errors.duplicate(&path.child("values").index(k), value);
+                }
+            }
             names::validate_label_name(errors, key, &path.child("key"));
-            if !seen.insert(key) {
+            if keys.insert(key, seen).is_some() {
                 errors.duplicate(&path.child("key"), key);
             }
         }
+        terms.iter().filter(|other| **other == keys).for_each(|_| errors.duplicate(&path, ""));
+        terms.push(keys);
     }
 }
 
 static ATTRIBUTES_CLASS: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     validate: |errors, _, object| {
         provisioner(errors, object.str_at(&["driverName"]), &FieldPath::new("driverName"));
         parameters(errors, object, true);
@@ -106,56 +118,77 @@ static ATTRIBUTES_CLASS: Kind = Kind {
         if !same(object.get("parameters"), old.get("parameters")) {
             errors.forbidden(&FieldPath::new("parameters"), "updates to parameters are forbidden.");
         }
+        provisioner(errors, object.str_at(&["driverName"]), &FieldPath::new("driverName"));
+        parameters(errors, object, true);
     }),
     cells: table::volume_attributes_class,
     ..Kind::new(GROUP, "volumeattributesclasses")
 };
 
 static ATTACHMENT: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE,
+    status_meta: StatusMeta::Kept,
     status: true,
     unconditional_update: false,
     defaults: |object| default_nil(object, &["status", "attached"], false),
     prepare_create: |_, object| object.set(&["status", "attached"], false),
     validate: |errors, _, object| validate_attachment(errors, object),
-    validate_update: Some(|errors, _, object, old| {
-        immutable(errors, object, old, &["spec"], &FieldPath::new("spec"));
-    }),
+    validate_status: attachment_update,
+    validate_update: Some(attachment_update),
     cells: table::volume_attachment,
     ..Kind::new(GROUP, "volumeattachments")
 };
 
+fn attachment_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+    validate_attachment(errors, object);
+    immutable(errors, object, old, &["spec"], &FieldPath::new("spec"));
+}
+
 fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
-    let attacher = object.str_at(&["spec", "attacher"]);
-    // One check for any attacher and one for CSI drivers; both ask for it.
-    if attacher.is_empty() {
-        errors.required(&path.child("attacher"), "");
-    }
-    if !attacher.is_empty() {
-        csi_driver_name(errors, attacher, &path.child("attacher"));
-    }
+    csi_driver_name(errors, object.str_at(&["spec", "attacher"]), &path.child("attacher"));
     let source = shown(object, &["spec", "source"]);
-    let (inline, named) = (has(&source, &["inlineVolumeSpec"]), has(&source, &["persistentVolumeName"]));
+    let source_path = path.child("source");
     let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
-    match (inline, named) {
-        (true, true) => errors.forbidden(&path.child("source"), detail),
-        (false, false) => errors.required(&path.child("source"), detail),
-        (false, true) => {
-            let name = source.str_at(&["persistentVolumeName"]);
-            if name.is_empty() {
-                errors.required(
-                    &path.child("source").child("persistentVolumeName"),
-                    "must specify non empty persistentVolumeName",
-                );
-            }
+    let named = present(&source, &["persistentVolumeName"]).and_then(Value::as_str);
+    match (present(&source, &["inlineVolumeSpec"]), named) {
+        (Some(_), Some(_)) => errors.forbidden(&source_path, detail),
+        (None, None) => errors.required(&source_path, detail),
+        (None, Some("")) => {
+            let detail = "must specify non empty persistentVolumeName";
+            errors.required(&source_path.child("persistentVolumeName"), detail);
         }
-        (true, false) => {}
+        (None, Some(_)) => {}
+        (Some(spec), None) => {
+            let path = source_path.child("inlineVolumeSpec");
+            crate::core::volume::validate_spec(errors, spec, "", true, &path);
+        }
     }
     let node = object.str_at(&["spec", "nodeName"]);
     names::invalid_each(errors, &path.child("nodeName"), node, names::is_dns1123_subdomain(node));
+    for field in ["attachError", "detachError"] {
+        let at = FieldPath::new("status").child(field);
+        if object.str_at(&["status", field, "message"]).len() > 1024 {
+            errors.too_long(&at.child("message"), 256 * 1024);
+        }
+        if let Some(code) = object.i64_at(&["status", field, "errorCode"])
+            && code < 0
+        {
+            crate::check::in_range(errors, code, 0, i32::MAX.into(), &at.child("errorCode"));
+        }
+    }
+    if let Some(name) = named {
+        names::invalid_each(
+            errors,
+            &source_path.child("persistentVolumeName"),
+            name,
+            names::is_dns1123_subdomain(name),
+        );
+    }
 }
 
 static CSI_NODE: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE,
     unconditional_update: false,
     defaults: |object| {
         if object.at(&["spec", "drivers"]).is_none() {
@@ -190,8 +223,11 @@ fn validate_csi_node(errors: &mut FieldErrors, object: &Value) {
         }
         let mut keys = HashSet::new();
         for key in driver.array_at(&["topologyKeys"]).iter().filter_map(Value::as_str) {
+            if key.is_empty() {
+                errors.required(&path, "");
+            }
             if !keys.insert(key) {
-                errors.duplicate(&path.child("topologyKeys"), key);
+                errors.duplicate(&path, key);
             }
             qualified_name(errors, key, &path);
         }
@@ -201,7 +237,7 @@ fn validate_csi_node(errors: &mut FieldErrors, object: &Value) {
 fn validate_csi_node_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     validate_csi_node(errors, object);
     let path = FieldPath::new("spec").child("drivers");
-    for (i, driver) in object.array_at(&["spec", "drivers"]).iter().enumerate() {
+    for driver in object.array_at(&["spec", "drivers"]) {
         let name = driver.str_at(&["name"]);
         let before = old.array_at(&["spec", "drivers"]).iter().find(|old| old.str_at(&["name"]) == name);
         let Some(before) = before else { continue };
@@ -211,7 +247,8 @@ fn validate_csi_node_update(errors: &mut FieldErrors, _: &Context<'_>, object: &
             driver
         };
         if !same(Some(&without_count(driver)), Some(&without_count(before))) {
-            errors.invalid(&path.index(i), driver.clone(), "field is immutable");
+            let shown = crate::go_form::of("CSINodeDriver", &without_count(driver));
+            errors.invalid(&path, shown, "field is immutable");
         }
     }
 }
@@ -222,10 +259,19 @@ static CSI_DRIVER: Kind = Kind {
     validate: |errors, _, object| validate_driver(errors, object),
     validate_update: Some(|errors, _, object, old| {
         validate_driver(errors, object);
-        for field in ["attachRequired", "fsGroupPolicy", "volumeLifecycleModes"] {
-            immutable(errors, object, old, &["spec", field], &FieldPath::new("spec").child(field));
+        for (field, shown) in
+            [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")]
+        {
+            immutable(errors, object, old, &["spec", field], &FieldPath::new("spec").child(shown));
         }
     }),
+    warnings: |_, object, _| driver_warnings(object),
+    prepare_update: |_, object, old| {
+        // It is counted from the first change on.
+        if !same(object.get("spec"), old.get("spec")) {
+            object.set(&["metadata", "generation"], old.generation() + 1);
+        }
+    },
     cells: table::csi_driver,
     ..Kind::new(GROUP, "csidrivers")
 };
@@ -245,9 +291,6 @@ fn set_driver_defaults(object: &mut Value) {
 
 fn validate_driver(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
-    if object.name().len() > 63 {
-        errors.too_long(&FieldPath::new("metadata").child("name"), 63);
-    }
     if is_nil(object.at(&["spec", "attachRequired"])) {
         errors.required(&path.child("attachedRequired"), "");
     }
@@ -262,6 +305,7 @@ fn validate_driver(errors: &mut FieldErrors, object: &Value) {
         let audience = token.str_at(&["audience"]);
         if !audiences.insert(audience) {
             errors.duplicate(&path.child("audience"), audience);
+            continue;
         }
         if let Some(seconds) = token.i64_at(&["expirationSeconds"]) {
             let path = path.child("expirationSeconds");
@@ -278,11 +322,26 @@ fn validate_driver(errors: &mut FieldErrors, object: &Value) {
             errors.not_supported(&path.child("volumeLifecycleModes"), mode, &["Persistent", "Ephemeral"]);
         }
     }
+    if let Some(seconds) = object.i64_at(&["spec", "nodeAllocatableUpdatePeriodSeconds"])
+        && seconds < 10
+    {
+        let path = path.child("nodeAllocatableUpdatePeriodSeconds");
+        errors.invalid(&path, seconds, "must be greater than or equal to 10 seconds");
+    }
+    let in_secrets = &["spec", "serviceAccountTokenInSecrets"];
+    if has(object, in_secrets) && object.array_at(&["spec", "tokenRequests"]).is_empty() {
+        let detail = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+        errors.invalid(&path.child("serviceAccountTokenInSecrets"), shown(object, in_secrets), detail);
+    }
 }
 
 static CSI_CAPACITY: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     unconditional_update: false,
     validate: |errors, _, object| {
+        if let Some(selector) = present(object, &["nodeTopology"]) {
+            label_selector(errors, selector, &FieldPath::new("nodeTopology"));
+        }
         let class = object.str_at(&["storageClassName"]);
         names::invalid_each(
             errors,
@@ -290,20 +349,68 @@ static CSI_CAPACITY: Kind = Kind {
             class,
             names::is_dns1123_subdomain(class),
         );
-        for field in ["capacity", "maximumVolumeSize"] {
-            if let Some(amount) = present(object, &[field]) {
-                non_negative_quantity(errors, amount, &FieldPath::new(field));
-            }
-        }
-        if let Some(selector) = present(object, &["nodeTopology"]) {
-            label_selector(errors, selector, &FieldPath::new("nodeTopology"));
+        if let Some(amount) = present(object, &["capacity"]) {
+            non_negative_quantity(errors, amount, &FieldPath::new("capacity"));
         }
     },
+    warnings: |_, object, _| topology_warnings(object),
     validate_update: Some(|errors, _, object, old| {
+        if is_nil(object.get("nodeTopology")) != is_nil(old.get("nodeTopology")) {
+            let shown = shown(object, &["nodeTopology"]);
+            errors.invalid(&FieldPath::new("nodeTopology"), shown, "field is immutable");
+            return immutable(
+                errors,
+                object,
+                old,
+                &["storageClassName"],
+                &FieldPath::new("storageClassName"),
+            );
+        }
         for field in ["nodeTopology", "storageClassName"] {
             immutable(errors, object, old, &[field], &FieldPath::new(field));
         }
     }),
-    cells: table::csi_storage_capacity,
     ..Kind::new(GROUP, "csistoragecapacities")
 };
+
+/// Label keys of nodes that have other names now.
+fn topology_warnings(capacity: &Value) -> Vec<String> {
+    let path = FieldPath::new("nodeTopology");
+    let mut out = Vec::new();
+    let topology = capacity.get("nodeTopology").unwrap_or(&Value::Null);
+    for (i, expression) in topology.array_at(&["matchExpressions"]).iter().enumerate() {
+        if let Some(text) = deprecated_label(expression.str_at(&["key"])) {
+            out.push(format!("{}: {text}", path.child("matchExpressions").index(i).child("key")));
+        }
+    }
+    for key in topology.object_at(&["matchLabels"]).keys() {
+        if let Some(text) = deprecated_label(key) {
+            out.push(format!("{}: {text}", path.child("matchLabels").child(key)));
+        }
+    }
+    out
+}
+
+fn class_warnings(class: &Value) -> Vec<String> {
+    let path = FieldPath::new("allowedTopologies");
+    let mut out = Vec::new();
+    for (i, term) in class.array_at(&["allowedTopologies"]).iter().enumerate() {
+        let path = path.index(i).child("matchLabelExpressions");
+        for (j, expression) in term.array_at(&["matchLabelExpressions"]).iter().enumerate() {
+            if let Some(text) = deprecated_label(expression.str_at(&["key"])) {
+                out.push(format!("{}: {text}", path.index(j).child("key")));
+            }
+        }
+    }
+    out
+}
+
+/// Tokens in volume attributes end up in logs.
+fn driver_warnings(driver: &Value) -> Vec<String> {
+    let requests = driver.array_at(&["spec", "tokenRequests"]);
+    if requests.is_empty() || has(driver, &["spec", "serviceAccountTokenInSecrets"]) {
+        return Vec::new();
+    }
+    let text = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";
+    vec![text.to_owned()]
+}

@@ -40,6 +40,9 @@ struct Slice {
     single: bool,
 }
 
+/// How many values one expression may come by. Upstream has no such limit; `..[*]..[*]..[*]` comes by very many.
+const MOST_STEPS: usize = 100_000;
+
 type Found = Result<Vec<Value>, JsonPathError>;
 
 impl JsonPath {
@@ -52,9 +55,9 @@ impl JsonPath {
     /// All values that the expression finds in `value`.
     ///
     /// # Errors
-    /// When it indexes what is no list, or compares what cannot be compared.
+    /// When it indexes what is no list, or compares what cannot be compared, or takes too many steps.
     pub fn find(&self, value: &Value) -> Found {
-        walk(vec![value.clone()], &self.steps)
+        Walk { left: MOST_STEPS }.walk(vec![value.clone()], &self.steps)
     }
 
     /// How a found value is printed.
@@ -67,46 +70,100 @@ impl JsonPath {
     }
 }
 
-fn walk(input: Vec<Value>, steps: &[Step]) -> Found {
-    steps.iter().try_fold(input, apply)
+/// An expression on its way through a value.
+struct Walk {
+    left: usize,
 }
 
-fn apply(input: Vec<Value>, step: &Step) -> Found {
-    let mut out = Vec::new();
-    match step {
-        Step::Field(name) => out.extend(input.iter().filter_map(|value| value.get(name).cloned())),
-        Step::Wildcard => input.iter().for_each(|value| out.extend(inside(value))),
-        Step::Recursive => input.iter().for_each(|value| recurse(value, &mut out)),
-        Step::Slice(slice) => {
-            for value in input.iter().filter(|value| !value.is_null()) {
-                let Value::Array(items) = value else {
-                    return Err(JsonPathError(format!("{value:?} is not array or slice")));
-                };
-                out.extend(slice.of(items)?);
+impl Walk {
+    fn walk(&mut self, input: Vec<Value>, steps: &[Step]) -> Found {
+        steps.iter().try_fold(input, |input, step| self.apply(input, step))
+    }
+
+    fn apply(&mut self, input: Vec<Value>, step: &Step) -> Found {
+        let mut out = Vec::new();
+        match step {
+            Step::Field(name) => out.extend(input.iter().filter_map(|value| value.get(name).cloned())),
+            Step::Wildcard => {
+                for value in &input {
+                    let inside = inside(value);
+                    self.count(inside.len())?;
+                    out.extend(inside);
+                }
             }
-        }
-        Step::Union(branches) => {
-            for branch in branches {
-                out.extend(walk(input.clone(), branch)?);
+            Step::Recursive => input.iter().try_for_each(|value| self.recurse(value, &mut out))?,
+            Step::Slice(slice) => {
+                for value in input.iter().filter(|value| !value.is_null()) {
+                    let Value::Array(items) = value else {
+                        return Err(JsonPathError(format!("{value:?} is not array or slice")));
+                    };
+                    let items = slice.of(items)?;
+                    self.count(items.len())?;
+                    out.extend(items);
+                }
             }
-        }
-        Step::Filter { left, operator, right } => {
-            for value in &input {
-                let Value::Array(items) = value else {
-                    return Err(JsonPathError(format!(
-                        "{value:?} is not array or slice and cannot be filtered"
-                    )));
-                };
-                for item in items {
-                    if passes(item, left, operator, right)? {
-                        out.push(item.clone());
+            Step::Union(branches) => {
+                for branch in branches {
+                    self.count(input.len())?;
+                    out.extend(self.walk(input.clone(), branch)?);
+                }
+            }
+            Step::Filter { left, operator, right } => {
+                for value in &input {
+                    let Value::Array(items) = value else {
+                        return Err(JsonPathError(format!(
+                            "{value:?} is not array or slice and cannot be filtered"
+                        )));
+                    };
+                    for item in items {
+                        if self.passes(item, left, operator, right)? {
+                            out.push(item.clone());
+                        }
                     }
                 }
             }
+            Step::Literal(value) => out.push(value.clone()),
         }
-        Step::Literal(value) => out.push(value.clone()),
+        Ok(out)
     }
-    Ok(out)
+
+    fn count(&mut self, values: usize) -> Result<(), JsonPathError> {
+        let left = self.left.checked_sub(values);
+        self.left = left.ok_or_else(|| JsonPathError(format!("more than {MOST_STEPS} values were found")))?;
+        Ok(())
+    }
+
+    /// The value, if there is anything in it, and everything below of which that is true.
+    fn recurse(&mut self, value: &Value, out: &mut Vec<Value>) -> Result<(), JsonPathError> {
+        let below = inside(value);
+        self.count(below.len())?;
+        if !below.is_empty() {
+            out.push(value.clone());
+            below.iter().try_for_each(|value| self.recurse(value, out))?;
+        }
+        Ok(())
+    }
+
+    fn passes(
+        &mut self,
+        item: &Value,
+        left: &[Step],
+        operator: &str,
+        right: &[Step],
+    ) -> Result<bool, JsonPathError> {
+        self.count(1)?;
+        let left = self.walk(vec![item.clone()], left);
+        if operator == "exists" {
+            return Ok(left.is_ok_and(|found| !found.is_empty()));
+        }
+        let (left, right) = (left?, self.walk(vec![item.clone()], right)?);
+        let (left, right) = match (&left[..], &right[..]) {
+            ([], _) | (_, []) => return Ok(false),
+            ([left], [right]) => (left, right),
+            _ => return Err(JsonPathError("can only compare one element at a time".to_owned())),
+        };
+        compares(left, operator, right)
+    }
 }
 
 fn inside(value: &Value) -> Vec<Value> {
@@ -114,15 +171,6 @@ fn inside(value: &Value) -> Vec<Value> {
         Value::Array(items) => items.to_vec(),
         Value::Object(map) => map.values().cloned().collect(),
         _ => Vec::new(),
-    }
-}
-
-/// The value, if there is anything in it, and everything below of which that is true.
-fn recurse(value: &Value, out: &mut Vec<Value>) {
-    let below = inside(value);
-    if !below.is_empty() {
-        out.push(value.clone());
-        below.iter().for_each(|value| recurse(value, out));
     }
 }
 
@@ -158,17 +206,7 @@ impl Slice {
     }
 }
 
-fn passes(item: &Value, left: &[Step], operator: &str, right: &[Step]) -> Result<bool, JsonPathError> {
-    let left = walk(vec![item.clone()], left);
-    if operator == "exists" {
-        return Ok(left.is_ok_and(|found| !found.is_empty()));
-    }
-    let (left, right) = (left?, walk(vec![item.clone()], right)?);
-    let (left, right) = match (&left[..], &right[..]) {
-        ([], _) | (_, []) => return Ok(false),
-        ([left], [right]) => (left, right),
-        _ => return Err(JsonPathError("can only compare one element at a time".to_owned())),
-    };
+fn compares(left: &Value, operator: &str, right: &Value) -> Result<bool, JsonPathError> {
     let order = match (left, right) {
         (Value::String(a), Value::String(b)) => a.as_str().cmp(b.as_str()),
         (Value::Int(a), Value::Int(b)) => a.cmp(b),
@@ -205,6 +243,20 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_may_not_come_by_very_many_values() {
+        let deep = (0..200).fold(Value::from(1), |below, _| Value::from(vec![below]));
+        let path = JsonPath::parse("..[*]..[*]..[*]..[*]").expect("it parses");
+        assert_eq!(path.find(&deep).unwrap_err().to_string(), "more than 100000 values were found");
+        let path = format!(".a{}", "[0,0]".repeat(100));
+        let nested = (0..100).fold(Value::from(1), |below, _| Value::from(vec![below]));
+        let path = JsonPath::parse(&path).expect("it parses");
+        assert!(path.find(&value!({"a": 1})).is_err() && path.find(&Value::object()).is_ok());
+        let mut object = Value::object();
+        object.set(&["a"], nested);
+        assert!(path.find(&object).is_err());
+    }
+
+    #[test]
     fn expressions_find_what_kubectl_finds() {
         check(".spec.port", "x");
         check("$.spec.port", "x");
@@ -215,6 +267,8 @@ mod tests {
         check(".spec.decks[0]", r#"{"name":"up"}"#);
         check(".spec.list[-1:]", "4");
         check(".spec.list[-1]", "4");
+        let far = "error: array index out of bounds: index 9223372036854775807, length 4";
+        check(".spec.list[9223372036854775807]", far);
         check(".spec.list[1:3]", "2 3");
         check(".spec.list[0:4:2]", "1 3");
         check(".spec.list[0,2]", "1 3");

@@ -12,6 +12,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use super::route::{self, Route, available, is_ready, slices};
 use super::{GROUP, Learned, PLURAL, discovery, local};
 use crate::cache::key_prefix;
+use crate::registry::Registry;
 use crate::server::Core;
 
 /// How often a server is asked that was well, and one that was not.
@@ -81,7 +82,7 @@ async fn check_all(core: &Arc<Core>, remote: &[Arc<Route>]) -> bool {
 
 async fn check_one(core: Arc<Core>, route: Arc<Route>) -> bool {
     let verdict = check(&core, &route).await;
-    if let Err(error) = write(&core, &route.name, &verdict).await {
+    if let Err(error) = write(&core.registry, &route.name, &verdict).await {
         tracing::debug!(%error, name = route.name, "an APIService's condition was not written");
     }
     verdict.0 == "True"
@@ -160,8 +161,8 @@ async fn discover(core: &Core, route: &Route) -> Result<Learned, String> {
 }
 
 /// Writes the condition where it says something else.
-pub(super) async fn write(core: &Core, name: &str, verdict: &Verdict) -> Result<(), Status> {
-    let Some(object) = core.registry.cache.get(GROUP, PLURAL, "", name) else { return Ok(()) };
+pub(super) async fn write(registry: &Registry, name: &str, verdict: &Verdict) -> Result<(), Status> {
+    let Some(object) = registry.cache.get(GROUP, PLURAL, "", name) else { return Ok(()) };
     let (status, reason, message) = verdict;
     let says = |condition: &Value| {
         condition.str_at(&["status"]) == *status
@@ -171,8 +172,8 @@ pub(super) async fn write(core: &Core, name: &str, verdict: &Verdict) -> Result<
     if available(&object).is_some_and(says) {
         return Ok(());
     }
-    let now = core.registry.clock.now_rfc3339();
-    core.registry
+    let now = registry.clock.now_rfc3339();
+    registry
         .update_own(GROUP, PLURAL, name, move |current| {
             let before = available(current);
             let same = before.filter(|before| before.str_at(&["status"]) == *status);

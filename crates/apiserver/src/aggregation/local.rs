@@ -2,10 +2,11 @@
 //! definitions, see `definitions::api_services`.
 
 use drydock_auth::Reader as _;
-use drydock_machinery::ObjectMeta as _;
+use drydock_machinery::{ObjectMeta as _, Status};
 
 use super::availability::write;
 use super::{GROUP, PLURAL};
+use crate::registry::Registry;
 use crate::server::Core;
 
 pub(super) async fn sync(core: &Core) {
@@ -13,9 +14,14 @@ pub(super) async fn sync(core: &Core) {
         if service.at(&["spec", "service", "name"]).is_some() {
             continue;
         }
-        let verdict = ("True", "Local", "Local APIServices are always available".to_owned());
-        if let Err(error) = write(core, service.name(), &verdict).await {
+        if let Err(error) = report_available(&core.registry, service.name()).await {
             tracing::debug!(%error, name = service.name(), "an APIService's condition was not written");
         }
     }
+}
+
+/// What is served here is available.
+pub(crate) async fn report_available(registry: &Registry, name: &str) -> Result<(), Status> {
+    let verdict = ("True", "Local", "Local APIServices are always available".to_owned());
+    write(registry, name, &verdict).await
 }

@@ -29,6 +29,7 @@ use crate::http::path::Path;
 use crate::server::Core;
 
 pub(crate) use in_process::read;
+pub(crate) use local::report_available;
 pub(crate) use proxy::serve;
 pub(crate) use route::Route;
 
@@ -76,15 +77,12 @@ impl Aggregation {
 
     /// The route of a request, if another server answers it.
     pub(crate) fn route(&self, path: &Path) -> Option<Arc<Route>> {
-        let routes = self.routes.read();
-        if routes.is_empty() {
-            return None;
-        }
-        let find = |group: &str, version: &str| routes.get(&(group.to_owned(), version.to_owned())).cloned();
         match path {
-            Path::Resource(path) => find(&path.group, &path.version),
+            Path::Resource(path) => self.route_of(&path.group, &path.version),
             Path::Other(path) => match path.trim_matches('/').split('/').collect::<Vec<_>>().as_slice() {
-                ["apis", group, version] | ["openapi", "v3", "apis", group, version] => find(group, version),
+                ["apis", group, version] | ["openapi", "v3", "apis", group, version] => {
+                    self.route_of(group, version)
+                }
                 _ => None,
             },
         }

@@ -11,14 +11,14 @@ use drydock_auth::{Reader, UserInfo};
 use drydock_machinery::{Object, ObjectMeta as _, Value};
 use drydock_runtime::wall;
 use http::header::ACCEPT;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::proxy::put_user;
 use super::{FrontProxy, GROUP, PLURAL, Routes};
+use crate::exchange::exchange;
 use crate::http::proxy::{TlsTarget, Unverified, cluster_network, tcp, tls};
 use crate::seams::Stream;
 use crate::server::Core;
@@ -171,32 +171,15 @@ impl Route {
         path: &str,
         accept: &str,
     ) -> Result<(u16, Bytes), String> {
-        let text = |error: hyper::Error| error.to_string();
         let (stream, authority) = self.connect(core).await?;
-        let handshake = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream));
-        let (mut sender, connection) = handshake.await.map_err(text)?;
         let mut request = http::Request::get(path)
             .header(http::header::HOST, authority)
             .header(ACCEPT, accept)
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(|error| error.to_string())?;
         put_user(request.headers_mut(), user);
-        let exchange = async move {
-            let answer = sender.send_request(request).await.map_err(text)?;
-            let code = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
-            Ok((code, body.map_err(|error| error.to_string())?.to_bytes()))
-        };
-        // The connection is driven here rather than by a task of its own: it lives as long as this call.
-        let (mut exchange, mut connection) = (std::pin::pin!(exchange), std::pin::pin!(connection));
-        tokio::select! {
-            biased;
-            answer = &mut exchange => answer,
-            ended = &mut connection => match ended {
-                Ok(()) => exchange.await,
-                Err(error) => Err(text(error)),
-            },
-        }
+        let answer = exchange(stream, request, LARGEST_ANSWER).await?;
+        Ok((answer.status().as_u16(), answer.into_body()))
     }
 }
 

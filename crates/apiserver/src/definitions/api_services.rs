@@ -11,7 +11,8 @@ use drydock_client::Verb;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 
 use crate::admission::Reader as _;
-use crate::registry::{Body, Registry, Tracking};
+use crate::aggregation::report_available;
+use crate::registry::{Body, Registry};
 
 const GROUP: &str = "apiregistration.k8s.io";
 const PLURAL: &str = "apiservices";
@@ -72,10 +73,7 @@ async fn sync_one(registry: &Registry, group: &str, version: &str) -> Result<(),
         };
         registry.update_silently(&mut call, change).await?;
     }
-    if service.array_at(&["status", "conditions"]).is_empty() {
-        return report_available(registry, &name).await;
-    }
-    Ok(())
+    report_available(registry, &name).await
 }
 
 async fn create(registry: &Registry, name: &str, spec: Value) -> Result<(), Status> {
@@ -89,21 +87,6 @@ async fn create(registry: &Registry, name: &str, spec: Value) -> Result<(), Stat
         Err(status) if !status.is_already_exists() => Err(status),
         _ => Ok(()),
     }
-}
-
-/// What is served here is available.
-async fn report_available(registry: &Registry, name: &str) -> Result<(), Status> {
-    let Some(mut call) = registry.own_call(GROUP, PLURAL, "", name) else { return Ok(()) };
-    call.request.subresource = "status".to_owned();
-    let now = registry.clock.now_rfc3339();
-    let status = value!({"conditions": [{"type": "Available", "status": "True", "reason": "Local",
-        "message": "Local APIServices are always available", "lastTransitionTime": now}]});
-    let make = |_: &_, current: &Arc<Object>| {
-        let mut new = current.value().clone();
-        new.set(&["status"], status.clone());
-        Ok(new)
-    };
-    registry.update_with(&mut call, Tracking::Own, make).await.map(drop)
 }
 
 async fn remove(registry: &Registry, service: Arc<Object>) -> Result<(), Status> {

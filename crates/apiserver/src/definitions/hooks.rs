@@ -57,14 +57,14 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>, subresource: &str) -
         return errors;
     }
     if old.is_none() {
-        let path = FieldPath::new("metadata").child("name");
-        let name = object.name();
-        // That it is no subdomain at all was said already.
-        for text in definition::name_errors(object, name)
-            .into_iter()
-            .filter(|text| text.contains("spec.names.plural"))
-        {
-            errors.invalid(&path, name, text);
+        for field in ["generateName", "name"] {
+            let path = FieldPath::new("metadata").child(field);
+            let name = object.str_at(&["metadata", field]);
+            // That it is no subdomain at all was said already.
+            let texts = if name.is_empty() { Vec::new() } else { definition::name_errors(object, name) };
+            for text in texts.into_iter().filter(|text| text.contains("spec.names.plural")) {
+                errors.invalid(&path, name, text);
+            }
         }
     }
     errors.append(definition::validate(object, old));

@@ -62,7 +62,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     let mut warnings = std::mem::take(&mut call.warnings);
     let deprecated = deprecation(&call.resource).filter(|text| !warnings.iter().any(|own| own == text));
     let deprecated = deprecated.map(str::to_owned);
-    warnings.extend(deprecated);
+    warnings.splice(0..0, deprecated);
     let mut answer = match done {
         Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
         Err(status) => {

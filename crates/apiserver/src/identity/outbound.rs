@@ -8,12 +8,13 @@ use drydock_auth::config::{ClientCredential, WebhookServer};
 use drydock_runtime::wall;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Method, Request, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use crate::exchange::exchange;
 
 /// Answers are not read further than this.
 const MAX_ANSWER: usize = 1 << 20;
@@ -119,7 +120,8 @@ impl Outbound {
         let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| error.to_string())?;
         let request = self.request(method, &uri, body)?;
-        exchange(stream, request).await
+        let answer = exchange(stream, request, MAX_ANSWER).await?;
+        Ok(Answer { code: answer.status().as_u16(), body: answer.into_body() })
     }
 
     fn request(&self, method: Method, uri: &Uri, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
@@ -137,32 +139,6 @@ impl Outbound {
             request = request.header(AUTHORIZATION, value);
         }
         request.body(Full::new(body)).map_err(|error| error.to_string())
-    }
-}
-
-async fn exchange(
-    stream: tokio_rustls::client::TlsStream<TcpStream>,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, String> {
-    let text = |error: hyper::Error| error.to_string();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
-    let exchange = async {
-        let answer = sender.send_request(request).await.map_err(text)?;
-        let code = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        Ok(Answer { code, body: body.map_err(|error| error.to_string())?.to_bytes() })
-    };
-    // The connection is driven here rather than by a task of its own: it lives as long as this call.
-    let mut connection = std::pin::pin!(connection);
-    tokio::pin!(exchange);
-    tokio::select! {
-        biased;
-        answer = &mut exchange => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => exchange.await,
-            Err(error) => Err(error.to_string()),
-        },
     }
 }
 

@@ -12,6 +12,7 @@ impl Registry {
     pub(crate) async fn delete_collection(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
         super::options::check(&call.request)?;
+        super::delete::warn_of_default(call);
         let list = self.list(call).await?;
         for item in &list.items {
             self.delete_item(call, item.clone()).await?;

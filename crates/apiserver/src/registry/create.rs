@@ -69,7 +69,7 @@ impl Registry {
         self.validate_create(call, &object)?;
         self.admission_validate(call, Operation::Create, &object, None).await?;
         // What is no number is no revision.
-        if given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
+        if !call.is_dry_run() && given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
             let text = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::Unknown, text));
         }

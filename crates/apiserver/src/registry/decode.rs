@@ -370,9 +370,12 @@ fn other_kind(expected: &Expected, api_version: &str, kind: &str) -> String {
     let given = GroupVersionKind::from_api_version(api_version, kind);
     let expected = &expected.kind;
     if !api_version.is_empty() && drydock_machinery::Catalog::builtin().schema(&given).is_none() {
-        return format!(
-            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
-        );
+        let scheme = match &*expected.group {
+            "apiextensions.k8s.io" => "pkg/apiserver/apiserver.go:55",
+            "apiregistration.k8s.io" => "pkg/apiserver/scheme/scheme.go:28",
+            _ => "pkg/api/legacyscheme/scheme.go:30",
+        };
+        return format!("no kind {kind:?} is registered for version {api_version:?} in scheme {scheme:?}");
     }
     let version = if given.version.is_empty() { &expected.version } else { &given.version };
     let group = internal_group(expected);

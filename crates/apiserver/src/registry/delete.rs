@@ -16,15 +16,41 @@ const ATTEMPTS: usize = 32;
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 
+/// Says what a kind wants said when the options name no propagation policy.
+pub(super) fn warn_of_default(call: &mut Call) {
+    let options = &call.request.options;
+    if options.propagation_policy.is_none() && options.orphan_dependents.is_none() {
+        call.warnings.extend(call.resource.strategy.warnings_on_delete());
+    }
+}
+
+/// Whether upstream marks objects of the kind as deleted by itself, before its store comes to see them.
+fn has_own_deletion(call: &Call) -> bool {
+    let gvr = &call.resource.gvr;
+    definitions::is_definition(&call.resource) || (gvr.group.is_empty() && gvr.resource == "namespaces")
+}
+
+fn check_own_preconditions(call: &Call, old: &Object) -> Result<(), Status> {
+    let wanted = &call.request.options.preconditions;
+    let wrong = |asked: &Option<String>, own: &str| asked.as_deref().is_some_and(|asked| asked != own);
+    let failed = |what: &str, asked: &Option<String>, own: &str| {
+        let asked = asked.as_deref().unwrap_or_default();
+        Err(call.conflict(&super::update::precondition_failed(what, asked, own)))
+    };
+    if wrong(&wanted.uid, old.uid()) {
+        return failed("UID", &wanted.uid, old.uid());
+    }
+    if wrong(&wanted.resource_version, old.resource_version()) {
+        return failed("ResourceVersion", &wanted.resource_version, old.resource_version());
+    }
+    Ok(())
+}
+
 impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
         decode::delete_options(call)?;
         super::options::check(&call.request)?;
-        if call.request.options.propagation_policy.is_none()
-            && call.request.options.orphan_dependents.is_none()
-        {
-            call.warnings.extend(call.resource.strategy.warnings_on_delete());
-        }
+        warn_of_default(call);
         let current = self.current(call).ok_or_else(|| call.not_found())?;
         refuse_system_priority(call)?;
         self.delete_object(call, current).await
@@ -109,6 +135,9 @@ impl Registry {
         let mut last = old.value().clone();
         if !old.is_deleting() {
             last.set(&["metadata", "deletionTimestamp"], rfc3339(self.clock.now()));
+            if old.generation() > 0 {
+                last.set(&["metadata", "generation"], old.generation() + 1);
+            }
         }
         last.set(&["metadata", "deletionGracePeriodSeconds"], 0);
         Arc::new(Object::new(last, old.revision()))
@@ -135,11 +164,13 @@ impl Registry {
             marked.set(&["metadata", "deletionTimestamp"], rfc3339(at.unwrap_or(self.clock.now())));
             marked.set(&["metadata", "deletionGracePeriodSeconds"], grace);
             let counts = call.resource.strategy.has_generation() || call.resource.custom.is_some();
-            if counts && old.generation() > 0 {
+            if counts && old.generation() > 0 && !has_own_deletion(call) {
                 marked.set(&["metadata", "generation"], old.generation() + 1);
             }
-            if namespace {
+            if has_own_deletion(call) {
                 marked.remove(&["metadata", "deletionGracePeriodSeconds"]);
+            }
+            if namespace {
                 marked.set(&["status", "phase"], "Terminating");
             }
         } else if !namespace {
@@ -178,6 +209,9 @@ impl Registry {
     /// 409 when the object is not the one that the delete is for.
     pub(super) fn check_preconditions(&self, call: &Call, old: &Object) -> Result<(), Status> {
         let wanted = &call.request.options.preconditions;
+        if has_own_deletion(call) {
+            return check_own_preconditions(call, old);
+        }
         let gvk = &call.resource.storage;
         let conflict = |why: &str| Err(Status::conflict(&gvk.group, &gvk.kind, old.name(), why));
         if let Some(uid) = &wanted.uid

@@ -47,7 +47,6 @@ use crate::cache::{Cache, object_key};
 use crate::resources::{Resource, Resources};
 use crate::seams::{Authorizer, TokenIssuer};
 
-pub(crate) use managed::Tracking;
 pub(crate) use select::Selection;
 pub(crate) use store::commits;
 pub(crate) use virtuals::verb_name;
@@ -234,12 +233,19 @@ impl Call {
 
     /// The key as upstream would have it, for messages that show one.
     pub(crate) fn shown_key(&self) -> String {
-        let resource = &self.resource.gvr.resource;
-        let group = match &self.resource.custom {
-            Some(_) => format!("{}/", self.resource.gvr.group),
-            None => String::new(),
+        let gvr = &self.resource.gvr;
+        let place = match (&*gvr.group, &*gvr.resource) {
+            ("", "nodes") => "minions".to_owned(),
+            ("", "replicationcontrollers") => "controllers".to_owned(),
+            ("", "services") => "services/specs".to_owned(),
+            ("", "endpoints") => "services/endpoints".to_owned(),
+            ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+            (group, resource) if self.resource.custom.is_some() || is_extension(group) => {
+                format!("{group}/{resource}")
+            }
+            (_, resource) => resource.to_owned(),
         };
-        object_key(&format!("/registry/{group}{resource}/"), &self.request.namespace, &self.request.name)
+        object_key(&format!("/registry/{place}/"), &self.request.namespace, &self.request.name)
     }
 
     pub(crate) fn key_of(&self, name: &str) -> Arc<str> {
@@ -270,4 +276,9 @@ impl Call {
     pub(crate) fn method_not_supported(&self, verb: &str) -> Status {
         Status::method_not_supported(&self.resource.gvr.group, &self.resource.gvr.resource, verb)
     }
+}
+
+/// Whether upstream serves the group from a server of its own within the process: its keys and messages differ.
+pub(crate) fn is_extension(group: &str) -> bool {
+    matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io")
 }

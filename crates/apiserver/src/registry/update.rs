@@ -240,7 +240,7 @@ pub(super) fn check_stored(call: &Call, current: &Object, uid: &str, revision: &
     )))
 }
 
-fn precondition_failed(what: &str, asked: &str, own: &str) -> String {
+pub(super) fn precondition_failed(what: &str, asked: &str, own: &str) -> String {
     format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {own}")
 }
 

@@ -71,15 +71,15 @@ pub struct TokenWebhook {
 const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(120);
 
 impl TokenWebhook {
-    /// Reads `{kubeConfig, cacheTTL}`: `kubeConfig` is what upstream's `--authentication-token-webhook-config-file` names.
+    /// Reads `{kubeConfig, cacheTtl}`: `kubeConfig` is what upstream's `--authentication-token-webhook-config-file` names.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(document: &Value) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let read = Fields::of(document, FieldPath::root(), &mut errors).and_then(|mut fields| {
-            let given_ttl = fields.has("cacheTTL");
-            let ttl = fields.duration("cacheTTL", &mut errors);
+            let given_ttl = fields.has("cacheTtl");
+            let ttl = fields.duration("cacheTtl", &mut errors);
             let server = kubeconfig::read(&mut fields, "kubeConfig", &mut errors);
             fields.finish(&mut errors);
             Some(Self { server: server?, cache_ttl: if given_ttl { ttl } else { DEFAULT_CACHE_TTL } })

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::RESERVED;
 use super::grammar::Rule;
 use super::literals;
 use super::machine::{Child, Node, Tree};
@@ -15,30 +16,6 @@ use crate::source::Issue;
 const DEEPEST: usize = 250;
 /// How many nodes an expression may have, macros expanded. Upstream has no such limit; some macros double what they hold.
 const MOST_NODES: NodeId = 200_000;
-
-const RESERVED: [&str; 21] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "null",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
 
 /// A limit is reached; its issue is reported.
 #[derive(Debug)]

@@ -1,136 +1,65 @@
 //! The kinds of tokens, and sets of them.
 
-/// A token's kind, numbered and named as CEL's grammar numbers and names them: messages list them in that order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub(super) enum Kind {
-    End,
-    Equals,
-    NotEquals,
-    In,
-    Less,
-    LessEquals,
-    GreaterEquals,
-    Greater,
-    And,
-    Or,
-    LeftBracket,
-    RightBracket,
-    LeftBrace,
-    RightBrace,
-    LeftParenthesis,
-    RightParenthesis,
-    Dot,
-    Comma,
-    Minus,
-    Not,
-    Question,
-    Colon,
-    Plus,
-    Star,
-    Slash,
-    Percent,
-    True,
-    False,
-    Null,
-    /// White space and comments: kept for the text of messages, never seen by the grammar.
-    Hidden,
-    Float,
-    Int,
-    Uint,
-    String,
-    Bytes,
-    Identifier,
-    Escaped,
+/// Kinds with their names in messages.
+macro_rules! kinds {
+    ($($(#[$about:meta])* $kind:ident $name:literal),* $(,)?) => {
+        /// A token's kind, numbered and named as CEL's grammar numbers and names them: messages list them in that order.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub(super) enum Kind {
+            $($(#[$about])* $kind),*
+        }
+
+        /// Every kind, in order.
+        const ALL: &[Kind] = &[$(Kind::$kind),*];
+
+        const NAMES: &[&str] = &[$($name),*];
+    };
 }
 
-/// Each kind's name in messages, in the order of [`Kind`].
-const NAMES: [&str; KINDS] = [
-    "<EOF>",
-    "'=='",
-    "'!='",
-    "'in'",
-    "'<'",
-    "'<='",
-    "'>='",
-    "'>'",
-    "'&&'",
-    "'||'",
-    "'['",
-    "']'",
-    "'{'",
-    "'}'",
-    "'('",
-    "')'",
-    "'.'",
-    "','",
-    "'-'",
-    "'!'",
-    "'?'",
-    "':'",
-    "'+'",
-    "'*'",
-    "'/'",
-    "'%'",
-    "'true'",
-    "'false'",
-    "'null'",
-    "WHITESPACE",
-    "NUM_FLOAT",
-    "NUM_INT",
-    "NUM_UINT",
-    "STRING",
-    "BYTES",
-    "IDENTIFIER",
-    "ESC_IDENTIFIER",
-];
+kinds! {
+    End "<EOF>",
+    Equals "'=='",
+    NotEquals "'!='",
+    In "'in'",
+    Less "'<'",
+    LessEquals "'<='",
+    GreaterEquals "'>='",
+    Greater "'>'",
+    And "'&&'",
+    Or "'||'",
+    LeftBracket "'['",
+    RightBracket "']'",
+    LeftBrace "'{'",
+    RightBrace "'}'",
+    LeftParenthesis "'('",
+    RightParenthesis "')'",
+    Dot "'.'",
+    Comma "','",
+    Minus "'-'",
+    Not "'!'",
+    Question "'?'",
+    Colon "':'",
+    Plus "'+'",
+    Star "'*'",
+    Slash "'/'",
+    Percent "'%'",
+    True "'true'",
+    False "'false'",
+    Null "'null'",
+    /// White space and comments: kept for the text of messages, never seen by the grammar.
+    Hidden "WHITESPACE",
+    Float "NUM_FLOAT",
+    Int "NUM_INT",
+    Uint "NUM_UINT",
+    String "STRING",
+    Bytes "BYTES",
+    Identifier "IDENTIFIER",
+    Escaped "ESC_IDENTIFIER",
+}
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 37;
-
-/// Every kind, in order.
-const ALL: [Kind; KINDS] = {
-    use Kind::*;
-    [
-        End,
-        Equals,
-        NotEquals,
-        In,
-        Less,
-        LessEquals,
-        GreaterEquals,
-        Greater,
-        And,
-        Or,
-        LeftBracket,
-        RightBracket,
-        LeftBrace,
-        RightBrace,
-        LeftParenthesis,
-        RightParenthesis,
-        Dot,
-        Comma,
-        Minus,
-        Not,
-        Question,
-        Colon,
-        Plus,
-        Star,
-        Slash,
-        Percent,
-        True,
-        False,
-        Null,
-        Hidden,
-        Float,
-        Int,
-        Uint,
-        String,
-        Bytes,
-        Identifier,
-        Escaped,
-    ]
-};
+pub(super) const KINDS: usize = ALL.len();
 
 /// A piece of the text.
 #[derive(Clone, Copy, Debug)]

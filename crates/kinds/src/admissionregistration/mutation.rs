@@ -5,11 +5,12 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use super::GROUP;
 use super::policy::{common, policy_defaults};
 use crate::expression::{Compiler, Returns, Scope};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{has, shown};
 use crate::table;
 
 pub(super) static MUTATING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,

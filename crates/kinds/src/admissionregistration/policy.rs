@@ -1,16 +1,19 @@
 //! Validating admission policies, and the bindings of both kinds of policies.
 
+use drydock_cel::parse::RESERVED;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
 use crate::check::{dns_subdomain, label_selector, path_segment, qualified_name};
 use crate::expression::{Compiler, Returns, Scope};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::shape::{default_nil, has, is_zero, present, same, shown, with_mut};
 use crate::table;
 
 pub(super) static VALIDATING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
+    status_meta: StatusMeta::Kept,
     status: true,
     generation: true,
     unconditional_update: false,
@@ -23,6 +26,7 @@ pub(super) static VALIDATING: Kind = Kind {
 };
 
 pub(super) static VALIDATING_BINDING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
@@ -35,6 +39,7 @@ pub(super) static VALIDATING_BINDING: Kind = Kind {
 };
 
 pub(super) static MUTATING_BINDING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
@@ -135,29 +140,6 @@ fn declare(
 }
 
 fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -7,11 +7,13 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
 use crate::check::{label_selector, port_number};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{default_nil, each_mut, has, present, shown, with_mut};
 use crate::table;
 
 pub(super) static VALIDATING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
+    unconditional_update: false,
     generation: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
     validate: |errors, _, object| validate(errors, object, None),
@@ -21,6 +23,8 @@ pub(super) static VALIDATING: Kind = Kind {
 };
 
 pub(super) static MUTATING: Kind = Kind {
+    meta: MetaChecks::PLAIN_WHOLE,
+    unconditional_update: false,
     generation: true,
     defaults: |object| {
         each_mut(object, &["webhooks"], |webhook| {

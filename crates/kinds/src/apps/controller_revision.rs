@@ -3,10 +3,11 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{at_least_zero, immutable};
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::{Context, table};
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     cells: table::controller_revision,

@@ -29,6 +29,7 @@ pub(super) static KIND: Kind = Kind {
     validate_status,
     warnings: crate::pod::warnings::of_template,
     cells: table::daemon_set,
+    pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("apps", "daemonsets")
 };
 
@@ -57,13 +58,15 @@ fn template_generation(object: &Value) -> i64 {
 }
 
 fn count_template_generation(context: &Context<'_>, object: &mut Value, old: &Value) {
+    let at = &["metadata", "annotations", TEMPLATE_GENERATION];
     if !context.subresource.is_empty() {
+        crate::shape::keep(object, old, at);
         return;
     }
     let template = &["spec", "template"];
     let before = template_generation(old);
     let generation = if same(object.at(template), old.at(template)) { before } else { before + 1 };
-    object.set(&["metadata", "annotations", TEMPLATE_GENERATION], generation.to_string());
+    object.set(at, generation.to_string());
 }
 
 fn validate(errors: &mut FieldErrors, object: &Value) {
@@ -125,7 +128,7 @@ fn validate_rolling_update(errors: &mut FieldErrors, rolling: &Value, path: &Fie
     positive_int_or_percent(errors, surge, &surge_path);
     not_more_than_100_percent(errors, unavailable, &unavailable_path);
     not_more_than_100_percent(errors, surge, &surge_path);
-    match (amount(unavailable) > 0, amount(surge) > 0) {
+    match (amount(unavailable) != 0, amount(surge) != 0) {
         (true, true) => errors.invalid(
             &surge_path,
             surge.cloned().unwrap_or_default(),
@@ -156,10 +159,8 @@ fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
     ] {
         at_least_zero_at(errors, status, &[field], &path.child(field));
     }
-    if let Some(count) = status.i64_at(&["collisionCount"]) {
+    if has(status, &["collisionCount"]) {
         at_least_zero_at(errors, status, &["collisionCount"], &path.child("collisionCount"));
-        if count < old.i64_at(&["status", "collisionCount"]).unwrap_or(0) {
-            errors.invalid(&path.child("collisionCount"), count, "cannot be decremented");
-        }
     }
+    super::collision_count(errors, object, old);
 }

@@ -7,19 +7,25 @@ use crate::check::{IntOrPercent, percent_of};
 use crate::check::{
     at_least_zero_at, immutable, int_or_percent, not_more_than_100_percent, positive_int_or_percent,
 };
-use crate::kind::Kind;
-use crate::shape::{default, default_nil, has};
+use crate::kind::{Kind, StatusMeta};
+use crate::shape::{default, default_nil, has, same};
 use crate::{Context, defaults, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
+    status_meta: StatusMeta::LabelsKept,
     status: true,
     generation: true,
+    // Rollouts are told by their annotations too.
+    spec_changed: Some(|object, old| {
+        [&["spec"][..], &["metadata", "annotations"]].iter().any(|at| !same(object.at(at), old.at(at)))
+    }),
     defaults: set_defaults,
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     validate_status,
-    warnings: crate::pod::warnings::of_template,
+    warnings: crate::pod::warnings::of_named_template,
     cells: table::deployment,
+    pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("apps", "deployments")
 };
 
@@ -154,10 +160,5 @@ fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
         let detail = "cannot be greater than readyReplicas";
         errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), detail);
     }
-    if let (Some(new), Some(old)) =
-        (status.i64_at(&["collisionCount"]), old.i64_at(&["status", "collisionCount"]))
-        && new < old
-    {
-        errors.invalid(&path.child("collisionCount"), new, "cannot be decremented");
-    }
+    super::collision_count(errors, object, old);
 }

@@ -16,8 +16,9 @@ pub(super) static KIND: Kind = Kind {
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     validate_status: |errors, _, object, _| validate_status(errors, object),
-    warnings: crate::pod::warnings::of_template,
+    warnings: crate::pod::warnings::of_named_template,
     cells: table::replica_set,
+    pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("apps", "replicasets")
 };
 
@@ -35,8 +36,13 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
     at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
     required_selector(errors, spec, &path.child("selector"), "deployment");
-    if let Some(selector) = selector(spec) {
-        replicated_template(errors, spec, &selector, &path.child("template"));
+    match selector(spec) {
+        Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
+        None => errors.invalid(
+            &path.child("selector"),
+            crate::shape::shown(spec, &["selector"]),
+            "invalid label selector",
+        ),
     }
 }
 

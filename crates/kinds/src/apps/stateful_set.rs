@@ -10,7 +10,7 @@ use crate::check::{
 use crate::kind::Kind;
 use crate::pod::template;
 use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same, shown};
-use crate::{Context, defaults, go_form, table};
+use crate::{Context, NameRule, defaults, go_form, table};
 
 const MAY_CHANGE: [&str; 7] = [
     "replicas",
@@ -23,15 +23,17 @@ const MAY_CHANGE: [&str; 7] = [
 ];
 
 pub(super) static KIND: Kind = Kind {
+    name: NameRule::DnsLabel,
     status: true,
     generation: true,
     defaults: set_defaults,
     prepare_create: |_, object| zero_status(object),
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, _, object| validate(errors, object, None),
     validate_update: Some(validate_update),
     validate_status,
     warnings: crate::pod::warnings::of_template,
     cells: table::stateful_set,
+    pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("apps", "statefulsets")
 };
 
@@ -62,7 +64,7 @@ fn zero_status(object: &mut Value) {
     default_nil(object, &["status", "availableReplicas"], 0);
 }
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
+fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let Some(spec) = object.get("spec") else { return };
     match spec.str_at(&["podManagementPolicy"]) {
@@ -78,14 +80,24 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         let policy = spec.str_at(&["persistentVolumeClaimRetentionPolicy", field]);
         if !["Retain", "Delete"].contains(&policy) {
             let path = path.child("persistentVolumeClaimRetentionPolicy").child(field);
-            errors.not_supported(&path, policy, &["Delete", "Retain"]);
+            errors.not_supported(&path, policy, &["Retain", "Delete"]);
+        }
+    }
+    if old.is_none() {
+        for (i, claim) in spec.array_at(&["volumeClaimTemplates"]).iter().enumerate() {
+            let path = path.child("volumeClaimTemplates").index(i).child("spec");
+            crate::core::claim::validate_spec(errors, &shown(claim, &["spec"]), false, &path);
         }
     }
     at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
     at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
     if has(spec, &["ordinals"]) {
         let start = spec.i64_at(&["ordinals", "start"]).unwrap_or(0);
-        at_least_zero(errors, start, &path.child("ordinals").child("start"));
+        at_least_zero(errors, start, &path.child("ordinals.start"));
+    }
+    let service = spec.str_at(&["serviceName"]);
+    if old.is_none() && !service.is_empty() {
+        crate::check::dns_label(errors, service, &path.child("serviceName"));
     }
     match spec.get("selector").filter(|selector| !selector.is_null()) {
         None => errors.required(&path.child("selector"), ""),
@@ -99,9 +111,19 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     }
     let pods = shown(spec, &["template"]);
     let template_path = path.child("template");
-    if let Some(selector) = selector(spec) {
-        selector_matches_template(errors, &selector, &pods, &template_path);
-        template::validate(errors, &with_claims(spec, &pods), &template_path);
+    match selector(spec) {
+        Some(selector) => {
+            selector_matches_template(errors, &selector, &pods, &template_path);
+            let mut made = with_claims(spec, &pods);
+            // The controller sets these.
+            made.remove(&["spec", "hostname"]);
+            made.remove(&["spec", "subdomain"]);
+            if old.is_none_or(|old| template_was_fine(old)) {
+                template::validate(errors, &made, &template_path);
+            }
+            template::validate_metadata(errors, &made, &template_path);
+        }
+        None => errors.invalid(&path.child("selector"), shown(spec, &["selector"]), ""),
     }
     let policy = pods.str_at(&["spec", "restartPolicy"]);
     if policy != "Always" {
@@ -115,15 +137,31 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
+/// Whether the old set would be let pass today; if not its template is not looked at again.
+fn template_was_fine(old: &Value) -> bool {
+    let mut errors = FieldErrors::new();
+    let Some(spec) = old.get("spec") else { return true };
+    let pods = shown(spec, &["template"]);
+    let path = FieldPath::new("template");
+    template::validate(&mut errors, &with_claims(spec, &pods), &path);
+    if let Some(selector) = selector(spec) {
+        selector_matches_template(&mut errors, &selector, &pods, &path);
+    }
+    errors.is_empty()
+}
+
 /// The template with a volume for each claim template, as its pods will have: containers may mount those.
 fn with_claims(spec: &Value, template: &Value) -> Value {
-    let mut volumes = template.array_at(&["spec", "volumes"]).to_vec();
-    for claim in spec.array_at(&["volumeClaimTemplates"]) {
-        let name = claim.name();
-        if !name.is_empty() && !volumes.iter().any(|volume| volume.str_at(&["name"]) == name) {
+    let claims = spec.array_at(&["volumeClaimTemplates"]);
+    let named = |name: &str| claims.iter().any(|claim| claim.name() == name);
+    let mut volumes: Vec<Value> = Vec::new();
+    for name in claims.iter().map(|claim| claim.name()) {
+        if !volumes.iter().any(|volume| volume.str_at(&["name"]) == name) {
             volumes.push(value!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
         }
     }
+    let own = template.array_at(&["spec", "volumes"]).iter();
+    volumes.extend(own.filter(|volume| !named(volume.str_at(&["name"]))).cloned());
     let mut template = template.clone();
     if !volumes.is_empty() {
         template.set(&["spec", "volumes"], volumes);
@@ -174,7 +212,7 @@ fn go_rolling(strategy: &Value) -> Value {
 }
 
 fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
+    validate(errors, object, Some(old));
     let mut rest = shown(object, &["spec"]);
     let before = shown(old, &["spec"]);
     for field in MAY_CHANGE {
@@ -201,12 +239,10 @@ fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
     ] {
         at_least_zero_at(errors, status, &[field], &path.child(field));
     }
-    if let Some(count) = status.i64_at(&["collisionCount"]) {
+    if has(status, &["collisionCount"]) {
         at_least_zero_at(errors, status, &["collisionCount"], &path.child("collisionCount"));
-        if count < old.i64_at(&["status", "collisionCount"]).unwrap_or(0) {
-            errors.invalid(&path.child("collisionCount"), count, "cannot be decremented");
-        }
     }
+    super::collision_count(errors, object, old);
     let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
     for field in ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
         if count(field) > count("replicas") {

@@ -17,6 +17,7 @@ pub(super) static KIND: Kind = Kind {
     validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
     warnings: of_cron_job,
     cells: table::cron_job,
+    pod_spec: Some(&["spec", "jobTemplate", "spec", "template", "spec"]),
     ..Kind::new("batch", "cronjobs")
 };
 
@@ -38,15 +39,18 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let text = spec.str_at(&["schedule"]);
-    let changed = old.is_none_or(|old| old.str_at(&["spec", "schedule"]) != text);
+    let had_zone = old.is_some_and(|old| old.str_at(&["spec", "schedule"]).contains("TZ"));
     if text.is_empty() {
         errors.required(&path.child("schedule"), "");
-    } else if changed {
+    } else {
         if let Err(why) = schedule::parse(text) {
             errors.invalid(&path.child("schedule"), text, why);
         }
-        if text.contains("TZ") {
+        if text.contains("TZ") && !had_zone {
             let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+            errors.invalid(&path.child("schedule"), text, detail);
+        } else if text.contains("TZ") && has(&spec, &["timeZone"]) {
+            let detail = "cannot use both timeZone field and TZ or CRON_TZ in schedule";
             errors.invalid(&path.child("schedule"), text, detail);
         }
     }
@@ -59,6 +63,10 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     one_of(errors, spec.str_at(&["concurrencyPolicy"]), &policies, &path.child("concurrencyPolicy"));
     let job = shown(&spec, &["jobTemplate"]);
     super::job::validate_spec(errors, &shown(&job, &["spec"]), &path.child("jobTemplate").child("spec"));
+    if has(&job, &["spec", "selector"]) {
+        let path = path.child("jobTemplate").child("spec").child("selector");
+        errors.invalid(&path, shown(&job, &["spec", "selector"]), "`selector` will be auto-generated");
+    }
     if job.bool_at(&["spec", "manualSelector"]) {
         let path = path.child("jobTemplate").child("spec").child("manualSelector");
         errors.not_supported(&path, true, &["nil", "false"]);
@@ -77,14 +85,28 @@ fn time_zone(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let Some(zone) = present(spec, &["timeZone"]).and_then(Value::as_str) else { return };
     if zone.is_empty() {
         errors.invalid(path, zone, "timeZone must be nil or non-empty string");
-    } else if zone.eq_ignore_ascii_case("local") {
+        return;
+    }
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b".-_+".contains(&b);
+    let part_ok = |part: &str| {
+        ![".", ".."].contains(&part)
+            && !part.starts_with('-')
+            && (1..=14).contains(&part.len())
+            && part.bytes().all(letter)
+    };
+    let unknown = || format!("unknown time zone {zone}");
+    if zone.split('/').any(|part| !part_ok(part)) {
+        return errors.invalid(path, zone, unknown());
+    }
+    if zone.eq_ignore_ascii_case("local") {
         errors.invalid(
             path,
             zone,
             "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
         );
-    } else if zone != "UTC" && jiff::tz::TimeZone::get(zone).is_err() {
-        errors.invalid(path, zone, format!("unknown time zone {zone}"));
+    }
+    if zone != "UTC" && zone != "Local" && jiff::tz::TimeZone::get(zone).is_err() {
+        errors.invalid(path, zone, unknown());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Job: `pkg/apis/batch/validation` and `pkg/registry/batch/job`.
 
+mod indexes;
 mod policies;
 mod status;
 
@@ -8,8 +9,8 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
-use crate::check::{IMMUTABLE, at_least_zero_at, immutable, label_selector};
-use crate::kind::Kind;
+use crate::check::{IMMUTABLE, at_least_zero_at, immutable, label_selector, one_of_given};
+use crate::kind::{Kind, MetaChecks};
 use crate::pod::template;
 use crate::shape::{default, default_nil, has, is_zero, keep, present, same, shown};
 use crate::{Context, Propagation, defaults, table};
@@ -18,6 +19,7 @@ const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     status: true,
     generation: true,
     propagation: Propagation::Orphan,
@@ -26,7 +28,7 @@ pub(super) static KIND: Kind = Kind {
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     validate_status: |errors, _, object, old| status::validate(errors, object, old),
-    warnings: crate::pod::warnings::of_template,
+    warnings: crate::pod::warnings::of_named_template,
     warnings_on_delete: || {
         vec!["child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()]
     },
@@ -37,6 +39,7 @@ pub(super) static KIND: Kind = Kind {
     },
     cells: table::job,
     row_conditions: table::job_conditions,
+    pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("batch", "jobs")
 };
 
@@ -102,6 +105,15 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     let spec = shown(object, &["spec"]);
     generated_selector(errors, object, &spec, &path);
     validate_whole_spec(errors, &spec, &path);
+    let completions = spec.i64_at(&["completions"]).unwrap_or(0);
+    if spec.str_at(&["completionMode"]) == "Indexed" && completions > 0 {
+        let name = object.name();
+        let last = format!("{name}-{}", completions - 1);
+        if !names::is_dns1123_label(&last).is_empty() {
+            let detail = format!("will not able to create pod with invalid DNS label: {last}");
+            errors.invalid(&FieldPath::new("metadata").child("name"), name, detail);
+        }
+    }
 }
 
 /// `ValidateJobSpec`.
@@ -125,14 +137,21 @@ fn generated_selector(errors: &mut FieldErrors, object: &Value, spec: &Value, pa
     let uid = object.uid();
     let labels = spec.object_at(&["template", "metadata", "labels"]);
     let label_path = path.child("template").child("metadata").child("labels");
-    let expect = |errors: &mut FieldErrors, key: &str, value: &str| {
-        if labels.get(key).and_then(Value::as_str) != Some(value) {
-            let shown = crate::check::labels_shown(labels);
-            errors.invalid(&label_path, shown, format!("must be '{value}'"));
+    for (key, expected) in [
+        ("controller-uid", uid),
+        ("job-name", object.name()),
+        (CONTROLLER_UID, uid),
+        (JOB_NAME, object.name()),
+    ] {
+        match labels.get(key).and_then(Value::as_str) {
+            None => errors.required(&label_path.key(key), format!("must be '{expected}'")),
+            Some(given) if given != expected => {
+                let shown = crate::check::labels_shown(labels);
+                errors.invalid(&label_path.key(key), shown, format!("must be '{expected}'"));
+            }
+            Some(_) => {}
         }
-    };
-    expect(errors, CONTROLLER_UID, uid);
-    expect(errors, JOB_NAME, object.name());
+    }
     let expected = value!({
         CONTROLLER_UID: uid, JOB_NAME: object.name(), "controller-uid": uid, "job-name": object.name(),
     });
@@ -153,19 +172,12 @@ pub(super) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &Field
         "backoffLimit",
         "ttlSecondsAfterFinished",
         "backoffLimitPerIndex",
+        "maxFailedIndexes",
     ] {
         at_least_zero_at(errors, spec, &[field], &path.child(field));
     }
-    indexes(errors, spec, path);
-    let mode = spec.str_at(&["completionMode"]);
-    if has(spec, &["completionMode"]) {
-        if !["NonIndexed", "Indexed"].contains(&mode) {
-            errors.not_supported(&path.child("completionMode"), mode, &["NonIndexed", "Indexed"]);
-        }
-        if mode == "Indexed" && !has(spec, &["completions"]) {
-            let detail = "when completion mode is Indexed";
-            errors.required(&path.child("completions"), detail);
-        }
+    if has(spec, &["maxFailedIndexes"]) && !has(spec, &["backoffLimitPerIndex"]) {
+        errors.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
     }
     if let Some(manager) = present(spec, &["managedBy"]).and_then(Value::as_str) {
         names::validate_domain_prefixed_path(errors, &path.child("managedBy"), manager);
@@ -173,6 +185,11 @@ pub(super) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &Field
             errors.too_long(&path.child("managedBy"), 63);
         }
     }
+    if has(spec, &["completionMode"]) {
+        let mode = spec.str_at(&["completionMode"]);
+        one_of_given(errors, mode, &["NonIndexed", "Indexed"], &path.child("completionMode"));
+    }
+    indexes(errors, spec, path);
     if let Some(policy) = present(spec, &["podFailurePolicy"]) {
         policies::failure(errors, spec, policy, &path.child("podFailurePolicy"));
     }
@@ -195,22 +212,53 @@ pub(super) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &Field
     }
 }
 
+/// Limits of indexed jobs, and what others do not have.
 fn indexes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let indexed = spec.str_at(&["completionMode"]) == "Indexed";
-    if let Some(limit) = spec.i64_at(&["backoffLimitPerIndex"])
-        && !indexed
-    {
-        errors.invalid(&path.child("backoffLimitPerIndex"), limit, "requires indexed completion mode");
-    }
-    if let Some(most) = spec.i64_at(&["maxFailedIndexes"]) {
-        at_least_zero_at(errors, spec, &["maxFailedIndexes"], &path.child("maxFailedIndexes"));
-        if !has(spec, &["backoffLimitPerIndex"]) {
-            let detail = "when maxFailedIndexes is specified";
-            errors.required(&path.child("backoffLimitPerIndex"), detail);
+    const MOST: i64 = 100_000;
+    const MOST_OF_MANY: i64 = 10_000;
+    let mode = present(spec, &["completionMode"]).and_then(Value::as_str);
+    if matches!(mode, None | Some("NonIndexed")) {
+        for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+            if let Some(number) = spec.i64_at(&[field]) {
+                errors.invalid(&path.child(field), number, "requires indexed completion mode");
+            }
         }
-        if spec.i64_at(&["completions"]).is_some_and(|completions| most > completions) {
-            let detail = "must be less than or equal to completions";
-            errors.invalid(&path.child("maxFailedIndexes"), most, detail);
+    }
+    if mode != Some("Indexed") {
+        return;
+    }
+    let number = |field: &str| spec.i64_at(&[field]);
+    let at_most = |most: i64| format!("must be less than or equal to {most}");
+    if number("completions").is_none() {
+        errors.required(&path.child("completions"), "when completion mode is Indexed");
+    }
+    let mut too_many = |field: &str, most: i64, detail: String| {
+        if let Some(given) = number(field).filter(|given| *given > most) {
+            errors.invalid(&path.child(field), given, detail);
+        }
+    };
+    too_many("parallelism", MOST, format!("{} when completion mode is Indexed", at_most(MOST)));
+    if let Some(completions) = number("completions") {
+        let detail = "must be less than or equal to completions".to_owned();
+        too_many("maxFailedIndexes", completions, detail);
+    }
+    too_many("maxFailedIndexes", MOST, at_most(MOST));
+    if number("completions").is_none_or(|completions| completions <= MOST)
+        || number("backoffLimitPerIndex").is_none()
+    {
+        return;
+    }
+    let detail = format!(
+        "{} when completions are above {MOST} and used with backoff limit per index",
+        at_most(MOST_OF_MANY)
+    );
+    if number("maxFailedIndexes").is_none() {
+        let detail = format!("must be specified when completions is above {MOST}");
+        errors.required(&path.child("maxFailedIndexes"), detail);
+    }
+    for field in ["parallelism", "maxFailedIndexes"] {
+        if let Some(given) = number(field).filter(|given| *given > MOST_OF_MANY) {
+            errors.invalid(&path.child(field), given, detail.clone());
         }
     }
 }
@@ -229,31 +277,28 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
     }
 }
 
+/// `validateCompletions`.
 fn completions(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {
-    let number = |object: &Value, field: &str| object.i64_at(&["spec", field]);
-    let (new, before) = (number(object, "completions"), number(old, "completions"));
-    if new == before {
-        return;
-    }
+    let at = &["spec", "completions"];
     let path = path.child("completions");
-    let indexed = old.str_at(&["spec", "completionMode"]) == "Indexed";
-    if !indexed {
-        errors.invalid(&path, shown(object, &["spec", "completions"]), IMMUTABLE);
+    if object.str_at(&["spec", "completionMode"]) != "Indexed" {
+        immutable(errors, object, old, at, &path);
         return;
     }
-    let elastic = new == number(object, "parallelism") && before == number(old, "parallelism");
-    if !elastic {
-        let detail = "can only be modified in tandem with spec.parallelism";
-        errors.invalid(&path, shown(object, &["spec", "completions"]), detail);
+    let Some(new) = object.i64_at(at) else { return };
+    if old.i64_at(at) != Some(new) && object.i64_at(&["spec", "parallelism"]) != Some(new) {
+        errors.invalid(&path, new, "can only be modified in tandem with spec.parallelism");
     }
 }
 
-/// While a job is suspended and has not started, its scheduling directives may change.
+/// While a job is suspended and none of its pods runs, its scheduling directives and resources may change.
 fn template_update(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {
     let mut template = shown(object, &["spec", "template"]);
     let before = shown(old, &["spec", "template"]);
-    let not_started = old.bool_at(&["spec", "suspend"]) && !has(old, &["status", "startTime"]);
-    if not_started {
+    let suspended = old.bool_at(&["spec", "suspend"]);
+    let stopped = !has(old, &["status", "startTime"]) || status::is_true(old, "Suspended");
+    let free = suspended && stopped && old.i64_at(&["status", "active"]).unwrap_or(0) == 0;
+    if free {
         for at in [
             &["metadata", "labels"][..],
             &["metadata", "annotations"],
@@ -268,13 +313,28 @@ fn template_update(errors: &mut FieldErrors, object: &Value, old: &Value, path: 
         if is_zero(template.at(affinity)) && !has(&before, affinity) {
             template.remove(affinity);
         }
+        for list in ["containers", "initContainers"] {
+            keep_resources(&mut template, &before, list);
+        }
+        if !same(template.get("spec"), before.get("spec")) {
+            errors.invalid(&path.child("spec"), shown(object, &["spec", "template", "spec"]), IMMUTABLE);
+        }
+    } else if !same(Some(&template), Some(&before)) {
+        errors.invalid(path, shown(object, &["spec", "template"]), IMMUTABLE);
     }
-    if !same(Some(&template), Some(&before)) {
-        let path = if same(template.get("metadata"), before.get("metadata")) {
-            path.child("spec")
-        } else {
-            path.clone()
-        };
-        errors.invalid(&path, shown(object, &["spec", "template", "spec"]), IMMUTABLE);
+}
+
+fn keep_resources(template: &mut Value, before: &Value, list: &str) {
+    let old = before.array_at(&["spec", list]).to_vec();
+    if old.len() != template.array_at(&["spec", list]).len() {
+        return;
     }
+    let mut old = old.iter();
+    crate::shape::each_mut(template, &["spec", list], |container| {
+        if let Some(old) = old.next()
+            && old.str_at(&["name"]) == container.str_at(&["name"])
+        {
+            keep(container, old, &["resources"]);
+        }
+    });
 }

@@ -1,5 +1,6 @@
 //! Amounts of resources, and which resource names mean what.
 
+use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
@@ -7,8 +8,9 @@ use super::NOT_NEGATIVE;
 
 /// `ValidateNonnegativeQuantity`.
 pub(crate) fn non_negative_quantity(errors: &mut FieldErrors, value: &Value, path: &FieldPath) {
-    if Quantity::of(Some(value)).is_negative() {
-        errors.invalid(path, value.clone(), NOT_NEGATIVE);
+    let quantity = Quantity::of(Some(value));
+    if quantity.is_negative() {
+        errors.invalid(path, quantity.to_string(), NOT_NEGATIVE);
     }
 }
 
@@ -34,7 +36,51 @@ pub(crate) fn is_native_resource(name: &str) -> bool {
 }
 
 pub(crate) fn is_extended_resource(name: &str) -> bool {
-    !is_native_resource(name) && !name.starts_with("requests.")
+    !is_native_resource(name)
+        && !name.starts_with("requests.")
+        && names::is_qualified_name(&format!("requests.{name}")).is_empty()
+}
+
+/// `validateResourceName`: a standard resource, or one with a domain.
+pub(crate) fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    let wrong = names::is_qualified_name(name);
+    let malformed = !wrong.is_empty();
+    names::invalid_each(errors, path, name, wrong);
+    if !malformed && !is_fully_qualified(name) && !is_standard_resource(name) {
+        errors.invalid(path, name, "must be a standard resource type or fully qualified");
+    }
+}
+
+/// Resources that a quota counts: all standard ones but plain storage.
+pub(crate) fn is_standard_quota_resource(name: &str) -> bool {
+    name != "storage" && is_standard_resource(name)
+}
+
+fn is_standard_resource(name: &str) -> bool {
+    matches!(
+        name,
+        "cpu"
+            | "memory"
+            | "ephemeral-storage"
+            | "requests.cpu"
+            | "requests.memory"
+            | "requests.ephemeral-storage"
+            | "limits.cpu"
+            | "limits.memory"
+            | "limits.ephemeral-storage"
+            | "pods"
+            | "resourcequotas"
+            | "services"
+            | "replicationcontrollers"
+            | "secrets"
+            | "configmaps"
+            | "persistentvolumeclaims"
+            | "storage"
+            | "requests.storage"
+            | "services.nodeports"
+            | "services.loadbalancers"
+    ) || is_huge_page(name)
+        || name.starts_with("requests.hugepages-")
 }
 
 pub(crate) fn is_standard_container_resource(name: &str) -> bool {

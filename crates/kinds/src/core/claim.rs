@@ -1,15 +1,16 @@
 //! PersistentVolumeClaim.
 
 use drydock_machinery::quantity::Quantity;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use super::volume::{unsupported_modes, volume_mode};
-use crate::check::{IMMUTABLE, NOT_NEGATIVE, POSITIVE, dns_subdomain, label_selector};
-use crate::kind::Kind;
-use crate::shape::{default, has, is_zero, keep, present, same, shown};
+use super::volume::{basic_resource, positive_quantity, unsupported_modes, volume_mode};
+use crate::check::{IMMUTABLE, dns_label, dns_subdomain, label_selector};
+use crate::kind::{Kind, MetaChecks};
+use crate::shape::{default, has, keep, present, same, shown};
 use crate::{Context, defaults, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     status: true,
     defaults: |object| {
         defaults::claim_spec(object.at_mut(&["spec"]));
@@ -27,13 +28,13 @@ pub(super) static KIND: Kind = Kind {
             data_source_both(object.at_mut(&["spec"]));
         }
     },
-    validate: |errors, _, object| validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec")),
+    validate: |errors, _, object| {
+        validate_spec(errors, &shown(object, &["spec"]), false, &FieldPath::new("spec"));
+    },
     validate_update: Some(validate_update),
     validate_status,
     warnings: |_, object, _| {
-        let path = FieldPath::new("spec").child("resources").child("requests").key("storage");
-        let amount = object.str_at(&["spec", "resources", "requests", "storage"]);
-        crate::pod::warnings::fractional_storage(amount, &path)
+        crate::pod::warnings::claim_spec(&shown(object, &["spec"]), &FieldPath::new("spec"))
     },
     cells: table::persistent_volume_claim,
     ..Kind::new("", "persistentvolumeclaims")
@@ -69,8 +70,8 @@ fn data_source_both(spec: &mut Value) {
     }
 }
 
-/// Also of templates of claims.
-pub(crate) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+/// `ValidatePersistentVolumeClaimSpec`, also of templates of claims. A claim that had a group may keep a bad one.
+pub(crate) fn validate_spec(errors: &mut FieldErrors, spec: &Value, any_group: bool, path: &FieldPath) {
     let modes: Vec<&str> = spec.array_at(&["accessModes"]).iter().filter_map(Value::as_str).collect();
     if modes.is_empty() {
         errors.required(&path.child("accessModes"), "at least 1 access mode is required");
@@ -82,15 +83,7 @@ pub(crate) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &Field
     let storage = path.child("resources").key("storage");
     match present(spec, &["resources", "requests", "storage"]) {
         None => errors.required(&storage, ""),
-        Some(amount) => {
-            let quantity = Quantity::of(Some(amount));
-            if quantity.is_negative() {
-                errors.invalid(&storage, amount.clone(), NOT_NEGATIVE);
-            }
-            if quantity.is_negative() || quantity.is_zero() {
-                errors.invalid(&storage, amount.clone(), POSITIVE);
-            }
-        }
+        Some(amount) => positive_quantity(errors, amount, &storage),
     }
     let class = spec.str_at(&["storageClassName"]);
     if !class.is_empty() {
@@ -99,47 +92,67 @@ pub(crate) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &Field
     volume_mode(errors, spec, path);
     for field in ["dataSource", "dataSourceRef"] {
         if let Some(source) = present(spec, &[field]) {
-            data_source(errors, source, &path.child(field));
+            data_source(errors, source, any_group, &path.child(field));
         }
     }
+    sources_agree(errors, spec, path);
     let class = spec.str_at(&["volumeAttributesClassName"]);
     if !class.is_empty() {
         dns_subdomain(errors, class, &path.child("volumeAttributesClassName"));
     }
 }
 
-fn data_source(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {
-    for field in ["name", "kind"] {
-        if source.str_at(&[field]).is_empty() {
-            errors.required(&path.child(field), "");
-        }
-    }
+fn data_source(errors: &mut FieldErrors, source: &Value, any_group: bool, path: &FieldPath) {
+    crate::pod::volumes::required(errors, source, &["name", "kind"], path);
     let (group, kind) = (source.str_at(&["apiGroup"]), source.str_at(&["kind"]));
     if group.is_empty() && kind != "PersistentVolumeClaim" {
         errors.invalid(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
+    }
+    if !group.is_empty() && !any_group {
+        dns_subdomain(errors, group, &path.child("apiGroup"));
+    }
+    let namespace = source.str_at(&["namespace"]);
+    if !namespace.is_empty() {
+        dns_label(errors, namespace, &path.child("namespace"));
+    }
+}
+
+/// The old field says what the new one says, unless that names another namespace. Upstream shows the field's path,
+/// which is an empty struct to JSON.
+fn sources_agree(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let (Some(source), Some(reference)) = (present(spec, &["dataSource"]), present(spec, &["dataSourceRef"]))
+    else {
+        return;
+    };
+    let shown = Value::object();
+    if !reference.str_at(&["namespace"]).is_empty() {
+        errors.invalid(path, shown, "may not be specified when dataSourceRef.namespace is specified");
+    } else if ["apiGroup", "kind", "name"].iter().any(|field| !same(source.get(field), reference.get(field)))
+    {
+        errors.invalid(path, shown, "must match dataSourceRef");
     }
 }
 
 fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     let path = FieldPath::new("spec");
-    validate_spec(errors, &shown(object, &["spec"]), &path);
     let (spec, before) = (shown(object, &["spec"]), shown(old, &["spec"]));
+    let any_group = ["dataSource", "dataSourceRef"].iter().any(|field| has(&before, &[field, "apiGroup"]));
+    validate_spec(errors, &spec, any_group, &path);
     let mut munged = spec.clone();
-    let bound = old.str_at(&["status", "phase"]) == "Bound" && object.str_at(&["status", "phase"]) == "Bound";
+    let mut expected = before.clone();
     // The binder may fill in the volume, once.
     if before.str_at(&["volumeName"]).is_empty() {
-        keep(&mut munged, &before, &["volumeName"]);
+        keep(&mut expected, &spec, &["volumeName"]);
     }
-    let storage = &["resources", "requests", "storage"];
-    if bound && has(&before, &["resources", "requests"]) {
-        keep(&mut munged, &before, storage);
+    class_upgrade(errors, object, old, &mut munged);
+    if object.str_at(&["status", "phase"]) == "Bound" {
+        if has(&munged, &["resources", "requests"]) {
+            keep(&mut munged, &before, &["resources", "requests", "storage"]);
+        }
+        keep(&mut munged, &before, &["volumeAttributesClassName"]);
     }
-    keep(&mut munged, &before, &["volumeAttributesClassName"]);
-    if !has(&before, &["storageClassName"]) && has(&munged, &["storageClassName"]) {
-        keep(&mut munged, &before, &["storageClassName"]);
-    }
-    if !same(Some(&munged), Some(&before)) {
-        let difference = go_form::difference("PersistentVolumeClaimSpec", &before, &munged);
+    if !same(Some(&munged), Some(&expected)) {
+        let difference = go_form::difference("PersistentVolumeClaimSpec", &expected, &munged);
         let detail = format!(
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{difference}"
         );
@@ -149,10 +162,44 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
     if !same(spec.get("volumeMode"), before.get("volumeMode")) {
         errors.invalid(&FieldPath::new("volumeMode"), shown(&spec, &["volumeMode"]), IMMUTABLE);
     }
+    attributes_class(errors, &spec, &before, old, &path.child("volumeAttributesClassName"));
+}
+
+/// A class that is in effect is not given up.
+fn attributes_class(errors: &mut FieldErrors, spec: &Value, before: &Value, old: &Value, path: &FieldPath) {
     let class = "volumeAttributesClassName";
-    if !same(spec.get(class), before.get(class)) && !is_zero(before.get(class)) && is_zero(spec.get(class)) {
-        let path = path.child(class);
-        errors.forbidden(&path, "update from non-nil value to nil is forbidden");
+    if same(spec.get(class), before.get(class)) || !has(old, &["status", "currentVolumeAttributesClassName"])
+    {
+        return;
+    }
+    let what = match spec.get(class).and_then(Value::as_str) {
+        None => "nil",
+        Some("") => "empty string",
+        Some(_) => return,
+    };
+    let detail =
+        format!("update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil");
+    errors.forbidden(path, detail);
+}
+
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// A class may move from the annotation that it once was into the field, or be given to a claim without one.
+fn class_upgrade(errors: &mut FieldErrors, object: &Value, old: &Value, munged: &mut Value) {
+    let at = &["spec", "storageClassName"];
+    let (new, before) = (object.annotation(CLASS_ANNOTATION), old.annotation(CLASS_ANNOTATION));
+    let class = present(object, at).and_then(Value::as_str);
+    let unset = !has(old, at) && class.is_some();
+    if unset && before.is_some() && class == before && (new.is_none() || new == before) {
+        munged.remove(&["storageClassName"]);
+        return;
+    }
+    if new != before {
+        let path = FieldPath::new("metadata").child("annotations").child(CLASS_ANNOTATION);
+        errors.invalid(&path, new.unwrap_or(""), IMMUTABLE);
+    }
+    if unset && (before.is_none() || class == before) {
+        munged.remove(&["storageClassName"]);
     }
 }
 
@@ -170,14 +217,44 @@ fn shrinking(errors: &mut FieldErrors, object: &Value, old: &Value, path: &Field
     }
 }
 
+const RESIZE_STATES: [&str; 5] = [
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
+
 fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, _: &Value) {
     let path = FieldPath::new("status");
-    if has(object, &["status"]) && object.array_at(&["spec", "accessModes"]).is_empty() {
+    if object.array_at(&["spec", "accessModes"]).is_empty() {
         errors.required(&FieldPath::new("Spec").child("accessModes"), "");
     }
     for (name, amount) in object.object_at(&["status", "capacity"]).iter() {
-        if Quantity::of(Some(amount)).is_negative() {
-            errors.invalid(&path.child("capacity").key(name), amount.clone(), NOT_NEGATIVE);
+        basic_resource(errors, amount, &path.child("capacity").key(name));
+    }
+    let states = path.child("allocatedResourceStatuses");
+    for (name, state) in object.object_at(&["status", "allocatedResourceStatuses"]).iter() {
+        resource_key(errors, name, &states);
+        if !state.as_str().is_some_and(|state| RESIZE_STATES.contains(&state)) {
+            errors.not_supported(&states, name.as_str(), &RESIZE_STATES);
         }
+    }
+    let allocated = path.child("allocatedResources");
+    for (name, amount) in object.object_at(&["status", "allocatedResources"]).iter() {
+        let before = errors.len();
+        resource_key(errors, name, &allocated);
+        if errors.len() == before {
+            basic_resource(errors, amount, &allocated.key(name));
+        }
+    }
+}
+
+/// What a claim can have allocated: storage, and things of others.
+fn resource_key(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    let before = errors.len();
+    crate::check::qualified_name(errors, name, path);
+    if errors.len() == before && crate::check::is_native_resource(name) && name != "storage" {
+        errors.not_supported(path, name, &["storage"]);
     }
 }

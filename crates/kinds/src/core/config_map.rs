@@ -3,7 +3,7 @@
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::same;
 use crate::{Context, table};
 
@@ -13,6 +13,7 @@ const MAX_SIZE: usize = 1024 * 1024;
 const SET: &str = "field is immutable when `immutable` is set";
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     validate: |errors, _, object| validate(errors, object),
     validate_update: Some(validate_update),
     cells: table::config_map,

@@ -4,11 +4,12 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{dns_label, net, one_of, port_number};
-use crate::kind::Kind;
-use crate::shape::{default, each_mut};
+use crate::kind::{Kind, MetaChecks};
+use crate::shape::{default, each_mut, present, same};
 use crate::table;
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     put_creates: true,
     defaults: |object| {
         each_mut(object, &["subsets"], |subset| {
@@ -16,7 +17,14 @@ pub(super) static KIND: Kind = Kind {
         });
     },
     validate: |errors, _, object| validate(errors, object),
+    validate_update: Some(|errors, _, object, old| {
+        // What was let pass once stays.
+        if !same(object.get("subsets"), old.get("subsets")) {
+            validate(errors, object);
+        }
+    }),
     cells: table::endpoints,
+    warnings: |_, object, _| warnings(object),
     ..Kind::new("", "endpoints")
 };
 
@@ -46,8 +54,7 @@ fn validate_address(errors: &mut FieldErrors, address: &Value, path: &FieldPath)
     if !hostname.is_empty() {
         dns_label(errors, hostname, &path.child("hostname"));
     }
-    let node = address.str_at(&["nodeName"]);
-    if !node.is_empty() {
+    if let Some(node) = present(address, &["nodeName"]).and_then(Value::as_str) {
         names::invalid_each(errors, &path.child("nodeName"), node, names::is_dns1123_subdomain(node));
     }
     net::non_special_ip(errors, ip, &path.child("ip"));
@@ -62,8 +69,21 @@ fn validate_port(errors: &mut FieldErrors, port: &Value, needs_name: bool, path:
     }
     port_number(errors, port.i64_at(&["port"]).unwrap_or(0), &path.child("port"));
     one_of(errors, port.str_at(&["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"));
-    let protocol = port.str_at(&["appProtocol"]);
-    if !protocol.is_empty() {
+    if let Some(protocol) = present(port, &["appProtocol"]).and_then(Value::as_str) {
         names::invalid_each(errors, &path.child("appProtocol"), protocol, names::is_qualified_name(protocol));
     }
+}
+
+/// Addresses that are not written as they should be.
+fn warnings(endpoints: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    for (i, subset) in endpoints.array_at(&["subsets"]).iter().enumerate() {
+        for list in ["addresses", "notReadyAddresses"] {
+            let path = FieldPath::new("subsets").index(i).child(list);
+            for (j, address) in subset.array_at(&[list]).iter().enumerate() {
+                crate::check::net::ip_warnings(&mut out, address.str_at(&["ip"]), &path.index(j).child("ip"));
+            }
+        }
+    }
+    out
 }

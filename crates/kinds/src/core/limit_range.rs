@@ -4,14 +4,23 @@ use std::collections::{BTreeSet, HashSet};
 
 use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{is_fully_qualified, is_integer_resource};
-use crate::kind::Kind;
+use crate::check::{is_fully_qualified, is_huge_page, is_native_resource, resource_name};
+use crate::kind::{Kind, MetaChecks};
+use crate::pod::resources::container_resource_name;
 use crate::shape::{default_nil, each_mut};
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE,
     put_creates: true,
+    prepare_create: |_, object| {
+        if object.name().is_empty() {
+            // Any unique name does.
+            let uid = object.uid().to_owned();
+            object.set(&["metadata", "name"], uid);
+        }
+    },
     defaults: set_defaults,
     validate: |errors, _, object| validate(errors, object),
     ..Kind::new("", "limitranges")
@@ -59,28 +68,25 @@ fn limit_type_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
 }
 
 fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, path: &FieldPath) {
-    const LISTS: [&str; 5] = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
     let mut keys: BTreeSet<&str> = BTreeSet::new();
-    for list in LISTS {
-        let is_default = list.starts_with("default");
-        if limit_type == "Pod" && is_default {
+    for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+        if limit_type == "Pod" && list.starts_with("default") {
             if !limit.object_at(&[list]).is_empty() {
                 errors.forbidden(&path.child(list), "may not be specified when `type` is 'Pod'");
             }
             continue;
         }
-        for name in limit.object_at(&[list]).keys() {
-            resource_name(errors, name, &path.child(list).key(name));
-            keys.insert(name);
+        if list == "maxLimitRequestRatio" {
+            claim_limits(errors, limit, limit_type, path);
         }
-    }
-    if limit_type == "PersistentVolumeClaim" {
-        let given = |list: &str| limit.object_at(&[list]).contains_key("storage");
-        if !given("min") && !given("max") {
-            errors.required(
-                &path.child("limits"),
-                "either minimum or maximum storage value is required, but neither was provided",
-            );
+        for name in limit.object_at(&[list]).keys() {
+            let at = path.child(list).key(name);
+            if ["Pod", "Container"].contains(&limit_type) {
+                container_resource_name(errors, name, &at);
+            } else {
+                resource_name(errors, name, &at);
+            }
+            keys.insert(name);
         }
     }
     for name in keys {
@@ -88,38 +94,11 @@ fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, pat
     }
 }
 
-/// `validateLimitRangeResourceName`.
-fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    const STANDARD: [&str; 22] = [
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-        "pods",
-        "resourcequotas",
-        "services",
-        "replicationcontrollers",
-        "secrets",
-        "configmaps",
-        "persistentvolumeclaims",
-        "storage",
-        "requests.storage",
-        "services.nodeports",
-        "services.loadbalancers",
-        "hugepages-2Mi",
-        "hugepages-1Gi",
-    ];
-    let wrong = names::is_qualified_name(name);
-    let malformed = !wrong.is_empty();
-    names::invalid_each(errors, path, name, wrong);
-    if !malformed && !is_fully_qualified(name) && !STANDARD.contains(&name) && !name.starts_with("hugepages-")
-    {
-        errors.invalid(path, name, "must be a standard resource type or fully qualified");
+fn claim_limits(errors: &mut FieldErrors, limit: &Value, limit_type: &str, path: &FieldPath) {
+    let given = |list: &str| limit.object_at(&[list]).contains_key("storage");
+    if limit_type == "PersistentVolumeClaim" && !given("min") && !given("max") {
+        let detail = "either minimum or maximum storage value is required, but neither was provided";
+        errors.required(&path.child("limits"), detail);
     }
 }
 
@@ -165,16 +144,13 @@ fn compare(errors: &mut FieldErrors, limit: &Value, name: &str, path: &FieldPath
         too_big("default", shown.as_str().unwrap_or(""), ("default", default), ("max", max));
     }
     ratio(errors, limit, name, path);
-    if !is_integer_resource(name) && !name.starts_with("hugepages-") {
-        return;
-    }
-    if let (Some((default, _)), Some((request, _))) = (&default, &request)
+    if let (Some((default, _)), Some((request, shown))) = (&default, &request)
         && default != request
-        && name.contains('/')
+        && (!is_native_resource(name) || is_huge_page(name))
     {
         let detail =
             format!("default value {default} must equal to defaultRequest value {request} in {name}");
-        errors.invalid(&path.child("default").key(name), default.to_string(), detail);
+        errors.invalid(&path.child("defaultRequest").key(name), shown.clone(), detail);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::meta::validate_kube_finalizer;
 use crate::shape::{default, keep, shown};
 use crate::{Context, NameRule, table};
@@ -10,6 +10,7 @@ use crate::{Context, NameRule, table};
 const OWN_LABEL: &str = "kubernetes.io/metadata.name";
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     name: NameRule::DnsLabel,
     status: true,
     defaults: |object| {
@@ -69,8 +70,10 @@ fn validate_finalizer(errors: &mut FieldErrors, finalizer: &str, path: &FieldPat
 
 fn validate_status(errors: &mut FieldErrors, context: &Context<'_>, object: &Value, _: &Value) {
     if context.subresource == "finalize" {
-        for finalizer in object.array_at(&["spec", "finalizers"]).iter().filter_map(Value::as_str) {
-            validate_finalizer(errors, finalizer, &FieldPath::new("spec").child("finalizers"));
+        let path = FieldPath::new("spec").child("finalizers");
+        let finalizers = object.array_at(&["spec", "finalizers"]).iter().filter_map(Value::as_str);
+        for (i, finalizer) in finalizers.enumerate() {
+            validate_finalizer(errors, finalizer, &path.index(i));
         }
         return;
     }

@@ -1,19 +1,21 @@
 //! Node.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{duplicate_because, json_object, net, resource_quantity_value};
-use crate::kind::Kind;
+use crate::check::{POSITIVE, duplicate_because, json_object, net, resource_quantity_value};
+use crate::kind::{Kind, MetaChecks};
 use crate::pod::scheduling::taint_effect;
-use crate::shape::{default_nil, has, same, shown};
+use crate::shape::{default_nil, has, shown};
 use crate::{Context, go_form, table};
 
 const AVOID_PODS: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_FIRST,
     status: true,
     status_on_create: true,
     defaults: set_defaults,
@@ -25,6 +27,16 @@ pub(super) static KIND: Kind = Kind {
     field_values: |object| {
         let unschedulable = object.bool_at(&["spec", "unschedulable"]);
         vec![("spec.unschedulable", if unschedulable { "true" } else { "false" }.into())]
+    },
+    warnings: |context, object, _| {
+        let mut out = Vec::new();
+        if context.subresource.is_empty() && !object.str_at(&["spec", "externalID"]).is_empty() {
+            out.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+        }
+        if context.subresource.is_empty() && has(object, &["spec", "configSource"]) {
+            out.push("spec.configSource: the feature is no longer supported".to_owned());
+        }
+        out
     },
     cells: table::node,
     ..Kind::new("", "nodes")
@@ -42,9 +54,13 @@ fn set_defaults(object: &mut Value) {
             spec.set(&["podCIDRs"], vec![Value::from(cidr)]);
         }
     } else {
+        // The old field wins over the first of the new.
+        let cidr = spec.str_at(&["podCIDR"]).to_owned();
         let first = spec.array_at(&["podCIDRs"])[0].clone();
-        if spec.get("podCIDR") != Some(&first) {
+        if cidr.is_empty() {
             spec.set(&["podCIDR"], first);
+        } else if first.as_str() != Some(&cidr) {
+            spec.set(&["podCIDRs"], vec![Value::from(cidr)]);
         }
     }
     zero_status(object);
@@ -72,31 +88,91 @@ fn zero_status(object: &mut Value) {
     }
 }
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
-    let path = FieldPath::new("metadata");
-    if let Some(avoid) = object.annotation(AVOID_PODS)
+fn annotations(errors: &mut FieldErrors, object: &Value) {
+    if let Some(avoid) = object.annotation(AVOID_PODS).filter(|text| !text.is_empty())
         && let Err(why) = json_object(avoid.as_bytes())
     {
-        errors.invalid(&path.child("annotations").child("AvoidPods"), AVOID_PODS, why);
+        let path = FieldPath::new("metadata").child("annotations").child("AvoidPods");
+        errors.invalid(&path, AVOID_PODS, why);
     }
+}
+
+fn validate(errors: &mut FieldErrors, object: &Value) {
+    annotations(errors, object);
+    let path = FieldPath::new("metadata");
     validate_taints(errors, object, &path.child("taints"));
+    resources(errors, object);
+    if let Some(capacity) = object.i64_at(&["status", "nodeInfo", "swap", "capacity"])
+        && capacity <= 0
+    {
+        errors.invalid(&path.child("nodeSwapStatus").child("capacity"), capacity, POSITIVE);
+    }
+    declared_features(errors, object);
+    pod_cidrs(errors, object);
+}
+
+fn pod_cidrs(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec").child("podCIDRs");
     let cidrs = object.array_at(&["spec", "podCIDRs"]);
     for (i, cidr) in cidrs.iter().filter_map(Value::as_str).enumerate() {
         net::cidr(errors, cidr, &path.index(i));
     }
-    let families: Vec<bool> = cidrs
-        .iter()
-        .filter_map(Value::as_str)
-        .filter_map(net::parse_cidr)
-        .map(|(ip, _)| ip.is_ipv4())
-        .collect();
-    if families.len() == cidrs.len()
-        && (families.len() > 2 || families.len() == 2 && families[0] == families[1])
-    {
+    let parsed: Vec<IpAddr> =
+        cidrs.iter().filter_map(Value::as_str).filter_map(net::parse_cidr).map(|(ip, _)| ip).collect();
+    if cidrs.len() < 2 {
+        return;
+    }
+    if let Some(bad) = cidrs.iter().filter_map(Value::as_str).find(|cidr| net::parse_cidr(cidr).is_none()) {
+        let why = format!(
+            "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{}]: {} (invalid CIDR address: {bad})",
+            parsed.len(),
+            "<nil>"
+        );
+        errors.internal(&path, why);
+    }
+    if !net::dual_stack(&parsed) || cidrs.len() > 2 {
         let detail = "may specify no more than one CIDR for each IP family";
         errors.invalid(&path, Value::Array(cidrs.iter().cloned().collect()), detail);
     }
+}
+
+fn resources(errors: &mut FieldErrors, object: &Value) {
+    for list in ["capacity", "allocatable"] {
+        for (name, amount) in object.object_at(&["status", list]).iter() {
+            let path = FieldPath::new("status").child(list).child(name);
+            resource_quantity_value(errors, name, amount, &path);
+        }
+    }
+}
+
+/// Names of features are sorted, and in the form of Go's.
+fn declared_features(errors: &mut FieldErrors, object: &Value) {
+    let path = FieldPath::new("status").child("declaredFeatures");
+    let features: Vec<&str> =
+        object.array_at(&["status", "declaredFeatures"]).iter().filter_map(Value::as_str).collect();
+    for (i, feature) in features.iter().enumerate() {
+        if feature.len() > 253 {
+            let detail = format!("invalid feature name {feature:?}: must be no more than 253 characters");
+            errors.invalid(&path.index(i), *feature, detail);
+        } else if !is_feature(feature) {
+            let detail = format!(
+                "invalid feature name {feature:?}: must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+            );
+            errors.invalid(&path.index(i), *feature, detail);
+        }
+        if let Some(next) = features.get(i + 1) {
+            if feature == next {
+                errors.duplicate(&path.index(i + 1), *next);
+            } else if feature > next {
+                errors.invalid(&path.index(i + 1), *next, "list must be sorted alphabetically");
+            }
+        }
+    }
+}
+
+fn is_feature(name: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.split('/').all(part)
 }
 
 fn validate_taints(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
@@ -118,34 +194,37 @@ fn validate_taints(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
 }
 
 fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
-    for list in ["capacity", "allocatable"] {
-        for (name, amount) in object.object_at(&["status", list]).iter() {
-            let path = FieldPath::new("status").child(list).child(name);
-            resource_quantity_value(errors, name, amount, &path);
+    annotations(errors, object);
+    resources(errors, object);
+    declared_features(errors, object);
+    let mut addresses = Vec::new();
+    for (i, address) in object.array_at(&["status", "addresses"]).iter().enumerate() {
+        if addresses.contains(&address) {
+            let path = FieldPath::new("status").child("addresses").index(i);
+            errors.duplicate(&path, go_form::of("NodeAddress", address));
         }
+        addresses.push(address);
     }
     let path = FieldPath::new("spec");
-    for (field, detail) in [
-        ("podCIDRs", "node updates may not change podCIDR except from \"\" to valid"),
-        ("providerID", "node updates may not change providerID except from \"\" to valid"),
-    ] {
-        let at = ["spec", field];
-        if has(old, &at) && !crate::shape::is_zero(old.at(&at)) && !same(object.at(&at), old.at(&at)) {
-            errors.forbidden(&path.child(field), detail);
-        }
-    }
-    let rest = |node: &Value| {
-        let mut spec = shown(node, &["spec"]);
-        for field in
-            ["podCIDR", "podCIDRs", "providerID", "taints", "unschedulable", "configSource", "externalID"]
-        {
-            spec.remove(&[field]);
-        }
-        spec
+    let cidrs = |node: &Value| node.array_at(&["spec", "podCIDRs"]).to_vec();
+    let (new, before) = (cidrs(object), cidrs(old));
+    let changed = if new.len() == before.len() {
+        new.iter().zip(&before).filter(|(new, old)| new != old).count()
+    } else {
+        usize::from(!before.is_empty())
     };
-    if !same(Some(&rest(object)), Some(&rest(old))) {
-        let detail = "node updates may only change labels, taints, or capacity (or configSource, if the DynamicKubeletConfig feature gate is enabled)";
-        errors.forbidden(&path, detail);
+    for _ in 0..changed {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        errors.forbidden(&path.child("podCIDRs"), detail);
+    }
+    let provider = &["spec", "providerID"];
+    if !old.str_at(provider).is_empty() && object.str_at(provider) != old.str_at(provider) {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        errors.forbidden(&path.child("providerID"), detail);
+    }
+    validate_taints(errors, object, &FieldPath::new("metadata").child("taints"));
+    let external = &["spec", "externalID"];
+    if object.str_at(external) != old.str_at(external) {
+        errors.forbidden(&path.child("externalID"), "may not be updated");
     }
 }

@@ -11,6 +11,7 @@ use crate::shape::{default_nil, is_zero, present};
 use crate::{defaults, table};
 
 pub(super) static KIND: Kind = Kind {
+    name: crate::NameRule::Long,
     status: true,
     generation: true,
     propagation: crate::Propagation::Orphan,
@@ -21,13 +22,14 @@ pub(super) static KIND: Kind = Kind {
         let fields = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
         crate::apps::replica_status(errors, object, &fields);
     },
-    warnings: crate::pod::warnings::of_template,
+    warnings: crate::pod::warnings::of_named_template,
     field_names: &["status.replicas"],
     field_values: |object| {
         let replicas = object.i64_at(&["status", "replicas"]).unwrap_or(0);
         vec![("status.replicas", replicas.to_string().into())]
     },
     cells: table::replication_controller,
+    pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("", "replicationcontrollers")
 };
 

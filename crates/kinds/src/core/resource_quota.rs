@@ -1,11 +1,12 @@
 //! ResourceQuota.
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IMMUTABLE, is_fully_qualified, resource_quantity_value};
+use crate::check::{
+    IMMUTABLE, is_fully_qualified, is_standard_quota_resource, resource_name, resource_quantity_value,
+};
 use crate::kind::Kind;
-use crate::shape::{has, same, shown};
+use crate::shape::shown;
 use crate::{Context, table};
 
 pub(super) static KIND: Kind = Kind {
@@ -25,46 +26,15 @@ pub(super) static KIND: Kind = Kind {
 
 fn amounts(errors: &mut FieldErrors, object: &Value, at: &[&str], path: &FieldPath) {
     for (name, amount) in object.object_at(at).iter() {
-        resource_name(errors, name, &path.key(name));
+        quota_name(errors, name, &path.key(name));
         resource_quantity_value(errors, name, amount, &path.key(name));
     }
 }
 
-const STANDARD: [&str; 17] = [
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-    "requests.cpu",
-    "requests.memory",
-    "requests.storage",
-    "requests.ephemeral-storage",
-    "limits.cpu",
-    "limits.memory",
-    "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "persistentvolumeclaims",
-    "configmaps",
-];
-
 /// `ValidateResourceQuotaResourceName`.
-fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    let huge = name.starts_with("hugepages-") || name.starts_with("requests.hugepages-");
-    let quota =
-        STANDARD.contains(&name) || matches!(name, "services.nodeports" | "services.loadbalancers") || huge;
-    let wrong = names::is_qualified_name(name);
-    let malformed = !wrong.is_empty();
-    names::invalid_each(errors, path, name, wrong);
-    if malformed || is_fully_qualified(name) {
-        return;
-    }
-    if !quota && name != "storage" && !name.starts_with("count/") {
-        errors.invalid(path, name, "must be a standard resource type or fully qualified");
-    }
-    if !quota {
+fn quota_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    resource_name(errors, name, path);
+    if !is_fully_qualified(name) && !is_standard_quota_resource(name) {
         errors.invalid(path, name, "must be a standard resource for quota");
     }
 }
@@ -87,97 +57,92 @@ const SCOPES: [&str; 7] = [
     "VolumeAttributesClass",
 ];
 
-/// Whether a scope can limit a resource.
+/// `IsResourceQuotaScopeValidForResource`.
 fn fits(scope: &str, resource: &str) -> bool {
-    let pods = ["pods", "count/pods"].contains(&resource);
+    let compute = matches!(
+        resource,
+        "cpu" | "memory" | "limits.cpu" | "limits.memory" | "requests.cpu" | "requests.memory"
+    );
     match scope {
-        "BestEffort" => pods,
-        "VolumeAttributesClass" => {
-            matches!(resource, "persistentvolumeclaims" | "requests.storage")
-                || resource.contains(".storageclass")
-        }
-        "CrossNamespacePodAffinity" => pods || compute(resource),
-        _ => pods || compute(resource),
+        "BestEffort" => resource == "pods",
+        "VolumeAttributesClass" => matches!(resource, "persistentvolumeclaims" | "requests.storage"),
+        scope if SCOPES.contains(&scope) => resource == "pods" || compute,
+        _ => true,
     }
 }
 
-fn compute(resource: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-    ];
-    NAMES.contains(&resource) || resource.contains('/') || resource.contains("hugepages-")
+/// Resources of the quota that a scope cannot limit.
+fn misfits<'a>(spec: &'a Value, scope: &'a str) -> impl Iterator<Item = &'a str> {
+    let hard = spec.object_at(&["hard"]).keys().map(|name| name.as_str());
+    hard.filter(move |name| is_standard_quota_resource(name) && !fits(scope, name))
+}
+
+const CONFLICTS: [[&str; 2]; 2] = [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]];
+
+fn conflicts(errors: &mut FieldErrors, spec: &Value, given: &[&str], path: &FieldPath) {
+    for pair in CONFLICTS {
+        if pair.iter().all(|scope| given.contains(scope)) {
+            errors.invalid(path, shown(spec, &["scopes"]), "conflicting scopes");
+        }
+    }
 }
 
 fn scopes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let all = shown(spec, &["scopes"]);
     let given: Vec<&str> = spec.array_at(&["scopes"]).iter().filter_map(Value::as_str).collect();
-    check_scopes(errors, spec, &given, &all, path);
-}
-
-fn check_scopes(errors: &mut FieldErrors, spec: &Value, given: &[&str], all: &Value, path: &FieldPath) {
-    for scope in given {
+    for scope in &given {
         if !SCOPES.contains(scope) {
             errors.invalid(path, all.clone(), "unsupported scope");
         }
-        for resource in spec.object_at(&["hard"]).keys() {
-            if SCOPES.contains(scope) && !fits(scope, resource) {
-                errors.invalid(path, all.clone(), "unsupported scope applied to resource");
-            }
+        for _ in misfits(spec, scope) {
+            errors.invalid(path, all.clone(), "unsupported scope applied to resource");
         }
     }
-    for pair in [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]] {
-        if pair.iter().all(|scope| given.contains(scope)) {
-            errors.invalid(path, all.clone(), "conflicting scopes");
-        }
-    }
+    conflicts(errors, spec, &given, path);
 }
 
 fn scope_selector(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    if !has(spec, &["scopeSelector"]) {
-        return;
-    }
     let path = path.child("matchExpressions");
     let expressions = spec.array_at(&["scopeSelector", "matchExpressions"]);
-    let all = shown(spec, &["scopeSelector", "matchExpressions"]);
     let given: Vec<&str> = expressions.iter().map(|e| e.str_at(&["scopeName"])).collect();
     for expression in expressions {
-        let (scope, operator) = (expression.str_at(&["scopeName"]), expression.str_at(&["operator"]));
-        let only_exists = matches!(
-            scope,
-            "BestEffort" | "NotBestEffort" | "Terminating" | "NotTerminating" | "CrossNamespacePodAffinity"
-        );
-        if only_exists && operator != "Exists" {
-            let detail = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
-            errors.invalid(&path.child("operator"), operator, detail);
+        let scope = expression.str_at(&["scopeName"]);
+        if !SCOPES.contains(&scope) {
+            errors.invalid(&path.child("scopeName"), scope, "unsupported scope");
         }
-        let values = expression.array_at(&["values"]);
-        match operator {
-            "In" | "NotIn" => {
-                if values.is_empty() {
-                    let detail =
-                        "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
-                    errors.required(&path.child("values"), detail);
-                }
-            }
-            "Exists" | "DoesNotExist" => {
-                if !values.is_empty() {
-                    let detail =
-                        "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
-                    errors.invalid(&path.child("values"), shown(expression, &["values"]), detail);
-                }
-            }
-            other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+        for _ in misfits(spec, scope) {
+            let selector = crate::go_form::of("ScopeSelector", &shown(spec, &["scopeSelector"]));
+            errors.invalid(&path, selector, "unsupported scope applied to resource");
         }
+        requirement(errors, expression, scope, &path);
     }
-    check_scopes(errors, spec, &given, &all, &path);
+    conflicts(errors, spec, &given, &path);
+}
+
+fn requirement(errors: &mut FieldErrors, expression: &Value, scope: &str, path: &FieldPath) {
+    let operator = expression.str_at(&["operator"]);
+    let only_exists = matches!(
+        scope,
+        "BestEffort" | "NotBestEffort" | "Terminating" | "NotTerminating" | "CrossNamespacePodAffinity"
+    );
+    if only_exists && operator != "Exists" {
+        let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+        errors.invalid(&path.child("operator"), operator, detail);
+    }
+    let values = expression.array_at(&["values"]);
+    let values_path = path.child("values");
+    match operator {
+        "In" | "NotIn" if values.is_empty() => {
+            let detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+            errors.required(&values_path, detail);
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let detail = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+            errors.invalid(&values_path, shown(expression, &["values"]), detail);
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+    }
 }
 
 fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
@@ -195,9 +160,5 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
     let path = FieldPath::new("spec");
     if sorted(object) != sorted(old) {
         errors.invalid(&path.child("scopes"), shown(object, &["spec", "scopes"]), IMMUTABLE);
-    }
-    let selector = &["spec", "scopeSelector"];
-    if !same(object.at(selector), old.at(selector)) {
-        errors.invalid(&path.child("scopeSelector"), shown(object, selector), IMMUTABLE);
     }
 }

@@ -5,7 +5,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
 use crate::check::immutable;
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{default, same};
 use crate::{Context, table};
 
@@ -15,6 +15,7 @@ const SET: &str = "field is immutable when `immutable` is set";
 const REDACTED: &str = "<secret contents redacted>";
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     defaults: set_defaults,
     prepare_update: |_, object, old| {
         // A patch that clears the type keeps it.

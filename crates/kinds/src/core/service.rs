@@ -2,7 +2,7 @@
 
 mod validate;
 
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::net;
 use crate::kind::Kind;
@@ -19,7 +19,7 @@ pub(super) static KIND: Kind = Kind {
         drop_wrong_fields(object);
     },
     prepare_update,
-    validate: |errors, _, object| validate::service(errors, object),
+    validate: |errors, _, object| validate::service(errors, object, None),
     validate_update: Some(validate::update),
     validate_status,
     warnings,
@@ -104,7 +104,7 @@ fn normalize_cluster_ips(object: &mut Value, old: &Value) {
     }
 }
 
-fn kind_of(object: &Value) -> &str {
+pub(crate) fn kind_of(object: &Value) -> &str {
     object.str_at(&["spec", "type"])
 }
 
@@ -213,30 +213,34 @@ fn drop_wrong_fields(object: &mut Value) {
     }
 }
 
-fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, _: &Value) {
+fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     let path = FieldPath::new("status").child("loadBalancer").child("ingress");
-    load_balancer(errors, object, &path);
     let ingress = object.array_at(&["status", "loadBalancer", "ingress"]);
     if !ingress.is_empty() && kind_of(object) != "LoadBalancer" {
-        errors.forbidden(&path, "may only be used when `spec.type` is \"LoadBalancer\"");
+        errors.forbidden(&path, "may only be used when `spec.type` is 'LoadBalancer'");
+    } else {
+        load_balancer(errors, object, old, true, &path);
     }
 }
 
-/// `ValidateLoadBalancerStatus`: of services and ingresses.
-pub(crate) fn load_balancer(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
-    for (i, ingress) in object.array_at(&["status", "loadBalancer", "ingress"]).iter().enumerate() {
+/// `ValidateLoadBalancerStatus`, of services and of ingresses, which have no modes.
+pub(crate) fn load_balancer(
+    errors: &mut FieldErrors,
+    object: &Value,
+    old: &Value,
+    modes: bool,
+    path: &FieldPath,
+) {
+    let list = &["status", "loadBalancer", "ingress"];
+    let before: Vec<&str> = old.array_at(list).iter().map(|ingress| ingress.str_at(&["ip"])).collect();
+    for (i, ingress) in object.array_at(list).iter().enumerate() {
         let path = path.index(i);
         let ip = ingress.str_at(&["ip"]);
         if !ip.is_empty() {
-            net::ip(errors, ip, &path.child("ip"));
+            net::ip_unless(errors, ip, &before, &path.child("ip"));
         }
-        if has(ingress, &["ipMode"]) {
-            let mode = ingress.str_at(&["ipMode"]);
-            if ip.is_empty() {
-                errors.forbidden(&path.child("ipMode"), "may not be specified when `ip` is not set");
-            } else if !["Proxy", "VIP"].contains(&mode) {
-                errors.not_supported(&path.child("ipMode"), mode, &["Proxy", "VIP"]);
-            }
+        if modes {
+            ip_mode(errors, ingress, ip, &path.child("ipMode"));
         }
         let hostname = ingress.str_at(&["hostname"]);
         if !hostname.is_empty() {
@@ -248,18 +252,76 @@ pub(crate) fn load_balancer(errors: &mut FieldErrors, object: &Value, path: &Fie
     }
 }
 
-fn warnings(_: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+fn ip_mode(errors: &mut FieldErrors, ingress: &Value, ip: &str, path: &FieldPath) {
+    match (has(ingress, &["ipMode"]), ip.is_empty()) {
+        (false, false) => errors.required(path, "must be specified when `ip` is set"),
+        (true, true) => errors.forbidden(path, "may not be specified when `ip` is not set"),
+        (true, false) => {
+            crate::check::one_of_given(errors, ingress.str_at(&["ipMode"]), &["Proxy", "VIP"], path);
+        }
+        (false, true) => {}
+    }
+}
+
+fn warnings(context: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    if !context.subresource.is_empty() {
+        return Vec::new();
+    }
     let mut out = Vec::new();
-    if object.str_at(&["spec", "clusterIP"]) == "None" {
-        for (field, shown) in [("loadBalancerIP", "spec.loadBalancerIP"), ("externalIPs", "spec.externalIPs")]
-        {
-            if !is_zero(object.at(&["spec", field])) {
-                out.push(format!("{shown} is ignored for headless services"));
-            }
-        }
-        if object.str_at(&["spec", "sessionAffinity"]) == "ClientIP" {
-            out.push("spec.SessionAffinity is ignored for headless services".to_owned());
-        }
+    if object.annotation(HINTS).is_some() {
+        out.push(format!(
+            "annotation {HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"
+        ));
+    }
+    let path = FieldPath::new("spec");
+    let spec = |field: &str| object.at(&["spec", field]).unwrap_or(&Value::Null);
+    let texts = |field: &str| spec(field).array_at(&[]).iter().filter_map(Value::as_str).enumerate();
+    let headless = validate::is_headless(object);
+    if !["", "None"].contains(&object.str_at(&["spec", "clusterIP"])) {
+        texts("clusterIPs")
+            .for_each(|(i, ip)| net::ip_warnings(&mut out, ip, &path.child("clusterIPs").index(i)));
+    }
+    if headless {
+        headless_warnings(&mut out, object);
+    }
+    let external = !is_zero(Some(spec("externalIPs")));
+    texts("externalIPs")
+        .for_each(|(i, ip)| net::ip_warnings(&mut out, ip, &path.child("externalIPs").index(i)));
+    let is_name = kind_of(object) == "ExternalName";
+    if external && !headless && !is_name {
+        out.push(
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned(),
+        );
+    }
+    let ip = object.str_at(&["spec", "loadBalancerIP"]);
+    if !ip.is_empty() {
+        net::ip_warnings(&mut out, ip, &path.child("loadBalancerIP"));
+    }
+    let ranges = path.child("loadBalancerSourceRanges");
+    texts("loadBalancerSourceRanges")
+        .for_each(|(i, range)| net::cidr_warnings(&mut out, range, &ranges.index(i)));
+    if is_name && external {
+        out.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
+    }
+    if !is_name && !is_zero(Some(spec("externalName"))) {
+        out.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
+    }
+    if object.str_at(&["spec", "trafficDistribution"]) == "PreferClose" {
+        out.push(
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned(),
+        );
     }
     out
+}
+
+fn headless_warnings(out: &mut Vec<String>, object: &Value) {
+    for field in ["loadBalancerIP", "externalIPs"] {
+        if !is_zero(object.at(&["spec", field])) {
+            out.push(format!("spec.{field} is ignored for headless services"));
+        }
+    }
+    if object.str_at(&["spec", "sessionAffinity"]) != "None" {
+        out.push("spec.SessionAffinity is ignored for headless services".to_owned());
+    }
 }

@@ -1,16 +1,17 @@
 //! PersistentVolume.
 
 use drydock_machinery::quantity::Quantity;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{IMMUTABLE, POSITIVE, dns_subdomain};
-use crate::kind::Kind;
+use crate::check::{IMMUTABLE, POSITIVE, dns_label, dns_subdomain, one_of_given};
+use crate::kind::{Kind, MetaChecks};
 use crate::pod::scheduling::node_selector;
-use crate::pod::volumes::{csi_driver_name, no_backsteps, source};
-use crate::shape::{default, default_nil, has, is_zero, keep, present, same, shown, with_mut};
+use crate::pod::volumes::{Holder, csi_driver_name, no_backsteps, rare_source, required};
+use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, present, same, shown, with_mut};
 use crate::{Context, defaults, table};
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_TWICE,
     status: true,
     defaults: set_defaults,
     prepare_create: |context, object| {
@@ -29,8 +30,11 @@ pub(super) static KIND: Kind = Kind {
             object.set(&["status", "lastPhaseTransitionTime"], seconds(context));
         }
     },
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, _, object| {
+        validate_spec(errors, &shown(object, &["spec"]), object.name(), false, &FieldPath::new("spec"));
+    },
     validate_update: Some(validate_update),
+    warnings: |_, object, _| warnings(object),
     cells: table::persistent_volume,
     ..Kind::new("", "persistentvolumes")
 };
@@ -54,7 +58,7 @@ fn set_defaults(object: &mut Value) {
 pub(super) const ACCESS_MODES: [&str; 4] =
     ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
-/// Fields of a spec that are volume sources.
+/// Fields of a spec that are volume sources, in the order in which upstream looks for them.
 const SOURCES: [&str; 22] = [
     "hostPath",
     "gcePersistentDisk",
@@ -80,37 +84,85 @@ const SOURCES: [&str; 22] = [
     "csi",
 ];
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
-    let path = FieldPath::new("spec");
-    let spec = shown(object, &["spec"]);
-    access_modes(errors, &spec, &path);
-    capacity(errors, &spec, &path.child("capacity"));
-    let policy = spec.str_at(&["persistentVolumeReclaimPolicy"]);
-    if !policy.is_empty() && !["Delete", "Recycle", "Retain"].contains(&policy) {
-        let path = path.child("persistentVolumeReclaimPolicy");
-        errors.not_supported(&path, policy, &["Delete", "Recycle", "Retain"]);
+/// `ValidatePersistentVolumeSpec`. An inline one stands in an attachment instead of a volume.
+pub(crate) fn validate_spec(
+    errors: &mut FieldErrors,
+    spec: &Value,
+    name: &str,
+    inline: bool,
+    path: &FieldPath,
+) {
+    if inline {
+        not_inline(errors, spec, path);
     }
-    if has(&spec, &["nodeAffinity"]) {
-        let path = path.child("nodeAffinity");
-        match present(&spec, &["nodeAffinity", "required"]) {
-            None => errors.required(&path.child("required"), "must specify required node constraints"),
-            Some(selector) => node_selector(errors, selector, &path.child("required")),
+    access_modes(errors, spec, path);
+    let policy = spec.str_at(&["persistentVolumeReclaimPolicy"]);
+    if !inline {
+        capacity(errors, spec, &path.child("capacity"));
+        if !policy.is_empty() {
+            let path = path.child("persistentVolumeReclaimPolicy");
+            one_of_given(errors, policy, &["Delete", "Recycle", "Retain"], &path);
+        }
+        if has(spec, &["nodeAffinity"]) {
+            let path = path.child("nodeAffinity").child("required");
+            match present(spec, &["nodeAffinity", "required"]) {
+                None => errors.required(&path, "must specify required node constraints"),
+                Some(selector) => node_selector(errors, selector, &path),
+            }
         }
     }
-    sources(errors, &spec, &path);
-    if policy == "Recycle" && spec.str_at(&["hostPath", "path"]) == "/" {
+    sources(errors, spec, name, path);
+    let root = |path: &str| path.starts_with('/') && path.split('/').all(|part| ["", "."].contains(&part));
+    if policy == "Recycle" && root(spec.str_at(&["hostPath", "path"])) {
         errors.forbidden(
             &path.child("persistentVolumeReclaimPolicy"),
             "may not be 'recycle' for a hostPath mount of '/'",
         );
     }
-    for field in ["storageClassName", "volumeAttributesClassName"] {
-        let class = spec.str_at(&[field]);
-        if !class.is_empty() {
-            dns_subdomain(errors, class, &path.child(field));
+    let class = spec.str_at(&["storageClassName"]);
+    if !inline && !class.is_empty() {
+        dns_subdomain(errors, class, &path.child("storageClassName"));
+    }
+    if !inline {
+        volume_mode(errors, spec, path);
+    }
+    if let Some(class) = present(spec, &["volumeAttributesClassName"]).and_then(Value::as_str) {
+        let at = path.child("volumeAttributesClassName");
+        if class.is_empty() {
+            errors.required(&at, "an empty string is disallowed");
+        } else {
+            dns_subdomain(errors, class, &at);
+        }
+        if !has(spec, &["csi"]) {
+            let detail = "has to be specified when using volumeAttributesClassName";
+            errors.required(&path.child("csi"), detail);
         }
     }
-    volume_mode(errors, &spec, &path);
+}
+
+/// What only volumes that are objects of their own have.
+fn not_inline(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let context = "in the context of inline volumes";
+    let mut forbid = |field: &str, given: bool| {
+        if given {
+            errors.forbidden(&path.child(field), format!("may not be specified {context}"));
+        }
+    };
+    forbid("claimRef", has(spec, &["claimRef"]));
+    forbid("capacity", !is_zero(spec.get("capacity")));
+    forbid("nodeAffinity", has(spec, &["nodeAffinity"]));
+    forbid("storageClassName", !is_zero(spec.get("storageClassName")));
+    if !has(spec, &["csi"]) {
+        errors.required(&path.child("csi"), format!("has to be specified {context}"));
+    }
+    for (field, only, other) in [
+        ("persistentVolumeReclaimPolicy", "Retain", "may only be Retain"),
+        ("volumeMode", "Filesystem", "may not specify volumeMode other than Filesystem"),
+    ] {
+        if !["", only].contains(&spec.str_at(&[field])) {
+            errors.forbidden(&path.child(field), format!("{other} {context}"));
+        }
+    }
 }
 
 /// Of volumes and claims.
@@ -135,7 +187,8 @@ pub(super) fn unsupported_modes(errors: &mut FieldErrors, modes: &[&str], path: 
     for mode in modes.iter().filter(|mode| !ACCESS_MODES.contains(mode)) {
         errors.not_supported(path, *mode, &ACCESS_MODES);
     }
-    if modes.contains(&"ReadWriteOncePod") && modes.iter().any(|mode| *mode != "ReadWriteOncePod") {
+    let others = modes.iter().any(|mode| *mode != "ReadWriteOncePod" && ACCESS_MODES.contains(mode));
+    if modes.contains(&"ReadWriteOncePod") && others {
         errors.forbidden(path, "may not use ReadWriteOncePod with other access modes");
     }
 }
@@ -150,51 +203,87 @@ fn capacity(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
         errors.not_supported(path, shown, &["storage"]);
     }
     for (name, amount) in amounts.iter() {
-        let quantity = Quantity::of(Some(amount));
-        if quantity.is_negative() {
-            errors.invalid(&path.key(name), quantity.value(), "must be a valid resource quantity");
-        }
-        if name == "storage" && (quantity.is_negative() || quantity.is_zero()) {
-            errors.invalid(&path.key(name), amount.clone(), POSITIVE);
-        }
+        basic_resource(errors, amount, &path.key(name));
+        positive_quantity(errors, amount, &path.key(name));
     }
 }
 
-fn sources(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+/// `validateBasicResource`.
+pub(super) fn basic_resource(errors: &mut FieldErrors, amount: &Value, path: &FieldPath) {
+    let value = Quantity::of(Some(amount)).value();
+    if value < 0 {
+        errors.invalid(path, value, "must be a valid resource quantity");
+    }
+}
+
+/// `ValidatePositiveQuantityValue`.
+pub(super) fn positive_quantity(errors: &mut FieldErrors, amount: &Value, path: &FieldPath) {
+    let quantity = Quantity::of(Some(amount));
+    if quantity.is_negative() || quantity.is_zero() {
+        errors.invalid(path, quantity.to_string(), POSITIVE);
+    }
+}
+
+fn sources(errors: &mut FieldErrors, spec: &Value, name: &str, path: &FieldPath) {
     let mut given = SOURCES.iter().filter(|name| has(spec, &[name]));
     let Some(first) = given.next() else {
         errors.required(path, "must specify a volume type");
         return;
     };
-    let volume = shown(spec, &[first]);
-    let at = path.child(first);
-    match *first {
-        "csi" => {
-            csi_driver_name(errors, volume.str_at(&["driver"]), &at.child("driver"));
-            if volume.str_at(&["volumeHandle"]).is_empty() {
-                errors.required(&at.child("volumeHandle"), "");
-            }
-        }
-        "local" => {
-            if volume.str_at(&["path"]).is_empty() {
-                errors.required(&at.child("path"), "");
-            } else {
+    let one = |errors: &mut FieldErrors, source: &str| {
+        let shown_as = if source == "gcePersistentDisk" { "persistentDisk" } else { source };
+        let (volume, at) = (shown(spec, &[source]), path.child(shown_as));
+        match source {
+            "csi" => csi(errors, &volume, &at),
+            "local" => {
+                required(errors, &volume, &["path"], &at);
                 no_backsteps(errors, volume.str_at(&["path"]), &at.child("path"));
+                if !has(spec, &["nodeAffinity"]) {
+                    errors.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
+                }
             }
-            if is_zero(spec.get("nodeAffinity")) {
-                errors.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
-            }
+            source => rare_source(errors, source, &volume, Holder::Volume(name), &at),
         }
-        name => source(errors, name, &volume, &at),
-    }
+    };
+    one(errors, first);
     for other in given {
-        errors.forbidden(&path.child(other), "may not specify more than 1 volume type");
+        match *other {
+            // Upstream does not ask this one whether it stands alone.
+            "flexVolume" => one(errors, other),
+            "cephfs" => errors.forbidden(&path.child("cephFS"), MORE_THAN_ONE),
+            other => errors.forbidden(&path.child(other), MORE_THAN_ONE),
+        }
+    }
+}
+
+const MORE_THAN_ONE: &str = "may not specify more than 1 volume type";
+
+/// `validateCSIPersistentVolumeSource`.
+fn csi(errors: &mut FieldErrors, volume: &Value, path: &FieldPath) {
+    csi_driver_name(errors, volume.str_at(&["driver"]), &path.child("driver"));
+    required(errors, volume, &["volumeHandle"], path);
+    for field in [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeExpandSecretRef",
+    ] {
+        let Some(secret) = present(volume, &[field]) else { continue };
+        let path = path.child(field);
+        match secret.str_at(&["name"]) {
+            "" => errors.required(&path.child("name"), ""),
+            name => dns_subdomain(errors, name, &path.child("name")),
+        }
+        match secret.str_at(&["namespace"]) {
+            "" => errors.required(&path.child("namespace"), ""),
+            namespace => dns_label(errors, namespace, &path.child("namespace")),
+        }
     }
 }
 
 fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
     let (spec, before) = (shown(object, &["spec"]), shown(old, &["spec"]));
+    validate_spec(errors, &spec, object.name(), false, &FieldPath::new("spec"));
     let only_sources = |spec: &Value| {
         let mut out = Value::object();
         for name in SOURCES.iter().filter(|name| has(spec, &[name])) {
@@ -202,8 +291,13 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
         }
         out
     };
-    let (new, old) = (only_sources(&spec), only_sources(&before));
-    if new != old {
+    let (mut new, old) = (only_sources(&spec), only_sources(&before));
+    // A secret for growing may be added.
+    let secret = &["csi", "controllerExpandSecretRef"];
+    if has(&old, &["csi"]) && !has(&old, secret) {
+        new.remove(secret);
+    }
+    if !same(Some(&new), Some(&old)) {
         let difference = crate::go_form::difference("PersistentVolumeSource", &old, &new);
         errors.forbidden(
             &FieldPath::new("spec").child("persistentvolumesource"),
@@ -213,7 +307,84 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
     if !same(spec.get("volumeMode"), before.get("volumeMode")) {
         errors.invalid(&FieldPath::new("volumeMode"), shown(&spec, &["volumeMode"]), IMMUTABLE);
     }
-    if has(&before, &["nodeAffinity"]) && !same(spec.get("nodeAffinity"), before.get("nodeAffinity")) {
-        errors.invalid(&FieldPath::new("nodeAffinity"), shown(&spec, &["nodeAffinity"]), IMMUTABLE);
+    if has(&before, &["nodeAffinity"]) && !same_affinity(&spec, &before) {
+        let detail = format!("{IMMUTABLE}, except for updating from beta label to GA");
+        errors.invalid(&FieldPath::new("nodeAffinity"), shown(&spec, &["nodeAffinity"]), detail);
     }
+    let class = "volumeAttributesClassName";
+    if has(&before, &[class]) && !has(&spec, &[class]) {
+        let path = FieldPath::new("spec").child(class);
+        errors.forbidden(&path, "update from non-nil value to nil is forbidden");
+    }
+}
+
+/// Labels that were beta once may take their new names.
+const GRADUATED: [(&str, &str); 5] = [
+    ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
+    ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+    ("beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"),
+];
+
+fn same_affinity(spec: &Value, before: &Value) -> bool {
+    let terms = ["nodeAffinity", "required", "nodeSelectorTerms"];
+    let mut expected = before.clone();
+    let new: Vec<&Value> = spec.array_at(&terms).iter().collect();
+    let mut i = 0;
+    each_mut(&mut expected, &terms, |term| {
+        for list in ["matchExpressions", "matchFields"] {
+            let mut keys = new.get(i).map_or(&[][..], |term| term.array_at(&[list])).iter();
+            each_mut(term, &[list], |requirement| {
+                let key = keys.next().map_or("", |new| new.str_at(&["key"]));
+                if GRADUATED.contains(&(requirement.str_at(&["key"]), key)) {
+                    requirement.set(&["key"], key);
+                }
+            });
+        }
+        i += 1;
+    });
+    same(spec.get("nodeAffinity"), expected.get("nodeAffinity"))
+}
+
+/// `GetWarningsForPersistentVolume`.
+fn warnings(volume: &Value) -> Vec<String> {
+    const ANNOTATIONS: [(&str, &str); 2] = [
+        (
+            "volume.beta.kubernetes.io/storage-class",
+            "deprecated since v1.8; use \"storageClassName\" attribute instead",
+        ),
+        (
+            "volume.beta.kubernetes.io/mount-options",
+            "deprecated since v1.31; use \"mountOptions\" attribute instead",
+        ),
+    ];
+    const SOURCES: [(&str, &str, &str); 6] = [
+        ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+        ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+        ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+        ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+        ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+        ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+    ];
+    let mut out = Vec::new();
+    let path = FieldPath::new("metadata").child("annotations");
+    let annotations = volume.object_at(&["metadata", "annotations"]);
+    for (key, text) in ANNOTATIONS.into_iter().filter(|(key, _)| annotations.contains_key(*key)) {
+        out.push(format!("{}: {text}", path.key(key)));
+    }
+    let path = FieldPath::new("spec");
+    if volume.str_at(&["spec", "persistentVolumeReclaimPolicy"]) == "Recycle" {
+        let text = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
+        out.push(format!("{}: {text}", path.child("persistentVolumeReclaimPolicy")));
+    }
+    let terms = volume.array_at(&["spec", "nodeAffinity", "required", "nodeSelectorTerms"]);
+    let at = path.child("nodeAffinity").child("required").child("nodeSelectorTerms");
+    for (i, term) in terms.iter().enumerate() {
+        crate::pod::warnings::node_term(&mut out, term, false, &at.index(i));
+    }
+    for (_, shown, text) in SOURCES.into_iter().filter(|(field, ..)| has(volume, &["spec", field])) {
+        out.push(format!("{}: {text}", path.child(shown)));
+    }
+    out
 }

@@ -83,7 +83,7 @@ SleepAction: Seconds = i
 SecurityContext: Capabilities = *Capabilities, Privileged = ?, SELinuxOptions seLinuxOptions ?, WindowsOptions = ?, RunAsUser = ?, RunAsGroup = ?, RunAsNonRoot = ?, ReadOnlyRootFilesystem = ?, AllowPrivilegeEscalation = ?, ProcMount = ?, SeccompProfile = *SeccompProfile, AppArmorProfile = *SeccompProfile
 Capabilities: Add = [], Drop = []
 SeccompProfile: Type = s, LocalhostProfile = ?
-Volume: Name = s, HostPath = *HostPath, EmptyDir = *EmptyDir, GCEPersistentDisk gcePersistentDisk ?, AWSElasticBlockStore awsElasticBlockStore ?, GitRepo = ?, Secret = *SecretVolume, NFS nfs *NFS, ISCSI iscsi ?, Glusterfs = ?, PersistentVolumeClaim = *ClaimVolume, RBD rbd ?, Quobyte = ?, FlexVolume = ?, Cinder = ?, CephFS cephfs ?, Flocker = ?, DownwardAPI downwardAPI ?, FC fc ?, AzureFile = ?, ConfigMap = *ConfigMapVolume, VsphereVolume = ?, AzureDisk = ?, PhotonPersistentDisk = ?, Projected = ?, PortworxVolume = ?, ScaleIO scaleIO ?, StorageOS storageos ?, CSI csi ?, Ephemeral = ?, Image = ?
+Volume: Name = s, HostPath = *HostPath, EmptyDir = *EmptyDir, GCEPersistentDisk gcePersistentDisk ?, AWSElasticBlockStore awsElasticBlockStore ?, GitRepo = ?, Secret = *SecretVolume, NFS nfs *NFS, ISCSI iscsi ?, Glusterfs = ?, PersistentVolumeClaim = *ClaimVolume, RBD rbd ?, Quobyte = ?, FlexVolume = ?, Cinder = ?, CephFS cephfs ?, Flocker = ?, DownwardAPI downwardAPI *DownwardVolume, FC fc ?, AzureFile = ?, ConfigMap = *ConfigMapVolume, VsphereVolume = ?, AzureDisk = ?, PhotonPersistentDisk = ?, Projected = *Projected, PortworxVolume = ?, ScaleIO scaleIO ?, StorageOS storageos ?, CSI csi ?, Ephemeral = ?, Image = ?
 HostPath: Path = s, Type = ?
 EmptyDir: Medium = s, SizeLimit = ?
 SecretVolume: SecretName = s, Items = []KeyToPath, DefaultMode = ?, Optional = ?
@@ -91,6 +91,27 @@ ConfigMapVolume: Name = s, Items = []KeyToPath, DefaultMode = ?, Optional = ?
 KeyToPath: Key = s, Path = s, Mode = ?
 NFS: Server = s, Path = s, ReadOnly = b
 ClaimVolume: ClaimName = s, ReadOnly = b
+PodIP: IP ip s
+Projected: Sources = []Projection, DefaultMode = ?
+Projection: Secret = *SecretProjection, DownwardAPI downwardAPI *DownwardProjection, ConfigMap = *SecretProjection, ServiceAccountToken = *TokenProjection, ClusterTrustBundle = ?, PodCertificate = ?
+SecretProjection: Name = s, Items = []KeyToPath, Optional = ?
+DownwardProjection: Items = []DownwardFile
+DownwardVolume: Items = []DownwardFile, DefaultMode = ?
+DownwardFile: Path = s, FieldRef = *ObjectFieldSelector, ResourceFieldRef = *ResourceFieldSelector, Mode = ?
+TokenProjection: Audience = s, ExpirationSeconds = i, Path = s
+ResourceClaimSpec: Devices = DeviceClaim
+DeviceClaim: Requests = []DeviceRequest, Constraints = ?, Config = ?
+DeviceRequest: Name = s, Exactly = *ExactDeviceRequest, FirstAvailable = ?
+ExactDeviceRequest: DeviceClassName = s, Selectors = ?, AllocationMode = s, Count = i, AdminAccess = ?, Tolerations = ?, Capacity = ?
+DeviceAttribute: IntValue int ?, BoolValue bool ?, StringValue string ?, VersionValue version ?, IntValues ints ?, BoolValues bools ?, StringValues strings ?, VersionValues versions ?
+NodeAddress: Type = s, Address = s
+ServiceCIDRSpec: CIDRs cidrs []
+ParentReference: Group = s, Resource = s, Namespace = s, Name = s
+ObjectReference: Kind = s, Namespace = s, Name = s, UID uid s, APIVersion apiVersion s, ResourceVersion = s, FieldPath = s
+CSINodeDriver: Name = s, NodeID nodeID s, TopologyKeys = [], Allocatable = ?
+SuccessPolicy: Rules = []SuccessPolicyRule
+SuccessPolicyRule: SucceededIndexes = ?, SucceededCount = ?
+HostIP: IP ip s
 ";
 
 pub(super) fn layout(name: &str) -> Option<&'static [Field]> {

@@ -6,13 +6,14 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 use super::GROUP;
 use crate::check::{dns_subdomain, net, port_number};
 use crate::core::load_balancer;
-use crate::kind::Kind;
+use crate::kind::{Kind, MetaChecks};
 use crate::shape::{default_nil, has, present, shown};
 use crate::table;
 
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
 pub(super) static KIND: Kind = Kind {
+    meta: MetaChecks::CORE_WHOLE_LAST,
     status: true,
     generation: true,
     defaults: |object| default_nil(object, &["status", "loadBalancer"], Value::object()),
@@ -31,9 +32,9 @@ pub(super) static KIND: Kind = Kind {
         }
     },
     validate_update: Some(|errors, _, object, _| validate(errors, object)),
-    validate_status: |errors, _, object, _| {
+    validate_status: |errors, _, object, old| {
         let path = FieldPath::new("status").child("loadBalancer").child("ingress");
-        load_balancer(errors, object, &path);
+        load_balancer(errors, object, old, false, &path);
     },
     warnings: |context, object, old| {
         let warn =
@@ -140,7 +141,7 @@ fn validate_backend(errors: &mut FieldErrors, backend: &Value, path: &FieldPath)
         (Some(_), Some(_)) => errors.invalid(path, "", "cannot set both resource and service backends"),
         (None, Some(resource)) => super::reference(errors, resource, &path.child("resource")),
         (Some(service), None) => validate_service(errors, service, path),
-        (None, None) => errors.required(path, "backend resource or service is required"),
+        (None, None) => errors.invalid(path, "", "resource or service backend is required"),
     }
 }
 
@@ -150,7 +151,7 @@ fn validate_service(errors: &mut FieldErrors, service: &Value, path: &FieldPath)
     if name.is_empty() {
         errors.required(&name_path, "");
     } else {
-        names::invalid_each(errors, &name_path, name, names::is_dns1035_label(name));
+        names::invalid_each(errors, &name_path, name, names::is_dns1123_label(name));
     }
     let port_name = service.str_at(&["port", "name"]);
     let number = service.i64_at(&["port", "number"]).unwrap_or(0);

@@ -4,15 +4,17 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::GROUP;
-use crate::check::{IntOrPercent, int_or_percent, label_selector, net, one_of, port_number};
+use crate::check::{IntOrPercent, int_or_percent, label_selector, net, one_of_given, port_number};
 use crate::kind::Kind;
 use crate::shape::{default, default_nil, each_mut, has, is_zero, present, shown};
-use crate::table;
+use crate::{Context, table};
 
 pub(super) static KIND: Kind = Kind {
     generation: true,
     defaults: set_defaults,
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, _, object| validate(errors, object, None),
+    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    warnings,
     cells: table::network_policy,
     ..Kind::new(GROUP, "networkpolicies")
 };
@@ -34,18 +36,19 @@ fn set_defaults(object: &mut Value) {
     }
 }
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
+fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
+    let before = old.map(networks).unwrap_or_default();
     label_selector(errors, &shown(&spec, &["podSelector"]), &path.child("podSelector"));
-    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+    for (direction, peers) in DIRECTIONS {
         for (i, rule) in spec.array_at(&[direction]).iter().enumerate() {
             let path = path.child(direction).index(i);
             for (j, port) in rule.array_at(&["ports"]).iter().enumerate() {
                 validate_port(errors, port, &path.child("ports").index(j));
             }
             for (j, peer) in rule.array_at(&[peers]).iter().enumerate() {
-                validate_peer(errors, peer, &path.child(peers).index(j));
+                validate_peer(errors, peer, &before, &path.child(peers).index(j));
             }
         }
     }
@@ -56,41 +59,57 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         return;
     }
     for (i, policy_type) in types.iter().filter_map(Value::as_str).enumerate() {
-        one_of(errors, policy_type, &["Egress", "Ingress"], &path.child("policyTypes").index(i));
+        let path = path.child("policyTypes").index(i);
+        one_of_given(errors, policy_type, &["Ingress", "Egress"], &path);
     }
+}
+
+const DIRECTIONS: [(&str, &str); 2] = [("ingress", "from"), ("egress", "to")];
+
+/// The networks that a policy names; an update may keep a malformed one.
+fn networks(object: &Value) -> Vec<&str> {
+    let mut out = Vec::new();
+    for (direction, peers) in DIRECTIONS {
+        let rules = object.array_at(&["spec", direction]).iter();
+        for block in rules.flat_map(|rule| rule.array_at(&[peers])).filter_map(|peer| peer.get("ipBlock")) {
+            out.push(block.str_at(&["cidr"]));
+            out.extend(block.array_at(&["except"]).iter().filter_map(Value::as_str));
+        }
+    }
+    out
 }
 
 fn validate_port(errors: &mut FieldErrors, port: &Value, path: &FieldPath) {
-    let protocol = port.str_at(&["protocol"]);
-    if has(port, &["protocol"]) && !["SCTP", "TCP", "UDP"].contains(&protocol) {
-        errors.not_supported(&path.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
+    if has(port, &["protocol"]) {
+        let protocols = ["TCP", "UDP", "SCTP"];
+        one_of_given(errors, port.str_at(&["protocol"]), &protocols, &path.child("protocol"));
     }
-    let number = int_or_percent(port.get("port"));
-    match number {
-        Some(IntOrPercent::Int(number)) => port_number(errors, number, &path.child("port")),
-        Some(IntOrPercent::Text(name)) => {
-            names::invalid_each(errors, &path.child("port"), name, names::is_valid_port_name(name));
-        }
-        None => {}
-    }
-    if let Some(end) = port.i64_at(&["endPort"]) {
-        let path = path.child("endPort");
-        match number {
-            None => errors.required(&path, "must be specified when `endPort` is specified"),
-            Some(IntOrPercent::Int(start)) => {
-                if end < start {
-                    errors.invalid(&path, end, "must be greater than or equal to `port`");
+    let end = port.i64_at(&["endPort"]);
+    let (at, end_at) = (path.child("port"), path.child("endPort"));
+    match (int_or_percent(port.get("port")), end) {
+        (Some(IntOrPercent::Int(number)), end) => {
+            port_number(errors, number, &at);
+            if let Some(end) = end {
+                if end < number {
+                    errors.invalid(&end_at, number, "must be greater than or equal to `port`");
                 }
-                port_number(errors, end, &path);
-            }
-            Some(IntOrPercent::Text(_)) => {
-                errors.invalid(&path, end, "may not be specified when `port` is non-numeric");
+                port_number(errors, end, &end_at);
             }
         }
+        (Some(IntOrPercent::Text(name)), end) => {
+            if let Some(end) = end {
+                errors.invalid(&end_at, end, "may not be specified when `port` is non-numeric");
+            }
+            names::invalid_each(errors, &at, name, names::is_valid_port_name(name));
+        }
+        (None, Some(end)) => {
+            errors.invalid(&end_at, end, "may not be specified when `port` is not specified");
+        }
+        (None, None) => {}
     }
 }
 
-fn validate_peer(errors: &mut FieldErrors, peer: &Value, path: &FieldPath) {
+fn validate_peer(errors: &mut FieldErrors, peer: &Value, before: &[&str], path: &FieldPath) {
     let mut found = 0;
     for field in ["podSelector", "namespaceSelector"] {
         if let Some(selector) = present(peer, &[field]) {
@@ -101,7 +120,7 @@ fn validate_peer(errors: &mut FieldErrors, peer: &Value, path: &FieldPath) {
     let block = present(peer, &["ipBlock"]);
     if let Some(block) = block {
         found += 1;
-        validate_block(errors, block, &path.child("ipBlock"));
+        validate_block(errors, block, before, &path.child("ipBlock"));
     }
     if found == 0 {
         errors.required(path, "must specify a peer");
@@ -110,21 +129,40 @@ fn validate_peer(errors: &mut FieldErrors, peer: &Value, path: &FieldPath) {
     }
 }
 
-fn validate_block(errors: &mut FieldErrors, block: &Value, path: &FieldPath) {
+fn validate_block(errors: &mut FieldErrors, block: &Value, before: &[&str], path: &FieldPath) {
     let cidr = block.str_at(&["cidr"]);
     if cidr.is_empty() {
         errors.required(&path.child("cidr"), "");
         return;
     }
-    net::cidr(errors, cidr, &path.child("cidr"));
-    let Some((_, length)) = net::parse_cidr(cidr) else { return };
+    net::cidr_unless(errors, cidr, before, &path.child("cidr"));
+    let Some(network) = net::parse_cidr(cidr) else { return };
     for (i, except) in block.array_at(&["except"]).iter().filter_map(Value::as_str).enumerate() {
         let path = path.child("except").index(i);
-        net::cidr(errors, except, &path);
-        if let Some((_, inner)) = net::parse_cidr(except)
-            && inner <= length
-        {
+        net::cidr_unless(errors, except, before, &path);
+        let inside =
+            |inner: (std::net::IpAddr, u8)| net::contains(network, net::masked(inner)) && network.1 < inner.1;
+        if net::parse_cidr(except).is_some_and(|inner| !inside(inner)) {
             errors.invalid(&path, except, "must be a strict subset of `cidr`");
         }
     }
+}
+
+/// `networkPolicyWarnings`.
+fn warnings(_: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+    let mut out = Vec::new();
+    for (direction, peers) in DIRECTIONS {
+        for (i, rule) in object.array_at(&["spec", direction]).iter().enumerate() {
+            for (j, peer) in rule.array_at(&[peers]).iter().enumerate() {
+                let path =
+                    FieldPath::new("spec").child(direction).index(i).child(peers).index(j).child("ipBlock");
+                let Some(block) = present(peer, &["ipBlock"]) else { continue };
+                net::cidr_warnings(&mut out, block.str_at(&["cidr"]), &path.child("cidr"));
+                for (k, except) in block.array_at(&["except"]).iter().filter_map(Value::as_str).enumerate() {
+                    net::cidr_warnings(&mut out, except, &path.child("except").index(k));
+                }
+            }
+        }
+    }
+    out
 }

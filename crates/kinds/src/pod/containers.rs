@@ -1,6 +1,6 @@
 //! Containers: regular, init and ephemeral.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
@@ -8,17 +8,16 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use super::env::env;
 use super::mounts::mounts;
 use super::probes::{PROBE_FIELDS, lifecycle, probes};
-use super::resources::container_resources;
+use super::resources::{container_resources, resize_policy};
 use super::security::container_security;
 use super::volumes::Volumes;
-use crate::check::{dns_label, one_of, port_number};
+use crate::check::{dns_label, one_of, one_of_given, port_number};
 use crate::shape::{has, present};
 
 /// What containers of a pod are checked against.
 pub(super) struct Surroundings<'a> {
     pub(super) volumes: Volumes<'a>,
-    pub(super) claims: HashSet<&'a str>,
-    pub(super) grace: Option<i64>,
+    pub(super) claims: BTreeSet<&'a str>,
     pub(super) spec: &'a Value,
 }
 
@@ -49,6 +48,7 @@ impl Surroundings<'_> {
             &path.child("imagePullPolicy"),
         );
         container_resources(errors, container, &self.claims, path);
+        resize_policy(errors, container, self.spec, &path.child("resizePolicy"));
         container_security(errors, container, self.spec, path);
     }
 
@@ -66,8 +66,8 @@ impl Surroundings<'_> {
             if !seen.insert(name) {
                 errors.duplicate(&path.child("name"), name);
             }
-            lifecycle(errors, container, self.grace, &path);
-            probes(errors, container, self.grace, &path);
+            lifecycle(errors, container, self.spec, &path);
+            probes(errors, container, &path);
             restart_rules(errors, container, &path);
         }
         host_port_conflicts(errors, containers, path);
@@ -76,23 +76,31 @@ impl Surroundings<'_> {
     pub(super) fn init_containers(&self, errors: &mut FieldErrors, path: &FieldPath) {
         let mut seen: HashSet<&str> = names_of(self.spec.array_at(&["containers"])).collect();
         for (i, container) in self.spec.array_at(&["initContainers"]).iter().enumerate() {
-            let path = path.index(i);
-            self.common(errors, container, &path);
-            let policy = container.str_at(&["restartPolicy"]);
+            let at = path.index(i);
+            self.common(errors, container, &at);
+            restart_rules(errors, container, &at);
             let name = container.str_at(&["name"]);
-            if !name.is_empty() && !seen.insert(name) {
-                errors.duplicate(&path.child("name"), name);
+            if seen.contains(name) {
+                errors.duplicate(&at.child("name"), name);
+            } else if !name.is_empty() {
+                seen.insert(name);
             }
-            restart_rules(errors, container, &path);
-            host_port_conflicts(errors, std::slice::from_ref(container), &path);
-            if policy == "Always" {
-                lifecycle(errors, container, self.grace, &path);
-                probes(errors, container, self.grace, &path);
+            host_port_conflicts(errors, std::slice::from_ref(container), path);
+            if container.str_at(&["restartPolicy"]) == "Always" {
+                lifecycle(errors, container, self.spec, &at);
+                probes(errors, container, &at);
                 continue;
             }
             for field in PROBE_FIELDS.iter().filter(|field| has(container, &[field])) {
                 let detail = "may not be set for init containers without restartPolicy=Always";
-                errors.forbidden(&path.child(field), detail);
+                errors.forbidden(&at.child(field), detail);
+            }
+            for (j, policy) in container.array_at(&["resizePolicy"]).iter().enumerate() {
+                if policy.str_at(&["restartPolicy"]) == "RestartContainer" {
+                    let path = at.child("resizePolicy").index(j).child("restartPolicy");
+                    let detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+                    errors.invalid(&path, "RestartContainer", detail);
+                }
             }
         }
     }
@@ -104,6 +112,7 @@ impl Surroundings<'_> {
         for (i, container) in self.spec.array_at(&["ephemeralContainers"]).iter().enumerate() {
             let path = path.index(i);
             self.common(errors, container, &path);
+            image_trimmed(errors, container, &path);
             let name = container.str_at(&["name"]);
             if !seen.insert(name) {
                 errors.duplicate(&path.child("name"), name);
@@ -112,20 +121,16 @@ impl Surroundings<'_> {
             if !target.is_empty() && !known.contains(target) {
                 errors.not_found(&path.child("targetContainerName"), target);
             }
-            for field in ["ports"].iter().chain(&PROBE_FIELDS).chain(&["resizePolicy", "restartPolicy"]) {
+            for field in NOT_EPHEMERAL {
                 if !crate::shape::is_zero(container.get(field)) {
-                    errors.forbidden(&path.child(field), "cannot be set for an Ephemeral Container");
+                    errors.forbidden(&path.child(field), CANNOT_BE_EPHEMERAL);
                 }
-            }
-            let resources = present(container, &["resources"]).and_then(Value::as_object);
-            if resources.is_some_and(|resources| !resources.is_empty()) {
-                errors.forbidden(&path.child("resources"), "cannot be set for an Ephemeral Container");
             }
             for (j, mount) in container.array_at(&["volumeMounts"]).iter().enumerate() {
                 for field in ["subPath", "subPathExpr"] {
                     if !mount.str_at(&[field]).is_empty() {
                         let path = path.child("volumeMounts").index(j).child(field);
-                        errors.forbidden(&path, "cannot be set for an Ephemeral Container");
+                        errors.forbidden(&path, CANNOT_BE_EPHEMERAL);
                     }
                 }
             }
@@ -133,19 +138,70 @@ impl Surroundings<'_> {
     }
 }
 
+const CANNOT_BE_EPHEMERAL: &str = "cannot be set for an Ephemeral Container";
+
+/// Fields of a container that an ephemeral one does not have, in the order of upstream's struct.
+const NOT_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
+
+/// Upstream's order of visiting all containers.
+pub(super) fn each_container(spec: &Value, path: &FieldPath, mut visit: impl FnMut(&Value, &FieldPath)) {
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for (i, container) in spec.array_at(&[list]).iter().enumerate() {
+            visit(container, &path.child(list).index(i));
+        }
+    }
+}
+
+/// `validateContainerOnlyForPod`.
+pub(super) fn image_trimmed(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
+    let image = container.str_at(&["image"]);
+    if image.trim() != image {
+        errors.invalid(&path.child("image"), image, "must not have leading or trailing whitespace");
+    }
+}
+
 fn names_of(containers: &[Value]) -> impl Iterator<Item = &str> {
     containers.iter().map(|container| container.str_at(&["name"]))
 }
 
+/// `validateContainerRestartPolicy`.
 fn restart_rules(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
-    let policy = container.str_at(&["restartPolicy"]);
-    if has(container, &["restartPolicy"]) && !["Always", "Never", "OnFailure"].contains(&policy) {
-        errors.not_supported(&path.child("restartPolicy"), policy, &["Always", "Never", "OnFailure"]);
-    }
     let rules = container.array_at(&["restartPolicyRules"]);
-    if !rules.is_empty() && !has(container, &["restartPolicy"]) {
-        errors
-            .required(&path.child("restartPolicy"), "must specify restartPolicy when restart rules are used");
+    if has(container, &["restartPolicy"]) {
+        let policies = ["Always", "Never", "OnFailure"];
+        one_of_given(errors, container.str_at(&["restartPolicy"]), &policies, &path.child("restartPolicy"));
+    } else if !rules.is_empty() {
+        let detail = "must specify restartPolicy when restart rules are used";
+        errors.required(&path.child("restartPolicy"), detail);
+    }
+    let path = path.child("restartPolicyRules");
+    if rules.len() > 20 {
+        errors.too_many(&path, rules.len(), 20);
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let path = path.index(i);
+        let actions = ["Restart", "RestartAllContainers"];
+        one_of_given(errors, rule.str_at(&["action"]), &actions, &path.child("action"));
+        let path = path.child("exitCodes");
+        let Some(codes) = present(rule, &["exitCodes"]) else {
+            errors.required(&path, "must be specified");
+            continue;
+        };
+        one_of_given(errors, codes.str_at(&["operator"]), &["In", "NotIn"], &path.child("operator"));
+        let count = codes.array_at(&["values"]).len();
+        if count > 255 {
+            errors.too_many(&path.child("values"), count, 255);
+        }
     }
 }
 

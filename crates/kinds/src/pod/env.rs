@@ -1,9 +1,12 @@
 //! A container's environment.
 
 use drydock_machinery::names_validation as names;
+use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::dns_subdomain;
+use super::containers::each_container;
+use super::volumes::no_backsteps;
+use crate::check::{dns_label, dns_subdomain, qualified_name};
 use crate::shape::{has, present};
 
 const VALUE_SOURCES: [&str; 5] =
@@ -79,54 +82,55 @@ fn value_from(errors: &mut FieldErrors, variable: &Value, path: &FieldPath) {
 
 /// The name and subscript of `metadata.annotations['key']`.
 fn subscript(text: &str) -> Option<(&str, &str)> {
-    let (name, rest) = text.split_once("['")?;
-    Some((name, rest.strip_suffix("']")?))
+    text.strip_suffix("']")?.split_once("['").filter(|(name, _)| !name.is_empty())
 }
 
 /// `validateObjectFieldSelector`, with what is supported in this place.
 pub(super) fn field_ref(errors: &mut FieldErrors, reference: &Value, supported: &[&str], path: &FieldPath) {
-    let field = reference.str_at(&["fieldPath"]);
-    if reference.str_at(&["apiVersion"]).is_empty() {
-        errors.required(&path.child("apiVersion"), "");
-        return;
-    }
-    if field.is_empty() {
-        errors.required(&path.child("fieldPath"), "");
-        return;
-    }
-    let path = path.child("fieldPath");
-    if let Some((name, key)) = subscript(field) {
-        match name {
-            "metadata.annotations" => {
-                names::invalid_each(errors, &path, field, names::is_qualified_name(&key.to_lowercase()));
-            }
-            "metadata.labels" => names::invalid_each(errors, &path, field, names::is_qualified_name(key)),
-            _ => errors.invalid(&path, name, "does not support subscript"),
+    let (version, field) = (reference.str_at(&["apiVersion"]), reference.str_at(&["fieldPath"]));
+    for (name, text) in [("apiVersion", version), ("fieldPath", field)] {
+        if text.is_empty() {
+            errors.required(&path.child(name), "");
+            return;
         }
+    }
+    if let Err(why) = convert_field(version, field) {
+        errors.invalid(&path.child("fieldPath"), field, format!("error converting fieldPath: {why}"));
         return;
     }
-    if !is_convertible(field) {
-        let detail = format!("error converting fieldPath: field label not supported: {field}");
-        errors.invalid(&path, field, detail);
-    } else if !supported.contains(&field) {
-        errors.not_supported(&path, field, supported);
+    // spec.host is what spec.nodeName was called.
+    let field = if field == "spec.host" { "spec.nodeName" } else { field };
+    match subscript(field) {
+        Some(("metadata.annotations", key)) => qualified_name(errors, &key.to_lowercase(), path),
+        Some((_, key)) => qualified_name(errors, key, path),
+        None if !supported.contains(&field) => {
+            errors.not_supported(&path.child("fieldPath"), field, supported);
+        }
+        None => {}
     }
 }
 
-/// Field labels that pods know: those of their field selectors too.
-fn is_convertible(field: &str) -> bool {
-    FIELD_PATHS.contains(&field)
+/// `ConvertDownwardAPIFieldLabel`.
+fn convert_field(version: &str, field: &str) -> Result<(), String> {
+    if version != "v1" {
+        return Err(format!("unsupported pod version: {version}"));
+    }
+    match subscript(field) {
+        Some(("metadata.annotations" | "metadata.labels", _)) => return Ok(()),
+        Some(_) => return Err(format!("field label does not support subscript: {field}")),
+        None => {}
+    }
+    let known = FIELD_PATHS.contains(&field)
         || matches!(
             field,
             "metadata.annotations"
                 | "metadata.labels"
                 | "spec.restartPolicy"
                 | "spec.schedulerName"
-                | "spec.hostNetwork"
                 | "status.phase"
-                | "status.nominatedNodeName"
                 | "spec.host"
-        )
+        );
+    if known { Ok(()) } else { Err(format!("field label not supported: {field}")) }
 }
 
 /// `validateContainerResourceFieldSelector`. In volumes it must name a container.
@@ -152,18 +156,25 @@ pub(super) fn resource_field_ref(
 }
 
 fn divisor(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
-    let divisor = reference.str_at(&["divisor"]);
+    const BYTES: [&str; 13] =
+        ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+    let divisor = Quantity::of(reference.get("divisor"));
     let resource = reference.str_at(&["resource"]);
-    let (allowed, what): (&[&str], &str) = match resource.split_once('.').map(|(_, name)| name) {
-        Some("cpu") => (&["1m", "1"], "only divisor's values 1m and 1 are supported with the cpu resource"),
-        Some(name) if name == "memory" || name == "ephemeral-storage" || name.starts_with("hugepages-") => (
-            &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"],
-            "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource",
-        ),
+    let name = ["limits.", "requests."].iter().find_map(|list| resource.strip_prefix(list));
+    if divisor.is_zero() {
+        return;
+    }
+    let (allowed, what): (&[&str], &str) = match name {
+        Some("cpu") => (&["1m", "1"], "cpu resource"),
+        Some("memory") => (&BYTES, "memory resource"),
+        Some("ephemeral-storage") => (&BYTES, "local ephemeral storage resource"),
+        Some(name) if name.starts_with("hugepages-") => (&BYTES, "hugepages resource"),
         _ => return,
     };
-    if !divisor.is_empty() && divisor != "0" && !allowed.contains(&divisor) {
-        errors.invalid(&path.child("divisor"), resource, what);
+    if !allowed.contains(&divisor.to_string().as_str()) {
+        let values = if name == Some("cpu") { "1m and 1".to_owned() } else { allowed.join(", ") };
+        let detail = format!("only divisor's values {values} are supported with the {what}");
+        errors.invalid(&path.child("divisor"), resource, detail);
     }
 }
 
@@ -171,6 +182,7 @@ fn divisor(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
 pub(super) const VOLUME_RESOURCES: &[&str] = &RESOURCES;
 
 fn key_ref(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
+    dns_subdomain(errors, reference.str_at(&["name"]), &path.child("name"));
     let key = reference.str_at(&["key"]);
     if key.is_empty() {
         errors.required(&path.child("key"), "");
@@ -180,11 +192,38 @@ fn key_ref(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
 }
 
 fn file_key_ref(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
-    for field in ["key", "volumeName", "path"] {
-        if reference.str_at(&[field]).is_empty() {
-            errors.required(&path.child(field), "");
-        }
+    let text = |field: &str| reference.str_at(&[field]);
+    match text("key") {
+        "" => errors.required(&path.child("key"), ""),
+        key => names::invalid_each(errors, &path.child("key"), key, names::is_relaxed_env_var_name(key)),
     }
+    match text("volumeName") {
+        "" => errors.required(&path.child("volumeName"), ""),
+        volume => dns_label(errors, volume, &path.child("volumeName")),
+    }
+    match text("path") {
+        "" => errors.required(&path.child("path"), ""),
+        file => no_backsteps(errors, file, &path.child("path")),
+    }
+}
+
+/// `validateFileKeyRefVolumes`: a file of variables is in an emptyDir of the pod.
+pub(super) fn file_key_volumes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let volumes = spec.array_at(&["volumes"]);
+    each_container(spec, path, |container, path| {
+        for (i, variable) in container.array_at(&["env"]).iter().enumerate() {
+            let Some(reference) = present(variable, &["valueFrom", "fileKeyRef"]) else { continue };
+            let name = reference.str_at(&["volumeName"]);
+            let path = path.child("env").index(i).child("valueFrom").child("fileKeyRef").child("volumeName");
+            match volumes.iter().rfind(|volume| volume.str_at(&["name"]) == name) {
+                None => errors.not_found(&path, name),
+                Some(volume) if !has(volume, &["emptyDir"]) => {
+                    errors.invalid(&path, name, "referenced volume must be of type emptyDir");
+                }
+                Some(_) => {}
+            }
+        }
+    });
 }
 
 fn env_from(errors: &mut FieldErrors, source: &Value, list: &FieldPath, path: &FieldPath) {
@@ -201,7 +240,8 @@ fn env_from(errors: &mut FieldErrors, source: &Value, list: &FieldPath, path: &F
         if referred.is_empty() {
             errors.required(&path, "");
         } else {
-            dns_subdomain(errors, referred, &path);
+            let wrong = names::name_is_dns_subdomain(referred, names::NamePart::Prefix);
+            names::invalid_each(errors, &path, referred, wrong);
         }
     }
     if found == 0 {

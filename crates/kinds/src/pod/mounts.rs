@@ -1,18 +1,31 @@
 //! Mounts of volumes in containers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::volumes::{Volumes, no_backsteps, relative};
+use super::volumes::{Volumes, relative, steps_back};
 use crate::shape::has;
+
+/// Where each volume is mounted, or stands as a device: the last one of a name holds.
+type Places<'a> = HashMap<&'a str, &'a str>;
+
+fn places<'a>(container: &'a Value, list: &str, field: &str) -> Places<'a> {
+    container
+        .array_at(&[list])
+        .iter()
+        .map(|entry| (entry.str_at(&["name"]), entry.str_at(&[field])))
+        .collect()
+}
 
 /// Mounts of volumes and devices in a container.
 pub(super) fn mounts(errors: &mut FieldErrors, container: &Value, volumes: &Volumes<'_>, path: &FieldPath) {
+    let mounted = places(container, "volumeMounts", "mountPath");
+    let attached = places(container, "volumeDevices", "devicePath");
     let mut points = HashSet::new();
-    let at = path.child("volumeMounts");
+    let list = path.child("volumeMounts");
     for (i, mount) in container.array_at(&["volumeMounts"]).iter().enumerate() {
-        let path = at.index(i);
+        let path = list.index(i);
         let name = mount.str_at(&["name"]);
         if name.is_empty() {
             errors.required(&path.child("name"), "");
@@ -27,53 +40,62 @@ pub(super) fn mounts(errors: &mut FieldErrors, container: &Value, volumes: &Volu
         if !points.insert(point) {
             errors.invalid(&path.child("mountPath"), point, "must be unique");
         }
-        sub_path(errors, mount, &path);
-        propagation(errors, mount, container, &path);
-        recursive_read_only(errors, mount, &path);
+        if attached.contains_key(name) {
+            errors.invalid(&path.child("name"), name, "must not already exist in volumeDevices");
+        }
+        if attached.values().any(|at| *at == point) {
+            let detail = "must not already exist as a path in volumeDevices";
+            errors.invalid(&path.child("mountPath"), point, detail);
+        }
+        sub_path(errors, mount, &list, &path);
+        propagation(errors, mount, container, &list.child("mountPropagation"));
+        recursive_read_only(errors, mount, &list.child("recursiveReadOnly"));
     }
-    devices(errors, container, volumes, &points, &path.child("volumeDevices"));
+    devices(errors, container, volumes, &mounted, &path.child("volumeDevices"));
 }
 
-fn sub_path(errors: &mut FieldErrors, mount: &Value, path: &FieldPath) {
+/// What is wrong with a path is said of the whole list, as upstream does.
+fn sub_path(errors: &mut FieldErrors, mount: &Value, list: &FieldPath, path: &FieldPath) {
     let (sub, expression) = (mount.str_at(&["subPath"]), mount.str_at(&["subPathExpr"]));
     if !sub.is_empty() {
-        relative(errors, sub, &path.child("subPath"));
+        relative(errors, sub, &list.child("subPath"));
     }
     if !expression.is_empty() {
         if !sub.is_empty() {
             let detail = "subPathExpr and subPath are mutually exclusive";
             errors.invalid(&path.child("subPathExpr"), expression, detail);
         }
-        relative(errors, expression, &path.child("subPathExpr"));
+        relative(errors, expression, &list.child("subPathExpr"));
     }
 }
 
 fn propagation(errors: &mut FieldErrors, mount: &Value, container: &Value, path: &FieldPath) {
-    let path = path.child("mountPropagation");
-    match mount.str_at(&["mountPropagation"]) {
-        "" | "HostToContainer" | "None" => {}
-        "Bidirectional" => {
-            if !container.bool_at(&["securityContext", "privileged"]) {
-                errors.forbidden(
-                    &path,
-                    "Bidirectional mount propagation is available only to privileged containers",
-                );
-            }
-        }
-        other => errors.not_supported(&path, other, &["Bidirectional", "HostToContainer", "None"]),
+    if !has(mount, &["mountPropagation"]) {
+        return;
+    }
+    let mode = mount.str_at(&["mountPropagation"]);
+    crate::check::one_of_given(errors, mode, &["Bidirectional", "HostToContainer", "None"], path);
+    if mode == "Bidirectional" && !container.bool_at(&["securityContext", "privileged"]) {
+        errors.forbidden(path, "Bidirectional mount propagation is available only to privileged containers");
     }
 }
 
 fn recursive_read_only(errors: &mut FieldErrors, mount: &Value, path: &FieldPath) {
-    let path = path.child("recursiveReadOnly");
+    if !has(mount, &["recursiveReadOnly"]) {
+        return;
+    }
     match mount.str_at(&["recursiveReadOnly"]) {
-        "" | "Disabled" => {}
+        "Disabled" => {}
         "Enabled" | "IfPossible" => {
             if !mount.bool_at(&["readOnly"]) {
-                errors.forbidden(&path, "may only be specified when readOnly is true");
+                errors.forbidden(path, "may only be specified when readOnly is true");
+            }
+            if !["", "None"].contains(&mount.str_at(&["mountPropagation"])) {
+                errors
+                    .forbidden(path, "may only be specified when mountPropagation is None or not specified");
             }
         }
-        other => errors.not_supported(&path, other, &["Disabled", "Enabled", "IfPossible"]),
+        other => errors.not_supported(path, other, &["Disabled", "Enabled", "IfPossible"]),
     }
 }
 
@@ -81,35 +103,47 @@ fn devices(
     errors: &mut FieldErrors,
     container: &Value,
     volumes: &Volumes<'_>,
-    mounted: &HashSet<&str>,
+    mounted: &Places<'_>,
     path: &FieldPath,
 ) {
-    let mut paths = HashSet::new();
+    let (mut paths, mut names) = (HashSet::new(), HashSet::new());
     for (i, device) in container.array_at(&["volumeDevices"]).iter().enumerate() {
-        let path = path.index(i);
-        let name = device.str_at(&["name"]);
+        let (name_path, at_path) = (path.index(i).child("name"), path.index(i).child("devicePath"));
+        let (name, at) = (device.str_at(&["name"]), device.str_at(&["devicePath"]));
         if name.is_empty() {
-            errors.required(&path.child("name"), "");
+            errors.required(&name_path, "");
+        }
+        if names.contains(name) {
+            errors.invalid(&name_path, name, "must be unique");
         }
         match volumes.get(name) {
-            None => errors.not_found(&path.child("name"), name),
+            None => errors.not_found(&name_path, name),
             Some(volume) if !has(volume, &["persistentVolumeClaim"]) && !has(volume, &["ephemeral"]) => {
                 let detail =
                     "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
-                errors.invalid(&path.child("name"), name, detail);
+                errors.invalid(&name_path, name, detail);
             }
             Some(_) => {}
         }
-        let at = device.str_at(&["devicePath"]);
         if at.is_empty() {
-            errors.required(&path.child("devicePath"), "");
+            errors.required(&at_path, "");
         }
-        if !paths.insert(at) {
-            errors.invalid(&path.child("devicePath"), at, "must be unique");
+        if paths.contains(at) {
+            errors.invalid(&at_path, at, "must be unique");
         }
-        if mounted.contains(at) {
-            errors.invalid(&path.child("devicePath"), at, "must not already exist as a path in volumeMounts");
+        if steps_back(at) {
+            errors.invalid(&at_path, at, "can not contain backsteps ('..')");
+        } else {
+            paths.insert(at);
         }
-        no_backsteps(errors, at, &path.child("devicePath"));
+        if mounted.contains_key(name) {
+            errors.invalid(&name_path, name, "must not already exist in volumeMounts");
+        }
+        if mounted.values().any(|point| *point == at) {
+            errors.invalid(&at_path, at, "must not already exist as a path in volumeMounts");
+        }
+        if !name.is_empty() {
+            names.insert(name);
+        }
     }
 }

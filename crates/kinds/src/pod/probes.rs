@@ -3,16 +3,16 @@
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IntOrPercent, at_least_zero_at, int_or_percent, port_number};
+use crate::check::{IntOrPercent, at_least_zero_at, int_or_percent, one_of_given, port_number};
 use crate::shape::{has, present, shown};
 
 const HANDLERS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "grpc"];
 
-pub(super) fn probes(errors: &mut FieldErrors, container: &Value, grace: Option<i64>, path: &FieldPath) {
+pub(super) fn probes(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let Some(probe) = present(container, &[name]) else { continue };
         let path = path.child(name);
-        validate_probe(errors, probe, grace, &path);
+        validate_probe(errors, probe, &path);
         let threshold = probe.i64_at(&["successThreshold"]).unwrap_or(0);
         if name != "readinessProbe" && threshold != 1 {
             errors.invalid(&path.child("successThreshold"), threshold, "must be 1");
@@ -28,7 +28,7 @@ pub(super) fn probes(errors: &mut FieldErrors, container: &Value, grace: Option<
     }
 }
 
-fn validate_probe(errors: &mut FieldErrors, probe: &Value, _grace: Option<i64>, path: &FieldPath) {
+fn validate_probe(errors: &mut FieldErrors, probe: &Value, path: &FieldPath) {
     handler(errors, probe, path);
     for field in
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
@@ -96,7 +96,8 @@ pub(crate) fn port(errors: &mut FieldErrors, value: Option<&Value>, path: &Field
     }
 }
 
-pub(super) fn lifecycle(errors: &mut FieldErrors, container: &Value, grace: Option<i64>, path: &FieldPath) {
+pub(super) fn lifecycle(errors: &mut FieldErrors, container: &Value, spec: &Value, path: &FieldPath) {
+    let grace = spec.i64_at(&["terminationGracePeriodSeconds"]);
     let Some(lifecycle) = present(container, &["lifecycle"]) else { return };
     let path = path.child("lifecycle");
     for hook in ["postStart", "preStop"] {
@@ -104,12 +105,32 @@ pub(super) fn lifecycle(errors: &mut FieldErrors, container: &Value, grace: Opti
             lifecycle_handler(errors, action, grace, &path.child(hook));
         }
     }
-    if let Some(signal) = present(lifecycle, &["stopSignal"]).and_then(Value::as_str)
-        && !signal.starts_with("SIG")
-    {
-        errors.not_supported(&path.child("stopSignal"), signal, &[]);
+    if let Some(signal) = present(lifecycle, &["stopSignal"]).and_then(Value::as_str) {
+        stop_signal(errors, signal, spec, &path.child("stopSignal"));
     }
 }
+
+/// Signals that stop a container, by the system that its pod says it is for.
+fn stop_signal(errors: &mut FieldErrors, signal: &str, spec: &Value, path: &FieldPath) {
+    if !has(spec, &["os"]) {
+        errors.forbidden(path, "may not be set for containers with empty `spec.os.name`");
+        return;
+    }
+    match spec.str_at(&["os", "name"]) {
+        "windows" => one_of_given(errors, signal, &["SIGKILL", "SIGTERM"], path),
+        "linux" => {
+            let mut all: Vec<String> = SIGNALS.split(' ').map(|name| format!("SIG{name}")).collect();
+            all.extend((1..=15).map(|i| format!("SIGRTMIN+{i}")));
+            all.extend((1..=14).map(|i| format!("SIGRTMAX-{i}")));
+            all.sort_unstable();
+            let all: Vec<&str> = all.iter().map(String::as_str).collect();
+            one_of_given(errors, signal, &all, path);
+        }
+        _ => {}
+    }
+}
+
+const SIGNALS: &str = "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX";
 
 fn lifecycle_handler(errors: &mut FieldErrors, action: &Value, grace: Option<i64>, path: &FieldPath) {
     let mut found = 0;

@@ -1,35 +1,70 @@
 //! Requests and limits of containers and pods.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
-use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
+use drydock_machinery::status::{FieldError, FieldErrorKind};
+use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
+use super::spec::Within;
 use crate::check::{
-    dns_label, is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,
-    is_standard_container_resource, resource_quantity_value,
+    dns_label, dns_subdomain, is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,
+    is_standard_container_resource, one_of, resource_name, resource_quantity_value,
 };
 use crate::shape::{has, present};
 
-/// `ValidateResourceRequirements`, for a container.
+/// `ValidateContainerResourceRequirements`.
 pub(super) fn container_resources(
     errors: &mut FieldErrors,
     container: &Value,
-    claims: &HashSet<&str>,
+    claims: &BTreeSet<&str>,
     path: &FieldPath,
 ) {
-    resize_policy(errors, container, &path.child("resizePolicy"));
     let Some(resources) = present(container, &["resources"]) else { return };
     let path = path.child("resources");
     requirements(errors, resources, &path, container_resource_name);
-    for (i, claim) in resources.array_at(&["claims"]).iter().enumerate() {
-        let name = claim.str_at(&["name"]);
-        let path = path.child("claims").index(i);
+    claim_names(errors, resources.array_at(&["claims"]), claims, &path.child("claims"));
+}
+
+/// `validateResourceClaimNames`: what of the pod's claims a container takes, each once.
+fn claim_names(errors: &mut FieldErrors, given: &[Value], claims: &BTreeSet<&str>, path: &FieldPath) {
+    let mut seen: HashSet<String> = HashSet::new();
+    for (i, claim) in given.iter().enumerate() {
+        let (name, request) = (claim.str_at(&["name"]), claim.str_at(&["request"]));
+        let path = path.index(i);
         if name.is_empty() {
-            errors.required(&path.child("name"), "");
-        } else if !claims.contains(name) {
-            errors.not_found(&path.child("name"), name);
+            errors.required(&path, "");
+            continue;
+        }
+        if seen.contains(name) {
+            errors.duplicate(&path, name);
+        } else {
+            if !request.is_empty() {
+                dns_label(errors, request, &path.child("request"));
+            }
+            let key = if request.is_empty() { name.to_owned() } else { format!("{name}/{request}") };
+            if seen.contains(&key) {
+                errors.duplicate(&path, key.as_str());
+            } else if request.is_empty() {
+                let parts =
+                    seen.iter().filter(|other| other.split_once('/').is_some_and(|(of, _)| of == name));
+                parts.for_each(|_| errors.duplicate(&path, name));
+            }
+            seen.insert(key);
+        }
+        if !claims.contains(name) {
+            let names: Vec<&str> = claims.iter().copied().collect();
+            let which = if names.is_empty() {
+                " which is empty".to_owned()
+            } else {
+                format!(": {}", names.join(", "))
+            };
+            errors.push(FieldError {
+                kind: FieldErrorKind::NotFound,
+                field: path.to_string(),
+                value: Some(name.into()),
+                detail: format!("must be one of the names in pod.spec.resourceClaims{which}"),
+            });
         }
     }
 }
@@ -42,27 +77,22 @@ fn requirements(
 ) {
     let limits = resources.object_at(&["limits"]);
     let requests = resources.object_at(&["requests"]);
-    let (mut cpu_or_memory, mut huge_pages) = (false, false);
-    let mut note = |name: &str| {
-        cpu_or_memory |= matches!(name, "cpu" | "memory");
-        huge_pages |= is_huge_page(name);
-    };
     for (name, amount) in limits.iter() {
         let at = path.child("limits").key(name);
         check_name(errors, name, &at);
         resource_quantity_value(errors, name, amount, &at);
-        note(name);
         huge_page_amount(errors, name, amount, &at);
     }
     for (name, amount) in requests.iter() {
         let at = path.child("requests").key(name);
         check_name(errors, name, &at);
         resource_quantity_value(errors, name, amount, &at);
-        huge_page_amount(errors, name, amount, &at);
-        note(name);
         request_within_limit(errors, name, amount, limits, path);
+        huge_page_amount(errors, name, amount, &at);
     }
-    if !cpu_or_memory && huge_pages {
+    let names = || limits.keys().chain(requests.keys());
+    let with_huge_pages = names().any(|name| is_huge_page(name));
+    if with_huge_pages && !names().any(|name| matches!(name.as_str(), "cpu" | "memory")) {
         errors.forbidden(path, "HugePages require cpu or memory");
     }
 }
@@ -94,23 +124,22 @@ fn request_within_limit(
 
 fn huge_page_amount(errors: &mut FieldErrors, name: &str, amount: &Value, path: &FieldPath) {
     let Some(size) = name.strip_prefix("hugepages-") else { return };
-    let (size, total) = (Quantity::parse(size), Quantity::of(Some(amount)).value());
-    match size {
-        Ok(size) if size.value() > 0 && total % size.value() != 0 => {
-            errors.invalid(path, total, format!("must be a positive integer multiple of {size}"));
-        }
-        Ok(_) => {}
-        Err(_) => errors.invalid(path, name, "invalid page size"),
+    let quantity = Quantity::of(Some(amount));
+    let divisible = Quantity::parse(size).is_ok_and(|size| {
+        size.value() > 0 && size.milli_value() % 1000 == 0 && quantity.value() % size.value() == 0
+    });
+    if !divisible {
+        let text = quantity.to_string();
+        let detail = format!("{text} is not positive integer multiple of {name}");
+        errors.invalid(path, text, detail);
     }
 }
 
 /// `validateContainerResourceName`.
-fn container_resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    let wrong = names::is_qualified_name(name);
-    let malformed = !wrong.is_empty();
-    names::invalid_each(errors, path, name, wrong);
+pub(crate) fn container_resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    resource_name(errors, name, path);
     if !is_fully_qualified(name) {
-        if !malformed && !is_standard_container_resource(name) {
+        if !is_standard_container_resource(name) {
             errors.invalid(path, name, "must be a standard resource for containers");
         }
     } else if !is_native_resource(name) && !is_extended_resource(name) {
@@ -118,52 +147,131 @@ fn container_resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPat
     }
 }
 
-fn resize_policy(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
+/// `validateResizePolicy`.
+pub(super) fn resize_policy(errors: &mut FieldErrors, container: &Value, spec: &Value, path: &FieldPath) {
     let mut seen = HashSet::new();
-    for policy in container.array_at(&["resizePolicy"]) {
+    for (i, policy) in container.array_at(&["resizePolicy"]).iter().enumerate() {
         let name = policy.str_at(&["resourceName"]);
         if !seen.insert(name) {
-            errors.duplicate(path, name);
+            errors.duplicate(&path.index(i), name);
         }
-        match name {
-            "cpu" | "memory" => {}
-            "" => errors.required(path, ""),
-            other => errors.not_supported(path, other, &["cpu", "memory"]),
-        }
-        match policy.str_at(&["restartPolicy"]) {
-            "NotRequired" | "RestartContainer" => {}
-            "" => errors.required(path, ""),
-            other => errors.not_supported(path, other, &["NotRequired", "RestartContainer"]),
+        one_of(errors, name, &["cpu", "memory"], path);
+        let restart = policy.str_at(&["restartPolicy"]);
+        one_of(errors, restart, &["NotRequired", "RestartContainer"], path);
+        if spec.str_at(&["restartPolicy"]) == "Never" && restart != "NotRequired" {
+            let detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            errors.invalid(path, restart, detail);
         }
     }
 }
 
-/// Resources of the pod as a whole.
+/// Resources of the pod as a whole: `validatePodResources`.
 pub(super) fn pod_resources(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let Some(resources) = present(spec, &["resources"]) else { return };
-    if !resources.array_at(&["claims"]).is_empty() {
+    if spec.str_at(&["os", "name"]) == "windows" {
+        errors.forbidden(path, "may not be set for a windows pod");
+        return;
+    }
+    if has(resources, &["claims"]) {
         errors.forbidden(&path.child("claims"), "claims may not be set for Resources at pod-level");
     }
     requirements(errors, resources, path, |errors, name, path| {
-        if !matches!(name, "cpu" | "memory") && !is_huge_page(name) {
+        let before = errors.len();
+        resource_name(errors, name, path);
+        if errors.len() == before && !matches!(name, "cpu" | "memory") && !is_huge_page(name) {
             errors.not_supported(path, name, &["cpu", "hugepages-", "memory"]);
         }
     });
+    claim_names(errors, resources.array_at(&["claims"]), &BTreeSet::new(), &path.child("claims"));
+    consistency(errors, spec, resources, path);
 }
 
-/// `overhead` of a runtime class.
-pub(super) fn overhead(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    for (name, amount) in spec.object_at(&["overhead"]).iter() {
-        let at = path.child("limits").key(name);
-        container_resource_name(errors, name, &at);
-        resource_quantity_value(errors, name, amount, &at);
+/// `validatePodResourceConsistency`: containers together ask for no more than their pod.
+fn consistency(errors: &mut FieldErrors, spec: &Value, resources: &Value, path: &FieldPath) {
+    let amount = |list: &str, name: &str| present(resources, &[list, name]).map(|v| Quantity::of(Some(v)));
+    for (list, all) in [("requests", true), ("limits", false)] {
+        for (name, total) in aggregate(spec, list) {
+            if !all && !is_huge_page(&name) {
+                continue;
+            }
+            // Limits are shown below requests, as upstream has it.
+            let at = if all { path.child("requests") } else { path.child("requests").child("limits") };
+            if let Some(of_pod) = amount(list, &name)
+                && total > of_pod
+            {
+                let detail =
+                    format!("must be greater than or equal to aggregate container {list} of {total}");
+                errors.invalid(&at.key(&name), of_pod.to_string(), detail);
+            }
+        }
+    }
+    for (i, container) in spec.array_at(&["containers"]).iter().enumerate() {
+        for (name, limit) in container.object_at(&["resources", "limits"]).iter() {
+            let limit = Quantity::of(Some(limit));
+            if let Some(of_pod) = amount("limits", name)
+                && limit > of_pod
+            {
+                let at = path.child("containers").index(i).key(name).child("limits");
+                let detail = format!("must be less than or equal to pod limits of {of_pod}");
+                errors.invalid(&at, limit.to_string(), detail);
+            }
+        }
+    }
+}
+
+/// What containers ask for together: those that run at once are added, init containers set a minimum.
+pub(crate) fn aggregate(spec: &Value, list: &str) -> BTreeMap<String, Quantity> {
+    let of = |container: &Value| container.object_at(&["resources", list]).clone();
+    let add = |sum: &mut BTreeMap<String, Quantity>, amounts: &Map| {
+        for (name, amount) in amounts.iter() {
+            let entry = sum.entry(name.to_string()).or_insert(Quantity::ZERO);
+            *entry += &Quantity::of(Some(amount));
+        }
+    };
+    let (mut total, mut sidecars, mut most) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for container in spec.array_at(&["containers"]) {
+        add(&mut total, &of(container));
+    }
+    for container in spec.array_at(&["initContainers"]) {
+        let mut now = sidecars.clone();
+        add(&mut now, &of(container));
+        if container.str_at(&["restartPolicy"]) == "Always" {
+            add(&mut total, &of(container));
+            sidecars = now.clone();
+        }
+        raise(&mut most, now);
+    }
+    raise(&mut total, most);
+    total
+}
+
+fn raise(most: &mut BTreeMap<String, Quantity>, now: BTreeMap<String, Quantity>) {
+    for (name, amount) in now {
+        let entry = most.entry(name).or_insert(Quantity::ZERO);
+        if amount > *entry {
+            *entry = amount;
+        }
+    }
+}
+
+/// Amounts that are checked as if they were a container's limits: what a runtime class adds to pods.
+pub(crate) fn limits(errors: &mut FieldErrors, holder: &Value, at: &[&str], path: &FieldPath) {
+    if has(holder, at) {
+        let mut resources = Value::object();
+        resources.set(&["limits"], holder.object_at(at).clone());
+        requirements(errors, &resources, path, container_resource_name);
     }
 }
 
 /// `resourceClaims`: names, and one source each.
-pub(super) fn claims(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+pub(super) fn claims(errors: &mut FieldErrors, spec: &Value, within: Within<'_>, path: &FieldPath) {
+    let mirror = within.pod().is_some_and(|pod| pod.annotation(super::MIRROR).is_some());
     let mut seen = HashSet::new();
     for (i, claim) in spec.array_at(&["resourceClaims"]).iter().enumerate() {
+        if mirror {
+            errors.forbidden(&FieldPath::new("[]"), "static pods do not support resource claims");
+            continue;
+        }
         let path = path.index(i);
         let name = claim.str_at(&["name"]);
         if name.is_empty() {
@@ -178,11 +286,16 @@ pub(super) fn claims(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
         match given {
             [true, true] => errors.invalid(
                 &path,
-                claim.clone(),
+                crate::go_form::of("PodResourceClaim", claim),
                 "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
             ),
-            [false, false] => errors.invalid(&path, claim.clone(), detail),
+            [false, false] => errors.invalid(&path, crate::go_form::of("PodResourceClaim", claim), detail),
             _ => {}
+        }
+        for field in ["resourceClaimName", "resourceClaimTemplateName"] {
+            if let Some(name) = present(claim, &[field]).and_then(Value::as_str) {
+                dns_subdomain(errors, name, &path.child(field));
+            }
         }
     }
 }

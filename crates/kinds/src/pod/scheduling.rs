@@ -31,7 +31,7 @@ fn node_affinity(errors: &mut FieldErrors, affinity: &Value, path: &FieldPath) {
     for (i, term) in affinity.array_at(&[preferred]).iter().enumerate() {
         let path = path.child(preferred).index(i);
         weight(errors, term, &path);
-        node_selector_term(errors, &shown(term, &["preference"]), &path.child("preference"));
+        node_selector_term(errors, &shown(term, &["preference"]), false, &path.child("preference"));
     }
 }
 
@@ -50,20 +50,21 @@ pub(crate) fn node_selector(errors: &mut FieldErrors, selector: &Value, path: &F
         errors.required(&path, "must have at least one node selector term");
     }
     for (i, term) in terms.iter().enumerate() {
-        node_selector_term(errors, term, &path.index(i));
+        node_selector_term(errors, term, true, &path.index(i));
     }
 }
 
-fn node_selector_term(errors: &mut FieldErrors, term: &Value, path: &FieldPath) {
+/// What a term prefers may have any values.
+fn node_selector_term(errors: &mut FieldErrors, term: &Value, strict: bool, path: &FieldPath) {
     for (i, requirement) in term.array_at(&["matchExpressions"]).iter().enumerate() {
-        node_requirement(errors, requirement, &path.child("matchExpressions").index(i));
+        node_requirement(errors, requirement, strict, &path.child("matchExpressions").index(i));
     }
     for (i, requirement) in term.array_at(&["matchFields"]).iter().enumerate() {
         node_field_requirement(errors, requirement, &path.child("matchFields").index(i));
     }
 }
 
-fn node_requirement(errors: &mut FieldErrors, requirement: &Value, path: &FieldPath) {
+fn node_requirement(errors: &mut FieldErrors, requirement: &Value, strict: bool, path: &FieldPath) {
     let values = requirement.array_at(&["values"]);
     let values_path = path.child("values");
     match requirement.str_at(&["operator"]) {
@@ -87,7 +88,7 @@ fn node_requirement(errors: &mut FieldErrors, requirement: &Value, path: &FieldP
         other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
     }
     names::validate_label_name(errors, requirement.str_at(&["key"]), &path.child("key"));
-    for (i, value) in values.iter().filter_map(Value::as_str).enumerate() {
+    for (i, value) in values.iter().filter_map(Value::as_str).enumerate().filter(|_| strict) {
         names::invalid_each(errors, &values_path.index(i), value, names::is_valid_label_value(value));
     }
 }
@@ -133,11 +134,10 @@ fn pod_affinity_term(errors: &mut FieldErrors, term: &Value, path: &FieldPath) {
             label_selector(errors, selector, &path.child(field));
         }
     }
-    label_keys(errors, term, "matchLabelKeys", path);
-    label_keys(errors, term, "mismatchLabelKeys", path);
-    for (i, namespace) in term.array_at(&["namespaces"]).iter().filter_map(Value::as_str).enumerate() {
-        crate::check::dns_label(errors, namespace, &path.child("namespaces").index(i));
+    for namespace in term.array_at(&["namespaces"]).iter().filter_map(Value::as_str) {
+        crate::check::dns_label(errors, namespace, &path.child("namespace"));
     }
+    label_keys(errors, term, path);
     let key = term.str_at(&["topologyKey"]);
     if key.is_empty() {
         errors.required(&path.child("topologyKey"), "can not be empty");
@@ -145,17 +145,39 @@ fn pod_affinity_term(errors: &mut FieldErrors, term: &Value, path: &FieldPath) {
     names::validate_label_name(errors, key, &path.child("topologyKey"));
 }
 
-fn label_keys(errors: &mut FieldErrors, term: &Value, field: &str, path: &FieldPath) {
-    let keys = term.array_at(&[field]);
-    if keys.is_empty() {
-        return;
+/// `ValidateMatchLabelKeysAndMismatchLabelKeys`.
+fn label_keys(errors: &mut FieldErrors, term: &Value, path: &FieldPath) {
+    let selector = present(term, &["labelSelector"]);
+    for field in ["matchLabelKeys", "mismatchLabelKeys"] {
+        let keys = term.array_at(&[field]);
+        let path = path.child(field);
+        if !keys.is_empty() && selector.is_none() {
+            errors.forbidden(&path, "must not be specified when labelSelector is not set");
+            continue;
+        }
+        for (i, key) in keys.iter().filter_map(Value::as_str).enumerate() {
+            names::validate_label_name(errors, key, &path.index(i));
+        }
     }
-    let path = path.child(field);
-    if !has(term, &["labelSelector"]) {
-        errors.forbidden(&path, "must not be specified when labelSelector is not set");
+    let keys = |field: &str| term.array_at(&[field]).iter().filter_map(Value::as_str).collect::<Vec<_>>();
+    let matching = keys("matchLabelKeys");
+    if let Some(selector) = selector {
+        let mut seen: HashSet<&str> =
+            selector.object_at(&["matchLabels"]).keys().map(|key| key.as_str()).collect();
+        for expression in selector.array_at(&["matchExpressions"]) {
+            let key = expression.str_at(&["key"]);
+            if let Some(i) = matching.iter().rposition(|other| *other == key)
+                && seen.contains(key)
+            {
+                errors.invalid(&path.index(i), key, "exists in both matchLabelKeys and labelSelector");
+            }
+            seen.insert(key);
+        }
     }
-    for (i, key) in keys.iter().filter_map(Value::as_str).enumerate() {
-        names::validate_label_name(errors, key, &path.index(i));
+    let mismatching = keys("mismatchLabelKeys");
+    for (i, key) in matching.iter().enumerate().filter(|(_, key)| mismatching.contains(key)) {
+        let path = path.child("matchLabelKeys").index(i);
+        errors.invalid(&path, *key, "exists in both matchLabelKeys and mismatchLabelKeys");
     }
 }
 
@@ -195,6 +217,9 @@ pub(crate) fn validate_toleration(errors: &mut FieldErrors, toleration: &Value, 
                 errors.invalid(&path.child("operator"), value, detail);
             }
         }
+        other @ ("Lt" | "Gt") => {
+            errors.not_supported(&path.child("operator"), other, &["Equal", "Exists", "Lt", "Gt"]);
+        }
         other => errors.not_supported(&path.child("operator"), other, &["Equal", "Exists"]),
     }
     one_of_or_empty(errors, effect, &EFFECTS, &path.child("effect"));
@@ -216,8 +241,6 @@ pub(super) fn topology_spread(errors: &mut FieldErrors, spec: &Value, path: &Fie
         }
         if text("topologyKey").is_empty() {
             errors.required(&at.child("topologyKey"), "can not be empty");
-        } else {
-            names::validate_label_name(errors, text("topologyKey"), &at.child("topologyKey"));
         }
         let when = text("whenUnsatisfiable");
         if !["DoNotSchedule", "ScheduleAnyway"].contains(&when) {
@@ -238,7 +261,7 @@ pub(super) fn topology_spread(errors: &mut FieldErrors, spec: &Value, path: &Fie
                 errors.not_supported(&at.child(field), text(field), &["Honor", "Ignore"]);
             }
         }
-        match_label_keys(errors, constraint, &at.child("matchLabelKeys"));
+        label_keys(errors, constraint, &at);
         if let Some(selector) = present(constraint, &["labelSelector"]) {
             label_selector(errors, selector, &at.child("labelSelector"));
         }
@@ -255,22 +278,6 @@ fn min_domains(errors: &mut FieldErrors, constraint: &Value, path: &FieldPath) {
     if when != "DoNotSchedule" {
         let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {when}");
         errors.invalid(&path, domains, detail);
-    }
-}
-
-fn match_label_keys(errors: &mut FieldErrors, constraint: &Value, path: &FieldPath) {
-    let keys = constraint.array_at(&["matchLabelKeys"]);
-    if !keys.is_empty() && !has(constraint, &["labelSelector"]) {
-        errors.forbidden(path, "must not be specified when labelSelector is not set");
-        return;
-    }
-    let labels = constraint.object_at(&["labelSelector", "matchLabels"]);
-    let expressions = constraint.array_at(&["labelSelector", "matchExpressions"]);
-    for (i, key) in keys.iter().filter_map(Value::as_str).enumerate() {
-        names::validate_label_name(errors, key, &path.index(i));
-        if labels.contains_key(key) || expressions.iter().any(|e| e.str_at(&["key"]) == key) {
-            errors.invalid(&path.index(i), key, "exists in both matchLabelKeys and labelSelector");
-        }
     }
 }
 

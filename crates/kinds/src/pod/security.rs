@@ -1,44 +1,51 @@
 //! Security contexts of pods and containers.
 
+mod annotations;
+mod windows;
+
+use std::collections::HashSet;
+
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::volumes::no_backsteps;
-use crate::check::in_range;
-use crate::shape::{has, present, shown};
+use super::containers::each_container;
+use super::volumes::relative;
+use crate::check::one_of_given;
+use crate::shape::{has, present};
 
-const MAX_ID: i64 = i32::MAX as i64;
+pub(super) use self::annotations::{annotation_updates, fields_agree, pod_annotations};
+pub(super) use self::windows::{host_process, os};
 
 /// `validatePodSpecSecurityContext`.
 pub(super) fn pod_security(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    if spec.bool_at(&["shareProcessNamespace"]) && spec.bool_at(&["hostPID"]) {
-        let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
-        errors.invalid(&path.child("securityContext").child("shareProcessNamespace"), true, detail);
-    }
-    let Some(context) = present(spec, &["securityContext"]) else { return };
     let path = path.child("securityContext");
+    let nothing = Value::Null;
+    let context = present(spec, &["securityContext"]).unwrap_or(&nothing);
     for field in ["fsGroup", "runAsUser", "runAsGroup"] {
         id(errors, context, field, &path);
     }
     for (i, group) in context.array_at(&["supplementalGroups"]).iter().filter_map(Value::as_i64).enumerate() {
-        in_range(errors, group, 0, MAX_ID, &path.child("supplementalGroups").index(i));
+        let wrong = names::is_valid_id(group);
+        names::invalid_each(errors, &path.child("supplementalGroups").index(i), group, wrong);
     }
-    for (i, sysctl) in context.array_at(&["sysctls"]).iter().enumerate() {
-        sysctl_name(errors, sysctl.str_at(&["name"]), &path.child("sysctls").index(i).child("name"));
+    if spec.bool_at(&["shareProcessNamespace"]) && spec.bool_at(&["hostPID"]) {
+        let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
+        errors.invalid(&path.child("shareProcessNamespace"), true, detail);
     }
-    let policies = [
-        ("fsGroupChangePolicy", ["Always", "OnRootMismatch"]),
-        ("supplementalGroupsPolicy", ["Merge", "Strict"]),
-        ("seLinuxChangePolicy", ["MountOption", "Recursive"]),
-    ];
-    for (field, supported) in policies {
-        let policy = context.str_at(&[field]);
-        if has(context, &[field]) && !supported.contains(&policy) {
-            errors.not_supported(&path.child(field), policy, &supported);
-        }
-    }
+    sysctls(errors, spec, context.array_at(&["sysctls"]), &path.child("sysctls"));
+    policy(errors, context, "fsGroupChangePolicy", &["Always", "OnRootMismatch"], &path);
     seccomp(errors, context, &path);
+    windows::options(errors, context, &path);
     app_armor(errors, context, &path);
+    policy(errors, context, "supplementalGroupsPolicy", &["Merge", "Strict"], &path);
+    // Mounting with a label is not for volumes of every kind yet.
+    policy(errors, context, "seLinuxChangePolicy", &["Recursive"], &path);
+}
+
+fn policy(errors: &mut FieldErrors, context: &Value, field: &str, supported: &[&str], path: &FieldPath) {
+    if has(context, &[field]) {
+        one_of_given(errors, context.str_at(&[field]), supported, &path.child(field));
+    }
 }
 
 fn id(errors: &mut FieldErrors, context: &Value, field: &str, path: &FieldPath) {
@@ -47,74 +54,99 @@ fn id(errors: &mut FieldErrors, context: &Value, field: &str, path: &FieldPath) 
     }
 }
 
-fn sysctl_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+fn sysctls(errors: &mut FieldErrors, spec: &Value, sysctls: &[Value], path: &FieldPath) {
+    let mut seen = HashSet::new();
+    for (i, sysctl) in sysctls.iter().enumerate() {
+        let path = path.index(i).child("name");
+        let name = sysctl.str_at(&["name"]);
+        if name.is_empty() {
+            errors.required(&path, "");
+        } else if !is_sysctl_name(name) {
+            errors.invalid(
+                &path,
+                name,
+                "must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
+            );
+        } else if seen.contains(name) {
+            errors.duplicate(&path, name);
+        }
+        for (field, ours) in [("hostNetwork", is_of_network(name)), ("hostIPC", is_of_ipc(name))] {
+            if ours && spec.bool_at(&[field]) {
+                errors.invalid(&path, name, format!("may not be specified when '{field}' is true"));
+            }
+        }
+        seen.insert(name);
+    }
+}
+
+fn is_sysctl_name(name: &str) -> bool {
     let part_ok = |part: &str| {
         !part.is_empty()
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
             && !part.starts_with(['-', '_'])
             && !part.ends_with(['-', '_'])
     };
-    if name.is_empty() {
-        errors.required(path, "");
-    } else if !name.split(['.', '/']).all(part_ok) || name.len() > 253 {
-        errors.invalid(
-            path,
-            name,
-            "must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
-        );
-    }
+    name.len() <= 253 && name.split(['.', '/']).all(part_ok)
 }
+
+/// Sysctls of the network's namespace.
+fn is_of_network(name: &str) -> bool {
+    name.starts_with("net.") || name.starts_with("net/")
+}
+
+/// Sysctls of the namespace of inter-process communication.
+fn is_of_ipc(name: &str) -> bool {
+    let name = name.replace('/', ".");
+    name == "kernel.sem"
+        || ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|prefix| name.starts_with(prefix))
+}
+
+const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
 
 fn seccomp(errors: &mut FieldErrors, context: &Value, path: &FieldPath) {
     let Some(profile) = present(context, &["seccompProfile"]) else { return };
     let path = path.child("seccompProfile");
-    let local = present(profile, &["localhostProfile"]).and_then(Value::as_str);
-    match profile.str_at(&["type"]) {
-        "Localhost" => match local {
-            None => {
-                errors.required(&path.child("localhostProfile"), "must be set when seccomp type is Localhost")
-            }
-            Some(local) => {
-                if local.starts_with('/') {
-                    errors.invalid(&path.child("localhostProfile"), local, "must be a relative path");
-                }
-                no_backsteps(errors, local, &path.child("localhostProfile"));
-            }
-        },
-        "RuntimeDefault" | "Unconfined" => {
-            if let Some(local) = local {
-                let detail = "can only be set when seccomp type is Localhost";
-                errors.invalid(&path.child("localhostProfile"), local, detail);
-            }
-        }
+    let kind = profile.str_at(&["type"]);
+    match kind {
         "" => errors.required(&path.child("type"), "type is required when seccompProfile is set"),
-        other => {
-            errors.not_supported(&path.child("type"), other, &["Localhost", "RuntimeDefault", "Unconfined"])
+        kind => one_of_given(errors, kind, &PROFILES, &path.child("type")),
+    }
+    let path = path.child("localhostProfile");
+    match present(profile, &["localhostProfile"]).and_then(Value::as_str) {
+        None if kind == "Localhost" => {
+            errors.required(&path, "must be set when seccomp type is Localhost");
         }
+        Some(local) if kind == "Localhost" => relative(errors, local, &path),
+        Some(_) => {
+            let shown = crate::go_form::of("SeccompProfile", profile);
+            errors.invalid(&path, shown, "can only be set when seccomp type is Localhost");
+        }
+        None => {}
     }
 }
 
 fn app_armor(errors: &mut FieldErrors, context: &Value, path: &FieldPath) {
+    const NEEDED: &str = "must be set when AppArmor type is Localhost";
     let Some(profile) = present(context, &["appArmorProfile"]) else { return };
     let path = path.child("appArmorProfile");
     let local = present(profile, &["localhostProfile"]).and_then(Value::as_str);
-    match profile.str_at(&["type"]) {
-        "Localhost" => {
-            if local.is_none() {
-                errors
-                    .required(&path.child("localhostProfile"), "must be set when AppArmor type is Localhost");
+    let local_path = path.child("localhostProfile");
+    match (profile.str_at(&["type"]), local) {
+        ("Localhost", None | Some("")) => errors.required(&local_path, NEEDED),
+        ("Localhost", Some(local)) => {
+            if local.trim() != local {
+                errors.invalid(&local_path, local, "must not be padded with whitespace");
+            }
+            if local.len() > 4095 {
+                errors.too_long(&local_path, 4095);
             }
         }
-        "RuntimeDefault" | "Unconfined" => {
-            if let Some(local) = local {
-                let detail = "can only be set when AppArmor type is Localhost";
-                errors.invalid(&path.child("localhostProfile"), local, detail);
-            }
+        ("RuntimeDefault" | "Unconfined", Some(local)) => {
+            errors.invalid(&local_path, local, "can only be set when AppArmor type is Localhost");
         }
-        "" => errors.required(&path.child("type"), "type is required when appArmorProfile is set"),
-        other => {
-            errors.not_supported(&path.child("type"), other, &["Localhost", "RuntimeDefault", "Unconfined"])
-        }
+        ("RuntimeDefault" | "Unconfined", None) => {}
+        ("", _) => errors.required(&path.child("type"), "type is required when appArmorProfile is set"),
+        (other, _) => errors.not_supported(&path.child("type"), other, &PROFILES),
     }
 }
 
@@ -130,9 +162,7 @@ pub(super) fn container_security(
     id(errors, context, "runAsUser", &path);
     id(errors, context, "runAsGroup", &path);
     if let Some(mount) = present(context, &["procMount"]).and_then(Value::as_str) {
-        if !["Default", "Unmasked"].contains(&mount) {
-            errors.not_supported(&path.child("procMount"), mount, &["Default", "Unmasked"]);
-        }
+        one_of_given(errors, mount, &["Default", "Unmasked"], &path.child("procMount"));
         if mount == "Unmasked" && spec.at(&["hostUsers"]).and_then(Value::as_bool) != Some(false) {
             let detail = "`hostUsers` must be false to use `Unmasked`";
             errors.invalid(&path.child("procMount"), mount, detail);
@@ -140,17 +170,19 @@ pub(super) fn container_security(
     }
     seccomp(errors, context, &path);
     if context.at(&["allowPrivilegeEscalation"]).and_then(Value::as_bool) == Some(false) {
+        let shown = crate::go_form::of("SecurityContext", context);
         if context.bool_at(&["privileged"]) {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-            errors.invalid(&path, context.clone(), detail);
+            errors.invalid(&path, shown.clone(), detail);
         }
-        let added = context.array_at(&["capabilities", "add"]);
-        if added.iter().any(|capability| capability.as_str() == Some("CAP_SYS_ADMIN")) {
+        let added = context.array_at(&["capabilities", "add"]).iter();
+        for _ in added.filter(|capability| capability.as_str() == Some("CAP_SYS_ADMIN")) {
             let detail =
                 "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-            errors.invalid(&path, context.clone(), detail);
+            errors.invalid(&path, shown.clone(), detail);
         }
     }
+    windows::options(errors, context, &path);
     app_armor(errors, context, &path);
 }
 
@@ -164,46 +196,9 @@ pub(super) fn host_users(errors: &mut FieldErrors, spec: &Value, path: &FieldPat
             errors.forbidden(&path.child(shown), "when `hostUsers` is false");
         }
     }
-}
-
-/// `validateOS`, and what neither system can have.
-pub(super) fn os(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let Some(os) = present(spec, &["os"]) else { return };
-    match os.str_at(&["name"]) {
-        "" => errors.required(&path.child("os").child("name"), "cannot be empty"),
-        "linux" => {
-            if has(spec, &["securityContext", "windowsOptions"]) {
-                let path = path.child("securityContext").child("windowsOptions");
-                errors.forbidden(&path, "windows options cannot be set for a linux pod");
-            }
+    each_container(spec, path, |container, path| {
+        if !container.array_at(&["volumeDevices"]).is_empty() {
+            errors.forbidden(&path.child("volumeDevices"), "when `hostUsers` is false");
         }
-        "windows" => windows(errors, spec, path),
-        other => errors.not_supported(&path.child("os"), other, &["linux", "windows"]),
-    }
-}
-
-fn windows(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let context = shown(spec, &["securityContext"]);
-    for field in [
-        "appArmorProfile",
-        "seLinuxOptions",
-        "seccompProfile",
-        "fsGroup",
-        "fsGroupChangePolicy",
-        "sysctls",
-        "runAsUser",
-        "runAsGroup",
-        "supplementalGroups",
-        "supplementalGroupsPolicy",
-    ] {
-        if has(&context, &[field]) {
-            let path = path.child("securityContext").child(field);
-            errors.forbidden(&path, "cannot be set for a windows pod");
-        }
-    }
-    for field in ["hostPID", "hostIPC", "shareProcessNamespace"] {
-        if spec.bool_at(&[field]) {
-            errors.forbidden(&path.child(field), "cannot be set for a windows pod");
-        }
-    }
+    });
 }

@@ -3,27 +3,36 @@
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::containers::Surroundings;
-use super::{resources, scheduling, security, volumes};
+use super::containers::{Surroundings, image_trimmed};
+use super::{env, resources, scheduling, security, volumes};
 use crate::check::{dns_label, dns_subdomain, net, one_of};
 use crate::shape::{has, present};
 
-/// Whether a pod spec stands in a pod or in something that makes pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Within {
-    Pod,
+/// Where a pod spec stands: in this pod, or in something that makes pods.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Within<'a> {
+    Pod(&'a Value),
     Template,
 }
 
-pub(crate) fn validate(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, within: Within) {
-    let grace = spec.i64_at(&["terminationGracePeriodSeconds"]);
-    if grace.is_none() {
+impl<'a> Within<'a> {
+    pub(super) fn pod(self) -> Option<&'a Value> {
+        match self {
+            Self::Pod(pod) => Some(pod),
+            Self::Template => None,
+        }
+    }
+}
+
+pub(crate) fn validate(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, within: Within<'_>) {
+    if !has(spec, &["terminationGracePeriodSeconds"]) {
         errors.required(&path.child("terminationGracePeriodSeconds"), "");
     }
-    let volumes = volumes::volumes(errors, spec, &path.child("volumes"));
-    resources::claims(errors, spec, &path.child("resourceClaims"));
-    let claims = spec.array_at(&["resourceClaims"]).iter().map(|claim| claim.str_at(&["name"])).collect();
-    let surroundings = Surroundings { volumes, claims, grace, spec };
+    let volumes = volumes::volumes(errors, spec, within, &path.child("volumes"));
+    resources::claims(errors, spec, within, &path.child("resourceClaims"));
+    let claims = spec.array_at(&["resourceClaims"]).iter().map(|claim| claim.str_at(&["name"]));
+    let claims = claims.filter(|name| !name.is_empty()).collect();
+    let surroundings = Surroundings { volumes, claims, spec };
     surroundings.containers(errors, &path.child("containers"));
     surroundings.init_containers(errors, &path.child("initContainers"));
     surroundings.ephemeral_containers(errors, &path.child("ephemeralContainers"));
@@ -40,21 +49,40 @@ pub(crate) fn validate(errors: &mut FieldErrors, spec: &Value, path: &FieldPath,
     scheduling::readiness_gates(errors, spec, &path.child("readinessGates"));
     scheduling::scheduling_gates(errors, spec, &path.child("schedulingGates"));
     scheduling::topology_spread(errors, spec, &path.child("topologySpreadConstraints"));
+    security::host_process(errors, spec, path);
     security::host_users(errors, spec, path);
+    hostname_override(errors, spec, &path.child("hostnameOverride"));
     names_of_others(errors, spec, path);
     scheduling::tolerations(errors, spec, &path.child("tolerations"));
     host_aliases(errors, spec, &path.child("hostAliases"));
-    for field in ["priorityClassName", "runtimeClassName"] {
-        let name = spec.str_at(&[field]);
-        if !name.is_empty() {
-            dns_subdomain(errors, name, &path.child(field));
-        }
+    let class = spec.str_at(&["priorityClassName"]);
+    if !class.is_empty() {
+        dns_subdomain(errors, class, &path.child("priorityClassName"));
+    }
+    if let Some(class) = present(spec, &["runtimeClassName"]).and_then(Value::as_str) {
+        dns_subdomain(errors, class, &path.child("runtimeClassName"));
     }
     if let Some(policy) = present(spec, &["preemptionPolicy"]).and_then(Value::as_str) {
         one_of(errors, policy, &["PreemptLowerPriority", "Never"], &path.child("preemptionPolicy"));
     }
-    resources::overhead(errors, spec, &path.child("overhead"));
+    resources::limits(errors, spec, &["overhead"], &path.child("overhead"));
     security::os(errors, spec, path);
+    env::file_key_volumes(errors, spec, path);
+}
+
+/// `validatePodHostName`.
+fn hostname_override(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let Some(name) = present(spec, &["hostnameOverride"]).and_then(Value::as_str) else { return };
+    if spec.bool_at(&["setHostnameAsFQDN"]) {
+        errors.forbidden(path, "may not be specified when setHostnameAsFQDN is true");
+    }
+    if spec.bool_at(&["hostNetwork"]) {
+        errors.forbidden(path, "may not be specified when hostNetwork is true");
+    }
+    if name.len() > 64 {
+        errors.too_long(path, 64);
+    }
+    dns_subdomain(errors, name, path);
 }
 
 fn names_of_others(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
@@ -75,7 +103,7 @@ fn names_of_others(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     }
 }
 
-fn host_network(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, within: Within) {
+fn host_network(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, within: Within<'_>) {
     if !spec.bool_at(&["hostNetwork"]) {
         return;
     }
@@ -83,7 +111,7 @@ fn host_network(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, within
         for (j, port) in container.array_at(&["ports"]).iter().enumerate() {
             let number = |field: &str| port.i64_at(&[field]).unwrap_or(0);
             let (host, container) = (number("hostPort"), number("containerPort"));
-            if (within == Within::Pod || host != 0) && host != container {
+            if (within.pod().is_some() || host != 0) && host != container {
                 errors.invalid(
                     &path.child("containers").index(i).child("ports").index(j).child("hostPort"),
                     host,
@@ -120,6 +148,12 @@ fn dns_config(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     if searches.len() > 32 {
         let shown = Value::Array(searches.iter().cloned().collect());
         errors.invalid(&path.child("searches"), shown, "must not have more than 32 search paths");
+    }
+    let letters: usize = searches.iter().filter_map(Value::as_str).map(|search| search.len() + 1).sum();
+    if letters > 2049 {
+        let shown = Value::Array(searches.iter().cloned().collect());
+        let detail = "must not have more than 2048 characters (including spaces) in the search list";
+        errors.invalid(&path.child("searches"), shown, detail);
     }
     for (i, search) in searches.iter().filter_map(Value::as_str).enumerate() {
         if search != "." {
@@ -158,13 +192,9 @@ pub(super) fn validate_only_pod(errors: &mut FieldErrors, spec: &Value, path: &F
             }
         }
     }
-    for list in ["containers", "initContainers", "ephemeralContainers"] {
+    for list in ["containers", "initContainers"] {
         for (i, container) in spec.array_at(&[list]).iter().enumerate() {
-            let image = container.str_at(&["image"]);
-            if image.trim() != image {
-                let detail = "must not have leading or trailing whitespace";
-                errors.invalid(&path.child(list).index(i).child("image"), image, detail);
-            }
+            image_trimmed(errors, container, &path.child(list).index(i));
         }
     }
 }

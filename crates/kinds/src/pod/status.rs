@@ -1,12 +1,18 @@
 //! A pod's status: what may change, and conditions that the API server sets.
 
+mod addresses;
+mod claims;
+mod containers;
+mod transitions;
+
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 use jiff::Timestamp;
 
+use super::security::annotation_updates;
 use crate::Context;
 use crate::check::{IMMUTABLE, qualified_name};
-use crate::shape::{has, same, shown};
+use crate::shape::{same, shown};
 
 /// A condition, replaced or added; its transition time is kept when the status stays.
 pub(super) fn set_condition(
@@ -63,61 +69,67 @@ pub(super) fn prepare(object: &mut Value, old: &Value) {
 
 /// `ValidatePodStatusUpdate`.
 pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    annotation_updates(errors, object, old, &FieldPath::new("metadata").child("annotations"));
     let path = FieldPath::new("status");
+    let status = shown(object, &["status"]);
+    conditions(errors, &status, &path.child("conditions"));
     if !same(object.at(&["spec", "nodeName"]), old.at(&["spec", "nodeName"])) {
-        let detail = "may not be changed directly";
-        errors.forbidden(&path.child("nodeName"), detail);
+        errors.forbidden(&path.child("nodeName"), "may not be changed directly");
     }
-    let nominated = object.str_at(&["status", "nominatedNodeName"]);
-    if !nominated.is_empty() {
-        let wrong = names::is_dns1123_subdomain(nominated);
-        names::invalid_each(errors, &path.child("nominatedNodeName"), nominated, wrong);
-    }
-    conditions(errors, object, &path);
-    qos_class(errors, object, old, &path);
-    restarts(errors, object, old, &path);
-}
-
-fn conditions(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
-    const BUILT_IN: [&str; 5] =
-        ["PodScheduled", "Ready", "Initialized", "ContainersReady", "DisruptionTarget"];
-    for (i, condition) in object.array_at(&["status", "conditions"]).iter().enumerate() {
-        let condition_type = condition.str_at(&["type"]);
-        if !BUILT_IN.contains(&condition_type) {
-            qualified_name(errors, condition_type, &path.child("conditions").index(i).child("Type"));
-        }
-    }
-}
-
-fn qos_class(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {
+    nominated(errors, object, old, &path.child("nominatedNodeName"));
+    not_negative(errors, &status, &path);
     let class = &["status", "qosClass"];
     if !same(object.at(class), old.at(class)) {
         errors.invalid(&path.child("qosClass"), shown(object, class), IMMUTABLE);
     }
+    let before = shown(old, &["status"]);
+    for (list, containers) in STATUSES {
+        transitions::check(errors, &status, &before, old, (list, containers), &path.child(list));
+    }
+    claims::of_claims(errors, object, &path.child("resourceClaimStatuses"));
+    claims::of_extended(errors, object, &path.child("extendedResourceClaimStatus"));
+    addresses::pod_ips(errors, &status, &before, &path.child("podIPs"));
+    addresses::host_ips(errors, &status, &before, &path.child("hostIPs"));
+    for (list, _) in STATUSES {
+        containers::users(errors, object, list, &path.child(list));
+    }
+    for (list, of) in STATUSES {
+        containers::allocated(errors, object, (list, of), &path.child(list));
+    }
 }
 
-/// A container that has ended for good may not run again.
-fn restarts(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {
-    let policy = object.str_at(&["spec", "restartPolicy"]);
-    if policy == "Always" {
+/// Lists of statuses, and the lists of containers that they are of.
+const STATUSES: [(&str, &str); 3] = [
+    ("containerStatuses", "containers"),
+    ("initContainerStatuses", "initContainers"),
+    ("ephemeralContainerStatuses", "ephemeralContainers"),
+];
+
+fn conditions(errors: &mut FieldErrors, status: &Value, path: &FieldPath) {
+    for (i, condition) in status.array_at(&["conditions"]).iter().enumerate() {
+        not_negative(errors, condition, &path.index(i));
+        let condition_type = condition.str_at(&["type"]);
+        if !["PodScheduled", "Ready", "Initialized"].contains(&condition_type) {
+            qualified_name(errors, condition_type, &path.index(i).child("Type"));
+        }
+    }
+}
+
+fn not_negative(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
+    let observed = holder.i64_at(&["observedGeneration"]).unwrap_or(0);
+    if observed < 0 {
+        errors.invalid(&path.child("observedGeneration"), observed, "must be a non-negative integer");
+    }
+}
+
+fn nominated(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {
+    let at = &["status", "nominatedNodeName"];
+    let name = object.str_at(at);
+    if name.is_empty() || name == old.str_at(at) {
         return;
     }
-    let terminated = &["state", "terminated"];
-    for old_status in old.array_at(&["status", "containerStatuses"]) {
-        if !has(old_status, terminated) {
-            continue;
-        }
-        let failed = old_status.i64_at(&["state", "terminated", "exitCode"]).unwrap_or(0) != 0;
-        if failed && policy == "OnFailure" {
-            continue;
-        }
-        let name = old_status.str_at(&["name"]);
-        let statuses = object.array_at(&["status", "containerStatuses"]).iter().enumerate();
-        for (i, status) in statuses.filter(|(_, status)| status.str_at(&["name"]) == name) {
-            if !has(status, terminated) {
-                let path = path.child("containerStatuses").index(i).child("state");
-                errors.forbidden(&path, "may not be transitioned to non-terminated state");
-            }
-        }
+    names::invalid_each(errors, path, name, names::is_dns1123_subdomain(name));
+    if !old.str_at(&["spec", "nodeName"]).is_empty() {
+        errors.forbidden(path, "may not be set on pods that are already bound to a node");
     }
 }

@@ -2,7 +2,8 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::validate_metadata_and_spec;
+use super::security::annotation_updates;
+use super::{MIRROR, validate_metadata_and_spec};
 use crate::check::in_range;
 use crate::go_form;
 use crate::shape::{each_mut, has, keep, same, shown};
@@ -11,6 +12,7 @@ const MAY_CHANGE: &str = "`spec.containers[*].image`,`spec.initContainers[*].ima
 
 pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {
     validate_metadata_and_spec(errors, object);
+    annotation_updates(errors, object, old, &FieldPath::new("metadata").child("annotations"));
     let path = FieldPath::new("spec");
     let (spec, before) = (shown(object, &["spec"]), shown(old, &["spec"]));
     for list in ["containers", "initContainers"] {
@@ -72,6 +74,10 @@ fn same_containers(
         let image = container.str_at(&["image"]);
         if image.is_empty() {
             errors.required(&path.index(i).child("image"), "");
+        }
+        if image.trim() != image {
+            let detail = "must not have leading or trailing whitespace";
+            errors.invalid(&path.index(i).child("image"), image, detail);
         }
     }
     true
@@ -165,11 +171,13 @@ fn narrower_affinity(errors: &mut FieldErrors, munged: &Value, before: &Value, p
     }
     let path = path.child(required[2]).child(required[3]);
     if new.len() != old.len() {
-        errors.invalid(
-            &path,
-            Value::Array(new.iter().cloned().collect()),
-            "no additions/deletions to non-empty NodeSelectorTerms list are allowed",
-        );
+        let affinity = ["affinity", "nodeAffinity", required[2]];
+        let shown = match has(munged, &affinity) {
+            true => go_form::list(new.iter().map(|term| go_form::of("NodeSelectorTerm", term))),
+            false => Value::Null,
+        };
+        let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        errors.invalid(&path, shown, detail);
         return;
     }
     for (i, (new, old)) in new.iter().zip(old).enumerate() {
@@ -180,7 +188,7 @@ fn narrower_affinity(errors: &mut FieldErrors, munged: &Value, before: &Value, p
         if !grows {
             errors.invalid(
                 &path.index(i),
-                new.clone(),
+                go_form::of("NodeSelectorTerm", new),
                 "only additions are allowed (no mutations or deletions)",
             );
         }
@@ -189,7 +197,13 @@ fn narrower_affinity(errors: &mut FieldErrors, munged: &Value, before: &Value, p
 
 /// Ephemeral containers may only be added.
 pub(super) fn validate_ephemeral(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    if old.object_at(&["metadata", "annotations"]).contains_key(MIRROR) {
+        *errors = FieldErrors::new();
+        errors.forbidden(&FieldPath::new("[]"), "static pods do not support ephemeral containers");
+        return;
+    }
     validate_metadata_and_spec(errors, object);
+    annotation_updates(errors, object, old, &FieldPath::new("metadata").child("annotations"));
     let path = FieldPath::new("spec").child("ephemeralContainers");
     let new = object.array_at(&["spec", "ephemeralContainers"]);
     for before in old.array_at(&["spec", "ephemeralContainers"]) {
@@ -204,33 +218,5 @@ pub(super) fn validate_ephemeral(errors: &mut FieldErrors, object: &Value, old: 
             }
             Some(_) => {}
         }
-    }
-}
-
-/// Only resources of containers may change, and not the QoS class.
-pub(super) fn validate_resize(errors: &mut FieldErrors, object: &Value, old: &Value) {
-    validate_metadata_and_spec(errors, object);
-    let path = FieldPath::new("spec");
-    if super::qos::class(object) != old.str_at(&["status", "qosClass"]) {
-        errors.invalid(
-            &path,
-            old.str_at(&["status", "qosClass"]),
-            "Pod QOS Class may not change as a result of resizing",
-        );
-    }
-    let mut munged = shown(object, &["spec"]);
-    let before = shown(old, &["spec"]);
-    for list in ["containers", "initContainers"] {
-        let containers = before.array_at(&[list]).to_vec();
-        let mut containers = containers.iter();
-        each_mut(&mut munged, &[list], |container| {
-            if let Some(before) = containers.next() {
-                keep(container, before, &["resources"]);
-                keep(container, before, &["resizePolicy"]);
-            }
-        });
-    }
-    if !same(Some(&munged), Some(&before)) {
-        errors.forbidden(&path, "only cpu and memory resources are mutable");
     }
 }

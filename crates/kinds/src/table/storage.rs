@@ -127,11 +127,3 @@ pub(crate) fn csi_driver(object: &Value, now: Timestamp) -> Vec<Value> {
         age(object, now),
     ]
 }
-
-pub(crate) fn csi_storage_capacity(object: &Value, _now: Timestamp) -> Vec<Value> {
-    let capacity = match present(object, &["capacity"]) {
-        Some(capacity) => plain(Some(capacity)),
-        None => "<unset>".to_owned(),
-    };
-    vec![object.name().into(), object.str_at(&["storageClassName"]).into(), capacity.into()]
-}

@@ -24,6 +24,7 @@ mod yaml;
 pub use self::base64::{Base64Error, decode as base64_decode, encode as base64_encode};
 pub use prune::prune;
 pub use restore::restorable;
+pub(crate) use scan::MAX_DEPTH;
 pub use scan::{TypeMeta, check_syntax, type_meta};
 pub use time::{parse_micro_time, parse_time};
 pub use yaml::{Yaml, YamlError, yaml};

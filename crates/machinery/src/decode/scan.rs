@@ -10,7 +10,7 @@ pub struct TypeMeta {
 }
 
 /// How deep arrays and objects may nest. Go allows 10,000; nothing real comes near this.
-const MAX_DEPTH: usize = 1000;
+pub(crate) const MAX_DEPTH: usize = 1000;
 
 /// Checks that `text` is one JSON document.
 ///

@@ -218,7 +218,7 @@ fn slice(text: &str) -> Parsed<Slice> {
     let (start, end, step) = (number(0)?, number(1)?, number(2)?);
     match parts.len() {
         1 => {
-            let end = Some(start.unwrap_or(0) + 1);
+            let end = Some(start.unwrap_or(0).wrapping_add(1));
             Ok(Slice { start, end, step: None, single: true })
         }
         2 | 3 => Ok(Slice { start, end, step, single: false }),

@@ -1,6 +1,8 @@
 //! What can be done at a path, independent of OpenAPI's version.
 
 use crate::names::GroupVersionKind;
+use crate::value;
+use crate::value::Value;
 
 /// A resource or custom resource, as far as its operations are concerned.
 #[derive(Clone, Debug)]
@@ -138,8 +140,22 @@ impl Parameter {
 }
 
 impl Operation {
+    /// Writes what both forms of OpenAPI say of it in the same words.
+    pub(super) fn describe(&self, out: &mut Value) {
+        if let Some(text) = self.description() {
+            out.set(&["description"], text);
+        }
+        if !self.action.is_empty() {
+            out.set(&["x-kubernetes-action"], self.action);
+        }
+        if let Some(kind) = &self.kind {
+            let kind = value!({"group": &*kind.group, "kind": &*kind.kind, "version": &*kind.version});
+            out.set(&["x-kubernetes-group-version-kind"], kind);
+        }
+    }
+
     /// What it does to which kind; None for discovery.
-    pub(super) fn description(&self) -> Option<String> {
+    fn description(&self) -> Option<String> {
         let kind = &self.kind.as_ref()?.kind;
         let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
         let list = if self.custom { "list" } else { "list or watch" };

@@ -54,18 +54,7 @@ fn operation_object(operation: &Operation, parameters: &[Parameter], tag: &str) 
     if let Some(consumes) = consumes(operation) {
         out.set(&["consumes"], consumes.to_vec());
     }
-    if let Some(text) = operation.description() {
-        out.set(&["description"], text);
-    }
-    if !operation.action.is_empty() {
-        out.set(&["x-kubernetes-action"], operation.action);
-    }
-    if let Some(kind) = &operation.kind {
-        out.set(
-            &["x-kubernetes-group-version-kind"],
-            value!({"group": &*kind.group, "kind": &*kind.kind, "version": &*kind.version}),
-        );
-    }
+    operation.describe(&mut out);
     let mut rendered: Vec<Value> = body(operation).into_iter().collect();
     rendered.extend(parameters.iter().map(parameter));
     if !rendered.is_empty() {

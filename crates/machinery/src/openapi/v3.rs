@@ -49,18 +49,7 @@ fn operation_object(operation: &Operation, parameters: &[Parameter], tag: &str) 
     }
     responses.set(&["401", "description"], "Unauthorized");
     let mut out = value!({"operationId": operation.id.as_str(), "responses": responses, "tags": [tag]});
-    if let Some(text) = operation.description() {
-        out.set(&["description"], text);
-    }
-    if !operation.action.is_empty() {
-        out.set(&["x-kubernetes-action"], operation.action);
-    }
-    if let Some(kind) = &operation.kind {
-        out.set(
-            &["x-kubernetes-group-version-kind"],
-            value!({"group": &*kind.group, "kind": &*kind.kind, "version": &*kind.version}),
-        );
-    }
+    operation.describe(&mut out);
     if let Some(body) = request_body(operation) {
         out.set(&["requestBody"], body);
     }

@@ -3,6 +3,9 @@
 //! Where they differ from the RFC: negative indices count from the end; `replace` of a missing field adds it; `copy`
 //! of a missing field adds null; `test` of a missing field against null holds.
 
+mod limits;
+
+use self::limits::{Copied, check_depth};
 use super::PatchError;
 use crate::value::Value;
 
@@ -12,7 +15,7 @@ pub const MAX_OPERATIONS: usize = 10_000;
 /// Applies the operations of `patch`, a list, one after the other.
 ///
 /// # Errors
-/// When `patch` is no list of objects, has too many operations, or one of them does not apply.
+/// When `patch` is no list of objects, has too many operations, copies too much, or one of them does not apply.
 pub fn json_patch(original: &Value, patch: &Value) -> Result<Value, PatchError> {
     let operations = operations(patch)?;
     if operations.len() > MAX_OPERATIONS {
@@ -22,8 +25,9 @@ pub fn json_patch(original: &Value, patch: &Value) -> Result<Value, PatchError> 
         )));
     }
     let mut document = original.clone();
+    let mut copied = Copied::default();
     for operation in operations {
-        apply(&mut document, operation).map_err(PatchError::Unprocessable)?;
+        apply(&mut document, operation, &mut copied).map_err(PatchError::Unprocessable)?;
     }
     Ok(document)
 }
@@ -96,7 +100,7 @@ pub fn json_kind(value: &Value) -> &'static str {
 
 type Applied = Result<(), String>;
 
-fn apply(document: &mut Value, operation: &Value) -> Applied {
+fn apply(document: &mut Value, operation: &Value, copied: &mut Copied) -> Applied {
     match operation.str_at(&["op"]) {
         "add" => add(document, operation),
         "remove" => {
@@ -109,7 +113,7 @@ fn apply(document: &mut Value, operation: &Value) -> Applied {
         }
         "replace" => replace(document, operation),
         "move" => move_value(document, operation),
-        "copy" => copy(document, operation),
+        "copy" => copy(document, operation, copied),
         "test" => test(document, operation),
         "" => Err("Unexpected kind: unknown".to_owned()),
         other => Err(format!("Unexpected kind: {other}")),
@@ -121,7 +125,9 @@ fn add(document: &mut Value, operation: &Value) -> Applied {
     let (container, key) = find(document, path).ok_or_else(|| {
         format!("add operation does not apply: doc is missing path: {path:?}: missing value")
     })?;
-    add_to(container, key, value_of(operation)).map_err(|e| format!("error in add for path: '{path}': {e}"))
+    let value = value_of(operation);
+    check_depth(path, &value)?;
+    add_to(container, key, value).map_err(|e| format!("error in add for path: '{path}': {e}"))
 }
 
 fn replace(document: &mut Value, operation: &Value) -> Applied {
@@ -141,6 +147,7 @@ fn replace(document: &mut Value, operation: &Value) -> Applied {
     let (container, key) = find(document, path).ok_or_else(|| {
         format!("replace operation does not apply: doc is missing path: {path}: missing value")
     })?;
+    check_depth(path, &value)?;
     match container {
         Value::Object(map) => {
             map.insert(key, value);
@@ -174,10 +181,11 @@ fn move_value(document: &mut Value, operation: &Value) -> Applied {
     let (container, key) = find(document, path).ok_or_else(|| {
         format!("move operation does not apply: doc is missing destination path: {path}: missing value")
     })?;
+    check_depth(path, &value)?;
     add_to(container, key, value).map_err(|e| format!("error in move for path: '{path}': {e}"))
 }
 
-fn copy(document: &mut Value, operation: &Value) -> Applied {
+fn copy(document: &mut Value, operation: &Value, copied: &mut Copied) -> Applied {
     let from = text(
         operation,
         "from",
@@ -191,6 +199,8 @@ fn copy(document: &mut Value, operation: &Value) -> Applied {
     let (container, key) = find(document, path).ok_or_else(|| {
         format!("copy operation does not apply: doc is missing destination path: {path}: missing value")
     })?;
+    copied.add(value.as_ref())?;
+    check_depth(path, value.as_ref().unwrap_or(&Value::Null))?;
     add_to(container, key, value.unwrap_or_default())
         .map_err(|e| format!("error while adding value during copy: {e}"))
 }
@@ -343,6 +353,27 @@ mod tests {
         check(one(value!({"path": "/s"})), Err("Unexpected kind: unknown"));
         check(value!({}), Err("json: cannot unmarshal object into Go value of type jsonpatch.Patch"));
         check(one(value!(1)), Err("json: cannot unmarshal number into Go value of type jsonpatch.Operation"));
+    }
+
+    #[test]
+    fn there_is_a_limit_to_what_is_copied() {
+        let original = value!({"a": {"x": "1234567890"}});
+        let double = |i: i32| value!({"op": "copy", "from": "/a", "path": format!("/a/{i}")});
+        assert!(json_patch(&original, &Value::from((0..15).map(double).collect::<Vec<_>>())).is_ok());
+        let error = json_patch(&original, &Value::from((0..60).map(double).collect::<Vec<_>>())).unwrap_err();
+        let text = "Unable to complete the copy, the accumulated size increase of copy is ";
+        assert!(matches!(&error, PatchError::Unprocessable(why) if why.starts_with(text)), "{error}");
+    }
+
+    #[test]
+    fn there_is_a_limit_to_depth() {
+        let original = value!({"a": {}});
+        let deeper: Vec<Value> = (1..1000)
+            .map(|depth| value!({"op": "add", "path": "/a".repeat(depth), "value": {"a": {}}}))
+            .collect();
+        assert!(json_patch(&original, &Value::from(deeper[..990].to_vec())).is_ok());
+        let error = json_patch(&original, &Value::from(deeper)).unwrap_err();
+        assert_eq!(error, PatchError::Unprocessable("exceeded max depth".to_owned()));
     }
 
     #[test]

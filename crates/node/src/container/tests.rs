@@ -99,6 +99,9 @@ async fn scripts_see_the_containers_environment_and_files() {
     f.sh("false && echo a; true && echo b; ! true || echo c", "b\nc\n", 0).await;
     f.sh("echo a b | wc -w; echo \"$(echo x; echo y)\" | tail -n 1", "2\ny\n", 0).await;
     f.sh("for f in /etc/conf/*.txt; do basename $f; done", "a.txt\nb.txt\n", 0).await;
+    f.sh("[ ! ! a = a ] && [ ! b = a ] && ! test ! a && echo yes", "yes\n", 0).await;
+    // As deep as it is long: nothing of it may be on the stack.
+    f.sh(&format!("test {} a && echo yes", "! ".repeat(100_000)), "yes\n", 0).await;
     f.sh("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i ${X:-none}", "3 none\n", 0).await;
     f.sh("if test -f /etc/hostname; then echo yes; else echo no; fi", "yes\n", 0).await;
     f.sh("echo '*' \"*\" \\$HOME 'a b'", "* * $HOME a b\n", 0).await;

@@ -192,6 +192,20 @@ fn delete_options(call: &Call, eviction: &Value) -> Result<Options, Status> {
     }
     let own: Vec<String> =
         asked.array_at(&["dryRun"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let text = |path: &[&str]| asked.at(path).and_then(Value::as_str).map(str::to_owned);
+    let mut options = Options {
+        grace_period_seconds: asked.i64_at(&["gracePeriodSeconds"]),
+        propagation_policy: text(&["propagationPolicy"]),
+        orphan_dependents: asked.at(&["orphanDependents"]).and_then(Value::as_bool),
+        preconditions: Preconditions {
+            uid: text(&["preconditions", "uid"]),
+            resource_version: text(&["preconditions", "resourceVersion"]),
+        },
+        dry_run: own.clone(),
+        ..Options::default()
+    };
+    let request = Request { verb: Verb::Delete, options: options.clone(), ..call.request.clone() };
+    super::super::options::check(&request)?;
     let of_request = &call.request.options.dry_run;
     if !own.is_empty() && !of_request.is_empty() && own != *of_request {
         let text = format!(
@@ -201,17 +215,10 @@ fn delete_options(call: &Call, eviction: &Value) -> Result<Options, Status> {
         );
         return Err(Status::new(500, Reason::Unknown, text));
     }
-    let text = |path: &[&str]| asked.at(path).and_then(Value::as_str).map(str::to_owned);
-    Ok(Options {
-        grace_period_seconds: asked.i64_at(&["gracePeriodSeconds"]),
-        propagation_policy: text(&["propagationPolicy"]),
-        preconditions: Preconditions {
-            uid: text(&["preconditions", "uid"]),
-            resource_version: text(&["preconditions", "resourceVersion"]),
-        },
-        dry_run: if own.is_empty() { of_request.clone() } else { own },
-        ..Options::default()
-    })
+    if own.is_empty() {
+        options.dry_run.clone_from(of_request);
+    }
+    Ok(options)
 }
 
 /// The pod with the reason why it goes.

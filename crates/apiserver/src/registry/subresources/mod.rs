@@ -51,9 +51,8 @@ pub(crate) fn narrow(resource: &Resource, subresource: &str, new: &mut Value, ol
             keep_all_but(resource, new, old, &[]);
             put(new, &["spec", "ephemeralContainers"], containers);
         }
-        "resize" => pod::narrow_resize(new, old),
-        // The registry itself has made the new pod.
-        "binding" => {}
+        // Pods themselves say what a resize may change, and the registry itself has made a bound pod.
+        "resize" | "binding" => {}
         _ => keep_all_but(resource, new, old, &[]),
     }
 }

@@ -9,7 +9,6 @@ use drydock_runtime::clock::rfc3339;
 use super::super::managed::Tracking;
 use super::super::update::{Updated, check_stored};
 use super::super::{Call, Done, Registry, decode, meta};
-use super::put;
 use crate::admission::Operation;
 
 impl Registry {
@@ -96,29 +95,4 @@ pub(super) fn set_condition(pod: &mut Value, condition: Value) {
         Some(i) => list.make_mut()[i] = condition,
         None => list.push(condition),
     }
-}
-
-/// A resize changes containers' resources alone.
-pub(crate) fn narrow_resize(new: &mut Value, old: &Value) {
-    let mut merged = old.clone();
-    put(&mut merged, &["metadata"], new.get("metadata").cloned());
-    for list in ["containers", "initContainers"] {
-        let wanted = new.array_at(&["spec", list]).to_vec();
-        let Some(containers) = merged.at(&["spec", list]).and_then(Value::as_array) else { continue };
-        let resized: Vec<Value> = containers
-            .iter()
-            .map(|container| {
-                let mut container = container.clone();
-                let same = |other: &&Value| other.str_at(&["name"]) == container.str_at(&["name"]);
-                if let Some(other) = wanted.iter().find(same) {
-                    for field in ["resources", "resizePolicy"] {
-                        put(&mut container, &[field], other.get(field).cloned());
-                    }
-                }
-                container
-            })
-            .collect();
-        merged.set(&["spec", list], resized);
-    }
-    *new = merged;
 }

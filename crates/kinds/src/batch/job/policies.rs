@@ -1,5 +1,6 @@
 //! When a job fails, succeeds and replaces its pods.
 
+use drydock_machinery::status::{FieldError, FieldErrorKind};
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::at_least_zero_at;
@@ -12,12 +13,16 @@ pub(super) fn failure(errors: &mut FieldErrors, spec: &Value, policy: &Value, pa
         .flat_map(|list| spec.array_at(&["template", "spec", list]))
         .map(|container| container.str_at(&["name"]))
         .collect();
-    for (i, rule) in policy.array_at(&["rules"]).iter().enumerate() {
+    let rules = policy.array_at(&["rules"]);
+    if rules.len() > 20 {
+        errors.too_many(&path.child("rules"), rules.len(), 20);
+    }
+    for (i, rule) in rules.iter().enumerate() {
         let path = path.child("rules").index(i);
         let supported = ["Count", "FailIndex", "FailJob", "Ignore"];
         let action = rule.str_at(&["action"]);
         if action.is_empty() {
-            errors.required(&path.child("action"), format!("valid values: {supported:?}"));
+            errors.required(&path.child("action"), format!("valid values: {}", list(&supported)));
         } else if action == "FailIndex" && !has(spec, &["backoffLimitPerIndex"]) {
             errors.invalid(&path.child("action"), action, "requires the backoffLimitPerIndex to be set");
         } else if !supported.contains(&action) {
@@ -28,31 +33,46 @@ pub(super) fn failure(errors: &mut FieldErrors, spec: &Value, policy: &Value, pa
             exit_codes(errors, codes, &names, &path.child("onExitCodes"));
         }
         let conditions = rule.array_at(&["onPodConditions"]);
+        if conditions.len() > 20 {
+            errors.too_many(&path.child("onPodConditions"), conditions.len(), 20);
+        }
         for (j, condition) in conditions.iter().enumerate() {
             let path = path.child("onPodConditions").index(j);
             crate::check::qualified_name(errors, condition.str_at(&["type"]), &path.child("type"));
             let status = condition.str_at(&["status"]);
             let supported = ["False", "True", "Unknown"];
             if status.is_empty() {
-                errors.required(&path.child("status"), format!("valid values: {supported:?}"));
+                errors.required(&path.child("status"), format!("valid values: {}", list(&supported)));
             } else if !supported.contains(&status) {
                 errors.not_supported(&path.child("status"), status, &supported);
             }
         }
         match (codes.is_some(), !conditions.is_empty()) {
-            (true, true) => errors.invalid(
-                &path,
-                Value::Null,
-                "specifying both OnExitCodes and OnPodConditions is not supported",
-            ),
-            (false, false) => errors.invalid(
-                &path,
-                Value::Null,
-                "specifying one of OnExitCodes and OnPodConditions is required",
-            ),
+            (true, true) => {
+                whole(errors, &path, "specifying both OnExitCodes and OnPodConditions is not supported");
+            }
+            (false, false) => {
+                whole(errors, &path, "specifying one of OnExitCodes and OnPodConditions is required");
+            }
             _ => {}
         }
     }
+}
+
+/// Go's `%q` of a list.
+fn list(texts: &[&str]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+    format!("[{}]", quoted.join(" "))
+}
+
+/// An error of a rule as a whole, which is not shown.
+fn whole(errors: &mut FieldErrors, path: &FieldPath, detail: &str) {
+    errors.push(FieldError {
+        kind: FieldErrorKind::InvalidShown,
+        field: path.to_string(),
+        value: None,
+        detail: detail.to_owned(),
+    });
 }
 
 fn exit_codes(errors: &mut FieldErrors, codes: &Value, names: &[&str], path: &FieldPath) {
@@ -74,7 +94,9 @@ fn exit_codes(errors: &mut FieldErrors, codes: &Value, names: &[&str], path: &Fi
     let values: Vec<i64> = codes.array_at(&["values"]).iter().filter_map(Value::as_i64).collect();
     let values_path = path.child("values");
     if values.is_empty() {
-        errors.invalid(&values_path, Value::Null, "at least one value is required");
+        errors.invalid(&values_path, shown(codes, &["values"]), "at least one value is required");
+    } else if values.len() > 255 {
+        errors.too_many(&values_path, values.len(), 255);
     }
     for (i, code) in values.iter().enumerate() {
         if operator == "In" && *code == 0 {
@@ -93,7 +115,8 @@ fn exit_codes(errors: &mut FieldErrors, codes: &Value, names: &[&str], path: &Fi
 pub(super) fn success(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let Some(policy) = present(spec, &["successPolicy"]) else { return };
     if spec.str_at(&["completionMode"]) != "Indexed" {
-        errors.invalid(path, policy.clone(), "requires indexed completion mode");
+        let shown = crate::go_form::of("SuccessPolicy", policy);
+        errors.invalid(path, shown, "requires indexed completion mode");
         return;
     }
     let rules = policy.array_at(&["rules"]);
@@ -103,18 +126,50 @@ pub(super) fn success(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) 
             "at least one rules must be specified when the successPolicy is specified",
         );
     }
+    if rules.len() > 20 {
+        errors.too_many(&path.child("rules"), rules.len(), 20);
+    }
     for (i, rule) in rules.iter().enumerate() {
         let path = path.child("rules").index(i);
         if !has(rule, &["succeededCount"]) && !has(rule, &["succeededIndexes"]) {
             errors.required(&path, "at least one of succeededCount or succeededIndexes must be specified");
         }
-        at_least_zero_at(errors, rule, &["succeededCount"], &path.child("succeededCount"));
+        success_rule(errors, spec.i64_at(&["completions"]).unwrap_or(0), rule, &path);
+    }
+}
+
+fn success_rule(errors: &mut FieldErrors, completions: i64, rule: &Value, path: &FieldPath) {
+    let mut total = 0;
+    let given = present(rule, &["succeededIndexes"]).and_then(Value::as_str);
+    if let Some(text) = given {
+        let path = path.child("succeededIndexes");
+        if text.len() > 64 * 1024 {
+            errors.too_long(&path, 64 * 1024);
+        }
+        match super::indexes::count(text, completions) {
+            Ok(count) => total = count,
+            Err(why) => errors.invalid(&path, text, format!("error parsing succeededIndexes: {why}")),
+        }
+    }
+    let Some(count) = rule.i64_at(&["succeededCount"]) else { return };
+    let path = path.child("succeededCount");
+    at_least_zero_at(errors, rule, &["succeededCount"], &path);
+    if count > completions {
+        let detail =
+            format!("must be less than or equal to {completions} (the number of specified completions)");
+        errors.invalid(&path, count, detail);
+    }
+    if given.is_some() && count > total {
+        let detail = format!(
+            "must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
+        );
+        errors.invalid(&path, count, detail);
     }
 }
 
 pub(super) fn replacement(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let policy = spec.str_at(&["podReplacementPolicy"]);
-    if policy.is_empty() {
+    if !has(spec, &["podReplacementPolicy"]) {
         return;
     }
     let supported: &[&str] =

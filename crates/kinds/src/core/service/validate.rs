@@ -1,23 +1,27 @@
 //! `ValidateService`.
 
+mod ips;
+
 use std::collections::HashSet;
 
 use drydock_machinery::names_validation as names;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use super::{kind_of, needs_internal_policy, needs_ip};
-use crate::check::{dns_label, in_range, net, one_of, port_number};
+use super::{kind_of, needs_internal_policy};
+use crate::check::{dns_label, net, one_of, port_number};
 use crate::shape::{has, is_zero, shown};
 use crate::{Context, go_form};
 
-pub(super) fn service(errors: &mut FieldErrors, object: &Value) {
+/// `validateService`: on update, addresses that were there may stay.
+pub(super) fn service(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+    topology_annotations(errors, object);
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
-    let headless = spec.str_at(&["clusterIP"]) == "None";
+    let headless = is_headless(object);
     if is_zero(spec.get("ports")) && !headless && kind_of(object) != "ExternalName" {
         errors.required(&path.child("ports"), "");
     }
-    by_type(errors, &spec, &path);
+    by_type(errors, &spec, headless, &path);
     let mut seen = HashSet::new();
     let ports = spec.array_at(&["ports"]);
     for (i, port) in ports.iter().enumerate() {
@@ -28,43 +32,62 @@ pub(super) fn service(errors: &mut FieldErrors, object: &Value) {
         names::validate_labels(errors, spec.object_at(&["selector"]), &path.child("selector"));
     }
     affinity(errors, &spec, &path);
-    cluster_ips(errors, object, &spec, &path);
+    ips::cluster_ips(errors, object, &spec, &texts(old, "clusterIPs"), &path);
+    let before = texts(old, "externalIPs");
     for (i, ip) in spec.array_at(&["externalIPs"]).iter().filter_map(Value::as_str).enumerate() {
         let path = path.child("externalIPs").index(i);
-        let before = errors.len();
-        net::ip(errors, ip, &path);
-        if errors.len() == before {
+        let found = errors.len();
+        net::ip_unless(errors, ip, &before, &path);
+        if errors.len() == found {
             net::non_special_ip(errors, ip, &path);
         }
     }
-    match kind_of(object) {
-        "" => errors.required(&path.child("type"), ""),
-        kind => {
-            one_of(
-                errors,
-                kind,
-                &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
-                &path.child("type"),
-            );
-        }
-    }
+    let types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    one_of(errors, kind_of(object), &types, &path.child("type"));
     node_ports(errors, object, &spec, &path);
-    source_ranges(errors, object, &spec, &path);
+    source_ranges(errors, object, old, &path);
     load_balancer_fields(errors, object, &spec, &path);
+    load_balancer_class(errors, object, &path);
     external_traffic(errors, object, &spec, &path);
     internal_traffic(errors, object, &spec, &path);
     distribution(errors, &spec, &path);
 }
 
-fn by_type(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+/// The texts of a list in the old service's spec.
+fn texts<'a>(old: Option<&'a Value>, field: &str) -> Vec<&'a str> {
+    old.map_or(&[][..], |old| old.array_at(&["spec", field])).iter().filter_map(Value::as_str).collect()
+}
+
+/// `isHeadlessService`.
+pub(super) fn is_headless(object: &Value) -> bool {
+    let ips = object.array_at(&["spec", "clusterIPs"]);
+    ips.len() == 1 && ips[0].as_str() == Some("None")
+}
+
+/// The two names of one annotation say the same.
+fn topology_annotations(errors: &mut FieldErrors, object: &Value) {
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    const MODE: &str = "service.kubernetes.io/topology-mode";
+    if let (Some(hints), Some(mode)) = (object.annotation(HINTS), object.annotation(MODE))
+        && hints != mode
+    {
+        let path = FieldPath::new("metadata").child("annotations").key(MODE);
+        errors.invalid(&path, mode, format!("must match annotations[{HINTS}] when both are specified"));
+    }
+}
+
+fn by_type(errors: &mut FieldErrors, spec: &Value, headless: bool, path: &FieldPath) {
     match spec.str_at(&["type"]) {
-        kind @ ("LoadBalancer" | "NodePort") if spec.str_at(&["clusterIP"]) == "None" => {
+        kind @ ("LoadBalancer" | "NodePort") if headless => {
             let detail = format!("may not be set to 'None' for {kind} services");
             errors.invalid(&path.child("clusterIPs").index(0), "None", detail);
         }
         "ExternalName" => {
-            if !spec.array_at(&["clusterIPs"]).is_empty() {
-                errors.forbidden(&path.child("clusterIPs"), "may not be set for ExternalName services");
+            for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+                let given = has(spec, &[field]) && (field == "ipFamilyPolicy" || !is_zero(spec.get(field)));
+                if given {
+                    errors.forbidden(&path.child(field), "may not be set for ExternalName services");
+                }
             }
             let name = spec.str_at(&["externalName"]);
             let name = name.strip_suffix('.').unwrap_or(name);
@@ -82,7 +105,6 @@ fn service_port<'a>(
     errors: &mut FieldErrors,
     port: &'a Value,
     needs_name: bool,
-
     seen: &mut HashSet<&'a str>,
     path: &FieldPath,
 ) {
@@ -100,112 +122,38 @@ fn service_port<'a>(
     let number = port.i64_at(&["port"]).unwrap_or(0);
     port_number(errors, number, &path.child("port"));
     one_of(errors, port.str_at(&["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"));
-    let target = port.get("targetPort");
-    match target {
-        Some(Value::String(name)) => {
-            names::invalid_each(
-                errors,
-                &path.child("targetPort"),
-                name.as_str(),
-                names::is_valid_port_name(name),
-            );
-        }
-        target => port_number(errors, target.and_then(Value::as_i64).unwrap_or(0), &path.child("targetPort")),
-    }
-    let protocol = port.str_at(&["appProtocol"]);
-    if !protocol.is_empty() {
+    crate::pod::probes::port(errors, port.get("targetPort"), &path.child("targetPort"));
+    if let Some(protocol) = port.get("appProtocol").and_then(Value::as_str) {
         names::invalid_each(errors, &path.child("appProtocol"), protocol, names::is_qualified_name(protocol));
     }
 }
 
 fn affinity(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    one_of(errors, spec.str_at(&["sessionAffinity"]), &["ClientIP", "None"], &path.child("sessionAffinity"));
-    let config = path.child("sessionAffinityConfig");
-    if spec.str_at(&["sessionAffinity"]) == "ClientIP" {
-        let timeout = config.child("clientIP").child("timeoutSeconds");
-        match spec.i64_at(&["sessionAffinityConfig", "clientIP", "timeoutSeconds"]) {
-            None => errors.required(&config, "when session affinity type is ClientIP"),
-            Some(seconds) if !(1..=86_400).contains(&seconds) => {
-                errors.invalid(&timeout, seconds, "must be greater than 0 and less than 86400");
+    const NEEDED: &str = "when session affinity type is ClientIP";
+    let affinity = spec.str_at(&["sessionAffinity"]);
+    one_of(errors, affinity, &["ClientIP", "None"], &path.child("sessionAffinity"));
+    let path = path.child("sessionAffinityConfig");
+    let config = crate::shape::present(spec, &["sessionAffinityConfig"]);
+    match (affinity, config) {
+        ("ClientIP", None) => errors.required(&path, NEEDED),
+        ("ClientIP", Some(config)) => {
+            let path = path.child("clientIP");
+            if !has(config, &["clientIP"]) {
+                return errors.required(&path, NEEDED);
             }
-            Some(_) => {}
-        }
-    } else if has(spec, &["sessionAffinityConfig"]) {
-        let detail = "must not be set when session affinity is None";
-        errors.forbidden(&config, detail);
-    }
-}
-
-const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
-
-/// `ValidateServiceClusterIPsRelatedFields`.
-fn cluster_ips(errors: &mut FieldErrors, object: &Value, spec: &Value, path: &FieldPath) {
-    let ips: Vec<&str> = spec.array_at(&["clusterIPs"]).iter().filter_map(Value::as_str).collect();
-    let families: Vec<&str> = spec.array_at(&["ipFamilies"]).iter().filter_map(Value::as_str).collect();
-    if !needs_ip(object) {
-        for (field, given) in [
-            ("clusterIPs", !ips.is_empty()),
-            ("ipFamilies", !families.is_empty()),
-            ("ipFamilyPolicy", has(spec, &["ipFamilyPolicy"])),
-        ] {
-            if given && kind_of(object) == "ExternalName" && field != "clusterIPs" {
-                errors.forbidden(&path.child(field), "may not be set for ExternalName services");
+            let path = path.child("timeoutSeconds");
+            match config.i64_at(&["clientIP", "timeoutSeconds"]) {
+                None => errors.required(&path, NEEDED),
+                Some(seconds) if !(1..=86_400).contains(&seconds) => {
+                    errors.invalid(&path, seconds, "must be greater than 0 and less than 86400");
+                }
+                Some(_) => {}
             }
         }
-        return;
-    }
-    first_ip(errors, spec, &ips, path);
-    let policy = spec.str_at(&["ipFamilyPolicy"]);
-    for (i, family) in families.iter().enumerate() {
-        if !FAMILIES.contains(family) {
-            errors.not_supported(&path.child("ipFamilies").index(i), *family, &FAMILIES);
+        ("None", Some(_)) => {
+            errors.forbidden(&path, "must not be set when session affinity is None");
         }
-        if families[..i].contains(family) {
-            errors.duplicate(&path.child("ipFamilies").index(i), *family);
-        }
-    }
-    if has(spec, &["ipFamilyPolicy"]) {
-        let supported = ["PreferDualStack", "RequireDualStack", "SingleStack"];
-        if !supported.contains(&policy) {
-            errors.not_supported(&path.child("ipFamilyPolicy"), policy, &supported);
-        }
-    }
-    if ips.len() > 2 {
-        let shown = shown(spec, &["clusterIPs"]);
-        errors.invalid(&path.child("clusterIPs"), shown, "may only hold up to 2 values");
-    }
-    for (i, ip) in ips.iter().enumerate().filter(|(_, ip)| **ip != "None") {
-        let path = path.child("clusterIPs").index(i);
-        let before = errors.len();
-        net::ip(errors, ip, &path);
-        if errors.len() > before {
-            continue;
-        }
-        let family = if ip.contains(':') { "IPv6" } else { "IPv4" };
-        if families.get(i).is_some_and(|wanted| FAMILIES.contains(wanted) && *wanted != family) {
-            let detail = format!("expected an {} value as indicated by `ipFamilies[{i}]`", families[i]);
-            errors.invalid(&path, *ip, detail);
-        }
-    }
-}
-
-fn first_ip(errors: &mut FieldErrors, spec: &Value, ips: &[&str], path: &FieldPath) {
-    let first = spec.str_at(&["clusterIP"]);
-    let all = path.child("clusterIPs");
-    match (first, ips) {
-        ("", []) => {}
-        ("", _) => errors.forbidden(&all, "must be empty when `clusterIP` is not specified"),
-        (_, []) => errors.required(&all, ""),
-        (first, ips) if ips[0] != first => {
-            errors.invalid(&all, shown(spec, &["clusterIPs"]), "first value must match `clusterIP`");
-        }
-        (_, ips) => {
-            if ips.len() > 1 && ips.contains(&"None") {
-                let at = ips.iter().position(|ip| *ip == "None").unwrap_or(0);
-                let detail = "'None' must be the first and only value";
-                errors.invalid(&all.index(at), "None", detail);
-            }
-        }
+        _ => {}
     }
 }
 
@@ -240,17 +188,29 @@ fn node_ports(errors: &mut FieldErrors, object: &Value, spec: &Value, path: &Fie
     }
 }
 
-fn source_ranges(errors: &mut FieldErrors, object: &Value, spec: &Value, path: &FieldPath) {
-    let ranges = spec.array_at(&["loadBalancerSourceRanges"]);
-    if ranges.is_empty() {
-        return;
-    }
-    let path = path.child("LoadBalancerSourceRanges");
-    if kind_of(object) != "LoadBalancer" {
-        errors.forbidden(&path, "may only be used when `type` is 'LoadBalancer'");
-    }
-    for (i, range) in ranges.iter().filter_map(Value::as_str).enumerate() {
-        net::cidr(errors, range.trim(), &path.index(i));
+fn source_ranges(errors: &mut FieldErrors, object: &Value, old: Option<&Value>, path: &FieldPath) {
+    const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let is_balancer = kind_of(object) == "LoadBalancer";
+    let elsewhere = "may only be used when `type` is 'LoadBalancer'";
+    let ranges = object.array_at(&["spec", "loadBalancerSourceRanges"]);
+    if !ranges.is_empty() {
+        let path = path.child("LoadBalancerSourceRanges");
+        if !is_balancer {
+            errors.forbidden(&path, elsewhere);
+        }
+        let before = texts(old, "loadBalancerSourceRanges").into_iter().map(str::trim).collect::<Vec<_>>();
+        for (i, range) in ranges.iter().filter_map(Value::as_str).enumerate() {
+            net::cidr_unless(errors, range.trim(), &before, &path.index(i));
+        }
+    } else if let Some(text) = object.annotation(ANNOTATION) {
+        let path = FieldPath::new("metadata").child("annotations").key(ANNOTATION);
+        if !is_balancer {
+            errors.forbidden(&path, elsewhere);
+        }
+        let changed = old.is_none_or(|old| old.annotation(ANNOTATION) != Some(text));
+        if changed && !text.trim().is_empty() {
+            text.trim().split(',').for_each(|range| net::cidr(errors, range.trim(), &path));
+        }
     }
 }
 
@@ -261,15 +221,18 @@ fn load_balancer_fields(errors: &mut FieldErrors, object: &Value, spec: &Value, 
         errors.forbidden(&path, "may only be used when `type` is 'LoadBalancer'");
     }
     if is_balancer && !has(spec, &["allocateLoadBalancerNodePorts"]) {
-        errors.required(&path.child("allocateLoadBalancerNodePorts"), "");
+        errors.required(&FieldPath::new("allocateLoadBalancerNodePorts"), "");
     }
-    if let Some(class) = spec.get("loadBalancerClass").and_then(Value::as_str) {
-        let path = path.child("loadBalancerClass");
-        if is_balancer {
-            names::invalid_each(errors, &path, class, names::is_qualified_name(class));
-        } else {
-            errors.forbidden(&path, "may only be used when `type` is 'LoadBalancer'");
-        }
+}
+
+/// `validateLoadBalancerClassField`, of one service.
+fn load_balancer_class(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
+    let Some(class) = object.at(&["spec", "loadBalancerClass"]).and_then(Value::as_str) else { return };
+    let path = path.child("loadBalancerClass");
+    if kind_of(object) == "LoadBalancer" {
+        names::invalid_each(errors, &path, class, names::is_qualified_name(class));
+    } else {
+        errors.forbidden(&path, "may only be used when `type` is 'LoadBalancer'");
     }
 }
 
@@ -284,11 +247,16 @@ fn external_traffic(errors: &mut FieldErrors, object: &Value, spec: &Value, path
         errors.invalid(&policy_path, policy, "may only be set for externally-accessible services");
     }
     let port = spec.i64_at(&["healthCheckNodePort"]).unwrap_or(0);
-    if port != 0 && !super::needs_health_port(object) {
-        let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
-        errors.invalid(&path.child("healthCheckNodePort"), port, detail);
-    } else if port != 0 {
-        in_range(errors, port, 1, 65_535, &path.child("healthCheckNodePort"));
+    let path = path.child("healthCheckNodePort");
+    match (super::needs_health_port(object), port) {
+        (true, 0) => errors.required(&path, ""),
+        (true, port) => port_number(errors, port, &path),
+        (false, 0) => {}
+        (false, port) => {
+            let detail =
+                "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            errors.invalid(&path, port, detail);
+        }
     }
 }
 
@@ -302,7 +270,7 @@ fn internal_traffic(errors: &mut FieldErrors, object: &Value, spec: &Value, path
 }
 
 fn distribution(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    const SUPPORTED: [&str; 3] = ["PreferClose", "PreferSameNode", "PreferSameZone"];
+    const SUPPORTED: [&str; 3] = ["PreferClose", "PreferSameZone", "PreferSameNode"];
     if let Some(policy) = spec.get("trafficDistribution").and_then(Value::as_str)
         && !SUPPORTED.contains(&policy)
     {
@@ -313,26 +281,25 @@ fn distribution(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
 /// `ValidateServiceUpdate`.
 pub(super) fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     let path = FieldPath::new("spec");
-    let (new_kind, old_kind) = (kind_of(object), kind_of(old));
-    if needs_ip(object) && needs_ip(old) {
-        let before = old.array_at(&["spec", "clusterIPs"]);
-        let after = object.array_at(&["spec", "clusterIPs"]);
-        if let Some(first) = before.first()
-            && !after.is_empty()
-            && after.first() != Some(first)
-        {
-            errors.invalid(
-                &path.child("clusterIPs").index(0),
-                shown(object, &["spec", "clusterIPs"]),
-                "may not change once set",
-            );
-        }
+    // Addresses are looked at before everything else, when they are about to be allocated.
+    let mut early = FieldErrors::new();
+    ips::cluster_ips(&mut early, object, &shown(object, &["spec"]), &texts(Some(old), "clusterIPs"), &path);
+    if !early.is_empty() {
+        *errors = early;
+        return;
     }
-    if new_kind == "LoadBalancer" && old_kind == "LoadBalancer" {
+    ips::changes(errors, object, old);
+    if kind_of(object) == "LoadBalancer" && kind_of(old) == "LoadBalancer" {
         let class = &["spec", "loadBalancerClass"];
-        if object.at(class) != old.at(class) {
+        if !crate::shape::same(object.at(class), old.at(class)) {
             errors.invalid(&path.child("loadBalancerClass"), shown(object, class), "may not change once set");
         }
     }
-    service(errors, object);
+    load_balancer_class(errors, object, &path);
+    let port = &["spec", "healthCheckNodePort"];
+    let both = super::needs_health_port(object) && super::needs_health_port(old);
+    if both && object.i64_at(port) != old.i64_at(port) {
+        errors.forbidden(&path.child("healthCheckNodePort"), "field is immutable");
+    }
+    service(errors, object, Some(old));
 }

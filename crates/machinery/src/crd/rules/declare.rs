@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use drydock_cel::cost::{SizeEstimate, Sizes};
 use drydock_cel::env::Types;
+use drydock_cel::parse::RESERVED;
 use drydock_cel::types::Type;
 
 use crate::value::Value;
@@ -219,31 +220,6 @@ impl Sizes for SelfType {
         Some(SizeEstimate { min: 0, max: at.max_elements.cast_unsigned() })
     }
 }
-
-/// What CEL keeps for itself.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// A property's name as expressions write it: `a-b` is `a__dash__b`. None if they cannot.
 pub fn escape(name: &str) -> Option<String> {

@@ -31,9 +31,13 @@ fn any(run: &Run<'_>, words: &[&str]) -> Result<bool, String> {
 }
 
 fn term(run: &Run<'_>, words: &[&str]) -> Result<bool, String> {
+    let negations = words.iter().take_while(|word| **word == "!").count();
+    Ok(plain(run, &words[negations..])? != (negations % 2 == 1))
+}
+
+fn plain(run: &Run<'_>, words: &[&str]) -> Result<bool, String> {
     match words {
         [] => Ok(false),
-        ["!", rest @ ..] => term(run, rest).map(|holds| !holds),
         [word] => Ok(!word.is_empty()),
         ["-n", word] => Ok(!word.is_empty()),
         ["-z", word] => Ok(word.is_empty()),

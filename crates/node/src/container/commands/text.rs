@@ -158,37 +158,44 @@ async fn grep(run: Run<'_>) -> Outcome {
     Ok(u8::from(found == 0))
 }
 
-/// Steps that matching one line may take: patterns with many stars could take for ever.
-const MOST_STEPS: usize = 100_000;
+/// Steps that matching one line may take.
+const MOST_STEPS: usize = 10_000_000;
 
-/// A pattern of `^`, `$`, `.`, `*` and characters, anywhere in `text`.
+/// A pattern of `^`, `$`, `.`, `*`, characters and escaped ones, anywhere in `text`.
 fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
-    let mut steps = MOST_STEPS;
-    match pattern.split_first() {
-        Some(('^', rest)) => matches_here(rest, &text, &mut steps),
-        _ => (0..=text.len()).any(|from| matches_here(&pattern, &text[from..], &mut steps)),
-    }
-}
-
-fn matches_here(pattern: &[char], text: &[char], steps: &mut usize) -> bool {
-    if *steps == 0 {
+    if pattern.len().saturating_mul(text.len()) > MOST_STEPS {
         return false;
     }
-    *steps -= 1;
-    match pattern {
-        [] => true,
-        ['$'] => text.is_empty(),
-        [one, '*', rest @ ..] => {
-            let run = text.iter().take_while(|c| *one == '.' || *one == **c).count();
-            (0..=run).any(|count| matches_here(rest, &text[count..], steps))
-        }
-        ['\\', one, rest @ ..] => text.first() == Some(one) && matches_here(rest, &text[1..], steps),
-        [one, rest @ ..] => {
-            text.first().is_some_and(|c| *one == '.' || one == c) && matches_here(rest, &text[1..], steps)
+    let (mut rest, anchored) = match pattern.as_slice() {
+        ['^', rest @ ..] => (rest, true),
+        all => (all, false),
+    };
+    // Where in the text what has been read of the pattern may end.
+    let mut ends = vec![!anchored; text.len() + 1];
+    ends[0] = true;
+    while let [first, more @ ..] = rest {
+        let (escaped, one, more) = match (first, more) {
+            ('\\', [one, more @ ..]) => (true, *one, more),
+            ('$', []) => return ends[text.len()],
+            _ => (false, *first, more),
+        };
+        let fits = |c: char| one == c || (one == '.' && !escaped);
+        if let ['*', after @ ..] = more {
+            for (i, c) in text.iter().enumerate() {
+                ends[i + 1] |= ends[i] && fits(*c);
+            }
+            rest = after;
+        } else {
+            for (i, c) in text.iter().enumerate().rev() {
+                ends[i + 1] = ends[i] && fits(*c);
+            }
+            ends[0] = false;
+            rest = more;
         }
     }
+    ends.contains(&true)
 }
 
 async fn sort(run: Run<'_>) -> Outcome {
@@ -343,10 +350,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn long_patterns_take_neither_the_stack_nor_for_ever() {
+        assert!(matches(&"a*".repeat(100_000), "aaaa"));
+        assert!(!matches(&format!("{}b", "a*".repeat(200)), &"a".repeat(10_000)));
+    }
+
+    #[test]
     fn patterns_and_base64() {
         assert!(matches("^a.*c$", "abbc"));
         assert!(!matches("^b", "abc"));
         assert!(matches("b*c", "ac"));
+        assert!(
+            matches(r"a\*$", "xa*")
+                && !matches(r"a\*$", "xaa")
+                && matches(r"\.", ".")
+                && !matches(r"\.", "x")
+        );
         for text in ["", "f", "fo", "foo", "foob"] {
             let there = encode(text.as_bytes());
             assert_eq!(super::super::super::base64(&there), text.as_bytes(), "{there}");

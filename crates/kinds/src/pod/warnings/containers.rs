@@ -1,0 +1,132 @@
+//! Containers' profiles, amounts, variables and ports.
+
+use std::collections::HashMap;
+
+use drydock_machinery::{FieldPath, Value};
+
+use super::fractional;
+use crate::shape::has;
+
+const SECCOMP: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+const APP_ARMOR: &str = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+
+/// Everything that is said of containers one by one, then of their ports together.
+pub(super) fn all(
+    out: &mut Vec<String>,
+    spec: &Value,
+    meta: &Value,
+    path: &FieldPath,
+    annotations: &FieldPath,
+) {
+    let pod_key = "seccomp.security.alpha.kubernetes.io/pod";
+    let given = |key: &str| meta.object_at(&["annotations"]).contains_key(key);
+    if !has(spec, &["securityContext", "seccompProfile"]) && given(pod_key) {
+        out.push(format!("{}: {SECCOMP}", annotations.key(pod_key)));
+    }
+    for (container, path) in every(spec, path) {
+        let name = container.str_at(&["name"]);
+        let key = format!("container.seccomp.security.alpha.kubernetes.io/{name}");
+        if !has(container, &["securityContext", "seccompProfile"]) && given(&key) {
+            out.push(format!("{}: {SECCOMP}", annotations.key(&key)));
+        }
+        let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
+        if !has(container, &["securityContext", "appArmorProfile"]) && given(&key) {
+            out.push(format!("{}: {APP_ARMOR}", annotations.key(&key)));
+        }
+        amounts(out, container, &path.child("resources"));
+        variables(out, container, &path.child("env"));
+    }
+    ports(out, spec, path);
+    port_names(out, spec, path);
+}
+
+fn every<'a>(spec: &'a Value, path: &FieldPath) -> Vec<(&'a Value, FieldPath)> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    let of = |list: &'static str| {
+        let path = path.child(list);
+        spec.array_at(&[list]).iter().enumerate().map(move |(i, container)| (container, path.index(i)))
+    };
+    lists.into_iter().flat_map(of).collect()
+}
+
+fn amounts(out: &mut Vec<String>, container: &Value, path: &FieldPath) {
+    for name in ["memory", "ephemeral-storage"] {
+        for list in ["limits", "requests"] {
+            fractional(out, container.at(&["resources", list, name]), &path.child(list).key(name));
+        }
+    }
+}
+
+fn variables(out: &mut Vec<String>, container: &Value, path: &FieldPath) {
+    let variables = container.array_at(&["env"]);
+    for (i, variable) in variables.iter().enumerate() {
+        let (name, value) = (variable.str_at(&["name"]), variable.str_at(&["value"]));
+        let reference = format!("$({name})");
+        let builds_on_it = !has(variable, &["valueFrom"]) && value != reference && value.contains(&reference);
+        let again = variables[..i].iter().any(|before| before.str_at(&["name"]) == name);
+        if again && !builds_on_it {
+            let text = "which may be dropped when using apply";
+            out.push(format!("{}: hides previous definition of {name:?}, {text}", path.index(i)));
+        }
+    }
+}
+
+struct Port<'a> {
+    at: FieldPath,
+    host_ip: &'a str,
+    host_port: i64,
+}
+
+fn ports(out: &mut Vec<String>, spec: &Value, path: &FieldPath) {
+    let mut seen: HashMap<(i64, &str), Vec<Port<'_>>> = HashMap::new();
+    for (container, path) in every(spec, path) {
+        for (i, given) in container.array_at(&["ports"]).iter().enumerate() {
+            let number = |field: &str| given.i64_at(&[field]).unwrap_or(0);
+            let (protocol, host_ip) = (given.str_at(&["protocol"]), given.str_at(&["hostIP"]));
+            let port = Port { at: path.child("ports").index(i), host_ip, host_port: number("hostPort") };
+            if !host_ip.is_empty() && port.host_port == 0 {
+                out.push(format!(
+                    "{}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{protocol} HostIP:{host_ip}}}",
+                    port.at,
+                    given.str_at(&["name"]),
+                    number("containerPort"),
+                ));
+            }
+            let others = seen.entry((number("containerPort"), protocol)).or_default();
+            out.extend(others.iter().filter_map(|other| conflict(&port, other)));
+            others.push(port);
+        }
+    }
+}
+
+/// What is wrong with two ports of the same number and protocol.
+fn conflict(port: &Port<'_>, other: &Port<'_>) -> Option<String> {
+    let what = if (port.host_ip, port.host_port) == (other.host_ip, other.host_port) {
+        "duplicate"
+    } else if port.host_port == 0 || other.host_port == 0 {
+        "overlapping"
+    } else if port.host_port == other.host_port && port.host_ip.is_empty() != other.host_ip.is_empty() {
+        "dangerously ambiguous"
+    } else {
+        return None;
+    };
+    Some(format!("{}: {what} port definition with {}", port.at, other.at))
+}
+
+fn port_names(out: &mut Vec<String>, spec: &Value, path: &FieldPath) {
+    let mut seen: HashMap<&str, FieldPath> = HashMap::new();
+    for (container, path) in every(spec, path) {
+        for (i, port) in container.array_at(&["ports"]).iter().enumerate() {
+            let (name, at) = (port.str_at(&["name"]), path.child("ports").index(i));
+            match seen.get(name) {
+                _ if name.is_empty() => {}
+                Some(other) => out.push(format!(
+                    "{at}: duplicate port name {name:?} with {other}, services and probes that select ports by name will use {other}"
+                )),
+                None => {
+                    seen.insert(name, at);
+                }
+            }
+        }
+    }
+}

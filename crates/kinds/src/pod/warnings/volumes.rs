@@ -1,0 +1,82 @@
+//! Sources of volumes that are gone, and files that get in one another's way.
+
+use drydock_machinery::{FieldPath, Value};
+
+use super::paths::Paths;
+use crate::shape::{has, shown};
+
+/// Volume plugins that were removed, or will be.
+pub(super) fn deprecated(out: &mut Vec<String>, spec: &Value, path: &FieldPath) {
+    const SOURCES: [(&str, &str, &str); 9] = [
+        ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+        ("gitRepo", "gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
+        ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+        ("flocker", "flocker", "deprecated in v1.22, non-functional in v1.25+"),
+        ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+        ("quobyte", "quobyte", "deprecated in v1.22, non-functional in v1.25+"),
+        ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+        ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+        ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+    ];
+    for (i, volume) in spec.array_at(&["volumes"]).iter().enumerate() {
+        for (source, shown, text) in SOURCES {
+            if has(volume, &[source]) {
+                out.push(format!("{}: {text}", path.index(i).child(shown)));
+            }
+        }
+        let claim = shown(volume, &["ephemeral", "volumeClaimTemplate", "spec"]);
+        let at = path.index(i).child("ephemeral").child("volumeClaimTemplate").child("spec");
+        out.extend(super::claim_spec(&claim, &at));
+    }
+}
+
+/// `warningsForOverlappingVirtualPaths`.
+pub(super) fn overlapping(out: &mut Vec<String>, spec: &Value) {
+    for volume in spec.array_at(&["volumes"]) {
+        let name = volume.str_at(&["name"]);
+        for (source, kind, names) in [
+            ("configMap", "ConfigMap", "name"),
+            ("secret", "Secret", "secretName"),
+            ("downwardAPI", "DownwardAPI", ""),
+        ] {
+            let Some(given) = volume.get(source) else { continue };
+            let what = if names.is_empty() {
+                kind.to_owned()
+            } else {
+                format!("{kind} {:?}", given.str_at(&[names]))
+            };
+            let mut paths = Paths::default();
+            for item in given.array_at(&["items"]) {
+                paths.add(item.str_at(&["path"]), "");
+            }
+            paths.warn(out, name, &what);
+        }
+        if has(volume, &["projected"]) {
+            projected(out, volume, name);
+        }
+    }
+}
+
+fn projected(out: &mut Vec<String>, volume: &Value, name: &str) {
+    let mut paths = Paths::default();
+    for source in volume.array_at(&["projected", "sources"]) {
+        let known = ["configMap", "secret", "downwardAPI", "serviceAccountToken"];
+        if !known.iter().any(|field| has(source, &[field])) {
+            out.push(format!("volume {name:?} (Projected) has no sources provided"));
+            continue;
+        }
+        for (field, kind) in [("configMap", "ConfigMap"), ("secret", "Secret")] {
+            let what = format!("{kind} {:?}", source.str_at(&[field, "name"]));
+            for item in source.array_at(&[field, "items"]) {
+                paths.add(item.str_at(&["path"]), &what);
+            }
+        }
+        for item in source.array_at(&["downwardAPI", "items"]) {
+            paths.add(item.str_at(&["path"]), "DownwardAPI");
+        }
+        if has(source, &["serviceAccountToken"]) {
+            paths.add(source.str_at(&["serviceAccountToken", "path"]), "ServiceAccountToken");
+        }
+    }
+    paths.warn(out, name, "Projected");
+}

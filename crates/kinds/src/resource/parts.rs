@@ -1,0 +1,199 @@
+//! What claims, classes and slices have in common: names, selectors, configurations and tolerations.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use drydock_machinery::names_validation as names;
+use drydock_machinery::{FieldErrors, FieldPath, Value};
+
+use crate::check::{dns_label, dns_subdomain, one_of_given};
+use crate::pod::volumes::csi_driver_name;
+use crate::shape::{has, present};
+
+const UNKNOWN_REQUEST: &str =
+    "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
+
+/// `validateSet`: so many items of different keys. The check of an item comes before that of its key.
+pub(super) fn set<'a, K: Eq + Hash>(
+    errors: &mut FieldErrors,
+    items: &'a [Value],
+    most: usize,
+    path: &FieldPath,
+    key: impl Fn(&'a Value) -> (K, Value),
+    mut check: impl FnMut(&mut FieldErrors, &'a Value, &FieldPath),
+) {
+    if items.len() > most {
+        errors.too_many(path, items.len(), most);
+    }
+    let mut seen = HashSet::new();
+    for (i, item) in items.iter().enumerate() {
+        let path = path.index(i);
+        check(errors, item, &path);
+        let (key, shown) = key(item);
+        if !seen.insert(key) {
+            errors.duplicate(&path, shown);
+        }
+    }
+}
+
+/// The key of an item with a name.
+pub(super) fn by_name(item: &Value) -> (&str, Value) {
+    (item.str_at(&["name"]), item.str_at(&["name"]).into())
+}
+
+fn by_itself(item: &Value) -> (&str, Value) {
+    (item.as_str().unwrap_or_default(), item.clone())
+}
+
+/// `validateRequestName`.
+pub(super) fn request_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    if name.is_empty() {
+        errors.required(path, "");
+    } else {
+        dns_label(errors, name, path);
+    }
+}
+
+/// `validatePoolName`: subdomains between slashes.
+pub(super) fn pool_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    if name.is_empty() {
+        return errors.required(path, "");
+    }
+    if name.len() > 253 {
+        errors.too_long(path, 253);
+    }
+    name.split('/').for_each(|part| dns_subdomain(errors, part, path));
+}
+
+/// Which names refer to requests of the claim.
+fn is_request(devices: &Value, name: &str) -> bool {
+    let (request, sub) = name.split_once('/').map_or((name, None), |(request, sub)| (request, Some(sub)));
+    let named = |request: &&Value, name: &str| request.str_at(&["name"]) == name;
+    let Some(found) = devices.array_at(&["requests"]).iter().find(|one| named(one, request)) else {
+        return false;
+    };
+    sub.is_none_or(|sub| found.array_at(&["firstAvailable"]).iter().any(|one| named(&one, sub)))
+}
+
+/// `validateRequestNameRef`.
+pub(super) fn request_reference(errors: &mut FieldErrors, devices: &Value, name: &str, path: &FieldPath) {
+    if name.split('/').count() > 2 {
+        return errors.invalid(path, name, UNKNOWN_REQUEST);
+    }
+    name.split('/').for_each(|segment| request_name(errors, segment, path));
+    if !is_request(devices, name) {
+        errors.invalid(path, name, UNKNOWN_REQUEST);
+    }
+}
+
+pub(super) fn request_references(
+    errors: &mut FieldErrors,
+    devices: &Value,
+    holder: &Value,
+    path: &FieldPath,
+) {
+    set(
+        errors,
+        holder.array_at(&["requests"]),
+        32,
+        &path.child("requests"),
+        by_itself,
+        |errors, name, path| {
+            request_reference(errors, devices, name.as_str().unwrap_or_default(), path);
+        },
+    );
+}
+
+/// `validateSelectorSlice`, but for what the expressions say.
+pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
+    let all = holder.array_at(&["selectors"]);
+    if all.len() > 32 {
+        errors.too_many(path, all.len(), 32);
+    }
+    for (i, selector) in all.iter().enumerate() {
+        let path = path.index(i).child("cel");
+        if !has(selector, &["cel"]) {
+            errors.required(&path, "");
+        } else if selector.str_at(&["cel", "expression"]).len() > 10 * 1024 {
+            errors.too_long(&path.child("expression"), 10 * 1024);
+        } else if selector.str_at(&["cel", "expression"]).trim().is_empty() {
+            errors.required(&path.child("expression"), "");
+        }
+    }
+}
+
+/// `validateDeviceConfiguration`.
+pub(super) fn configuration(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {
+    let path = path.child("opaque");
+    let Some(opaque) = present(config, &["opaque"]) else { return errors.required(&path, "") };
+    csi_driver_name(errors, opaque.str_at(&["driver"]), &path.child("driver"));
+    let path = path.child("parameters");
+    match present(opaque, &["parameters"]) {
+        None => errors.required(&path, ""),
+        Some(given) if given.to_json().len() > 10 * 1024 => errors.too_long(&path, 10 * 1024),
+        Some(Value::Object(_)) => {}
+        Some(_) => errors.invalid(&path, "<value omitted>", "must be a valid JSON object"),
+    }
+}
+
+/// `validateDeviceToleration`.
+pub(super) fn toleration(errors: &mut FieldErrors, toleration: &Value, path: &FieldPath) {
+    let [key, operator, value, effect] =
+        ["key", "operator", "value", "effect"].map(|field| toleration.str_at(&[field]));
+    if !key.is_empty() {
+        names::invalid_each(errors, &path.child("key"), key, names::is_qualified_name(key));
+    }
+    match operator {
+        "Exists" if !value.is_empty() => {
+            errors.invalid(&path.child("value"), value, "must be empty for operator `Exists`");
+        }
+        "Exists" => {}
+        "Equal" => {
+            names::invalid_each(errors, &path.child("value"), value, names::is_valid_label_value(value));
+        }
+        "" => errors.required(&path.child("operator"), ""),
+        other => errors.not_supported(&path.child("operator"), other, &["Equal", "Exists"]),
+    }
+    if !effect.is_empty() {
+        one_of_given(errors, effect, &EFFECTS, &path.child("effect"));
+    }
+}
+
+pub(super) const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "None"];
+
+/// `validateQualifiedName`: an identifier, perhaps in a domain.
+pub(super) fn qualified_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    let parts: Vec<&str> = name.split('/').collect();
+    match parts[..] {
+        [id] => identifier(errors, id, path),
+        [domain, id] => {
+            if domain.is_empty() {
+                errors.invalid(path, "", "the domain must not be empty");
+            } else {
+                csi_driver_name(errors, domain, path);
+            }
+            if id.is_empty() {
+                errors.invalid(path, "", "the name must not be empty");
+            } else {
+                identifier(errors, id, path);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `validateFullyQualifiedName`.
+pub(super) fn fully_qualified_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+    qualified_name(errors, name, path);
+    if !name.contains('/') {
+        let detail = "a fully qualified name must be a domain and a name separated by a slash";
+        errors.invalid(path, name, detail);
+    }
+}
+
+fn identifier(errors: &mut FieldErrors, id: &str, path: &FieldPath) {
+    if id.len() > 32 {
+        errors.too_long(path, 32);
+    }
+    names::invalid_each(errors, path, id, names::is_c_identifier(id));
+}
