@@ -82,7 +82,11 @@ impl Fixture {
 const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
 fn who() -> http::request::Builder {
-    Request::post(WHO).header("x-remote-user", "ann").header("x-remote-group", "system:masters")
+    who_at(Request::post(WHO))
+}
+
+fn who_at(request: http::request::Builder) -> http::request::Builder {
+    request.header("x-remote-user", "ann").header("x-remote-group", "system:masters")
 }
 
 #[tokio::test]
@@ -137,4 +141,44 @@ async fn an_event_has_the_requests_audit_id_and_where_it_came_from() {
     assert_eq!(last.str_at(&["annotations", "authorization.k8s.io/decision"]), "forbid");
     assert_eq!(last.i64_at(&["responseStatus", "code"]), Some(403));
     assert_eq!(last.str_at(&["requestReceivedTimestamp"]).len(), "2026-01-01T00:00:00.000000Z".len());
+}
+
+#[tokio::test]
+async fn a_write_that_creates_needs_the_right_to_create() {
+    let f = start().await;
+    let rbac =
+        |resource: &str| who_at(Request::post(format!("/apis/rbac.authorization.k8s.io/v1/{resource}")));
+    let role = r#"{"metadata": {"name": "writer"}, "rules": [{"apiGroups": ["", "coordination.k8s.io"],
+        "resources": ["configmaps", "leases"], "verbs": ["update", "patch"]}]}"#;
+    let binding = r#"{"metadata": {"name": "writer"}, "subjects": [{"kind": "User", "name": "bob"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "writer"}}"#;
+    for (resource, body) in [("clusterroles", role), ("clusterrolebindings", binding)] {
+        let (status, answer) = f.send(f.front_proxy(), rbac(resource), body).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer:?}");
+    }
+    let refused = async |request: http::request::Builder, body: &str, expected: &str| {
+        let request = request.header("x-remote-user", "bob");
+        let (status, answer) = f.send(f.front_proxy(), request, body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{answer:?}");
+        assert_eq!(answer.str_at(&["message"]), expected);
+    };
+    refused(
+        Request::patch("/api/v1/namespaces/a/configmaps/c?fieldManager=t")
+            .header("content-type", "application/apply-patch+yaml"),
+        r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}"#,
+        "configmaps \"c\" is forbidden: User \"bob\" cannot create resource \"configmaps\" in API group \"\" in the \
+         namespace \"a\"",
+    )
+    .await;
+    refused(
+        Request::put("/apis/coordination.k8s.io/v1/namespaces/a/leases/l"),
+        r#"{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"}}"#,
+        "leases.coordination.k8s.io \"l\" is forbidden: User \"bob\" cannot create resource \"leases\" in API group \
+         \"coordination.k8s.io\" in the namespace \"a\"",
+    )
+    .await;
+    // The old paths of watches are no way around either.
+    let deleted = who_at(Request::delete("/api/v1/watch/namespaces/a/configmaps/c"));
+    assert_eq!(f.send(f.front_proxy(), deleted, "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    f.tasks.close().await;
 }

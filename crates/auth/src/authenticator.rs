@@ -129,6 +129,13 @@ pub fn certificate_user(der: &[u8]) -> Option<UserInfo> {
     })
 }
 
+/// When a certificate, in DER, ends. One that cannot be read has ended.
+pub fn certificate_end(der: &[u8]) -> Timestamp {
+    let parsed = x509_parser::parse_x509_certificate(der).ok();
+    let end = parsed.map(|(_, certificate)| certificate.validity().not_after.timestamp());
+    end.map_or(Timestamp::MIN, |end| Timestamp::from_second(end).unwrap_or(Timestamp::MAX))
+}
+
 /// The user of a bootstrap token, `id.secret`, which lives in a secret in kube-system.
 fn bootstrap_user(reader: &dyn Reader, token: &str) -> Option<UserInfo> {
     let (id, secret) = token.split_once('.')?;

@@ -27,10 +27,16 @@ pub fn wanted_user<'a>(
 ) -> Result<Option<UserInfo>, Status> {
     let mut wanted = UserInfo::default();
     let mut is_asked = false;
+    // Of a header that comes more than once, the first counts.
+    let (mut user, mut uid) = (None, None);
     for (name, value) in headers {
         match name {
-            "impersonate-user" => value.clone_into(&mut wanted.name),
-            "impersonate-uid" => value.clone_into(&mut wanted.uid),
+            "impersonate-user" => {
+                user.get_or_insert(value);
+            }
+            "impersonate-uid" => {
+                uid.get_or_insert(value);
+            }
             "impersonate-group" => wanted.groups.push(value.to_owned()),
             _ => match name.strip_prefix("impersonate-extra-") {
                 Some(key) => wanted.extra.entry(percent_decoded(key)).or_default().push(value.to_owned()),
@@ -39,6 +45,8 @@ pub fn wanted_user<'a>(
         }
         is_asked = true;
     }
+    user.unwrap_or("").clone_into(&mut wanted.name);
+    uid.unwrap_or("").clone_into(&mut wanted.uid);
     if !wanted.name.is_empty() {
         return Ok(Some(wanted));
     }
@@ -278,9 +286,11 @@ mod tests {
             ("impersonate-user", "ann"),
             ("impersonate-group", "devs"),
             ("impersonate-extra-example.com%2fteam", "blue"),
+            ("impersonate-user", "bob"),
             ("accept", "*/*"),
         ]);
         let user = user.unwrap().unwrap();
+        assert_eq!(user.name, "ann");
         assert_eq!(user.extra["example.com/team"], ["blue"]);
         assert_eq!(wanted_user([("accept", "*/*")]).unwrap(), None);
         let refused = wanted_user([("impersonate-group", "devs")]).unwrap_err();

@@ -27,7 +27,7 @@ pub mod tokens;
 pub mod user;
 
 pub use attributes::{Ask, Attributes, Decision};
-pub use authenticator::{Authenticator, with_authenticated};
+pub use authenticator::{Authenticator, certificate_end, with_authenticated};
 pub use authorizer::Authorizer;
 pub use lookup::Reader;
 pub use user::UserInfo;

@@ -10,6 +10,8 @@ use crate::lookup::Reader;
 use crate::rbac::rule_allows;
 use crate::user::GROUP_NODES;
 
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 /// The node authorizer's opinion. It has one only of users in `system:nodes`.
 pub(crate) fn authorize(reader: &dyn Reader, attributes: &Attributes<'_>) -> Decision {
     let Some(node) = attributes.user.as_node() else {
@@ -188,9 +190,49 @@ fn is_related(reader: &dyn Reader, node: &str, resource: &str, namespace: &str, 
             is_related(reader, node, "persistentvolumeclaims", claim("namespace"), claim("name"))
         }),
         _ => {
-            reader.list("", "pods", namespace).iter().any(|pod| on_node(pod) && pod_uses(pod, resource, name))
+            // What a node's own mirror pods refer to is not shown to it: it makes them itself.
+            let is_users = |pod: &Object| on_node(pod) && pod.annotation(MIRROR).is_none();
+            let pods = reader.list("", "pods", namespace);
+            pods.iter().any(|pod| is_users(pod) && pod_uses(pod, resource, name))
+                || resource == "secrets" && is_volumes_secret(reader, node, namespace, name)
         }
     }
+}
+
+/// Whether a volume whose claim a pod on the node uses needs the secret there.
+fn is_volumes_secret(reader: &dyn Reader, node: &str, namespace: &str, name: &str) -> bool {
+    reader.list("", "persistentvolumes", "").iter().any(|volume| {
+        let Some(claim) = volume.at(&["spec", "claimRef"]).filter(|claim| !claim.is_null()) else {
+            return false;
+        };
+        let (claim_namespace, claim) = (claim.str_at(&["namespace"]), claim.str_at(&["name"]));
+        volume_needs(volume, claim_namespace, (namespace, name))
+            && is_related(reader, node, "persistentvolumeclaims", claim_namespace, claim)
+    })
+}
+
+/// Whether kubelets need the secret for a persistent volume. References of old volumes say no namespace: it is the
+/// claim's.
+fn volume_needs<'a>(volume: &'a Object, claim_namespace: &'a str, secret: (&str, &str)) -> bool {
+    let spec = |path: &[&str]| volume.get("spec").map_or("", |spec| spec.str_at(path));
+    let in_claims = |namespace: &'a str| if namespace.is_empty() { claim_namespace } else { namespace };
+    let azure = (in_claims(spec(&["azureFile", "secretNamespace"])), spec(&["azureFile", "secretName"]));
+    let of_claim = ["cephfs", "flexVolume", "rbd", "scaleIO", "iscsi"].map(|source| {
+        let part = |field| spec(&[source, "secretRef", field]);
+        (in_claims(part("namespace")), part("name"))
+    });
+    let named = [
+        ["cinder", "secretRef"],
+        ["storageos", "secretRef"],
+        ["csi", "nodePublishSecretRef"],
+        ["csi", "nodeStageSecretRef"],
+        ["csi", "nodeExpandSecretRef"],
+    ]
+    .map(|[source, reference]| {
+        let part = |field| spec(&[source, reference, field]);
+        (part("namespace"), part("name"))
+    });
+    of_claim.into_iter().chain(named).chain([azure]).any(|found| found == secret)
 }
 
 fn pod_uses(pod: &Object, resource: &str, name: &str) -> bool {
@@ -207,7 +249,9 @@ fn pod_uses(pod: &Object, resource: &str, name: &str) -> bool {
         "resourceclaims" => {
             let in_spec = spec("resourceClaims").iter();
             let in_status = pod.array_at(&["status", "resourceClaimStatuses"]).iter();
-            in_spec.chain(in_status).any(|claim| claim.str_at(&["resourceClaimName"]) == name)
+            let extended = pod.str_at(&["status", "extendedResourceClaimStatus", "resourceClaimName"]);
+            extended == name
+                || in_spec.chain(in_status).any(|claim| claim.str_at(&["resourceClaimName"]) == name)
         }
         _ => {
             let containers = ["containers", "initContainers", "ephemeralContainers"];
@@ -306,5 +350,39 @@ mod tests {
             "",
             Some("can only list/watch pods with spec.nodeName field selector"),
         );
+    }
+
+    #[test]
+    fn mirror_pods_show_a_node_nothing() {
+        let mut objects = Objects::default();
+        let mut pod = value!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {
+            "nodeName": "n1", "volumes": [{"name": "v", "secret": {"secretName": "s"}}]}});
+        objects.put("pods", pod.clone());
+        assert!(is_related(&objects, "n1", "secrets", "ns", "s"));
+        pod.set(&["metadata", "annotations", MIRROR], "hash");
+        objects.put("pods", pod);
+        assert!(!is_related(&objects, "n1", "secrets", "ns", "s"));
+        assert!(is_related(&objects, "n1", "pods", "ns", "p"));
+    }
+
+    #[test]
+    fn a_node_reads_the_secrets_of_its_pods_volumes() {
+        let mut objects = Objects::default();
+        objects.put(
+            "pods",
+            value!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {
+                "nodeName": "n1", "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}}),
+        );
+        let reference = |name: &str| value!({"namespace": "storage", "name": name});
+        objects.put(
+            "persistentvolumes",
+            value!({"metadata": {"name": "pv"}, "spec": {
+                "claimRef": {"namespace": "ns", "name": "c"},
+                "csi": {"nodeStageSecretRef": reference("stage"), "controllerExpandSecretRef": reference("expand")},
+            }}),
+        );
+        assert!(is_related(&objects, "n1", "secrets", "storage", "stage"));
+        assert!(!is_related(&objects, "n2", "secrets", "storage", "stage"));
+        assert!(!is_related(&objects, "n1", "secrets", "storage", "expand"));
     }
 }

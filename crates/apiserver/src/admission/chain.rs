@@ -14,6 +14,7 @@ use super::limit_ranger::LimitRanger;
 use super::namespace_lifecycle::NamespaceLifecycle;
 use super::node_restriction::NodeRestriction;
 use super::pod_security::PodSecurity;
+use super::pod_topology::PodTopologyLabels;
 use super::policy::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
 use super::priority::Priority;
 use super::protection::StorageObjectInUseProtection;
@@ -44,6 +45,7 @@ pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlu
         Arc::new(CertificateSigning),
         Arc::new(CertificateSubjectRestriction),
         Arc::new(DefaultIngressClass),
+        Arc::new(PodTopologyLabels),
         Arc::new(MutatingAdmissionPolicy::new(authorizer.clone())),
         Arc::new(MutatingAdmissionWebhook::new(authorizer.clone())),
         Arc::new(RbacEscalation::new(authorizer.clone())),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use drydock_machinery::quantity::Quantity;
-use drydock_machinery::{Object, Status, Value};
+use drydock_machinery::{Object, ObjectMeta as _, Status, Value};
 
 use super::resources::{Amounts, Side, amounts, of_container, of_pod};
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
@@ -17,9 +17,10 @@ impl AdmissionPlugin for LimitRanger {
         "LimitRanger"
     }
 
-    /// Containers do not change after creation, but for resizing; claims do.
+    /// Containers do not change after creation, but for resizing; claims do. What is being deleted is let go.
     fn handles(&self, request: &AdmissionRequest<'_>) -> bool {
         match request.operation {
+            _ if request.old().is_deleting() => false,
             Operation::Create => request.is_for("", "pods") || request.is_for("", "persistentvolumeclaims"),
             Operation::Update => {
                 request.is_of("", "pods") && request.subresource == "resize"

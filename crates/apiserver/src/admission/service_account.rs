@@ -1,20 +1,27 @@
 //! ServiceAccount: every pod has an account, which must exist; its token and pull secrets come with it.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_runtime::wall;
 use rand::Rng as _;
 
+use super::references::{CONTAINERS, secrets};
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
 
 pub(super) struct ServiceAccount;
 
+/// The account that every namespace has.
+const DEFAULT: &str = "default";
+/// How often is looked for it, and how long is waited in between.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(150);
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME_PREFIX: &str = "kube-api-access-";
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const ENFORCE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
-const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 #[async_trait]
 impl AdmissionPlugin for ServiceAccount {
@@ -43,7 +50,7 @@ impl AdmissionPlugin for ServiceAccount {
         if let Some(pod) = &mut request.object {
             name_account(pod);
         }
-        let account = account_of(context, request)?;
+        let account = account_of(context, request).await?;
         let Some(pod) = &mut request.object else { return Ok(()) };
         if mounts_token(&account, pod) {
             mount_token(pod);
@@ -65,7 +72,7 @@ impl AdmissionPlugin for ServiceAccount {
         if request.object().annotation(MIRROR).is_some() {
             return check_mirror(request);
         }
-        let account = account_of(context, request)?;
+        let account = account_of(context, request).await?;
         if account.annotation(ENFORCE_SECRETS) == Some("true") {
             check_secrets(request, &account)?;
         }
@@ -76,7 +83,7 @@ impl AdmissionPlugin for ServiceAccount {
 /// Both of the account's fields are set, the old one and the new.
 fn name_account(pod: &mut Value) {
     let name = match (pod.str_at(&["spec", "serviceAccountName"]), pod.str_at(&["spec", "serviceAccount"])) {
-        ("", "") => "default",
+        ("", "") => DEFAULT,
         ("", name) | (name, _) => name,
     };
     let name = name.to_owned();
@@ -84,16 +91,24 @@ fn name_account(pod: &mut Value) {
     pod.set(&["spec", "serviceAccount"], name);
 }
 
-fn account_of(
+/// The pod's account. A namespace's own is awaited for a moment: its controller may be about to make it.
+async fn account_of(
     context: &AdmissionContext<'_>,
     request: &AdmissionRequest<'_>,
 ) -> Result<std::sync::Arc<Object>, Status> {
     let (namespace, name) = (request.namespace, request.object().str_at(&["spec", "serviceAccountName"]));
-    context.reader.get("", "serviceaccounts", namespace, name).ok_or_else(|| {
-        request.forbidden(&format!(
-            "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
-        ))
-    })
+    let attempts = if name == DEFAULT { ATTEMPTS } else { 1 };
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            wall::sleep(PAUSE).await;
+        }
+        if let Some(account) = context.reader.get("", "serviceaccounts", namespace, name) {
+            return Ok(account);
+        }
+    }
+    Err(request.forbidden(&format!(
+        "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
+    )))
 }
 
 fn check_mirror(request: &AdmissionRequest<'_>) -> Result<(), Status> {
@@ -101,7 +116,7 @@ fn check_mirror(request: &AdmissionRequest<'_>) -> Result<(), Status> {
     if !pod.str_at(&["spec", "serviceAccountName"]).is_empty() {
         return Err(request.forbidden("a mirror pod may not reference service accounts"));
     }
-    if !secrets_of(pod).is_empty() {
+    if !secrets(pod).is_empty() {
         return Err(request.forbidden("a mirror pod may not reference secrets"));
     }
     let projects_token = |volume: &Value| {
@@ -184,26 +199,6 @@ fn random_suffix() -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut rng = rand::rng();
     (0..5).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
-}
-
-/// The names of the secrets that a pod refers to.
-fn secrets_of(pod: &Value) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    for volume in pod.array_at(&["spec", "volumes"]) {
-        names.push(volume.str_at(&["secret", "secretName"]));
-        let sources = volume.array_at(&["projected", "sources"]);
-        names.extend(sources.iter().map(|source| source.str_at(&["secret", "name"])));
-    }
-    for container in CONTAINERS.iter().flat_map(|list| pod.array_at(&["spec", list])) {
-        let env = container.array_at(&["env"]);
-        names.extend(env.iter().map(|env| env.str_at(&["valueFrom", "secretKeyRef", "name"])));
-        let sources = container.array_at(&["envFrom"]);
-        names.extend(sources.iter().map(|source| source.str_at(&["secretRef", "name"])));
-    }
-    let pulls = pod.array_at(&["spec", "imagePullSecrets"]);
-    names.extend(pulls.iter().map(|secret| secret.str_at(&["name"])));
-    names.retain(|name| !name.is_empty());
-    names
 }
 
 /// An account that says so lets its pods use only the secrets that it lists.

@@ -37,6 +37,13 @@ pub(super) fn resources(definition: &Object, outdated: &CancellationToken) -> Ve
         .collect()
 }
 
+/// The definition in the version that its objects are stored in, whether or not that is served.
+pub(super) fn stored(definition: &Object, outdated: &CancellationToken) -> Option<Arc<Resource>> {
+    let mut versions = definition.array_at(&["spec", "versions"]).iter();
+    let version = versions.find(|version| version.bool_at(&["storage"]))?;
+    Some(Arc::new(resource(definition, version, &conversion(definition), outdated)))
+}
+
 /// GA before beta before alpha, newer before older; anything else last, by name.
 pub(super) fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String>) {
     let other = (0, 0, 0, std::cmp::Reverse(version.to_owned()));

@@ -39,8 +39,9 @@ pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) const GROUP: &str = "apiextensions.k8s.io";
 pub(crate) const PLURAL: &str = "customresourcedefinitions";
 
-/// How often is looked whether the objects of a definition that is being deleted are gone.
+/// How soon is looked whether the objects of a definition that is being deleted are gone; then less and less often.
 const RETRY: Duration = Duration::from_millis(200);
+const LONGEST_RETRY: Duration = Duration::from_secs(3);
 
 /// What was made of a definition, kept while the definition is the same.
 struct Compiled {
@@ -71,6 +72,7 @@ pub(crate) async fn start(core: &Arc<Core>, tasks: &Tasks) {
     registrar.publish(core, &cache);
     let clock = tasks.clock().clone();
     tasks.spawn("custom-resource-definitions", async move {
+        let mut pause = RETRY;
         loop {
             changed.borrow_and_update();
             services_changed.borrow_and_update();
@@ -78,12 +80,16 @@ pub(crate) async fn start(core: &Arc<Core>, tasks: &Tasks) {
             let pending = registrar.sync(&core, &cache).await;
             drop(core);
             let retry =
-                async { if pending { clock.sleep(RETRY).await } else { std::future::pending().await } };
+                async { if pending { clock.sleep(pause).await } else { std::future::pending().await } };
             tokio::select! {
                 changed = changed.changed() => if changed.is_err() { return },
                 changed = services_changed.changed() => if changed.is_err() { return },
-                () = retry => {}
+                () = retry => {
+                    pause = LONGEST_RETRY.min(pause * 2);
+                    continue;
+                }
             }
+            pause = RETRY;
         }
     });
 }
@@ -171,10 +177,10 @@ impl Registrar {
         if !definition.finalizers().any(|finalizer| finalizer == FINALIZER) {
             return Ok(true);
         }
-        let group = definition.str_at(&["spec", "group"]);
-        let plural = definition.str_at(&["status", "acceptedNames", "plural"]);
-        let left = core.registry.delete_all(group, plural).await?;
-        if left > 0 {
+        let compiled = self.compiled.get(definition.name());
+        if let Some(resource) = compiled.and_then(|known| compile::stored(definition, &known.outdated))
+            && core.registry.delete_all(&resource).await? > 0
+        {
             return Ok(false);
         }
         core.registry
@@ -216,18 +222,16 @@ impl Registry {
         self.update_silently(&mut call, |current| change(current)).await
     }
 
-    /// Deletes all objects of a custom resource; answers how many are still there.
-    async fn delete_all(&self, group: &str, plural: &str) -> Result<usize, Status> {
-        let cache = self.cache.by_prefix(&key_prefix(group, plural));
+    /// Deletes all objects of a custom resource, which nobody is asked about; answers how many are still there.
+    async fn delete_all(&self, resource: &Arc<Resource>) -> Result<usize, Status> {
+        let cache = self.cache.by_prefix(&resource.prefix);
         let objects: Vec<Arc<Object>> =
             cache.snapshot().objects.iter().map(|(_, object)| object.clone()).collect();
         for object in objects.iter().filter(|object| !object.is_deleting()) {
-            let call = self.own_call(group, plural, object.namespace(), object.name());
-            if let Some(mut call) = call {
-                match self.delete_object(&mut call, object.clone()).await {
-                    Err(status) if !status.is_not_found() => return Err(status),
-                    _ => {}
-                }
+            let mut call = Self::own_call_of(resource.clone(), object.namespace(), object.name());
+            match self.delete_silently(&mut call, object.clone()).await {
+                Err(status) if !status.is_not_found() => return Err(status),
+                _ => {}
             }
         }
         Ok(cache.len())

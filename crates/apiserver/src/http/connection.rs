@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use drydock_auth::UserInfo;
+use drydock_auth::{UserInfo, certificate_end};
 use drydock_runtime::{Tasks, wall};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,8 +29,18 @@ pub(crate) struct Peer {
     pub(crate) address: Option<IpAddr>,
     /// Verified; leaf first.
     pub(crate) certificates: Vec<CertificateDer<'static>>,
+    /// When the leaf ends, which it may do while the connection lasts.
+    pub(crate) certificate_end: Option<Timestamp>,
     /// Whom the certificate names, once known.
     pub(crate) user: OnceLock<Arc<UserInfo>>,
+}
+
+impl Peer {
+    /// The certificates, as long as they are good.
+    pub(crate) fn valid_certificates(&self) -> &[CertificateDer<'static>] {
+        let has_ended = self.certificate_end.is_some_and(|end| end < wall::now());
+        if has_ended { &[] } else { &self.certificates }
+    }
 }
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -102,7 +113,8 @@ impl ApiServer {
         certificates: Vec<CertificateDer<'static>>,
         address: Option<IpAddr>,
     ) {
-        let peer = Arc::new(Peer { address, certificates, user: OnceLock::new() });
+        let certificate_end = certificates.first().map(|leaf| certificate_end(leaf));
+        let peer = Arc::new(Peer { address, certificates, certificate_end, user: OnceLock::new() });
         let core = self.core.clone();
         let life = Arc::new(Life::default());
         let noted = life.clone();
@@ -228,5 +240,16 @@ mod tests {
         assert!(ceased().await.is_some(), "the watch is over");
         life.note(http::Version::HTTP_11);
         assert!(ceased().await.is_none(), "HTTP/1.1 sees to it itself");
+    }
+
+    #[test]
+    fn certificates_end_while_a_connection_lasts() {
+        let valid = |end: Timestamp| {
+            let certificates = vec![CertificateDer::from(vec![0])];
+            let peer = Peer { certificates, certificate_end: Some(end), ..Peer::default() };
+            peer.valid_certificates().len()
+        };
+        assert_eq!(valid(Timestamp::MAX), 1);
+        assert_eq!(valid(wall::now() - Duration::from_secs(1)), 0);
     }
 }

@@ -93,6 +93,7 @@ async fn respond(
         }
     };
     let event = begin(&user);
+    authenticate::forget_socket_bearer(&mut parts.headers);
     if let Some(event) = &event {
         notes.annotations.into_iter().for_each(|(key, text)| event.annotate(key, text));
         event.stage(Stage::RequestReceived).await;

@@ -145,14 +145,20 @@ fn selecting<'a>(plain: Attributes<'a>, query: &'a Query) -> Attributes<'a> {
         return plain;
     }
     let field_selector = query.get("fieldSelector").unwrap_or("");
-    let name = if plain.name.is_empty() { selected_name(field_selector) } else { plain.name };
+    let is_of_one = plain.name.is_empty() && plain.verb != "deletecollection";
+    let name = if is_of_one { selected_name(field_selector) } else { plain.name };
     Attributes { name, field_selector, label_selector: query.get("labelSelector").unwrap_or(""), ..plain }
 }
 
 /// The name that a list is restricted to, "" when it is not.
 fn selected_name(field_selector: &str) -> &str {
-    let name = field_selector.strip_prefix("metadata.name=").unwrap_or("");
-    if name.contains([',', '!', '=']) { "" } else { name }
+    let name = field_selector.split(',').find_map(|term| {
+        let rest = term.strip_prefix("metadata.name")?;
+        rest.strip_prefix("==").or_else(|| rest.strip_prefix('='))
+    });
+    // What is escaped is no name that an object can have.
+    let is_name = |name: &&str| !name.contains(['\\', '=', '/', '%']) && !matches!(*name, "." | "..");
+    name.filter(is_name).unwrap_or("")
 }
 
 /// Whether the request lasts for as long as its client likes: a watch, or a connection to a pod.
@@ -169,6 +175,8 @@ fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
 fn asked_of_method(method: &Method, path: &ResourcePath, watch: bool) -> Asked {
     let named = !path.name.is_empty();
     let verb = match *method {
+        // Of whatever method, it is a watch; only those with GET are served.
+        _ if path.watch => Verb::List,
         Method::POST => Verb::Create,
         Method::PUT => Verb::Update,
         Method::PATCH => Verb::Patch(drydock_client::PatchType::Merge),
@@ -185,6 +193,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
     let named_only = matches!(asked.verb, Verb::Update | Verb::Patch(_));
     let misplaced = (asked.verb == Verb::Create && !path.name.is_empty() && path.subresource.is_empty())
         || (named_only && path.name.is_empty())
+        || (path.watch && *method != Method::GET)
         || (resource.namespaced && path.namespace.is_empty() && !matches!(asked.verb, Verb::List));
     // There is no such path, while there is one without the name.
     if resource.namespaced && path.namespace.is_empty() && !path.name.is_empty() {
@@ -260,7 +269,7 @@ fn manager(request: &Req) -> String {
 async fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Status> {
     let mut attributes = attributes(&request.user, &call.resource, &call.request, asked.name());
     // A list of one name is a request about that name; a namespace is in itself.
-    if attributes.name.is_empty() {
+    if attributes.name.is_empty() && asked.verb == Verb::List {
         attributes.name = selected_name(&call.request.options.field_selector);
     }
     if call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty() {
@@ -364,4 +373,34 @@ async fn watch(request: &Req, call: Call, wanted: Wanted) -> Result<Answer, Stat
     }
     let watcher = registry::watch(&request.core.registry, &call).await;
     watch_body::answer(request, &call, watcher, wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_one_name_is_about_it() {
+        for (selector, name) in [
+            ("metadata.name=a", "a"),
+            ("metadata.name==a", "a"),
+            ("status.phase=Running,metadata.name=a", "a"),
+            ("metadata.name!=a", ""),
+            ("metadata.namespace=a", ""),
+            ("metadata.name=..", ""),
+            ("metadata.name=a\\,b", ""),
+        ] {
+            assert_eq!(selected_name(selector), name, "{selector}");
+        }
+    }
+
+    #[test]
+    fn the_old_paths_of_watches_are_watches_by_any_method() {
+        let Path::Resource(path) = super::super::path::parse("/api/v1/watch/namespaces/a/pods/b") else {
+            panic!()
+        };
+        for method in [Method::GET, Method::DELETE, Method::POST, Method::PATCH] {
+            assert_eq!(asked_of_method(&method, &path, true).name(), "watch");
+        }
+    }
 }

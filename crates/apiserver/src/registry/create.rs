@@ -140,7 +140,11 @@ pub(crate) fn invalid(call: &Call, name: &str, errors: &FieldErrors) -> Result<(
 
 /// A certificate signing request says who made it, whatever it says itself.
 fn name_requester(call: &Call, object: &mut Value) {
-    if call.resource.gvr.resource != "certificatesigningrequests" {
+    let gvr = &call.resource.gvr;
+    if gvr.resource != "certificatesigningrequests"
+        || gvr.group != "certificates.k8s.io"
+        || call.resource.custom.is_some()
+    {
         return;
     }
     let user = call.user.to_value();

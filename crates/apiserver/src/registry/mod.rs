@@ -194,6 +194,11 @@ impl Registry {
     /// A call of the server's own, about one object.
     pub(crate) fn own_call(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Call> {
         let resource = self.resources.table().find_storage_version(group, resource)?.clone();
+        Some(Self::own_call_of(resource, namespace, name))
+    }
+
+    /// As [`Registry::own_call`], of a resource that need not be served.
+    pub(crate) fn own_call_of(resource: Arc<Resource>, namespace: &str, name: &str) -> Call {
         let request = Request {
             verb: Verb::Update,
             resource: resource.gvr.clone(),
@@ -203,7 +208,7 @@ impl Registry {
             options: Default::default(),
             body: None,
         };
-        Some(Call {
+        Call {
             user: Arc::new(UserInfo::api_server()),
             resource,
             request,
@@ -211,7 +216,7 @@ impl Registry {
             default_manager: "kube-apiserver".to_owned(),
             warnings: Vec::new(),
             audit: None,
-        })
+        }
     }
 
     pub(crate) fn admission_context(&self) -> AdmissionContext<'_> {

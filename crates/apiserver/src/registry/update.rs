@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drydock_auth::Ask as _;
 use drydock_client::{Reply, Verb};
 use drydock_machinery::status::Reason;
 use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value};
@@ -12,6 +13,7 @@ use super::store::{OPTIMISTIC_LOCK, WriteError};
 use super::{Call, Done, Registry, convert, custom, decode, meta, subresources};
 use crate::admission::Operation;
 use crate::definitions;
+use crate::local::attributes;
 
 /// How often a decision is made anew before the client is told of the conflict.
 pub(super) const ATTEMPTS: usize = 32;
@@ -32,7 +34,7 @@ impl Registry {
         let uid = object.uid().to_owned();
         let given = object.clone();
         let make = move |call: &Call, current: &Arc<Object>| {
-            check_uid(call, current, &uid)?;
+            check_stored(call, current, &uid, "")?;
             Ok(given.clone())
         };
         match self.update_with(call, Tracking::Changes, make).await? {
@@ -60,7 +62,17 @@ impl Registry {
         if !object.uid().is_empty() {
             return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
         }
+        self.authorize_create(call).await?;
         self.create_tracked(call, object, Tracking::Changes).await
+    }
+
+    /// A write to what is not there creates it, which is another right than the one the call was let in by.
+    ///
+    /// # Errors
+    /// 403 when the user may not create it.
+    pub(super) async fn authorize_create(&self, call: &Call) -> Result<(), Status> {
+        let attributes = attributes(&call.user, &call.resource, &call.request, "create");
+        self.ask(&attributes).await.into_result(&attributes)
     }
 
     /// Replaces the object that the call names by what `make` makes of it, in the working version. `make` may be
@@ -211,16 +223,22 @@ pub(crate) fn match_name(call: &Call, object: &Value) -> Result<(), Status> {
     }
 }
 
-fn check_uid(call: &Call, current: &Object, uid: &str) -> Result<(), Status> {
-    if uid.is_empty() || uid == current.uid() {
-        return Ok(());
-    }
-    let why = format!(
-        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {}",
-        call.shown_key(),
+/// What a write says of the object that it is for, as the store checks it; "" says nothing.
+///
+/// # Errors
+/// 409 when another object is stored.
+pub(super) fn check_stored(call: &Call, current: &Object, uid: &str, revision: &str) -> Result<(), Status> {
+    let failed = if !uid.is_empty() && uid != current.uid() {
         precondition_failed("UID", uid, current.uid())
-    );
-    Err(call.conflict(&why))
+    } else if !revision.is_empty() && revision != current.resource_version() {
+        precondition_failed("ResourceVersion", revision, current.resource_version())
+    } else {
+        return Ok(());
+    };
+    Err(call.conflict(&format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {failed}",
+        call.shown_key(),
+    )))
 }
 
 pub(super) fn precondition_failed(what: &str, asked: &str, own: &str) -> String {

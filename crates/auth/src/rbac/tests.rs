@@ -108,6 +108,15 @@ fn everyone_may_discover_and_the_anonymous_may_see_health() {
 }
 
 async fn check_grant(objects: &Objects, resource: &str, object: &Value) -> Result<(), String> {
+    check_change(objects, resource, object, None).await
+}
+
+async fn check_change(
+    objects: &Objects,
+    resource: &str,
+    object: &Value,
+    old: Option<&Value>,
+) -> Result<(), String> {
     let rbac = Rbac::default();
     let user = UserInfo::new("ann", &["system:authenticated"]);
     let authorize = |attributes: &Attributes<'_>| rbac.authorize(objects, attributes);
@@ -120,9 +129,9 @@ async fn check_grant(objects: &Objects, resource: &str, object: &Value) -> Resul
         namespace: "ns",
     };
     if resource == "roles" {
-        escalation.check_role(object, None).await
+        escalation.check_role(object, old).await
     } else {
-        escalation.check_binding(object, None).await
+        escalation.check_binding(object, old).await
     }
     .map_err(|status| status.message)
 }
@@ -160,6 +169,20 @@ async fn nobody_grants_more_than_they_hold() {
         check_grant(&objects, "rolebindings", &binding("b4", "ClusterRole", "none", bob)).await.unwrap_err(),
         "rolebindings.rbac.authorization.k8s.io \"none\" not found"
     );
+}
+
+#[tokio::test]
+async fn only_what_garbage_collection_changes_needs_no_rights() {
+    let objects = cluster();
+    let rules = value!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
+    let mut old = role("strong", rules);
+    old.set(&["metadata", "finalizers"], vec!["foregroundDeletion"]);
+    let mut collected = old.clone();
+    collected.remove(&["metadata", "finalizers"]);
+    assert_eq!(check_change(&objects, "roles", &collected, Some(&old)).await, Ok(()));
+    let mut labelled = old.clone();
+    labelled.set(&["metadata", "labels", "rbac.authorization.k8s.io/aggregate-to-view"], "true");
+    assert!(check_change(&objects, "roles", &labelled, Some(&old)).await.is_err());
 }
 
 #[test]

@@ -9,6 +9,8 @@
 mod scopes;
 mod usage;
 
+use std::collections::HashSet;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,10 +20,20 @@ use drydock_machinery::{GroupVersionResource, Object, ObjectMeta, Status, Value}
 use super::resources::{Amounts, add, amounts};
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
 
-/// The plugin. Charges of one API server are made one after another.
+/// The plugin. Charges of one namespace are made one after another.
 #[derive(Default)]
 pub(super) struct ResourceQuota {
-    charging: tokio::sync::Mutex<()>,
+    /// Each is of those namespaces whose names hash to it.
+    charging: [tokio::sync::Mutex<()>; 32],
+}
+
+impl ResourceQuota {
+    fn charging(&self, namespace: &str) -> &tokio::sync::Mutex<()> {
+        let mut hasher = std::hash::DefaultHasher::new();
+        namespace.hash(&mut hasher);
+        let lock = usize::try_from(hasher.finish() % self.charging.len() as u64);
+        &self.charging[lock.unwrap_or_default()]
+    }
 }
 
 /// How often a charge that lost against the quota controller is tried again.
@@ -52,14 +64,16 @@ impl AdmissionPlugin for ResourceQuota {
         if context.reader.list("", "resourcequotas", request.namespace).is_empty() {
             return Ok(());
         }
-        let _one_at_a_time = self.charging.lock().await;
+        let _one_at_a_time = self.charging(request.namespace).lock().await;
+        let mut charged = HashSet::new();
         for _ in 0..ATTEMPTS {
-            let quotas = context.reader.list("", "resourcequotas", request.namespace);
+            let mut quotas = context.reader.list("", "resourcequotas", request.namespace);
+            quotas.retain(|quota| !charged.contains(quota.uid()));
             let charges = check(request, &quotas)?;
             if request.dry_run || charges.is_empty() {
                 return Ok(());
             }
-            match charge(context, charges).await {
+            match charge(context, charges, &mut charged).await {
                 Err(status) if status.is_conflict() => {}
                 done => return done,
             }
@@ -138,7 +152,12 @@ fn shown(amounts: &Amounts, names: &[&String]) -> String {
     parts.join(",")
 }
 
-async fn charge(context: &AdmissionContext<'_>, charges: Vec<Charge>) -> Result<(), Status> {
+/// Makes the charges, and notes the UIDs of the quotas that have theirs.
+async fn charge(
+    context: &AdmissionContext<'_>,
+    charges: Vec<Charge>,
+    charged: &mut HashSet<String>,
+) -> Result<(), Status> {
     const QUOTAS: GroupVersionResource = GroupVersionResource::new("", "v1", "resourcequotas");
     for Charge { quota, used } in charges {
         let mut body = quota.value().clone();
@@ -146,6 +165,7 @@ async fn charge(context: &AdmissionContext<'_>, charges: Vec<Charge>) -> Result<
             body.set(&["status", "used", name], Value::from(amount));
         }
         context.client.update_status(&QUOTAS, body).await?;
+        charged.insert(quota.uid().to_owned());
     }
     Ok(())
 }

@@ -36,9 +36,24 @@ impl TlsTarget {
     }
 }
 
+/// Whether an address can be another machine's, however it is written.
+pub(super) fn is_global_unicast(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && !link_local
+}
+
+/// Addresses of this machine's own are none of the cluster's.
+///
 /// # Errors
 /// What Go's dialer says.
 pub(crate) async fn cluster_network(core: &Core, ip: IpAddr, port: u16) -> Result<Box<dyn Stream>, String> {
+    if !is_global_unicast(ip) {
+        return Err(format!("dial tcp {}: address not allowed", std::net::SocketAddr::new(ip, port)));
+    }
     if let Some(nodes) = &core.nodes
         && let Some(connected) = nodes.pod_network(ip, port).await
     {

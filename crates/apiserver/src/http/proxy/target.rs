@@ -66,7 +66,7 @@ fn pod(core: &Core, path: &ResourcePath, scheme: &str, name: &str, port: &str) -
 fn address(scheme: &str, ip: &str, port: &str) -> Result<Location, Status> {
     let not_allowed = || Status::bad_request("address not allowed");
     let ip: IpAddr = ip.parse().map_err(|_| not_allowed())?;
-    if !is_global_unicast(ip) {
+    if !dial::is_global_unicast(ip) {
         return Err(not_allowed());
     }
     let tls = scheme == "https";
@@ -80,14 +80,6 @@ fn address(scheme: &str, ip: &str, port: &str) -> Result<Location, Status> {
     };
     let authority = std::net::SocketAddr::new(ip, port).to_string();
     Ok(Location { tls, authority, place: Place::Address(ip, port) })
-}
-
-fn is_global_unicast(ip: IpAddr) -> bool {
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && !link_local
 }
 
 fn service(
@@ -198,7 +190,16 @@ mod tests {
 
     #[test]
     fn addresses_of_the_machine_itself_are_no_targets() {
-        for ip in ["127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "224.0.0.1", ""] {
+        for ip in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "224.0.0.1",
+            "",
+        ] {
             assert!(address("", ip, "80").is_err(), "{ip}");
         }
         assert_eq!(address("https", "10.0.0.7", "").map(|found| found.authority).unwrap(), "10.0.0.7:443");

@@ -7,7 +7,7 @@ use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 
 use super::super::managed::Tracking;
-use super::super::update::Updated;
+use super::super::update::{Updated, check_stored};
 use super::super::{Call, Done, Registry, decode, meta};
 use crate::admission::Operation;
 
@@ -28,7 +28,10 @@ impl Registry {
         let wanted = binding.clone();
         let subresource = std::mem::replace(&mut call.request.subresource, "binding".to_owned());
         let resource = std::mem::replace(&mut call.resource, pods);
-        let make = move |_: &Call, pod: &Arc<Object>| bound(pod, &wanted, &now);
+        let make = move |call: &Call, pod: &Arc<Object>| {
+            check_stored(call, pod, wanted.uid(), wanted.resource_version())?;
+            bound(pod, &wanted, &now)
+        };
         let updated = self.update_with(call, Tracking::Own, make).await;
         call.request.subresource = subresource;
         call.resource = resource;
@@ -52,13 +55,6 @@ impl Registry {
 
 fn bound(pod: &Arc<Object>, binding: &Value, now: &str) -> Result<Value, Status> {
     let conflict = |why: String| Err(Status::conflict("", "pods/binding", pod.name(), &why));
-    let uid = binding.uid();
-    if !uid.is_empty() && uid != pod.uid() {
-        return conflict(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            pod.uid()
-        ));
-    }
     if pod.is_deleting() {
         return conflict(format!("pod {} is being deleted, cannot be assigned to a host", pod.name()));
     }
@@ -87,7 +83,8 @@ fn bound(pod: &Arc<Object>, binding: &Value, now: &str) -> Result<Value, Status>
     Ok(pod)
 }
 
-fn set_condition(pod: &mut Value, condition: Value) {
+/// Sets a condition, in place of what it was.
+pub(super) fn set_condition(pod: &mut Value, condition: Value) {
     let conditions = pod.at_mut(&["status", "conditions"]);
     if !matches!(conditions, Value::Array(_)) {
         *conditions = Value::Array(Default::default());

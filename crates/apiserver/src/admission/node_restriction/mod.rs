@@ -1,11 +1,19 @@
 //! NodeRestriction: kubelets write their own node, and the pods on it, and no more.
 //!
-//! Absent: pod certificate requests, and the audiences of tokens that kubelets ask for.
+//! Absent: pod certificate requests.
+
+mod labels;
+mod token;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use drydock_auth::pki::parse_request;
 use drydock_machinery::{ObjectMeta, Status, Value};
 
+use super::references::first_reference;
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
+use labels::forbidden_labels;
 
 pub(super) struct NodeRestriction;
 
@@ -26,7 +34,7 @@ impl AdmissionPlugin for NodeRestriction {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        if request.operation == Operation::Delete { Ok(()) } else { check(context, request) }
+        if request.operation == Operation::Delete { Ok(()) } else { check(context, request).await }
     }
 
     /// Deletes are only validated.
@@ -35,11 +43,11 @@ impl AdmissionPlugin for NodeRestriction {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        if request.operation == Operation::Delete { check(context, request) } else { Ok(()) }
+        if request.operation == Operation::Delete { check(context, request).await } else { Ok(()) }
     }
 }
 
-fn check(context: &AdmissionContext<'_>, request: &AdmissionRequest<'_>) -> Result<(), Status> {
+async fn check(context: &AdmissionContext<'_>, request: &AdmissionRequest<'_>) -> Result<(), Status> {
     let Some(node) = request.user.as_node() else { return Ok(()) };
     let refusal = match (&*request.resource.group, &*request.resource.resource, request.subresource) {
         ("", "pods", "") => pod(context, request, node)?,
@@ -49,11 +57,13 @@ fn check(context: &AdmissionContext<'_>, request: &AdmissionRequest<'_>) -> Resu
             Some(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"))
         }
         ("", "nodes", _) => own_node(request, node),
-        ("", "persistentvolumeclaims", "status") => None,
+        ("", "persistentvolumeclaims", "status") => claim_status(request, node),
         ("", "persistentvolumeclaims", _) => Some("may only update PVC status".to_owned()),
-        ("", "serviceaccounts", "token") => token(context, request, node)?,
+        ("", "serviceaccounts", "token") => token::check(context, request, node).await?,
         ("coordination.k8s.io", "leases", _) => lease(request, node),
         ("storage.k8s.io", "csinodes", _) => csi_node(request, node),
+        ("resource.k8s.io", "resourceslices", _) => resource_slice(request, node),
+        ("certificates.k8s.io", "certificatesigningrequests", _) => certificate_request(request, node),
         _ => None,
     };
     refusal.map_or(Ok(()), |why| Err(request.forbidden(&why)))
@@ -114,8 +124,15 @@ fn pod(
     }
     let known =
         context.reader.get("", "nodes", "", node).ok_or_else(|| Status::not_found("", "nodes", node))?;
-    let mismatch = known.uid() != text("uid");
-    Ok(mismatch.then(|| format!("node {node} UID mismatch: expected {} got {}", text("uid"), known.uid())))
+    if known.uid() != text("uid") {
+        return Ok(Some(format!("node {node} UID mismatch: expected {} got {}", text("uid"), known.uid())));
+    }
+    // What its pods refer to a node may read.
+    Ok(match first_reference(pod) {
+        Ok(None) => None,
+        Ok(Some(what)) => Some(format!("node {node:?} can not create pods that reference {what}")),
+        Err(why) => Some(format!("error checking mirror pod for API references: {why}")),
+    })
 }
 
 fn pod_status(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
@@ -129,7 +146,12 @@ fn pod_status(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
         return Some(format!("node {node:?} cannot update labels through pod status"));
     }
     let claims = |pod: &Value| pod.array_at(&["status", "resourceClaimStatuses"]).to_vec();
-    (claims(new) != claims(old)).then(|| format!("node {node:?} cannot update resource claim statues"))
+    if claims(new) != claims(old) {
+        return Some(format!("node {node:?} cannot update resource claim statues"));
+    }
+    let extended = |pod: &Value| pod.at(&["status", "extendedResourceClaimStatus"]).cloned();
+    (extended(new) != extended(old))
+        .then(|| format!("node {node:?} cannot update extended resource claim status"))
 }
 
 fn eviction(
@@ -151,15 +173,29 @@ fn own_node(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
     let (new, old) = (request.object(), request.old());
     match request.operation {
         Operation::Create => {
+            if new.at(&["spec", "configSource"]).is_some() {
+                return Some(format!(
+                    "node {node:?} is not allowed to create pods with a non-nil configSource"
+                ));
+            }
             let forbidden = forbidden_labels(new, &Value::Null);
             (!forbidden.is_empty()).then(|| {
                 format!("node {node:?} is not allowed to set the following labels: {}", forbidden.join(", "))
             })
         }
         Operation::Update => {
+            let source = new.at(&["spec", "configSource"]);
+            if source.is_some() && source != old.at(&["spec", "configSource"]) {
+                return Some(format!(
+                    "node {node:?} is not allowed to update configSource to a new non-nil configSource"
+                ));
+            }
             let taints = |node: &Value| node.array_at(&["spec", "taints"]).to_vec();
             if taints(new) != taints(old) {
                 return Some(format!("node {node:?} is not allowed to modify taints"));
+            }
+            if new.owner_references() != old.owner_references() {
+                return Some(format!("node {node:?} is not allowed to modify ownerReferences"));
             }
             let forbidden = forbidden_labels(new, old);
             (!forbidden.is_empty())
@@ -167,71 +203,6 @@ fn own_node(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
         }
         _ => None,
     }
-}
-
-/// Labels that were set, changed or removed, and that are not a kubelet's.
-fn forbidden_labels(new: &Value, old: &Value) -> Vec<String> {
-    let changed = |key: &str| new.labels().get(key) != old.labels().get(key);
-    let mut keys: Vec<&str> =
-        new.labels().keys().chain(old.labels().keys()).map(|key| key.as_str()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys.into_iter().filter(|key| changed(key) && is_forbidden_label(key)).map(str::to_owned).collect()
-}
-
-fn is_forbidden_label(key: &str) -> bool {
-    const OWN: [&str; 12] = [
-        "kubernetes.io/hostname",
-        "kubernetes.io/arch",
-        "kubernetes.io/os",
-        "beta.kubernetes.io/arch",
-        "beta.kubernetes.io/instance-type",
-        "beta.kubernetes.io/os",
-        "failure-domain.beta.kubernetes.io/region",
-        "failure-domain.beta.kubernetes.io/zone",
-        "failure-domain.kubernetes.io/region",
-        "failure-domain.kubernetes.io/zone",
-        "topology.kubernetes.io/region",
-        "topology.kubernetes.io/zone",
-    ];
-    let Some((domain, _)) = key.split_once('/') else { return false };
-    let under = |parent: &str| domain == parent || domain.ends_with(&format!(".{parent}"));
-    if under("node-restriction.kubernetes.io") {
-        return true;
-    }
-    let is_kubernetes = under("kubernetes.io") || under("k8s.io");
-    let is_kubelets = OWN.contains(&key) || under("kubelet.kubernetes.io") || under("node.kubernetes.io");
-    is_kubernetes && !is_kubelets
-}
-
-/// Tokens that a kubelet asks for are for pods on its node.
-fn token(
-    context: &AdmissionContext<'_>,
-    request: &AdmissionRequest<'_>,
-    node: &str,
-) -> Result<Refusal, Status> {
-    if request.operation != Operation::Create {
-        return Ok(None);
-    }
-    let text = |field: &str| request.object().str_at(&["spec", "boundObjectRef", field]);
-    if text("apiVersion") != "v1" || text("kind") != "Pod" || text("name").is_empty() {
-        return Ok(Some("node requested token not bound to a pod".to_owned()));
-    }
-    if text("uid").is_empty() {
-        return Ok(Some("node requested token with a pod binding without a uid".to_owned()));
-    }
-    let name = text("name");
-    let pod = context.reader.get("", "pods", request.namespace, name);
-    let pod = pod.ok_or_else(|| Status::not_found("", "pods", name))?;
-    if pod.uid() != text("uid") {
-        return Ok(Some(format!(
-            "the UID in the bound object reference ({}) does not match the UID in record. The object might have been \
-             deleted and then recreated",
-            text("uid")
-        )));
-    }
-    let elsewhere = pod.str_at(&["spec", "nodeName"]) != node;
-    Ok(elsewhere.then(|| "node requested token bound to a pod scheduled on a different node".to_owned()))
 }
 
 fn lease(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
@@ -247,22 +218,61 @@ fn csi_node(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
     (name != node).then(|| "can only access CSINode with the same name as the requesting node".to_owned())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kubelets_set_their_own_labels_only() {
-        for (key, forbidden) in [
-            ("kubernetes.io/hostname", false),
-            ("node.kubernetes.io/instance-type", false),
-            ("eks.amazonaws.com/nodegroup", false),
-            ("team", false),
-            ("node-role.kubernetes.io/control-plane", true),
-            ("x.node-restriction.kubernetes.io/a", true),
-            ("foo.k8s.io/bar", true),
-        ] {
-            assert_eq!(is_forbidden_label(key), forbidden, "{key}");
+/// A kubelet says how a claim's resizing goes, and nothing else.
+fn claim_status(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
+    const OWN: [&[&str]; 6] = [
+        &["metadata", "resourceVersion"],
+        &["metadata", "managedFields"],
+        &["status", "capacity"],
+        &["status", "conditions"],
+        &["status", "allocatedResourceStatuses"],
+        &["status", "allocatedResources"],
+    ];
+    if request.operation != Operation::Update {
+        return Some(format!("unexpected operation {:?}", request.operation.as_str()));
+    }
+    let rest = |claim: &Value| {
+        let mut rest = claim.clone();
+        OWN.iter().for_each(|path| drop(rest.remove(path)));
+        if rest.get("status").and_then(Value::as_object).is_some_and(drydock_machinery::Map::is_empty) {
+            rest.remove(&["status"]);
         }
+        rest
+    };
+    (rest(request.object()) != rest(request.old())).then(|| {
+        format!(
+            "node {node:?} is not allowed to update fields other than status.quantity and status.conditions"
+        )
+    })
+}
+
+/// Updates, and which slices a node may delete by name, are the node authorizer's to judge. That does not see what is
+/// created, nor each object of a collection.
+fn resource_slice(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
+    let (slice, what) = match request.operation {
+        Operation::Create => (request.object(), "create"),
+        Operation::Delete => (request.old(), "delete"),
+        _ => return None,
+    };
+    (slice.str_at(&["spec", "nodeName"]) != node)
+        .then(|| format!("can only {what} ResourceSlice with the same NodeName as the requesting node"))
+}
+
+/// A kubelet asks for certificates in its node's name only.
+fn certificate_request(request: &AdmissionRequest<'_>, node: &str) -> Refusal {
+    const SIGNERS: [&str; 2] =
+        ["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
+    let spec = |field: &str| request.object().str_at(&["spec", field]);
+    if request.operation != Operation::Create || !SIGNERS.contains(&spec("signerName")) {
+        return None;
+    }
+    let pem = STANDARD.decode(spec("request")).unwrap_or_default();
+    match parse_request(&String::from_utf8_lossy(&pem)) {
+        Err(why) => Some(format!("unable to parse csr: {why}")),
+        Ok(asked) => (asked.subject.common_name != format!("system:node:{node}"))
+            .then(|| format!("can only create a node CSR with CN=system:node:{node}")),
     }
 }
+
+#[cfg(test)]
+mod tests;
