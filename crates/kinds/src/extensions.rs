@@ -2,11 +2,11 @@
 //! schema compiler and is the API server's.
 
 use drydock_machinery::names_validation as names;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
 use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::shape::{default_nil, has};
-use crate::{NameRule, table};
+use crate::{Context, NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&DEFINITION, &SERVICE];
 
@@ -29,6 +29,11 @@ static SERVICE: Kind = Kind {
             default_nil(object, &["spec", "service", "port"], 443);
         }
     },
+    prepare_create: |context, object| {
+        if !has(object, &["spec", "service"]) {
+            object.set(&["status", "conditions"], local(context));
+        }
+    },
     validate: |errors, _, object| validate_service(errors, object),
     validate_status: |errors, _, object, _| {
         let path = FieldPath::new("status").child("conditions");
@@ -43,6 +48,15 @@ static SERVICE: Kind = Kind {
     cells: table::api_service,
     ..Kind::new("apiregistration.k8s.io", "apiservices")
 };
+
+/// What is served by this very server is there at once.
+fn local(context: &Context<'_>) -> Value {
+    let now = jiff::Timestamp::from_second(context.now.as_second()).unwrap_or(context.now).to_string();
+    value!([{
+        "type": "Available", "status": "True", "lastTransitionTime": now, "reason": "Local",
+        "message": "Local APIServices are always available",
+    }])
+}
 
 fn validate_service(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");

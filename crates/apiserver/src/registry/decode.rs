@@ -227,17 +227,11 @@ fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Resu
         }
         (Ok(_), FieldValidation::Strict) => Err(DecodeError::Strict(vec![duplicates])),
         (Ok(mut decoded), FieldValidation::Warn) => {
-            decoded.warnings.splice(0..0, yaml_warnings(&duplicates));
+            decoded.warnings.insert(0, duplicates);
             Ok(decoded)
         }
         (decoded, _) => decoded,
     }
-}
-
-/// What a client is told of keys that YAML has twice: a warning a line, without what Go's errors begin with.
-pub(crate) fn yaml_warnings(duplicates: &str) -> Vec<String> {
-    let lines = duplicates.strip_prefix("yaml: unmarshal errors:\n").unwrap_or(duplicates).lines();
-    lines.map(|line| line.trim().to_owned()).collect()
 }
 
 fn from_protobuf(bytes: &[u8], kind: &GroupVersionKind, schema: &Schema) -> Result<Decoded, DecodeError> {

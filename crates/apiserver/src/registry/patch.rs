@@ -252,7 +252,7 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
                 "error strict decoding YAML: error converting YAML to JSON: {why}"
             )));
         }
-        (Some(why), FieldValidation::Warn) => call.warnings.extend(decode::yaml_warnings(&why)),
+        (Some(why), FieldValidation::Warn) => call.warnings.extend(decode::split_warning(why)),
         _ => {}
     }
     if !matches!(yaml.value, Value::Object(_) | Value::Null) {
