@@ -296,14 +296,13 @@ mod tests {
     #[test]
     fn the_window_of_large_objects_is_short() {
         let cache = ResourceCache::new("/core/configmaps/", 0);
-        let large = "x".repeat(MOST_BYTES / 8);
+        let mut state = cache.state.write();
         for revision in 1..=20 {
-            cache.apply(std::iter::once(&put(revision, &large)), revision);
+            let change = state.change(&put(revision, "x"), revision).unwrap();
+            state.record(Arc::new(change), MOST_BYTES / 8);
+            state.trim();
         }
-        let state = cache.state.read();
-        assert_eq!(state.events.len(), 7);
-        assert_eq!(state.bytes, state.events.iter().map(|one| one.size).sum::<usize>());
-        assert_eq!(state.complete_since, 13);
+        assert_eq!((state.events.len(), state.bytes, state.complete_since), (8, MOST_BYTES, 12));
     }
 
     #[test]
