@@ -268,7 +268,7 @@ mod tests {
         for (speed, shown) in [(-1.0, "-1"), (f64::NAN, "NaN"), (100_001.0, "100001")] {
             refused(
                 Settings { speed: Some(speed), ..Settings::default() },
-                &format!("speed: {shown} must be between 0, which stops the clock, and 100000"),
+                &format!("speed: {shown} must be 0, which stops the clock, or between 0.001 and 100000"),
             );
         }
         refused(

@@ -112,8 +112,8 @@ fn requests_are_written_down_as_the_policy_says() {
 
     // What pod security enforced, and what it would have.
     let audit = "pod-security.kubernetes.io";
-    kubectl.ok(&["label", "namespace", "n", &format!("{audit}/audit=baseline")]);
-    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: \"n\"}\n\
+    kubectl.ok(&["label", "namespace", "team", &format!("{audit}/audit=baseline")]);
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: team}\n\
         spec: {hostNetwork: true, containers: [{name: c, image: i}]}\n";
     kubectl.feed(&["create"], pod);
     let pod = about("create", "pods", "p");

@@ -223,7 +223,7 @@ fn numbers_that_cannot_be_are_refused_by_the_flag_they_are_given_to() {
         (&["up", "--nodes", "-3"], "'--nodes <N>'"),
         (&["cluster", "clock", "a", "--advance", "-5m"], "'--advance <DURATION>'"),
         (&["operation", "wait", "x", "--timeout", "-5"], "'--timeout <DURATION>'"),
-        (&["serve", "--speed", "-1"], "speed: -1 must be between 0"),
+        (&["serve", "--speed", "-1"], "speed: -1 must be 0, which stops the clock, or between 0.001"),
         (&["serve", "--speed", "fast"], "'--speed <N>'"),
     ] {
         let output = Command::new(common::binary()).args(args).output().expect("the binary starts");

@@ -133,7 +133,6 @@ fn node_info(spec: &NodeSpec) -> Value {
         // Deprecated and empty since 1.33.
         "kubeProxyVersion": "",
         "operatingSystem": info.operating_system, "architecture": info.architecture,
-        "swap": {"capacity": 0},
     })
 }
 

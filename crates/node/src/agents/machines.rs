@@ -34,7 +34,7 @@ impl NodeAgents {
                 self.begin_work(name);
             }
             Err(status) => {
-                tracing::debug!(node = %name, %status, "registration failed");
+                tracing::warn!(node = %name, %status, "registration failed");
                 return self.plan(Due::Register(name.clone()), RETRY);
             }
         }
