@@ -33,7 +33,10 @@ async fn a_wrong_change_of_a_clock_names_the_field_and_changes_nothing() {
         (json!({"advance": "0s"}), "advance: must be more than 0 and at most 744h".to_owned()),
         (json!({"advance": "745h"}), "advance: must be more than 0 and at most 744h".to_owned()),
         (json!({"speed": "fast"}), "speed: must be a number, not \"fast\"".to_owned()),
-        (json!({"speed": -1}), "speed: -1 must be 0, which stops the clock, or between 0.001 and 100000".to_owned()),
+        (
+            json!({"speed": -1}),
+            "speed: -1 must be 0, which stops the clock, or between 0.001 and 100000".to_owned(),
+        ),
         (
             json!({"by": "5m"}),
             "by: is not a field of a change of a clock; those are speed, advance".to_owned(),

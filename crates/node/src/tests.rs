@@ -180,7 +180,7 @@ async fn a_log_is_cut_where_its_reader_says_and_sent_in_pieces() {
 
 fn starts_of(pod: &Object) -> usize {
     let statuses = pod.array_at(&["status", "containerStatuses"]).iter();
-    statuses.filter(|status| status.str_at(&["containerID"]) != "").count()
+    statuses.filter(|status| !status.str_at(&["containerID"]).is_empty()).count()
 }
 
 #[tokio::test]

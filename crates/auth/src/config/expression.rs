@@ -288,7 +288,7 @@ fn collect_fields(expr: &Expr, variable: &str, out: &mut Vec<String>) {
         ExprKind::Comprehension(fold) => {
             [&fold.range, &fold.initial, &fold.condition, &fold.step, &fold.result]
                 .into_iter()
-                .for_each(|inner| within(inner));
+                .for_each(within);
         }
     }
 }

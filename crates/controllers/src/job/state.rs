@@ -86,10 +86,11 @@ impl<'a> State<'a> {
             self.active.push(pod.clone());
         }
         if (succeeded || failed) && is_tracked(&pod) {
-            if succeeded && is_indexed(self.job) {
-                if let Some(index) = indexes::of_pod(&pod) {
-                    self.completed.insert(index);
-                }
+            if succeeded
+                && is_indexed(self.job)
+                && let Some(index) = indexes::of_pod(&pod)
+            {
+                self.completed.insert(index);
             }
             let counts = succeeded || policy::judge_failure(self.job, &pod).0 != Action::Ignore;
             self.done.push((pod, counts));

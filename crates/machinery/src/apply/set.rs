@@ -185,7 +185,7 @@ impl FieldSet {
         if !other.members.is_empty() {
             self.members.retain(|member| !other.has_member(member));
         }
-        if other.children.is_empty() && !(with_inside && !other.members.is_empty()) {
+        if other.children.is_empty() && (other.members.is_empty() || !with_inside) {
             return;
         }
         self.children.retain_mut(|(element, child)| {
