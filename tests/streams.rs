@@ -76,7 +76,7 @@ impl Session<'_> {
         assert_eq!(code, Some(1));
         assert!(err.contains("exec: \"nginx\": executable file not found in $PATH"), "{err}");
         let (_, err, _) = self.run(&["exec", "web", "-c", "no", "--", "ls"], b"");
-        assert_eq!(err, "Error from server (BadRequest): container no is not valid for pod web\n");
+        assert_eq!(err, "error: container no is not valid for pod web out of: web\n");
     }
 
     fn check_port_forward(&self) {
