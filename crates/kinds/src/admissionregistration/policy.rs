@@ -2,7 +2,7 @@
 
 use drydock_cel::parse::RESERVED;
 use drydock_machinery::names_validation as names;
-use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
 use crate::check::{dns_subdomain, label_selector, path_segment, qualified_name};
@@ -244,7 +244,11 @@ fn validating(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = path.child("auditAnnotations");
     if annotations.len() > MAX_AUDIT_ANNOTATIONS {
         let detail = format!("must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations");
-        errors.invalid(&path, annotations.to_vec(), detail);
+        // By the names that upstream's struct has for the fields.
+        let shown = annotations.iter().map(|annotation| {
+            value!({"Key": annotation.str_at(&["key"]), "ValueExpression": annotation.str_at(&["valueExpression"])})
+        });
+        errors.invalid(&path, shown.collect::<Vec<_>>(), detail);
     }
     let mut seen = std::collections::HashSet::new();
     for (i, annotation) in annotations.iter().enumerate() {
@@ -365,7 +369,7 @@ fn actions(errors: &mut FieldErrors, object: &Value) {
     let actions: Vec<&str> =
         object.array_at(&["spec", "validationActions"]).iter().filter_map(Value::as_str).collect();
     if is_zero(Some(&shown)) {
-        errors.required(&path, "");
+        errors.required(&path, "at least one validation action is required");
         return;
     }
     for (i, action) in actions.iter().enumerate() {

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
+use drydock_machinery::crd::definition::{webhook_port_and_path, webhook_url};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
-use crate::check::{label_selector, port_number};
+use crate::check::label_selector;
 use crate::kind::{Kind, MetaChecks};
-use crate::shape::{default_nil, each_mut, has, present, shown, with_mut};
+use crate::shape::{default_nil, each_mut, present, shown, with_mut};
 use crate::table;
 
 pub(super) static VALIDATING: Kind = Kind {
@@ -110,51 +111,17 @@ fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool,
 
 fn client_config(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {
     match (present(config, &["url"]).and_then(Value::as_str), present(config, &["service"])) {
-        (Some(url), None) => validate_url(errors, url, &path.child("url")),
+        (Some(url), None) => webhook_url(errors, url, &path.child("url")),
         (None, Some(service)) => {
             let path = path.child("service");
             for field in ["name", "namespace"] {
                 if service.str_at(&[field]).is_empty() {
-                    errors.required(&path.child(field), format!("service {field} is required"));
+                    errors.required(&path.child(field), "");
                 }
             }
-            let at = service.str_at(&["path"]);
-            if has(service, &["path"]) && !at.starts_with('/') {
-                errors.invalid(&path.child("path"), at, "must start with a '/'");
-            }
-            if let Some(port) = service.i64_at(&["port"]) {
-                port_number(errors, port, &path.child("port"));
-            }
+            webhook_port_and_path(errors, service, &path);
         }
         _ => errors.required(path, "exactly one of url or service is required"),
-    }
-}
-
-/// `ValidateWebhookURL`.
-fn validate_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {
-    const FORM: &str = "; desired format: https://host[/path]";
-    let Some((scheme, rest)) = url.split_once("://") else {
-        errors.invalid(path, url, format!("'https' is the only allowed URL scheme{FORM}"));
-        return;
-    };
-    if scheme != "https" {
-        errors.invalid(path, scheme, format!("'https' is the only allowed URL scheme{FORM}"));
-    }
-    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let authority = rest.split('/').next().unwrap_or("");
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    if host.is_empty() {
-        errors.invalid(path, host, format!("host must be specified{FORM}"));
-    }
-    if !user.is_empty() {
-        errors.invalid(path, user, "user information is not permitted in the URL");
-    }
-    if !fragment.is_empty() {
-        errors.invalid(path, fragment, "fragments are not permitted in the URL");
-    }
-    if !query.is_empty() {
-        errors.invalid(path, query, "query parameters are not permitted in the URL");
     }
 }
 
