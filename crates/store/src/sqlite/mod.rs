@@ -2,7 +2,7 @@
 //!
 //! Latest entries and recent history are in memory (see `crate::state`); the file is what survives. All commits that
 //! wait while the disk syncs go into the next transaction together, and where several did, a moment is given to those
-//! that are about to come ([`GATHER`]). A few [`Writers`] threads serve all tenants: a tenant's connection is used by one
+//! that are about to come. A few [`Writers`] threads serve all tenants: a tenant's connection is used by one
 //! thread at a time, so that its commits reach the disk in revision order.
 //!
 //! Volatile writes are published without touching the disk. So that their revisions are not given out again after a
