@@ -136,7 +136,7 @@ impl Player<'_> {
         let mut command = Command::new(&self.tools.python);
         command.arg(self.corpus.join("replay.py")).arg("--kubeconfig").arg(self.kubeconfig);
         command.args(["--jobs", jobs, "--within", within, "--json"]).arg(&results).args(cases);
-        command.env("KUBECTL", &self.tools.kubectl);
+        command.env("KUBECTL", self.tools.kubectl_of_recordings());
         eprintln!("+ replaying {}", self.corpus.display());
         // Ends with 1 when any case differs; the list decides whether that is a failure.
         command.status().context("cannot start replay.py")?;

@@ -85,6 +85,12 @@ impl Tools {
         run(Command::new(&self.python).args(["-m", "pip", "install", "--quiet"]).args(args))
     }
 
+    /// The conversations were recorded with kubectl 1.32, and what later ones print differs: the machine's own comes first
+    /// here, if it has one.
+    pub(crate) fn kubectl_of_recordings(&self) -> PathBuf {
+        on_path("kubectl", &["version", "--client"]).unwrap_or_else(|| self.kubectl.clone())
+    }
+
     /// Tells tests where the tools are.
     pub(crate) fn export<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
