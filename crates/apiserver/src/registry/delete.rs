@@ -119,7 +119,11 @@ impl Registry {
             self.put(call, call.key_of(old.name()), old.revision(), marked).await?
         };
         if is_last {
-            self.remove(call, call.key_of(old.name()), kept.revision()).await?;
+            match self.remove(call, call.key_of(old.name()), kept.revision()).await {
+                // A kubelet that saw the mark was faster: it is gone, as was asked for.
+                Ok(_) | Err(WriteError::Lost(None)) => {}
+                Err(error) => return Err(error),
+            }
             self.addresses.release_object(&call.resource, old.value());
             return Ok(Done::ok(if returns_object(call) { Reply::Object(kept) } else { gone(call, old) }));
         }
