@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::api::{EvictParams, ListParams, LogParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, EvictParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::conditions;
 use serde_json::json;
 
@@ -81,4 +81,22 @@ async fn pods_run_log_scale_and_are_evicted() {
     assert!(pods.evict(&name, &EvictParams::default()).await.expect("evict").is_success());
     wait(&pods, &name, conditions::is_deleted(&uid)).await;
     wait(&deployments, "web", ready(3)).await;
+}
+
+/// The kubelet sees that a pod has no time left and removes it, while the API server does the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_run_are_deleted_without_grace_whoever_is_faster() {
+    let (_service, client) = cluster(1).await;
+    let pods = namespaced::<Pod>(&client);
+    let names: Vec<String> = (0..20).map(|i| format!("p{i}")).collect();
+    for name in &names {
+        let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        pods.create(&PostParams::default(), &typed(pod)).await.expect("create");
+    }
+    for name in &names {
+        wait(&pods, name, conditions::is_pod_running()).await;
+        pods.delete(name, &DeleteParams::default().grace_period(0)).await.expect("delete");
+    }
+    let left = pods.list(&ListParams::default()).await.expect("list").items;
+    assert!(left.is_empty(), "{left:?}");
 }
