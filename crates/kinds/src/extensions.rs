@@ -4,6 +4,7 @@
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
+use crate::core::decode_base64;
 use crate::kind::{Kind, MetaChecks, StatusMeta};
 use crate::shape::{default_nil, has};
 use crate::{Context, NameRule, table};
@@ -90,8 +91,7 @@ fn validate_service(errors: &mut FieldErrors, object: &Value) {
         }
     }
     if !has(object, &["spec", "service"]) {
-        // Every three bytes are four letters; what fills up the last four is no byte.
-        let bundle = object.str_at(&["spec", "caBundle"]).trim_end_matches('=').len() * 3 / 4;
+        let bundle = decode_base64(object.str_at(&["spec", "caBundle"])).len();
         if bundle > 0 {
             let detail = "local APIServices may not have a caBundle";
             errors.invalid(&path.child("caBundle"), format!("{bundle} bytes"), detail);
