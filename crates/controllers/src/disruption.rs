@@ -83,7 +83,8 @@ impl Disruption {
         let by_scale = budget.at(&["spec", "maxUnavailable"]).is_some_and(|value| !value.is_null())
             || budget.at(&["spec", "minAvailable"]).is_some_and(|value| value.as_str().is_some());
         if by_scale && pods.iter().any(|pod| pod.controller_ref().is_none()) {
-            let selector = go_selector(budget.at(&["spec", "selector"]).unwrap_or(&Value::Null));
+            let selector =
+                crate::go_selector::shown(budget.at(&["spec", "selector"]).unwrap_or(&Value::Null));
             let message = format!(
                 "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, \
                  the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account \
@@ -260,27 +261,4 @@ impl Disruption {
         }
         self.ctx.client.update_status(&POD_DISRUPTION_BUDGETS, new).await.map(drop)
     }
-}
-
-/// A label selector as Go's `String` method of `metav1.LabelSelector` writes it.
-fn go_selector(selector: &Value) -> String {
-    let labels: String = selector
-        .object_at(&["matchLabels"])
-        .iter()
-        .map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or("")))
-        .collect();
-    let expressions: String = selector
-        .array_at(&["matchExpressions"])
-        .iter()
-        .map(|one| {
-            let values: Vec<&str> = one.array_at(&["values"]).iter().filter_map(Value::as_str).collect();
-            let (key, operator) = (one.str_at(&["key"]), one.str_at(&["operator"]));
-            format!(
-                "LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},",
-                values.join(" ")
-            )
-        })
-        .collect();
-    let requirements = "MatchExpressions:[]LabelSelectorRequirement";
-    format!("&LabelSelector{{MatchLabels:map[string]string{{{labels}}},{requirements}{{{expressions}}},}}")
 }

@@ -62,19 +62,8 @@ fn shown_usage(resource: &str, milli: i64) -> Value {
 
 /// As Go prints a pointer to a selector.
 fn shown_selector(selector: Option<&Value>) -> String {
-    let Some(selector) = selector.filter(|selector| !selector.is_null()) else { return "nil".to_owned() };
-    let labels = selector.object_at(&["matchLabels"]).iter();
-    let labels: String =
-        labels.map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or_default())).collect();
-    let expressions = selector.array_at(&["matchExpressions"]).iter().map(|one| {
-        let values: Vec<&str> = one.array_at(&["values"]).iter().filter_map(Value::as_str).collect();
-        let (key, operator) = (one.str_at(&["key"]), one.str_at(&["operator"]));
-        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
-    });
-    let expressions: String = expressions.collect();
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
+    let selector = selector.filter(|selector| !selector.is_null());
+    selector.map_or_else(|| "nil".to_owned(), crate::go_selector::shown)
 }
 
 /// `metric` as a status names it.
