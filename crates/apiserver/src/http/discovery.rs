@@ -111,7 +111,7 @@ async fn aggregated(request: &Req, core: bool, version: &'static str, format: Fo
             answer.headers_mut().insert(name, value);
         }
     }
-    encode::finish(request, answer, 200).await
+    encode::finish(request, answer).await
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -34,11 +34,11 @@ pub(crate) async fn done(
         && wanted.view == View::Whole
         && let Some(bytes) = as_protobuf(resource, &reply)
     {
-        return Ok(finish(request, body::whole(code, protobuf::CONTENT_TYPE, bytes), code).await);
+        return Ok(finish(request, body::whole(code, protobuf::CONTENT_TYPE, bytes)).await);
     }
     let value = match (reply, wanted.view) {
         (Reply::Object(object), View::Whole) if wanted.format != Format::Yaml && !request.is_pretty() => {
-            return Ok(finish(request, body::whole(code, body::JSON, object_bytes(&object)), code).await);
+            return Ok(finish(request, body::whole(code, body::JSON, object_bytes(&object))).await);
         }
         (Reply::List(list), View::Whole) if wanted.format != Format::Yaml && !request.is_pretty() => {
             return Ok(list_body::answer(request, resource, list).await);
@@ -93,7 +93,7 @@ fn as_protobuf(resource: &Resource, reply: &Reply) -> Option<Bytes> {
 pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format: Format) -> Answer {
     let encoded = if format == Format::Protobuf { protobuf::object(value) } else { None };
     if let Some(bytes) = encoded {
-        return finish(request, body::whole(code, protobuf::CONTENT_TYPE, bytes), code).await;
+        return finish(request, body::whole(code, protobuf::CONTENT_TYPE, bytes)).await;
     }
     let answer = match format {
         Format::Json | Format::Protobuf => {
@@ -103,7 +103,7 @@ pub(crate) async fn value_answer(request: &Req, code: u16, value: &Value, format
             body::whole(code, "application/yaml", serde_saphyr::to_string(value).unwrap_or_default())
         }
     };
-    finish(request, answer, code).await
+    finish(request, answer).await
 }
 
 /// As Go writes it: for people indented and without a newline at the end.
@@ -148,7 +148,7 @@ pub(crate) fn partial(object: &Value, version: &str) -> Value {
 }
 
 /// Compresses what is large enough.
-pub(crate) async fn finish(request: &Req, answer: Answer, _code: u16) -> Answer {
+pub(crate) async fn finish(request: &Req, answer: Answer) -> Answer {
     let length = hyper::body::Body::size_hint(answer.body()).exact().unwrap_or(0);
     if length < GZIP_FROM as u64 || !takes_gzip(request) {
         return answer;

@@ -31,11 +31,11 @@ pub(crate) async fn answer(request: &Req, resource: &Resource, list: ObjectList)
         false
     };
     if fill(&mut out) {
-        return encode::finish(request, body::whole(200, body::JSON, out), 200).await;
+        return encode::finish(request, body::whole(200, body::JSON, out)).await;
     }
     if encode::takes_gzip(request) {
         while !fill_more(&mut out, &mut fill) {}
-        return encode::finish(request, body::whole(200, body::JSON, out), 200).await;
+        return encode::finish(request, body::whole(200, body::JSON, out)).await;
     }
     let rest = futures::stream::unfold((Some(out), fill, false), |(ready, mut fill, over)| async move {
         if let Some(ready) = ready {

@@ -53,13 +53,13 @@ async fn v2(request: &Req, catalog: &'static Catalog) -> Result<Answer, Status> 
     let Some(addition) = custom.v2() else {
         if protobuf {
             let answer = body::whole(200, V2_PROTOBUF, openapi::v2_protobuf(catalog));
-            return Ok(encode::finish(request, answer, 200).await);
+            return Ok(encode::finish(request, answer).await);
         }
         return Ok(document(request, &openapi::v2_document(catalog)).await);
     };
     let (json, message) = openapi::v2_with(catalog, addition);
     if protobuf {
-        return Ok(encode::finish(request, body::whole(200, V2_PROTOBUF, message), 200).await);
+        return Ok(encode::finish(request, body::whole(200, V2_PROTOBUF, message)).await);
     }
     Ok(document(request, &json).await)
 }
@@ -106,5 +106,5 @@ async fn document(request: &Req, document: &Document) -> Answer {
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         answer.headers_mut().insert(ETAG, etag);
     }
-    encode::finish(request, answer, 200).await
+    encode::finish(request, answer).await
 }
