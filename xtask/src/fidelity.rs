@@ -124,7 +124,7 @@ impl Player<'_> {
         }
         eprintln!("+ once more: {}", cases.join(" "));
         let names: Vec<&str> = cases.iter().map(String::as_str).collect();
-        let again = self.play(&names, "2", "12")?;
+        let again = self.play(&names, "1", "20")?;
         results.extend(again.into_iter().filter(|(_, result)| take(!has_failed(result))));
         Ok(())
     }

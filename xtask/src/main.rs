@@ -11,6 +11,8 @@ mod test;
 mod tidy;
 mod tools;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
@@ -24,11 +26,21 @@ usage: cargo xtask COMMAND
   tidy                         check what the compiler does not: layering, file sizes, paths
 ";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&args.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Without a backtrace, which would hide what it says at the end of a long log.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> Result<()> {
     std::env::set_current_dir(process::root())?;
-    match args.as_slice() {
+    match args {
         ["test", rest @ ..] => test::run(rest),
         ["tools"] => tools::Tools::install().map(drop),
         ["fidelity", rest @ ..] => fidelity::run(rest),

@@ -15,6 +15,7 @@ impl Jobs {
     /// Writes what is known, lets counted pods go, and moves them into the counts.
     pub(super) async fn account(&self, job: &Arc<Object>, state: &State<'_>) -> Result<(), Status> {
         let written = self.write_status(job, state).await?;
+        self.note_backoff(job, state.backoff);
         if state.done.is_empty() {
             return Ok(());
         }
@@ -56,9 +57,15 @@ impl Jobs {
         let kept: Vec<Value> = pod.finalizers().filter(|f| *f != TRACKING).map(Value::from).collect();
         let mut patch = value!({"metadata": {"uid": pod.uid()}});
         patch.set(&["metadata", "finalizers"], if kept.is_empty() { Value::Null } else { Value::from(kept) });
+        // Before the patch, as the informer may show its outcome before the answer comes.
+        self.let_go.lock().insert(pod.uid().into());
         match self.ctx.client.patch(&PODS, pod.namespace(), pod.name(), PatchType::Merge, patch).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(()),
+            Err(status) if status.is_not_found() => Ok(()),
+            Err(status) => {
+                self.let_go.lock().remove(pod.uid());
+                Err(status)
+            }
+            Ok(_) => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ mod pods;
 mod policy;
 mod state;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,10 +40,12 @@ struct Jobs {
     pods: Arc<Informer>,
     expectations: Expectations,
     control: PodControl,
-    /// Failures in a row and the last one's time, by job.
     failures: Mutex<HashMap<Key, Backoff>>,
+    /// Uids of pods that were let go, until the informer shows it: they are counted and must not be counted again.
+    let_go: Mutex<HashSet<Key>>,
 }
 
+/// Failures in a row and the last one's time.
 #[derive(Clone, Copy, Debug)]
 struct Backoff {
     failures: u32,
@@ -59,6 +61,7 @@ pub(crate) fn start(ctx: Context) {
         control: PodControl { client: ctx.client.clone(), events: ctx.events.clone() },
         queue: queue.clone(),
         failures: Mutex::default(),
+        let_go: Mutex::default(),
         ctx,
     });
     owner::index_by_controller(&this.pods);
@@ -107,6 +110,9 @@ fn is_indexed(job: &Value) -> bool {
 impl Jobs {
     fn pod_changed(&self, change: Change<'_>) {
         let pod = change.object();
+        if matches!(change, Change::Deleted(_)) || !is_tracked(pod) {
+            self.let_go.lock().remove(pod.uid());
+        }
         for version in change.old().into_iter().chain([pod]) {
             let Some(name) = owner::controller_of_kind(version, "batch", "Job") else { continue };
             let key = format!("{}/{name}", pod.namespace());
@@ -181,8 +187,8 @@ impl Jobs {
             return self.release_all(&pods).await;
         }
         let may_manage = self.expectations.satisfied(key);
-        let mut state = state::State::new(&job, pods, &self.ctx.clock);
-        self.note_failures(&job, &state);
+        let mut state = state::State::new(&job, pods, &self.let_go.lock(), &self.ctx.clock);
+        state.backoff = self.backoff(&job, &state);
         state.judge();
         if state.is_new_verdict && !may_manage {
             // Pods may be on their way that would have to go, too.
@@ -195,26 +201,27 @@ impl Jobs {
         manage
     }
 
-    /// Keeps count of failures since the last success, from which the pause before new pods follows.
-    fn note_failures(&self, job: &Object, state: &state::State<'_>) {
-        let times =
-            |succeeded| state.fresh(succeeded).map(|pod| policy::finished_at(pod)).collect::<Vec<_>>();
-        let (succeeded, failed) = (times(true), times(false));
-        if succeeded.is_empty() && failed.is_empty() {
-            return;
-        }
+    /// The failures since the last success, from which the pause before new pods follows. They are only noted when the
+    /// status that counts them is written: otherwise another attempt would find them again.
+    fn backoff(&self, job: &Object, state: &state::State<'_>) -> Option<Backoff> {
+        let before = self.failures.lock().get(job.key().as_str()).copied();
+        let times = |succeeded| state.fresh(succeeded).map(|pod| policy::finished_at(pod));
+        let last_success = times(true).max();
+        let failed: Vec<_> =
+            times(false).filter(|at| last_success.is_none_or(|success| *at > success)).collect();
+        let before = before.filter(|_| last_success.is_none());
+        let Some(last) = failed.iter().max() else { return before };
+        let failures =
+            before.map_or(0, |backoff| backoff.failures) + u32::try_from(failed.len()).unwrap_or(1);
+        Some(Backoff { failures, last: *last })
+    }
+
+    fn note_backoff(&self, job: &Object, backoff: Option<Backoff>) {
         let mut failures = self.failures.lock();
-        let last_success = succeeded.into_iter().max();
-        if last_success.is_some() {
-            failures.remove(job.key().as_str());
-        }
-        let after: Vec<_> =
-            failed.into_iter().filter(|at| last_success.is_none_or(|last| *at > last)).collect();
-        if let Some(last) = after.iter().max() {
-            let entry = failures.entry(job.key().into()).or_insert(Backoff { failures: 0, last: *last });
-            entry.failures += u32::try_from(after.len()).unwrap_or(1);
-            entry.last = *last;
-        }
+        match backoff {
+            Some(backoff) => failures.insert(job.key().into(), backoff),
+            None => failures.remove(job.key().as_str()),
+        };
     }
 
     /// Comes back when `activeDeadlineSeconds` will be over.

@@ -47,7 +47,7 @@ impl Jobs {
         }
         let count = (wanted - active).min(BURST);
         let per_index = job.i64_at(&["spec", "backoffLimitPerIndex"]).is_some();
-        let mut pause = if per_index { Duration::ZERO } else { self.pause(job) };
+        let mut pause = if per_index { Duration::ZERO } else { self.pause(state) };
         let mut indexes = if is_indexed(job) { free_indexes(job, state, count) } else { Vec::new() };
         if per_index {
             (indexes, pause) = self.due_indexes(state, indexes);
@@ -61,11 +61,8 @@ impl Jobs {
     }
 
     /// What is left of the pause after failures in a row.
-    fn pause(&self, job: &Object) -> Duration {
-        match self.failures.lock().get(job.key().as_str()) {
-            Some(backoff) => self.left_of_pause(backoff.failures, backoff.last),
-            None => Duration::ZERO,
-        }
+    fn pause(&self, state: &State<'_>) -> Duration {
+        state.backoff.map_or(Duration::ZERO, |backoff| self.left_of_pause(backoff.failures, backoff.last))
     }
 
     fn left_of_pause(&self, failures: u32, last: jiff::Timestamp) -> Duration {

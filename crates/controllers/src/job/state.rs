@@ -1,15 +1,15 @@
 //! What a job's pods amount to, and what follows for the job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use drydock_machinery::{Map, Object, ObjectMeta, Value};
+use drydock_machinery::{Key, Map, Object, ObjectMeta, Value};
 use drydock_runtime::Clock;
 use jiff::Timestamp;
 
 use super::indexes::{self, Indexes};
 use super::policy::{self, Action};
-use super::{is_indexed, is_suspended, is_tracked};
+use super::{Backoff, is_indexed, is_suspended, is_tracked};
 use crate::util::{conditions, count_at, pod};
 
 /// A verdict: the condition to come, its reason and message.
@@ -39,6 +39,8 @@ pub(super) struct State<'a> {
     pub(super) replaced: BTreeMap<i64, Arc<Object>>,
     /// New pods wait until a pause after failures is over.
     pub(super) pauses: bool,
+    /// The failures in a row, with those that the status to be written counts.
+    pub(super) backoff: Option<Backoff>,
 }
 
 /// Deleted before it finished counts as failed, unless failures are only counted once pods are really gone.
@@ -49,7 +51,8 @@ fn has_failed(pod: &Object, job: &Object) -> bool {
 }
 
 impl<'a> State<'a> {
-    pub(super) fn new(job: &'a Object, pods: Vec<Arc<Object>>, clock: &Clock) -> Self {
+    /// `let_go` names pods by uid that are counted although they still seem to have their finalizer.
+    pub(super) fn new(job: &'a Object, pods: Vec<Arc<Object>>, let_go: &HashSet<Key>, clock: &Clock) -> Self {
         let completions = job.i64_at(&["spec", "completions"]);
         let limit = completions.unwrap_or(i64::MAX);
         let mut state = Self {
@@ -65,19 +68,22 @@ impl<'a> State<'a> {
             is_new_verdict: false,
             replaced: BTreeMap::new(),
             pauses: false,
+            backoff: None,
         };
+        let is_tracked = |pod: &Object| is_tracked(pod) && !let_go.contains(pod.uid());
         for uid in state.uncounted("succeeded").into_iter().chain(state.uncounted("failed")) {
             if !pods.iter().any(|pod| pod.uid() == uid && is_tracked(pod)) {
                 state.released.push(uid);
             }
         }
         for pod in pods {
-            state.sort_in(pod);
+            let tracked = is_tracked(&pod);
+            state.sort_in(pod, tracked);
         }
         state
     }
 
-    fn sort_in(&mut self, pod: Arc<Object>) {
+    fn sort_in(&mut self, pod: Arc<Object>, is_tracked: bool) {
         let succeeded = pod::phase(&pod) == "Succeeded";
         let failed = !succeeded && has_failed(&pod, self.job);
         if pod::is_terminating(&pod) {
@@ -85,7 +91,7 @@ impl<'a> State<'a> {
         } else if pod::is_active(&pod) {
             self.active.push(pod.clone());
         }
-        if (succeeded || failed) && is_tracked(&pod) {
+        if (succeeded || failed) && is_tracked {
             if succeeded
                 && is_indexed(self.job)
                 && let Some(index) = indexes::of_pod(&pod)
@@ -292,6 +298,7 @@ impl<'a> State<'a> {
             is_new_verdict: false,
             replaced: BTreeMap::new(),
             pauses: self.pauses,
+            backoff: None,
         };
         after.released = after.uncounted("succeeded");
         after.released.extend(after.uncounted("failed"));
@@ -307,5 +314,31 @@ impl<'a> State<'a> {
             }
         }
         Value::from(map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::value;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_that_was_let_go_is_not_counted_again() {
+        let job = Object::new(
+            value!({"metadata": {"name": "j"}, "status": {"failed": 1, "uncountedTerminatedPods": {}}}),
+            1,
+        );
+        let pod = Arc::new(Object::new(
+            value!({
+                "metadata": {"name": "p", "uid": "u1", "finalizers": ["batch.kubernetes.io/job-tracking"]},
+                "status": {"phase": "Failed"},
+            }),
+            1,
+        ));
+        let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
+        let fresh = |let_go: &HashSet<Key>| State::new(&job, vec![pod.clone()], let_go, &clock).new_failed();
+        assert_eq!(fresh(&HashSet::new()), 1);
+        assert_eq!(fresh(&HashSet::from(["u1".into()])), 0);
     }
 }
