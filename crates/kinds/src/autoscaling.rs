@@ -14,8 +14,7 @@ static AUTOSCALER: Kind = Kind {
     status: true,
     defaults: set_defaults,
     prepare_create: |_, object| zero_status(object),
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    validate,
     validate_status: |errors, _, object, _| {
         let status = shown(object, &["status"]);
         for field in ["currentReplicas", "desiredReplicas"] {

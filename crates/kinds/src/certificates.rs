@@ -1,4 +1,4 @@
-//! certificates.k8s.io: CertificateSigningRequest, ClusterTrustBundle.
+//! certificates.k8s.io: CertificateSigningRequest.
 //!
 //! Deliberately absent: who the requester is, which the API server writes into a new request.
 
@@ -8,68 +8,87 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::core::decode_base64;
-use crate::kind::{Kind, MetaChecks};
-use crate::shape::{has, keep, same, shown};
+use crate::kind::{Kind, Step};
+use crate::shape::{has, keep, same, seconds, shown};
 use crate::{Context, NameRule, table};
 
-pub(crate) const KINDS: &[&Kind] = &[&REQUEST, &BUNDLE];
-
-const GROUP: &str = "certificates.k8s.io";
+pub(crate) const KINDS: &[&Kind] = &[&REQUEST];
 
 static REQUEST: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: STEPS,
+    update_status: STEPS,
     name: NameRule::Any,
     status: true,
-    prepare_update: |context, object, old| {
-        match context.subresource {
-            "approval" => {
-                // Only Approved and Denied may come in this way.
-                let conditions = shown(object, &["status", "conditions"]);
-                let metadata = shown(object, &["metadata"]);
-                *object = old.clone();
-                object.set(&["metadata"], metadata);
-                if !conditions.is_null() {
-                    object.set(&["status", "conditions"], conditions);
-                }
-                stamp(context, object, old);
-            }
-            "status" => {
-                keep(object, old, &["spec"]);
-                stamp(context, object, old);
-            }
-            _ => {
-                keep(object, old, &["spec"]);
-                keep(object, old, &["status"]);
-            }
-        }
-    },
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(|_, _, _, _| {}),
-    validate_status,
+    prepare_update,
+    validate,
+    validate_change: |errors, object, old| validate_change(errors, "", object, old),
+    validate_status: |errors, context, object, old| validate_change(errors, context.subresource, object, old),
     field_names: &["spec.signerName"],
     field_values: |object| vec![("spec.signerName", object.str_at(&["spec", "signerName"]).into())],
     cells: table::certificate_signing_request,
-    ..Kind::new(GROUP, "certificatesigningrequests")
+    ..Kind::new("certificates.k8s.io", "certificatesigningrequests")
 };
 
-/// Conditions without times get them.
+/// The steps of `validateCertificateSigningRequestUpdate`, whichever part is written.
+const STEPS: &[Step] = &[Step::Meta, Step::Body, Step::Change, Step::MetaChange];
+
+const CONDITIONS: [&str; 2] = ["status", "conditions"];
+const CERTIFICATE: [&str; 2] = ["status", "certificate"];
+
+/// The status brings a certificate and what else there is to say, the approval Approved, Denied and Failed.
+fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
+    keep(object, old, &["spec"]);
+    match context.subresource {
+        "approval" => {
+            let new = object.clone();
+            keep(object, old, &["status"]);
+            keep(object, &new, &CONDITIONS);
+            stamp(context, object, old);
+        }
+        "status" => {
+            for kind in ["Approved", "Denied"] {
+                keep_conditions(object, old, kind);
+            }
+            stamp(context, object, old);
+        }
+        _ => keep(object, old, &["status"]),
+    }
+}
+
+fn of_type<'a>(object: &'a Value, kind: &str) -> Vec<&'a Value> {
+    object.array_at(&CONDITIONS).iter().filter(|condition| condition.str_at(&["type"]) == kind).collect()
+}
+
+/// `preserveConditionInstances`: as many conditions of a type as before are those that there were.
+fn keep_conditions(object: &mut Value, old: &Value, kind: &str) {
+    let before = of_type(old, kind);
+    if of_type(object, kind).len() != before.len() {
+        return;
+    }
+    let mut before = before.into_iter();
+    crate::shape::each_mut(object, &CONDITIONS, |condition| {
+        if condition.str_at(&["type"]) == kind
+            && let Some(old) = before.next()
+        {
+            *condition = old.clone();
+        }
+    });
+}
+
+/// `populateConditionTimestamps`: conditions without times get them.
 fn stamp(context: &Context<'_>, object: &mut Value, old: &Value) {
-    let now = jiff::Timestamp::from_second(context.now.as_second()).unwrap_or(context.now).to_string();
-    let before = old.array_at(&["status", "conditions"]).to_vec();
-    crate::shape::each_mut(object, &["status", "conditions"], |condition| {
+    let now = seconds(context.now);
+    crate::shape::each_mut(object, &CONDITIONS, |condition| {
         if condition.str_at(&["lastUpdateTime"]).is_empty() {
             condition.set(&["lastUpdateTime"], now.as_str());
         }
         if condition.str_at(&["lastTransitionTime"]).is_empty() {
-            let same = |other: &&Value| {
-                other.str_at(&["type"]) == condition.str_at(&["type"])
-                    && other.str_at(&["status"]) == condition.str_at(&["status"])
+            let before = |old: &&Value| {
+                ["type", "status"].iter().all(|field| old.get(field) == condition.get(field))
+                    && !old.str_at(&["lastTransitionTime"]).is_empty()
             };
-            let time = before
-                .iter()
-                .find(same)
-                .map_or(now.as_str(), |old| old.str_at(&["lastTransitionTime"]))
-                .to_owned();
+            let time = old.array_at(&CONDITIONS).iter().find(before);
+            let time = time.map_or(now.as_str(), |old| old.str_at(&["lastTransitionTime"])).to_owned();
             condition.set(&["lastTransitionTime"], time);
         }
     });
@@ -101,25 +120,19 @@ const USAGES: [&str; 23] = [
     "timestamping",
 ];
 
-fn validate(errors: &mut FieldErrors, object: &Value) {
+/// `validateCertificateSigningRequest`. What was let pass once is no fault of an update.
+fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let request = object.str_at(&["spec", "request"]);
     if let Err(why) = parse_request(&decode_base64(request)) {
         errors.invalid(&path.child("request"), shown(object, &["spec", "request"]), why);
     }
-    let usages = object.array_at(&["spec", "usages"]);
-    if usages.is_empty() {
-        errors.required(&path.child("usages"), "");
-    }
-    let usages: Vec<&str> = usages.iter().filter_map(Value::as_str).collect();
-    for (i, usage) in usages.iter().enumerate().filter(|(_, usage)| !USAGES.contains(usage)) {
-        errors.not_supported(&path.child("usages").index(i), *usage, &USAGES);
-    }
-    for (i, usage) in usages.iter().enumerate().filter(|(i, usage)| usages[..*i].contains(usage)) {
-        errors.duplicate(&path.child("usages").index(i), *usage);
+    // The spec never changes: what it says was looked at when it was new.
+    if old.is_none() {
+        validate_usages(errors, object, &path.child("usages"));
     }
     let signer = object.str_at(&["spec", "signerName"]);
-    if signer == "kubernetes.io/legacy-unknown" {
+    if signer == "kubernetes.io/legacy-unknown" && old.is_none() {
         let detail = "the legacy signerName is not allowed via this API version";
         errors.invalid(&path.child("signerName"), signer, detail);
     } else {
@@ -131,16 +144,65 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         let detail = "may not specify a duration less than 600 seconds (10 minutes)";
         errors.invalid(&path.child("expirationSeconds"), seconds, detail);
     }
+    validate_conditions(errors, object, old, &FieldPath::new("status").child("conditions"));
+    let unchanged = |old: &Value| same(object.at(&CERTIFICATE), old.at(&CERTIFICATE));
+    if !old.is_some_and(unchanged)
+        && let Err(why) = parse_certificates(object)
+        && old.is_none_or(|old| parse_certificates(old).is_ok())
+    {
+        errors.invalid(&FieldPath::new("status").child("certificate"), "<certificate data>", why);
+    }
+}
+
+fn validate_usages(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
+    let usages: Vec<&str> = object.array_at(&["spec", "usages"]).iter().filter_map(Value::as_str).collect();
+    if usages.is_empty() {
+        errors.required(path, "");
+    }
+    for (i, usage) in usages.iter().enumerate().filter(|(_, usage)| !USAGES.contains(usage)) {
+        errors.not_supported(&path.index(i), *usage, &USAGES);
+    }
+    for (i, usage) in usages.iter().enumerate().filter(|(i, usage)| usages[..*i].contains(usage)) {
+        errors.duplicate(&path.index(i), *usage);
+    }
+}
+
+/// The texts between the lines that begin and end a PEM block, with its type.
+fn pem_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("-----BEGIN ").skip(1).filter_map(|rest| {
+        let (kind, rest) = rest.split_once("-----")?;
+        let (body, _) = rest.split_once(&format!("-----END {kind}-----"))?;
+        Some((kind, body))
+    })
 }
 
 /// The PEM framing of a request; its signature is for the signer to check.
 fn parse_request(pem: &[u8]) -> Result<(), &'static str> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE REQUEST-----";
-    const END: &str = "-----END CERTIFICATE REQUEST-----";
-    const WRONG: &str = "PEM block type must be CERTIFICATE REQUEST";
-    let text = std::str::from_utf8(pem).map_err(|_| WRONG)?;
-    let (_, rest) = text.split_once(BEGIN).ok_or(WRONG)?;
-    rest.split_once(END).ok_or(WRONG).map(|_| ())
+    let first = String::from_utf8_lossy(pem);
+    match pem_blocks(&first).next() {
+        Some(("CERTIFICATE REQUEST", _)) => Ok(()),
+        _ => Err("PEM block type must be CERTIFICATE REQUEST"),
+    }
+}
+
+/// The PEM framing of `status.certificate`.
+fn parse_certificates(object: &Value) -> Result<(), String> {
+    let pem = decode_base64(object.str_at(&CERTIFICATE));
+    if pem.is_empty() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&pem);
+    let mut found = false;
+    for (kind, body) in pem_blocks(&text) {
+        if kind != "CERTIFICATE" {
+            return Err(format!("only CERTIFICATE PEM blocks are allowed, found {kind:?}"));
+        }
+        if body.contains(':') {
+            return Err("no PEM block headers are permitted".to_owned());
+        }
+        found = true;
+    }
+    if found { Ok(()) } else { Err("must contain at least one CERTIFICATE PEM block".to_owned()) }
 }
 
 /// `ValidateSignerName`.
@@ -154,13 +216,10 @@ pub(crate) fn signer_name(errors: &mut FieldErrors, name: &str, path: &FieldPath
         errors.invalid(path, name, detail);
         return;
     };
-    let mut each = |value: &str, label: &str, wrong: Vec<String>| {
-        for text in wrong {
-            errors.invalid(path, value, format!("validating label {label:?}: {text}"));
-        }
-    };
     for label in domain.split('.') {
-        each(domain, label, names::is_dns1123_label(label));
+        for text in names::is_dns1123_label(label) {
+            errors.invalid(path, domain, format!("validating label {label:?}: {text}"));
+        }
     }
     if domain.split('.').count() < 2 {
         errors.invalid(path, domain, "should be a domain with at least two segments separated by dots");
@@ -194,82 +253,57 @@ pub(crate) fn bundle_name_errors(name: &str, signer: &str) -> Vec<String> {
     }
 }
 
-fn condition_types(object: &Value) -> Vec<&str> {
-    object.array_at(&["status", "conditions"]).iter().map(|c| c.str_at(&["type"])).collect()
-}
-
-fn validate_status(errors: &mut FieldErrors, context: &Context<'_>, object: &Value, old: &Value) {
-    let path = FieldPath::new("status");
-    validate_conditions(errors, object, &path.child("conditions"));
-    let (new, before) = (condition_types(object), condition_types(old));
-    for kept in ["Approved", "Denied", "Failed"] {
-        let count = |all: &[&str]| all.iter().filter(|other| **other == kept).count();
-        if count(&new) < count(&before) && (kept != "Failed" || context.subresource == "approval") {
-            let detail = format!("updates may not remove a condition of type {kept:?}");
-            errors.forbidden(&path.child("conditions"), detail);
-        }
-        if count(&new) > count(&before) && kept != "Failed" && context.subresource == "status" {
-            let detail = format!("updates may not add a condition of type {kept:?}");
-            errors.forbidden(&path.child("conditions"), detail);
-        }
-    }
-    let certificate = &["status", "certificate"];
-    if has(object, certificate) && !same(object.at(certificate), old.at(certificate)) {
-        let at = path.child("certificate");
-        if has(old, certificate) {
-            errors.forbidden(&at, "updates may not set certificate content to a different value once set");
-        }
-        let text = decode_base64(object.str_at(certificate));
-        let text = String::from_utf8_lossy(&text);
-        if !text.contains("-----BEGIN CERTIFICATE-----") {
-            errors.invalid(&at, "<certificate data>", "must contain at least one CERTIFICATE PEM block");
-        }
-    }
-}
-
-fn validate_conditions(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
+fn validate_conditions(errors: &mut FieldErrors, object: &Value, old: Option<&Value>, path: &FieldPath) {
+    let types = |object: &Value| -> Vec<String> {
+        object.array_at(&CONDITIONS).iter().map(|condition| condition.str_at(&["type"]).to_owned()).collect()
+    };
+    let before = old.map(types).unwrap_or_default();
+    let had = |kind: &str| before.iter().any(|known| known == kind);
+    let had_both = had("Approved") && had("Denied");
+    let had_duplicates = before.iter().collect::<HashSet<_>>().len() < before.len();
     let mut seen: HashSet<&str> = HashSet::new();
-    for (i, condition) in object.array_at(&["status", "conditions"]).iter().enumerate() {
-        let path_i = path.index(i);
+    for (i, condition) in object.array_at(&CONDITIONS).iter().enumerate() {
+        let at = path.index(i);
         let (kind, status) = (condition.str_at(&["type"]), condition.str_at(&["status"]));
-        if kind.is_empty() {
-            errors.required(&path_i.child("type"), "");
+        if kind.is_empty() && !had("") {
+            errors.required(&at.child("type"), "");
         }
         let supported: &[&str] = if ["Approved", "Denied", "Failed"].contains(&kind) {
             &["True"]
         } else {
-            &["True", "False", "Unknown"]
+            &["False", "True", "Unknown"]
         };
-        if status.is_empty() {
-            errors.required(&path_i.child("status"), "");
-        } else if !supported.contains(&status) {
-            errors.not_supported(&path_i.child("status"), status, supported);
+        crate::check::one_of(errors, status, supported, &at.child("status"));
+        let other = match kind {
+            "Approved" => "Denied",
+            "Denied" => "Approved",
+            _ => "",
+        };
+        if !other.is_empty() && seen.contains(other) && !had_both {
+            errors.invalid(path, kind, "Approved and Denied conditions are mutually exclusive");
         }
-        if !seen.insert(kind) {
-            errors.duplicate(&path_i.child("type"), kind);
+        if !seen.insert(kind) && !had_duplicates {
+            errors.duplicate(&at.child("type"), kind);
         }
-    }
-    if seen.contains("Approved") && seen.contains("Denied") {
-        let last = condition_types(object).into_iter().rfind(|kind| ["Approved", "Denied"].contains(kind));
-        let detail = "Approved and Denied conditions are mutually exclusive";
-        errors.invalid(path, last.unwrap_or(""), detail);
     }
 }
 
-static BUNDLE: Kind = Kind {
-    name: NameRule::Any,
-    unconditional_update: false,
-    validate: |errors, _, object| {
-        if object.str_at(&["spec", "trustBundle"]).is_empty() {
-            errors.invalid(
-                &FieldPath::new("spec").child("trustBundle"),
-                "<value omitted>",
-                "at least one trust anchor must be provided",
-            );
+/// What neither part may take back, and what only one of them may bring. What may not be modified has been put back
+/// before.
+fn validate_change(errors: &mut FieldErrors, subresource: &str, object: &Value, old: &Value) {
+    let path = FieldPath::new("status").child("conditions");
+    for kind in ["Approved", "Denied", "Failed"] {
+        if of_type(object, kind).len() < of_type(old, kind).len() {
+            errors.forbidden(&path, format!("updates may not remove a condition of type {kind:?}"));
         }
-    },
-    field_names: &["spec.signerName"],
-    field_values: |object| vec![("spec.signerName", object.str_at(&["spec", "signerName"]).into())],
-    cells: table::cluster_trust_bundle,
-    ..Kind::new(GROUP, "clustertrustbundles")
-};
+    }
+    for kind in ["Approved", "Denied"].into_iter().filter(|_| subresource != "approval") {
+        if of_type(object, kind).len() > of_type(old, kind).len() {
+            errors.forbidden(&path, format!("updates may not add a condition of type {kind:?}"));
+        }
+    }
+    if has(old, &CERTIFICATE) && !same(object.at(&CERTIFICATE), old.at(&CERTIFICATE)) {
+        let path = FieldPath::new("status").child("certificate");
+        errors.forbidden(&path, "updates may not modify existing certificate content");
+    }
+}

@@ -23,22 +23,35 @@ pub(crate) use self::quantity::{
     is_standard_container_resource, is_standard_quota_resource, non_negative_quantity, resource_name,
     resource_quantity_value,
 };
+use crate::go_form;
 use crate::shape::{same, shown};
 
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(crate) const POSITIVE: &str = "must be greater than zero";
 pub(crate) const IMMUTABLE: &str = "field is immutable";
 
+/// The path of a field that stands where JSON has it.
+pub(crate) fn path_of(at: &[&str]) -> FieldPath {
+    at.iter().fold(FieldPath::root(), |path, field| path.child(field))
+}
+
 /// `ValidateImmutableField` for the field at `at`.
-pub(crate) fn immutable(
+pub(crate) fn immutable(errors: &mut FieldErrors, object: &Value, old: &Value, at: &[&str]) {
+    if !same(object.at(at), old.at(at)) {
+        errors.invalid(&path_of(at), shown(object, at), IMMUTABLE);
+    }
+}
+
+/// The same for a field that is shown as upstream's struct of this name.
+pub(crate) fn immutable_struct(
     errors: &mut FieldErrors,
     object: &Value,
     old: &Value,
     at: &[&str],
-    path: &FieldPath,
+    type_name: &str,
 ) {
     if !same(object.at(at), old.at(at)) {
-        errors.invalid(path, shown(object, at), IMMUTABLE);
+        errors.invalid(&path_of(at), go_form::of(type_name, &shown(object, at)), IMMUTABLE);
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) mod volume;
 use crate::kind::Kind;
 
 pub(crate) use self::secret::decode as decode_base64;
-pub(crate) use self::service::load_balancer;
+pub(crate) use self::service::{load_balancer, load_balancer_warnings};
 
 pub(crate) const KINDS: &[&Kind] = &[
     &claim::KIND,

@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 
 use drydock_machinery::names_validation as names;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{dns_label, immutable, net, one_of};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, NEW_AND_CHANGED};
 use crate::shape::{default_nil, each_mut, present, same, shown};
 use crate::table;
 
 pub(crate) const KINDS: &[&Kind] = &[&SLICE];
 
 static SLICE: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE,
+    update: NEW_AND_CHANGED,
     generation: true,
     spec_changed: Some(|object, old| {
         ["addressType", "endpoints", "ports"]
@@ -33,13 +33,10 @@ static SLICE: Kind = Kind {
             }
         }
     },
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(|errors, _, object, old| {
-        validate(errors, object, Some(old));
-        immutable(errors, object, old, &["addressType"], &FieldPath::new("addressType"));
-    }),
+    validate,
+    validate_change: |errors, object, old| immutable(errors, object, old, &["addressType"]),
     cells: table::endpoint_slice,
-    warnings: |_, object, _| warnings(object),
+    warnings,
     ..Kind::new("discovery.k8s.io", "endpointslices")
 };
 
@@ -187,10 +184,17 @@ fn ports(errors: &mut FieldErrors, ports: &[Value]) {
     }
 }
 
-fn warnings(slice: &Value) -> Vec<String> {
+fn warnings(slice: &Value, old: Option<&Value>) -> Vec<String> {
+    const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+    // They only write down what others have written.
+    const CONTROLLERS: [&str; 2] =
+        ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
     let mut out = Vec::new();
-    if slice.str_at(&["addressType"]) == "FQDN" {
+    if slice.str_at(&["addressType"]) == "FQDN" && old.is_none() {
         out.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+    }
+    if slice.label(MANAGED_BY).is_some_and(|controller| CONTROLLERS.contains(&controller)) {
+        return out;
     }
     for (i, endpoint) in slice.array_at(&["endpoints"]).iter().enumerate() {
         let path = FieldPath::new("endpoints").index(i).child("addresses");

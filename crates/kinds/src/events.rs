@@ -5,19 +5,19 @@ use std::borrow::Cow;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{IMMUTABLE, qualified_name};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, Step};
 use crate::shape::{default_nil, is_zero, same, shown};
-use crate::{Context, NameRule, table};
+use crate::{NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&CORE, &NEW];
 
 static CORE: Kind = Kind {
-    meta: MetaChecks::NONE,
+    create: &[Step::Body],
+    update: &[Step::Body],
     name: NameRule::Any,
     put_creates: true,
     defaults: set_defaults,
-    validate: |errors, _, object| legacy(errors, object, "reportingComponent"),
-    validate_update: Some(|errors, _, object, _| legacy(errors, object, "reportingComponent")),
+    validate: |errors, object, _| legacy(errors, object, "reportingComponent"),
     field_names: FIELDS,
     field_values,
     cells: table::event,
@@ -28,11 +28,12 @@ static NEW: Kind = Kind {
     name: NameRule::DnsSubdomain,
     put_creates: true,
     defaults: set_defaults,
-    validate: |errors, _, object| {
+    update: &[Step::MetaChange, Step::Change],
+    validate: |errors, object, _| {
         legacy(errors, object, "reportingController");
         strict(errors, object);
     },
-    validate_update: Some(update),
+    validate_change: update,
     field_names: &[
         "regarding.kind",
         "regarding.namespace",
@@ -220,7 +221,7 @@ fn required_fields(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
 }
 
 /// Only the series of a new event may change.
-fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     legacy(errors, object, "reportingController");
     if !same(object.get("series"), old.get("series")) {
         series(errors, object);

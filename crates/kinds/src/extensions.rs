@@ -5,14 +5,14 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
 use crate::core::decode_base64;
-use crate::kind::{Kind, MetaChecks, StatusMeta};
-use crate::shape::{default_nil, has};
+use crate::kind::{Finalizers, Kind, StatusMeta, Step};
+use crate::shape::{default_nil, has, seconds};
 use crate::{Context, NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&DEFINITION, &SERVICE];
 
 static DEFINITION: Kind = Kind {
-    meta: MetaChecks::PLAIN,
+    finalizers: Finalizers::Any,
     status: true,
     generation: true,
     unconditional_update: false,
@@ -20,7 +20,8 @@ static DEFINITION: Kind = Kind {
 };
 
 static SERVICE: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE_LAST,
+    finalizers: Finalizers::Any,
+    update: &[Step::MetaChange, Step::Meta, Step::Body],
     status_meta: StatusMeta::LabelsAndAnnotationsKept,
     name: NameRule::Any,
     status: true,
@@ -35,7 +36,7 @@ static SERVICE: Kind = Kind {
             object.set(&["status", "conditions"], local(context));
         }
     },
-    validate: |errors, _, object| validate_service(errors, object),
+    validate: |errors, object, _| validate_service(errors, object),
     validate_status: |errors, _, object, _| {
         let path = FieldPath::new("status").child("conditions");
         for (i, condition) in object.array_at(&["status", "conditions"]).iter().enumerate() {
@@ -52,7 +53,7 @@ static SERVICE: Kind = Kind {
 
 /// What is served by this very server is there at once.
 fn local(context: &Context<'_>) -> Value {
-    let now = jiff::Timestamp::from_second(context.now.as_second()).unwrap_or(context.now).to_string();
+    let now = seconds(context.now);
     value!([{
         "type": "Available", "status": "True", "lastTransitionTime": now, "reason": "Local",
         "message": "Local APIServices are always available",

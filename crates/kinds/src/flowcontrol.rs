@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::kind::{Kind, MetaChecks, StatusMeta};
+use crate::kind::{Kind, NEW, StatusMeta, Step};
 use crate::shape::{default, default_nil, with_mut};
 use crate::{Context, table};
 
@@ -17,7 +17,8 @@ const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 pub(crate) const KINDS: &[&Kind] = &[&SCHEMA, &LEVEL];
 
 static SCHEMA: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE,
+    update: NEW,
+    update_status: &[Step::Change],
     status_meta: StatusMeta::Kept,
     status: true,
     generation: true,
@@ -25,19 +26,20 @@ static SCHEMA: Kind = Kind {
         let spec = object.at_mut(&["spec"]);
         default(spec, &["matchingPrecedence"], 1000);
     },
-    validate: |errors, _, object| schema::validate(errors, object),
+    validate: |errors, object, _| schema::validate(errors, object),
     validate_status: conditions,
     cells: table::flow_schema,
     ..Kind::new(GROUP, "flowschemas")
 };
 
 static LEVEL: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE,
+    update: NEW,
+    update_status: &[Step::Change],
     status_meta: StatusMeta::Kept,
     status: true,
     generation: true,
     defaults: set_level_defaults,
-    validate: |errors, _, object| level::validate(errors, object),
+    validate: |errors, object, _| level::validate(errors, object),
     validate_status: conditions,
     cells: table::priority_level,
     ..Kind::new(GROUP, "prioritylevelconfigurations")

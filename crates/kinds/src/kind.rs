@@ -13,57 +13,54 @@ use crate::pod::drop_disabled;
 use crate::shape::keep;
 use crate::{Column, Context, NameRule, Propagation, Strategy, table};
 
-/// Finds what is wrong with a new object, besides its metadata.
-pub(crate) type Validate = fn(&mut FieldErrors, &Context<'_>, &Value);
+/// Finds what is wrong with an object, besides its metadata. On update the old object is given: what was let pass once
+/// may stay.
+pub(crate) type Validate = fn(&mut FieldErrors, &Value, Option<&Value>);
 
-/// Finds what is wrong with a changed object, besides its metadata.
-pub(crate) type ValidateUpdate = fn(&mut FieldErrors, &Context<'_>, &Value, &Value);
+/// Finds what may not change in an object, besides its metadata.
+pub(crate) type ValidateChange = fn(&mut FieldErrors, &Value, &Value);
+
+/// Finds what is wrong with a write to a subresource, besides the metadata.
+pub(crate) type ValidateSubresource = fn(&mut FieldErrors, &Context<'_>, &Value, &Value);
 
 /// Values of field selectors.
 pub(crate) type FieldValues = for<'a> fn(&'a Value) -> Vec<(&'static str, Cow<'a, str>)>;
 
-/// A look at an object's metadata.
+/// One look at an object that is written. Clients see what each of them finds, in their order, so a kind's steps are
+/// those that upstream's `ValidateX` and `ValidateXUpdate` take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MetaCheck {
-    /// What may not change: `ValidateObjectMetaUpdate`.
-    Changes,
-    /// That, as the core group has it: it knows what finalizers are called.
-    CoreChanges,
-    /// All of it as if it were new: `ValidateObjectMeta`.
-    Whole,
-    /// That, as the core group has it.
-    CoreWhole,
+pub(crate) enum Step {
+    /// All of its metadata as if it were new: `ValidateObjectMeta`.
+    Meta,
+    /// What may not change in its metadata: `ValidateObjectMetaUpdate`.
+    MetaChange,
+    /// [`Kind::validate`].
+    Body,
+    /// [`Kind::validate_change`]; of a subresource [`Kind::validate_status`].
+    Change,
 }
 
-use MetaCheck::{Changes, CoreChanges, CoreWhole, Whole};
+use Step::{Body, Change, Meta, MetaChange};
 
-/// What kinds' own validation looks at in the metadata: of a new object, and, in order, of a changed one. Clients
-/// see all of it among the causes, besides what is done for every kind.
-pub(crate) struct MetaChecks {
-    pub(crate) create: Option<MetaCheck>,
-    pub(crate) update: &'static [MetaCheck],
-}
+/// The steps of `ValidateX`.
+pub(crate) const NEW: &[Step] = &[Meta, Body];
+/// The steps of a `ValidateXUpdate` that looks at the spec again.
+pub(crate) const CHANGED: &[Step] = &[MetaChange, Body, Change];
+/// `ValidateX`, then `ValidateXUpdate`.
+pub(crate) const NEW_THEN_CHANGED: &[Step] = &[Meta, Body, MetaChange, Change];
+/// A `ValidateXUpdate` that ends with `ValidateX`.
+pub(crate) const CHANGED_THEN_NEW: &[Step] = &[MetaChange, Change, Meta, Body];
+/// A `ValidateXUpdate` that has `ValidateX` look at the metadata.
+pub(crate) const NEW_AND_CHANGED: &[Step] = &[Meta, Body, Change];
+/// The steps of most writes to a subresource.
+pub(crate) const STATUS: &[Step] = &[MetaChange, Change];
 
-impl MetaChecks {
-    pub(crate) const CORE: Self = Self { create: Some(CoreWhole), update: &[CoreChanges] };
-    pub(crate) const CORE_WHOLE: Self = Self { create: Some(CoreWhole), update: &[CoreWhole] };
-    pub(crate) const CORE_WHOLE_TWICE: Self =
-        Self { create: Some(CoreWhole), update: &[CoreWhole, CoreWhole] };
-    pub(crate) const CORE_WHOLE_FIRST: Self =
-        Self { create: Some(CoreWhole), update: &[CoreWhole, CoreChanges] };
-    pub(crate) const CORE_WHOLE_LAST: Self =
-        Self { create: Some(CoreWhole), update: &[CoreChanges, CoreWhole] };
-    pub(crate) const PLAIN: Self = Self { create: Some(Whole), update: &[Changes] };
-    pub(crate) const PLAIN_WHOLE: Self = Self { create: Some(Whole), update: &[Whole] };
-    pub(crate) const PLAIN_WHOLE_FIRST: Self = Self { create: Some(Whole), update: &[Whole, Changes] };
-    pub(crate) const PLAIN_WHOLE_LAST: Self = Self { create: Some(Whole), update: &[Changes, Whole] };
-    pub(crate) const NONE: Self = Self { create: None, update: &[] };
-
-    /// Of a changed status.
-    fn status(&self) -> Option<MetaCheck> {
-        let core = self.update.iter().any(|check| matches!(check, CoreChanges | CoreWhole));
-        (!self.update.is_empty()).then_some(if core { CoreChanges } else { Changes })
-    }
+/// What finalizers without a domain a kind's own validation lets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finalizers {
+    /// Those that Kubernetes has.
+    Standard,
+    Any,
 }
 
 /// What of its metadata a write of an object's status leaves alone.
@@ -100,7 +97,7 @@ pub(crate) struct Kind {
     pub(crate) put_creates: bool,
     pub(crate) unconditional_update: bool,
     pub(crate) propagation: Propagation,
-    pub(crate) meta: MetaChecks,
+    pub(crate) finalizers: Finalizers,
     pub(crate) status_meta: StatusMeta,
     /// Where the kind has the spec of a pod.
     pub(crate) pod_spec: Option<&'static [&'static str]>,
@@ -108,12 +105,16 @@ pub(crate) struct Kind {
     pub(crate) prepare_create: fn(&Context<'_>, &mut Value),
     pub(crate) prepare_update: fn(&Context<'_>, &mut Value, &Value),
     pub(crate) validate: Validate,
-    /// None: [`Kind::validate`] again.
-    pub(crate) validate_update: Option<ValidateUpdate>,
+    pub(crate) validate_change: ValidateChange,
     /// For every subresource.
-    pub(crate) validate_status: ValidateUpdate,
+    pub(crate) validate_status: ValidateSubresource,
+    pub(crate) create: &'static [Step],
+    pub(crate) update: &'static [Step],
+    pub(crate) update_status: &'static [Step],
     /// The old object is given on update.
-    pub(crate) warnings: fn(&Context<'_>, &Value, Option<&Value>) -> Vec<String>,
+    pub(crate) warnings: fn(&Value, Option<&Value>) -> Vec<String>,
+    /// Of what was written to `status`.
+    pub(crate) status_warnings: fn(&Value) -> Vec<String>,
     pub(crate) warnings_on_delete: fn() -> Vec<String>,
     pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
     pub(crate) field_names: &'static [&'static str],
@@ -128,23 +129,27 @@ impl Kind {
             group,
             resource,
             name: NameRule::DnsSubdomain,
-            status_on_create: false,
             status: false,
+            status_on_create: false,
             generation: false,
             spec_changed: None,
             put_creates: false,
             unconditional_update: true,
             propagation: Propagation::Background,
-            meta: MetaChecks::CORE,
+            finalizers: Finalizers::Standard,
             status_meta: StatusMeta::Written,
             pod_spec: None,
             defaults: |_| {},
             prepare_create: |_, _| {},
             prepare_update: |_, _, _| {},
             validate: |_, _, _| {},
-            validate_update: None,
+            validate_change: |_, _, _| {},
             validate_status: |_, _, _, _| {},
-            warnings: |_, _, _| Vec::new(),
+            create: NEW,
+            update: CHANGED,
+            update_status: STATUS,
+            warnings: |_, _| Vec::new(),
+            status_warnings: |_| Vec::new(),
             warnings_on_delete: Vec::new,
             grace: |_, _| None,
             field_names: &[],
@@ -156,12 +161,17 @@ impl Kind {
 }
 
 impl Kind {
-    fn check_meta(&self, errors: &mut FieldErrors, check: MetaCheck, object: &Value, old: &Value) {
-        match check {
-            Changes => validate_any_object_meta_update(errors, object, old),
-            CoreChanges => validate_object_meta_update(errors, object, old),
-            Whole => validate_any_object_meta(errors, object, self.name),
-            CoreWhole => validate_object_meta(errors, object, self.name),
+    fn whole_meta(&self, errors: &mut FieldErrors, object: &Value) {
+        match self.finalizers {
+            Finalizers::Standard => validate_object_meta(errors, object, self.name),
+            Finalizers::Any => validate_any_object_meta(errors, object, self.name),
+        }
+    }
+
+    fn changed_meta(&self, errors: &mut FieldErrors, object: &Value, old: &Value) {
+        match self.finalizers {
+            Finalizers::Standard => validate_object_meta_update(errors, object, old),
+            Finalizers::Any => validate_any_object_meta_update(errors, object, old),
         }
     }
 }
@@ -184,20 +194,24 @@ impl Strategy for Kind {
         (self.prepare_create)(context, object);
     }
 
-    fn validate_create(&self, context: &Context<'_>, object: &Value) -> FieldErrors {
+    fn validate_create(&self, _: &Context<'_>, object: &Value) -> FieldErrors {
         let mut errors = FieldErrors::new();
-        if let Some(check) = self.meta.create {
-            self.check_meta(&mut errors, check, object, object);
+        for step in self.create {
+            match step {
+                Meta => self.whole_meta(&mut errors, object),
+                Body => (self.validate)(&mut errors, object, None),
+                // Nothing has changed yet.
+                MetaChange | Change => {}
+            }
         }
-        (self.validate)(&mut errors, context, object);
         if errors.is_empty() {
             validate_any_object_meta(&mut errors, object, NameRule::PathSegment);
         }
         errors
     }
 
-    fn warnings_on_create(&self, context: &Context<'_>, object: &Value) -> Vec<String> {
-        (self.warnings)(context, object, None)
+    fn warnings_on_create(&self, _: &Context<'_>, object: &Value) -> Vec<String> {
+        (self.warnings)(object, None)
     }
 
     fn prepare_for_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
@@ -216,24 +230,25 @@ impl Strategy for Kind {
         let mut errors = FieldErrors::new();
         validate_any_object_meta(&mut errors, object, NameRule::PathSegment);
         validate_any_object_meta_update(&mut errors, object, old);
-        let of_status = self.meta.status();
-        let checks = if context.subresource.is_empty() { self.meta.update } else { of_status.as_slice() };
-        for check in checks {
-            self.check_meta(&mut errors, *check, object, old);
-        }
-        if context.subresource.is_empty() {
-            match self.validate_update {
-                Some(validate) => validate(&mut errors, context, object, old),
-                None => (self.validate)(&mut errors, context, object),
+        let of_whole = context.subresource.is_empty();
+        for step in if of_whole { self.update } else { self.update_status } {
+            match step {
+                Meta => self.whole_meta(&mut errors, object),
+                MetaChange => self.changed_meta(&mut errors, object, old),
+                Body => (self.validate)(&mut errors, object, Some(old)),
+                Change if of_whole => (self.validate_change)(&mut errors, object, old),
+                Change => (self.validate_status)(&mut errors, context, object, old),
             }
-        } else {
-            (self.validate_status)(&mut errors, context, object, old);
         }
         errors
     }
 
     fn warnings_on_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<String> {
-        (self.warnings)(context, object, Some(old))
+        match context.subresource {
+            "" => (self.warnings)(object, Some(old)),
+            "status" => (self.status_warnings)(object),
+            _ => Vec::new(),
+        }
     }
 
     fn warnings_on_delete(&self) -> Vec<String> {

@@ -6,10 +6,10 @@ mod network_policy;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IMMUTABLE, net, path_segment};
-use crate::kind::{Kind, MetaChecks, StatusMeta};
-use crate::shape::{has, present, same, shown};
-use crate::{Context, NameRule, table};
+use crate::check::{IMMUTABLE, immutable, immutable_struct, net, path_segment};
+use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_THEN_CHANGED, StatusMeta, Step};
+use crate::shape::{has, present, shown};
+use crate::{NameRule, table};
 
 const GROUP: &str = "networking.k8s.io";
 
@@ -17,21 +17,15 @@ pub(crate) const KINDS: &[&Kind] =
     &[&ingress::KIND, &network_policy::KIND, &INGRESS_CLASS, &IP_ADDRESS, &SERVICE_CIDR];
 
 static INGRESS_CLASS: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
+    update: CHANGED_THEN_NEW,
     generation: true,
     defaults: |object| {
         crate::shape::with_mut(object, &["spec", "parameters"], |parameters| {
             crate::shape::default_nil(parameters, &["scope"], "Cluster");
         });
     },
-    validate: |errors, _, object| validate_class(errors, object),
-    validate_update: Some(|errors, _, object, old| {
-        let at = &["spec", "controller"];
-        if !same(object.at(at), old.at(at)) {
-            errors.invalid(&FieldPath::new("spec").child("controller"), shown(object, at), IMMUTABLE);
-        }
-        validate_class(errors, object);
-    }),
+    validate: |errors, object, _| validate_class(errors, object),
+    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "controller"]),
     cells: table::ingress_class,
     ..Kind::new(GROUP, "ingressclasses")
 };
@@ -86,20 +80,17 @@ pub(crate) fn reference(errors: &mut FieldErrors, reference: &Value, path: &Fiel
 
 static IP_ADDRESS: Kind = Kind {
     name: NameRule::IpAddress,
-    validate: |errors, _, object| {
+    update: NEW_THEN_CHANGED,
+    validate: |errors, object, _| {
         let path = FieldPath::new("spec").child("parentRef");
         match present(object, &["spec", "parentRef"]) {
             None => errors.required(&path, ""),
             Some(parent) => parent_reference(errors, parent, &path),
         }
     },
-    validate_update: Some(|errors, _, object, old| {
-        let at = &["spec", "parentRef"];
-        if !same(object.at(at), old.at(at)) {
-            let shown = crate::go_form::of("ParentReference", &shown(object, at));
-            errors.invalid(&FieldPath::new("spec").child("parentRef"), shown, "field is immutable");
-        }
-    }),
+    validate_change: |errors, object, old| {
+        immutable_struct(errors, object, old, &["spec", "parentRef"], "ParentReference");
+    },
     field_names: &["spec.parentRef.resource"],
     field_values: |object| {
         vec![("spec.parentRef.resource", object.str_at(&["spec", "parentRef", "resource"]).into())]
@@ -128,8 +119,9 @@ fn parent_reference(errors: &mut FieldErrors, parent: &Value, path: &FieldPath) 
 static SERVICE_CIDR: Kind = Kind {
     status_meta: StatusMeta::Kept,
     status: true,
-    validate: |errors, _, object| validate_cidrs(errors, object),
-    validate_update: Some(cidrs_update),
+    update: &[Step::MetaChange, Step::Change],
+    validate: |errors, object, _| validate_cidrs(errors, object),
+    validate_change: cidrs_update,
     cells: table::service_cidr,
     ..Kind::new(GROUP, "servicecidrs")
 };
@@ -160,7 +152,7 @@ fn validate_cidrs(errors: &mut FieldErrors, object: &Value) {
 }
 
 /// A second family may be added; all else stays.
-fn cidrs_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+fn cidrs_update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec").child("cidrs");
     let at = &["spec", "cidrs"];
     let (new, before) = (object.array_at(at), old.array_at(at));

@@ -24,9 +24,10 @@ use std::borrow::Cow;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Status, Value};
 use jiff::Timestamp;
 
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, Step};
+use crate::meta::validate_object_meta;
 use crate::shape::{is_zero, keep, shown};
-use crate::{Context, defaults, table};
+use crate::{Context, NameRule, defaults, table};
 
 pub(crate) use self::disabled::drop_disabled;
 
@@ -36,7 +37,9 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 pub(crate) const KINDS: &[&Kind] = &[&KIND, &TEMPLATE];
 
 static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
+    // Its own functions look at the metadata too, since those of subresources do.
+    create: &[Step::Body],
+    update: &[Step::MetaChange, Step::Change],
     status: true,
     generation: true,
     spec_changed: Some(|object, old| {
@@ -51,10 +54,11 @@ static KIND: Kind = Kind {
     defaults: defaults::pod,
     prepare_create,
     prepare_update,
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(|errors, _, object, old| update::validate(errors, object, old)),
+    validate: |errors, object, _| validate(errors, object),
+    validate_change: update::validate,
     validate_status: validate_subresource,
     warnings: warnings::of_pod,
+    status_warnings: status::warnings,
     grace: |object, requested| Some(grace_period(object, requested)),
     field_names: FIELDS,
     field_values,
@@ -66,16 +70,15 @@ static KIND: Kind = Kind {
 
 static TEMPLATE: Kind = Kind {
     generation: true,
-    put_creates: true,
     defaults: |object| {
         crate::shape::default_nil(object, &["template"], Value::object());
         defaults::pod_template(object, &["template"]);
     },
-    validate: |errors, _, object| {
+    validate: |errors, object, _| {
         template::validate(errors, &shown(object, &["template"]), &FieldPath::new("template"));
     },
-    warnings: |_, object, old| {
-        if old.is_some_and(|old| old.generation() == object.generation()) {
+    warnings: |object, old| {
+        if warnings::same_generation(object, old) {
             return Vec::new();
         }
         warnings::template(&shown(object, &["template"]), &FieldPath::new("template"))
@@ -238,7 +241,7 @@ fn validate_subresource(errors: &mut FieldErrors, context: &Context<'_>, object:
     }
 }
 
-/// `ValidatePodCreate`, after metadata.
+/// `ValidatePodCreate`.
 fn validate(errors: &mut FieldErrors, object: &Value) {
     validate_metadata_and_spec(errors, object);
     let path = FieldPath::new("spec");
@@ -253,7 +256,9 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     security::fields_agree(errors, object, &shown(object, &["spec"]), &path);
 }
 
+/// `validatePodMetadataAndSpec`.
 fn validate_metadata_and_spec(errors: &mut FieldErrors, object: &Value) {
+    validate_object_meta(errors, object, NameRule::DnsSubdomain);
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     security::pod_annotations(errors, object, &spec, &FieldPath::new("metadata").child("annotations"));

@@ -3,20 +3,22 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{at_least_zero_at, label_selector, not_more_than_100_percent, positive_int_or_percent};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, Step};
 use crate::shape::{default_nil, has, present, shown};
 use crate::{go_form, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&BUDGET];
 
 static BUDGET: Kind = Kind {
-    meta: MetaChecks::NONE,
+    create: &[Step::Body],
+    update: &[Step::Body],
+    update_status: &[Step::Change],
     unconditional_update: false,
     status: true,
     generation: true,
     defaults: zero_status,
     prepare_create: |_, object| zero_status(object),
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, object, _| validate(errors, object),
     validate_status: |errors, _, object, _| validate_status(errors, object),
     cells: table::pod_disruption_budget,
     ..Kind::new("policy", "poddisruptionbudgets")

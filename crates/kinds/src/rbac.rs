@@ -4,27 +4,27 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{dns_subdomain, label_selector, path_segment};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::shape::{default, each_mut, present, same, shown};
-use crate::{Context, NameRule, go_form, table};
+use crate::{NameRule, go_form, table};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
 pub(crate) const KINDS: &[&Kind] = &[&ROLE, &CLUSTER_ROLE, &ROLE_BINDING, &CLUSTER_ROLE_BINDING];
 
 static ROLE: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     name: NameRule::PathSegment,
     put_creates: true,
-    validate: |errors, _, object| rules(errors, object, Scope::Namespace),
+    validate: |errors, object, _| rules(errors, object, Scope::Namespace),
     ..Kind::new(GROUP, "roles")
 };
 
 static CLUSTER_ROLE: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     name: NameRule::PathSegment,
     put_creates: true,
-    validate: |errors, _, object| {
+    validate: |errors, object, _| {
         rules(errors, object, Scope::Cluster);
         aggregation(errors, object);
     },
@@ -32,27 +32,23 @@ static CLUSTER_ROLE: Kind = Kind {
 };
 
 static ROLE_BINDING: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     name: NameRule::PathSegment,
     put_creates: true,
     defaults: binding_defaults,
-    validate: |errors, _, object| binding(errors, object, Scope::Namespace),
-    validate_update: Some(|errors, context, object, old| {
-        binding_update(errors, context, object, old, Scope::Namespace)
-    }),
+    validate: |errors, object, _| binding(errors, object, Scope::Namespace),
+    validate_change: role_stays,
     cells: table::role_binding,
     ..Kind::new(GROUP, "rolebindings")
 };
 
 static CLUSTER_ROLE_BINDING: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     name: NameRule::PathSegment,
     put_creates: true,
     defaults: binding_defaults,
-    validate: |errors, _, object| binding(errors, object, Scope::Cluster),
-    validate_update: Some(|errors, context, object, old| {
-        binding_update(errors, context, object, old, Scope::Cluster)
-    }),
+    validate: |errors, object, _| binding(errors, object, Scope::Cluster),
+    validate_change: role_stays,
     cells: table::role_binding,
     ..Kind::new(GROUP, "clusterrolebindings")
 };
@@ -165,8 +161,7 @@ fn validate_subject(errors: &mut FieldErrors, subject: &Value, scope: Scope, pat
     }
 }
 
-fn binding_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value, scope: Scope) {
-    binding(errors, object, scope);
+fn role_stays(errors: &mut FieldErrors, object: &Value, old: &Value) {
     if !same(object.get("roleRef"), old.get("roleRef")) {
         let shown = go_form::of("RoleRef", &shown(object, &["roleRef"]));
         errors.invalid(&FieldPath::new("roleRef"), shown, "cannot change roleRef");

@@ -5,13 +5,13 @@ mod status;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IMMUTABLE, dns_label, dns_subdomain, is_extended_resource};
+use crate::check::{dns_label, dns_subdomain, immutable, immutable_struct, is_extended_resource};
 use crate::go_form;
-use crate::kind::{Kind, MetaChecks, StatusMeta};
+use crate::kind::{Kind, NEW_THEN_CHANGED, StatusMeta, Step};
 use crate::meta::validate_template_meta;
 use crate::pod::scheduling::node_selector;
 use crate::pod::volumes::csi_driver_name;
-use crate::shape::{default_nil, each_mut, has, present, same, shown, with_mut};
+use crate::shape::{default_nil, each_mut, has, present, shown, with_mut};
 use crate::table;
 
 const GROUP: &str = "resource.k8s.io";
@@ -19,69 +19,62 @@ const GROUP: &str = "resource.k8s.io";
 pub(crate) const KINDS: &[&Kind] = &[&CLAIM, &CLAIM_TEMPLATE, &CLASS, &SLICE];
 
 static CLAIM: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: &[Step::Meta, Step::MetaChange, Step::Change],
     status_meta: StatusMeta::Kept,
     status: true,
     defaults: |object| request_defaults(object, &["spec"]),
-    validate: |errors, _, object| validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec")),
-    validate_update: Some(|errors, _, object, old| {
-        if !same(object.get("spec"), old.get("spec")) {
-            let shown = go_form::of("ResourceClaimSpec", &shown(object, &["spec"]));
-            errors.invalid(&FieldPath::new("spec"), shown, IMMUTABLE);
-        }
-    }),
+    validate: |errors, object, _| validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec")),
+    validate_change: |errors, object, old| {
+        immutable_struct(errors, object, old, &["spec"], "ResourceClaimSpec");
+    },
     validate_status: |errors, _, object, old| status::validate(errors, object, old),
     cells: table::resource_claim,
     ..Kind::new(GROUP, "resourceclaims")
 };
 
 static CLAIM_TEMPLATE: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     defaults: |object| {
         default_nil(object, &["spec", "metadata"], Value::object());
         request_defaults(object, &["spec", "spec"]);
     },
-    validate: |errors, _, object| {
+    validate: |errors, object, _| {
         let path = FieldPath::new("spec");
         validate_template_meta(errors, &shown(object, &["spec"]), &path.child("metadata"));
         let path = path.child("spec");
         validate_spec(errors, &shown(object, &["spec", "spec"]), &path);
     },
-    validate_update: Some(|errors, _, object, old| {
-        if !same(object.get("spec"), old.get("spec")) {
-            let shown = go_form::of("ResourceClaimTemplateSpec", &shown(object, &["spec"]));
-            errors.invalid(&FieldPath::new("spec"), shown, IMMUTABLE);
-        }
-    }),
+    validate_change: |errors, object, old| {
+        immutable_struct(errors, object, old, &["spec"], "ResourceClaimTemplateSpec");
+    },
     cells: table::name_and_age,
     ..Kind::new(GROUP, "resourceclaimtemplates")
 };
 
 static CLASS: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: &[Step::Meta, Step::MetaChange, Step::Body],
     name: crate::NameRule::Long,
     generation: true,
-    validate: |errors, _, object| validate_class(errors, object),
+    validate: |errors, object, _| validate_class(errors, object),
     cells: table::name_and_age,
     ..Kind::new(GROUP, "deviceclasses")
 };
 
 static SLICE: Kind = Kind {
     generation: true,
-    validate: |errors, _, object| validate_slice(errors, &shown(object, &["spec"])),
-    validate_update: Some(|errors, _, object, old| {
-        validate_slice(errors, &shown(object, &["spec"]));
-        for field in ["nodeName", "driver"] {
-            let at = ["spec", field];
-            if !same(object.at(&at), old.at(&at)) {
-                errors.invalid(&FieldPath::new("spec").child(field), shown(object, &at), IMMUTABLE);
-            }
+    validate: |errors, object, _| validate_slice(errors, &shown(object, &["spec"])),
+    validate_change: |errors, object, old| {
+        for at in [&["spec", "nodeName"][..], &["spec", "driver"], &["spec", "pool", "name"]] {
+            immutable(errors, object, old, at);
         }
-        let at = &["spec", "pool", "name"];
-        if !same(object.at(at), old.at(at)) {
-            errors.invalid(&FieldPath::new("spec").child("pool").child("name"), shown(object, at), IMMUTABLE);
-        }
-    }),
+    },
+    warnings: |object, _| {
+        let driver = object.str_at(&["spec", "driver"]);
+        let has_capitals = driver.to_lowercase() != driver;
+        let text = "driver names should be lowercase";
+        let warning = || format!("spec.driver: {text}; {driver:?} contains uppercase characters");
+        has_capitals.then(warning).into_iter().collect()
+    },
     field_names: &["spec.nodeName", "spec.driver"],
     field_values: |object| {
         vec![

@@ -2,12 +2,12 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{IMMUTABLE, at_least_zero_at, dns_label, immutable};
-use crate::kind::{Kind, MetaChecks};
-use crate::shape::{default_nil, has, present, same, shown};
-use crate::{Context, table};
+use crate::check::{at_least_zero_at, dns_label, immutable};
+use crate::kind::{Finalizers, Kind, NEW_THEN_CHANGED, Step};
+use crate::shape::{default_nil, has, present};
+use crate::table;
 
-pub(crate) const KINDS: &[&Kind] = &[&PRIORITY_CLASS, &LEASE, &LEASE_CANDIDATE, &RUNTIME_CLASS];
+pub(crate) const KINDS: &[&Kind] = &[&PRIORITY_CLASS, &LEASE, &RUNTIME_CLASS];
 
 const MAX_USER_PRIORITY: i64 = 1_000_000_000;
 
@@ -19,20 +19,19 @@ static PRIORITY_CLASS: Kind = Kind {
     generation: true,
     // Set once and never counted.
     spec_changed: Some(|_, _| false),
-    put_creates: true,
     defaults: |object| {
         default_nil(object, &["preemptionPolicy"], "PreemptLowerPriority");
         // Not a pointer in Go, and shown.
         default_nil(object, &["value"], 0);
     },
-    validate: |errors, _, object| validate_priority_class(errors, object),
-    validate_update: Some(|errors, _, object, old| {
+    update: &[Step::MetaChange, Step::Change],
+    validate: |errors, object, _| validate_priority_class(errors, object),
+    validate_change: |errors, object, old| {
         if object.i64_at(&["value"]) != old.i64_at(&["value"]) {
             errors.forbidden(&FieldPath::new("value"), "may not be changed in an update.");
         }
-        let at = &["preemptionPolicy"];
-        immutable(errors, object, old, at, &FieldPath::new(at[0]));
-    }),
+        immutable(errors, object, old, &["preemptionPolicy"]);
+    },
     cells: table::priority_class,
     ..Kind::new("scheduling.k8s.io", "priorityclasses")
 };
@@ -64,18 +63,14 @@ fn validate_priority_class(errors: &mut FieldErrors, object: &Value) {
 }
 
 static LEASE: Kind = Kind {
-    meta: MetaChecks::PLAIN,
+    finalizers: Finalizers::Any,
     put_creates: true,
     unconditional_update: false,
     defaults: |object| default_nil(object, &["spec"], Value::object()),
     // Coordinated leader election is off by default.
-    prepare_create: |_, object| drop_election(object),
-    prepare_update: |_, object, old| {
-        if !has(old, &["spec", "strategy"]) && !has(old, &["spec", "preferredHolder"]) {
-            drop_election(object);
-        }
-    },
-    validate: |errors, _, object| {
+    prepare_create: |_, object| drop_election(object, None),
+    prepare_update: |_, object, old| drop_election(object, Some(old)),
+    validate: |errors, object, _| {
         let path = FieldPath::new("spec");
         if let Some(seconds) = object.i64_at(&["spec", "leaseDurationSeconds"])
             && seconds <= 0
@@ -92,35 +87,23 @@ static LEASE: Kind = Kind {
     ..Kind::new("coordination.k8s.io", "leases")
 };
 
-fn drop_election(object: &mut Value) {
-    for field in ["strategy", "preferredHolder"] {
-        object.remove(&["spec", field]);
+/// What is new does not have these, what has one of them may keep it.
+fn drop_election(object: &mut Value, old: Option<&Value>) {
+    for at in [["spec", "strategy"], ["spec", "preferredHolder"]] {
+        if old.is_none_or(|old| !has(old, &at)) {
+            object.remove(&at);
+        }
     }
 }
 
-static LEASE_CANDIDATE: Kind = Kind {
-    meta: MetaChecks::PLAIN,
-    put_creates: true,
-    unconditional_update: false,
-    validate: |errors, _, object| {
-        for field in ["leaseName", "binaryVersion", "strategy"] {
-            if object.str_at(&["spec", field]).is_empty() {
-                errors.required(&FieldPath::new("spec").child(field), "");
-            }
-        }
-    },
-    field_names: &["spec.leaseName"],
-    field_values: |object| vec![("spec.leaseName", object.str_at(&["spec", "leaseName"]).into())],
-    cells: table::lease_candidate,
-    ..Kind::new("coordination.k8s.io", "leasecandidates")
-};
-
 static RUNTIME_CLASS: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE_FIRST,
+    put_creates: true,
+    finalizers: Finalizers::Any,
+    update: NEW_THEN_CHANGED,
     unconditional_update: false,
-    validate: |errors, _, object| validate_runtime_class(errors, object),
-    validate_update: Some(validate_runtime_class_update),
-    warnings: |_, object, _| {
+    validate: |errors, object, _| validate_runtime_class(errors, object),
+    validate_change: |errors, object, old| immutable(errors, object, old, &["handler"]),
+    warnings: |object, _| {
         let labels = object.object_at(&["scheduling", "nodeSelector"]);
         let texts = labels.keys().filter_map(|key| crate::pod::warnings::deprecated_label(key));
         texts.map(|text| format!("scheduling.nodeSelector: {text}")).collect()
@@ -157,11 +140,5 @@ fn validate_runtime_class(errors: &mut FieldErrors, object: &Value) {
         if tolerations[..i].iter().any(|other| key(other) == key(toleration)) {
             errors.duplicate(&path.index(i), crate::go_form::of("Toleration", toleration));
         }
-    }
-}
-
-fn validate_runtime_class_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    if !same(object.get("handler"), old.get("handler")) {
-        errors.invalid(&FieldPath::new("handler"), shown(object, &["handler"]), IMMUTABLE);
     }
 }

@@ -89,6 +89,11 @@ pub(crate) fn shown(value: &Value, path: &[&str]) -> Value {
     value.at(path).cloned().unwrap_or_default()
 }
 
+/// A time as `metav1.Time` has it: to the second.
+pub(crate) fn seconds(time: jiff::Timestamp) -> String {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
 /// Copies what is at `path` of `from`, or removes it where `from` has nothing.
 pub(crate) fn keep(value: &mut Value, from: &Value, path: &[&str]) {
     match from.at(path) {

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{at_least_zero, immutable, label_selector, non_negative_quantity, qualified_name};
-use crate::kind::{Kind, MetaChecks, StatusMeta};
+use crate::check::{
+    IMMUTABLE, at_least_zero, immutable, label_selector, non_negative_quantity, qualified_name,
+};
+use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_AND_CHANGED, NEW_THEN_CHANGED, StatusMeta};
 use crate::pod::volumes::csi_driver_name;
 use crate::pod::warnings::deprecated_label;
 use crate::shape::{default_nil, has, is_nil, present, same, shown};
-use crate::{Context, table};
+use crate::table;
 
 const GROUP: &str = "storage.k8s.io";
 
@@ -18,18 +20,18 @@ pub(crate) const KINDS: &[&Kind] =
     &[&CLASS, &ATTRIBUTES_CLASS, &ATTACHMENT, &CSI_NODE, &CSI_DRIVER, &CSI_CAPACITY];
 
 static CLASS: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     defaults: |object| {
         default_nil(object, &["reclaimPolicy"], "Delete");
         default_nil(object, &["volumeBindingMode"], "Immediate");
     },
-    validate: |errors, _, object| validate_class(errors, object),
-    validate_update: Some(|errors, _, object, old| {
+    validate: |errors, object, _| validate_class(errors, object),
+    validate_change: |errors, object, old| {
         for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
-            immutable(errors, object, old, &[field], &FieldPath::new(field));
+            immutable(errors, object, old, &[field]);
         }
-    }),
-    warnings: |_, object, _| class_warnings(object),
+    },
+    warnings: |object, _| class_warnings(object),
     cells: table::storage_class,
     ..Kind::new(GROUP, "storageclasses")
 };
@@ -106,43 +108,37 @@ fn topologies(errors: &mut FieldErrors, object: &Value) {
 }
 
 static ATTRIBUTES_CLASS: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
-    validate: |errors, _, object| {
+    update: CHANGED_THEN_NEW,
+    validate: |errors, object, _| {
         provisioner(errors, object.str_at(&["driverName"]), &FieldPath::new("driverName"));
         parameters(errors, object, true);
     },
-    validate_update: Some(|errors, _, object, old| {
+    validate_change: |errors, object, old| {
         if object.str_at(&["driverName"]) != old.str_at(&["driverName"]) {
             errors.forbidden(&FieldPath::new("driverName"), "updates to driverName are forbidden.");
         }
         if !same(object.get("parameters"), old.get("parameters")) {
             errors.forbidden(&FieldPath::new("parameters"), "updates to parameters are forbidden.");
         }
-        provisioner(errors, object.str_at(&["driverName"]), &FieldPath::new("driverName"));
-        parameters(errors, object, true);
-    }),
+    },
     cells: table::volume_attributes_class,
     ..Kind::new(GROUP, "volumeattributesclasses")
 };
 
 static ATTACHMENT: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE,
+    update: NEW_AND_CHANGED,
+    update_status: NEW_AND_CHANGED,
     status_meta: StatusMeta::Kept,
     status: true,
     unconditional_update: false,
     defaults: |object| default_nil(object, &["status", "attached"], false),
     prepare_create: |_, object| object.set(&["status", "attached"], false),
-    validate: |errors, _, object| validate_attachment(errors, object),
-    validate_status: attachment_update,
-    validate_update: Some(attachment_update),
+    validate: |errors, object, _| validate_attachment(errors, object),
+    validate_change: |errors, object, old| immutable(errors, object, old, &["spec"]),
+    validate_status: |errors, _, object, old| immutable(errors, object, old, &["spec"]),
     cells: table::volume_attachment,
     ..Kind::new(GROUP, "volumeattachments")
 };
-
-fn attachment_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate_attachment(errors, object);
-    immutable(errors, object, old, &["spec"], &FieldPath::new("spec"));
-}
 
 fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
@@ -188,15 +184,15 @@ fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
 }
 
 static CSI_NODE: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE,
+    update: NEW_AND_CHANGED,
     unconditional_update: false,
     defaults: |object| {
         if object.at(&["spec", "drivers"]).is_none() {
             object.set(&["spec", "drivers"], Value::Null);
         }
     },
-    validate: |errors, _, object| validate_csi_node(errors, object),
-    validate_update: Some(validate_csi_node_update),
+    validate: |errors, object, _| validate_csi_node(errors, object),
+    validate_change: csi_node_change,
     cells: table::csi_node,
     ..Kind::new(GROUP, "csinodes")
 };
@@ -234,8 +230,7 @@ fn validate_csi_node(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
-fn validate_csi_node_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate_csi_node(errors, object);
+fn csi_node_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec").child("drivers");
     for driver in object.array_at(&["spec", "drivers"]) {
         let name = driver.str_at(&["name"]);
@@ -256,16 +251,19 @@ fn validate_csi_node_update(errors: &mut FieldErrors, _: &Context<'_>, object: &
 static CSI_DRIVER: Kind = Kind {
     unconditional_update: false,
     defaults: set_driver_defaults,
-    validate: |errors, _, object| validate_driver(errors, object),
-    validate_update: Some(|errors, _, object, old| {
-        validate_driver(errors, object);
-        for (field, shown) in
-            [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")]
-        {
-            immutable(errors, object, old, &["spec", field], &FieldPath::new("spec").child(shown));
+    validate: |errors, object, _| validate_driver(errors, object),
+    validate_change: |errors, object, old| {
+        let attach = &["spec", "attachRequired"];
+        if !same(object.at(attach), old.at(attach)) {
+            errors.invalid(
+                &FieldPath::new("spec").child("attachedRequired"),
+                shown(object, attach),
+                IMMUTABLE,
+            );
         }
-    }),
-    warnings: |_, object, _| driver_warnings(object),
+        immutable(errors, object, old, &["spec", "volumeLifecycleModes"]);
+    },
+    warnings: driver_warnings,
     prepare_update: |_, object, old| {
         // It is counted from the first change on.
         if !same(object.get("spec"), old.get("spec")) {
@@ -336,9 +334,9 @@ fn validate_driver(errors: &mut FieldErrors, object: &Value) {
 }
 
 static CSI_CAPACITY: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     unconditional_update: false,
-    validate: |errors, _, object| {
+    validate: |errors, object, _| {
         if let Some(selector) = present(object, &["nodeTopology"]) {
             label_selector(errors, selector, &FieldPath::new("nodeTopology"));
         }
@@ -353,23 +351,17 @@ static CSI_CAPACITY: Kind = Kind {
             non_negative_quantity(errors, amount, &FieldPath::new("capacity"));
         }
     },
-    warnings: |_, object, _| topology_warnings(object),
-    validate_update: Some(|errors, _, object, old| {
-        if is_nil(object.get("nodeTopology")) != is_nil(old.get("nodeTopology")) {
+    warnings: |object, _| topology_warnings(object),
+    validate_change: |errors, object, old| {
+        // A selector of everything is not the same as none.
+        if is_nil(object.get("nodeTopology")) == is_nil(old.get("nodeTopology")) {
+            immutable(errors, object, old, &["nodeTopology"]);
+        } else {
             let shown = shown(object, &["nodeTopology"]);
-            errors.invalid(&FieldPath::new("nodeTopology"), shown, "field is immutable");
-            return immutable(
-                errors,
-                object,
-                old,
-                &["storageClassName"],
-                &FieldPath::new("storageClassName"),
-            );
+            errors.invalid(&FieldPath::new("nodeTopology"), shown, IMMUTABLE);
         }
-        for field in ["nodeTopology", "storageClassName"] {
-            immutable(errors, object, old, &[field], &FieldPath::new(field));
-        }
-    }),
+        immutable(errors, object, old, &["storageClassName"]);
+    },
     ..Kind::new(GROUP, "csistoragecapacities")
 };
 
@@ -406,9 +398,13 @@ fn class_warnings(class: &Value) -> Vec<String> {
 }
 
 /// Tokens in volume attributes end up in logs.
-fn driver_warnings(driver: &Value) -> Vec<String> {
-    let requests = driver.array_at(&["spec", "tokenRequests"]);
-    if requests.is_empty() || has(driver, &["spec", "serviceAccountTokenInSecrets"]) {
+fn driver_warnings(driver: &Value, old: Option<&Value>) -> Vec<String> {
+    let requests = &["spec", "tokenRequests"];
+    let unchanged = old.is_some_and(|old| same(driver.at(requests), old.at(requests)));
+    if unchanged
+        || driver.array_at(requests).is_empty()
+        || has(driver, &["spec", "serviceAccountTokenInSecrets"])
+    {
         return Vec::new();
     }
     let text = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";

@@ -5,17 +5,17 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use super::GROUP;
 use super::policy::{common, policy_defaults};
 use crate::expression::{Compiler, Returns, Scope};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
 use crate::shape::{has, shown};
 use crate::table;
 
 pub(super) static MUTATING: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE,
+    finalizers: Finalizers::Any,
+    update: NEW_AND_CHANGED,
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    validate,
     cells: table::mutating_admission_policy,
     ..Kind::new(GROUP, "mutatingadmissionpolicies")
 };

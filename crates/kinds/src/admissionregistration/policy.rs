@@ -7,30 +7,32 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
 use crate::check::{dns_subdomain, label_selector, path_segment, qualified_name};
 use crate::expression::{Compiler, Returns, Scope};
-use crate::kind::{Kind, MetaChecks, StatusMeta};
+use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED, StatusMeta, Step};
 use crate::shape::{default_nil, has, is_zero, present, same, shown, with_mut};
 use crate::table;
 
 pub(super) static VALIDATING: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE,
+    finalizers: Finalizers::Any,
+    update: NEW_AND_CHANGED,
+    update_status: &[Step::Change],
     status_meta: StatusMeta::Kept,
     status: true,
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
-    validate: |errors, _, object| validating(errors, object, None),
-    validate_update: Some(|errors, _, object, old| validating(errors, object, Some(old))),
+    validate: validating,
     validate_status: |errors, _, object, _| status(errors, object),
     cells: table::validating_admission_policy,
     ..Kind::new(GROUP, "validatingadmissionpolicies")
 };
 
 pub(super) static VALIDATING_BINDING: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE,
+    finalizers: Finalizers::Any,
+    update: NEW_AND_CHANGED,
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
-    validate: |errors, _, object| {
+    validate: |errors, object, _| {
         binding(errors, object);
         actions(errors, object);
     },
@@ -39,11 +41,12 @@ pub(super) static VALIDATING_BINDING: Kind = Kind {
 };
 
 pub(super) static MUTATING_BINDING: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE,
+    finalizers: Finalizers::Any,
+    update: NEW_AND_CHANGED,
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
-    validate: |errors, _, object| binding(errors, object),
+    validate: |errors, object, _| binding(errors, object),
     cells: table::admission_policy_binding,
     ..Kind::new(GROUP, "mutatingadmissionpolicybindings")
 };

@@ -8,23 +8,24 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
 use crate::check::label_selector;
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
 use crate::shape::{default_nil, each_mut, present, shown, with_mut};
 use crate::table;
 
 pub(super) static VALIDATING: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE,
+    finalizers: Finalizers::Any,
+    update: NEW_AND_CHANGED,
     unconditional_update: false,
     generation: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    validate,
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "validatingwebhookconfigurations")
 };
 
 pub(super) static MUTATING: Kind = Kind {
-    meta: MetaChecks::PLAIN_WHOLE,
+    finalizers: Finalizers::Any,
+    update: NEW_AND_CHANGED,
     unconditional_update: false,
     generation: true,
     defaults: |object| {
@@ -33,8 +34,7 @@ pub(super) static MUTATING: Kind = Kind {
             default_nil(webhook, &["reinvocationPolicy"], "Never");
         });
     },
-    validate: |errors, _, object| mutating(errors, object, None),
-    validate_update: Some(|errors, _, object, old| mutating(errors, object, Some(old))),
+    validate: mutating,
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "mutatingwebhookconfigurations")
 };

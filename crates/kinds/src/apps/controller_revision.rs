@@ -3,13 +3,13 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{at_least_zero, immutable};
-use crate::kind::{Kind, MetaChecks};
-use crate::{Context, table};
+use crate::kind::{Kind, Step};
+use crate::table;
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
+    update: &[Step::MetaChange, Step::Meta, Step::Change],
+    validate: |errors, object, _| validate(errors, object),
+    validate_change,
     cells: table::controller_revision,
     ..Kind::new("apps", "controllerrevisions")
 };
@@ -28,7 +28,7 @@ fn validate_revision(errors: &mut FieldErrors, object: &Value) {
     at_least_zero(errors, object.i64_at(&["revision"]).unwrap_or(0), &FieldPath::new("revision"));
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     validate_revision(errors, object);
-    immutable(errors, object, old, &["data"], &FieldPath::new("data"));
+    immutable(errors, object, old, &["data"]);
 }

@@ -7,8 +7,8 @@ use super::{selector, selector_matches_template};
 use crate::check::{
     at_least_zero_at, immutable, label_selector, not_more_than_100_percent, positive_int_or_percent,
 };
-use crate::kind::Kind;
-use crate::pod::template;
+use crate::kind::{Kind, Step};
+use crate::pod::{template, warnings};
 use crate::shape::{default, default_nil, has, same, shown};
 use crate::{Context, defaults, go_form, table};
 
@@ -20,14 +20,23 @@ pub(super) static KIND: Kind = Kind {
     generation: true,
     defaults: set_defaults,
     prepare_create: |_, object| {
-        object.set(&["metadata", "annotations", TEMPLATE_GENERATION], "1");
+        if template_generation(object) < 1 {
+            object.set(&["metadata", "annotations", TEMPLATE_GENERATION], "1");
+        }
         zero_status(object);
     },
     prepare_update: count_template_generation,
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
+    update: &[Step::MetaChange, Step::Change, Step::Body],
+    validate: |errors, object, _| validate(errors, object),
+    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
     validate_status,
-    warnings: crate::pod::warnings::of_template,
+    warnings: |object, old| {
+        // They are said again with every other template, which is counted by itself.
+        if old.is_some_and(|old| template_generation(old) == template_generation(object)) {
+            return Vec::new();
+        }
+        warnings::of_template(object, None)
+    },
     cells: table::daemon_set,
     pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("apps", "daemonsets")
@@ -137,11 +146,6 @@ fn validate_rolling_update(errors: &mut FieldErrors, rolling: &Value, path: &Fie
         (false, false) => errors.required(&unavailable_path, "cannot be 0 when maxSurge is 0"),
         _ => {}
     }
-}
-
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    immutable(errors, object, old, &["spec", "selector"], &FieldPath::new("spec").child("selector"));
-    validate(errors, object);
 }
 
 fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {

@@ -20,8 +20,8 @@ pub(super) static KIND: Kind = Kind {
         [&["spec"][..], &["metadata", "annotations"]].iter().any(|at| !same(object.at(at), old.at(at)))
     }),
     defaults: set_defaults,
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
+    validate: |errors, object, _| validate(errors, object),
+    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
     validate_status,
     warnings: crate::pod::warnings::of_named_template,
     cells: table::deployment,
@@ -123,11 +123,6 @@ pub(super) fn amount(value: Option<&Value>) -> i64 {
         Some(IntOrPercent::Int(number)) => number,
         _ => 0,
     })
-}
-
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
-    immutable(errors, object, old, &["spec", "selector"], &FieldPath::new("spec").child("selector"));
 }
 
 fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {

@@ -6,15 +6,15 @@ use super::{replicated_template, required_selector, selector};
 use crate::check::{at_least_zero_at, immutable};
 use crate::kind::Kind;
 use crate::shape::default_nil;
-use crate::{Context, defaults, table};
+use crate::{defaults, table};
 
 pub(super) static KIND: Kind = Kind {
     status: true,
     generation: true,
     defaults: set_defaults,
     prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
+    validate: |errors, object, _| validate(errors, object),
+    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
     validate_status: |errors, _, object, _| validate_status(errors, object),
     warnings: crate::pod::warnings::of_named_template,
     cells: table::replica_set,
@@ -44,11 +44,6 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
             "invalid label selector",
         ),
     }
-}
-
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
-    immutable(errors, object, old, &["spec", "selector"], &FieldPath::new("spec").child("selector"));
 }
 
 fn validate_status(errors: &mut FieldErrors, object: &Value) {

@@ -7,8 +7,9 @@ use crate::check::{IntOrPercent, int_or_percent, percent_of};
 use crate::check::{
     at_least_zero, at_least_zero_at, label_selector, not_more_than_100_percent, positive_int_or_percent,
 };
-use crate::kind::Kind;
+use crate::kind::{Kind, Step};
 use crate::pod::template;
+use crate::pod::warnings::{claim_spec, of_template};
 use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same, shown};
 use crate::{Context, NameRule, defaults, go_form, table};
 
@@ -36,10 +37,11 @@ pub(super) static KIND: Kind = Kind {
             drop_disabled(object);
         }
     },
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(validate_update),
+    validate,
+    validate_change,
+    update_status: &[Step::Change, Step::MetaChange],
     validate_status,
-    warnings: crate::pod::warnings::of_template,
+    warnings,
     cells: table::stateful_set,
     pod_spec: Some(&["spec", "template", "spec"]),
     ..Kind::new("apps", "statefulsets")
@@ -72,6 +74,21 @@ fn set_defaults(object: &mut Value) {
         default(claim, &["status", "phase"], "Pending");
     });
     zero_status(object);
+}
+
+fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut out = of_template(object, old);
+    let path = FieldPath::new("spec").child("volumeClaimTemplates");
+    for (i, claim) in object.array_at(&["spec", "volumeClaimTemplates"]).iter().enumerate() {
+        // Upstream names the claim's spec on update alone, and by another name.
+        let path = if old.is_some() { path.index(i).child("Spec") } else { path.index(i) };
+        out.extend(claim_spec(&shown(claim, &["spec"]), &path));
+    }
+    if object.i64_at(&["spec", "revisionHistoryLimit"]).is_some_and(|limit| limit < 0) {
+        let text = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        out.push(format!("spec.revisionHistoryLimit: {text}"));
+    }
+    out
 }
 
 fn zero_status(object: &mut Value) {
@@ -226,8 +243,7 @@ fn go_rolling(strategy: &Value) -> Value {
     ])
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object, Some(old));
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let mut rest = shown(object, &["spec"]);
     let before = shown(old, &["spec"]);
     for field in MAY_CHANGE {

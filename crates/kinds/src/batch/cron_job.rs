@@ -3,19 +3,18 @@
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::schedule;
-use crate::check::{at_least_zero_at, one_of};
+use crate::check::{at_least_zero_at, one_of, path_of};
 use crate::kind::Kind;
 use crate::pod::warnings;
 use crate::shape::{default, default_nil, has, present, same, shown};
-use crate::{Context, table};
+use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     status: true,
     generation: true,
     defaults: set_defaults,
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
-    warnings: of_cron_job,
+    validate,
+    warnings: cron_job_warnings,
     cells: table::cron_job,
     pod_spec: Some(&["spec", "jobTemplate", "spec", "template", "spec"]),
     ..Kind::new("batch", "cronjobs")
@@ -110,20 +109,15 @@ fn time_zone(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     }
 }
 
-fn of_cron_job(context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-    let at = &["spec", "jobTemplate", "spec", "template"];
-    if !context.subresource.is_empty() || old.is_some_and(|old| same(old.at(at), object.at(at))) {
-        return Vec::new();
+fn cron_job_warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut out = warnings::name_of_pods(object, old);
+    if !warnings::same_generation(object, old) {
+        let at = &["spec", "jobTemplate", "spec"];
+        out.extend(super::job::spec_warnings(&shown(object, at), &path_of(at)));
     }
-    let mut out = Vec::new();
-    let wrong = drydock_machinery::names_validation::is_dns1123_label(object.name());
-    if !wrong.is_empty() && old.is_none() && !has(object, &["metadata", "generateName"]) {
-        out.push(format!(
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
-            wrong.join(" ")
-        ));
+    if old.is_some() && object.str_at(&["spec", "schedule"]).contains("TZ") {
+        // The path is upstream's.
+        out.push("cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details".to_owned());
     }
-    let path = FieldPath::new("spec").child("jobTemplate").child("spec").child("template");
-    out.extend(warnings::template(&shown(object, at), &path));
     out
 }

@@ -10,25 +10,31 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
 use crate::check::{IMMUTABLE, at_least_zero_at, immutable, label_selector, one_of_given};
-use crate::kind::{Kind, MetaChecks};
-use crate::pod::template;
+use crate::kind::{Kind, NEW_THEN_CHANGED};
+use crate::pod::{template, warnings};
 use crate::shape::{default, default_nil, has, is_zero, keep, present, same, shown};
-use crate::{Context, Propagation, defaults, table};
+use crate::{Propagation, defaults, table};
 
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     status: true,
     generation: true,
     propagation: Propagation::Orphan,
     defaults: set_defaults,
     prepare_create: |_, object| generate_selector(object),
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
+    validate: |errors, object, _| validate(errors, object),
+    validate_change,
     validate_status: |errors, _, object, old| status::validate(errors, object, old),
-    warnings: crate::pod::warnings::of_named_template,
+    warnings: |object, old| {
+        let mut out = warnings::name_of_pods(object, old);
+        if !warnings::same_generation(object, old) {
+            out.extend(spec_warnings(&shown(object, &["spec"]), &FieldPath::new("spec")));
+        }
+        out
+    },
     warnings_on_delete: || {
         vec!["child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()]
     },
@@ -114,6 +120,20 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
             errors.invalid(&FieldPath::new("metadata").child("name"), name, detail);
         }
     }
+}
+
+/// `WarningsForJobSpec`.
+pub(super) fn spec_warnings(spec: &Value, path: &FieldPath) -> Vec<String> {
+    let number = |field: &str| spec.i64_at(&[field]).unwrap_or(0);
+    let mut out = Vec::new();
+    if spec.str_at(&["completionMode"]) == "Indexed"
+        && number("completions") > 100_000
+        && number("parallelism") > 10_000
+    {
+        out.push(format!("{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"));
+    }
+    out.extend(warnings::template(&shown(spec, &["template"]), &path.child("template")));
+    out
 }
 
 /// `ValidateJobSpec`.
@@ -263,31 +283,33 @@ fn indexes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     }
 }
 
-/// `ValidateJobUpdate`.
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
+/// `ValidateJobSpecUpdate`.
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec");
     validate_whole_spec(errors, &shown(object, &["spec"]), &path);
     completions(errors, object, old, &path);
-    immutable(errors, object, old, &["spec", "selector"], &path.child("selector"));
+    immutable(errors, object, old, &["spec", "selector"]);
     template_update(errors, object, old, &path.child("template"));
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
     {
-        immutable(errors, object, old, &["spec", field], &path.child(field));
+        immutable(errors, object, old, &["spec", field]);
     }
 }
 
 /// `validateCompletions`.
 fn completions(errors: &mut FieldErrors, object: &Value, old: &Value, path: &FieldPath) {
     let at = &["spec", "completions"];
-    let path = path.child("completions");
     if object.str_at(&["spec", "completionMode"]) != "Indexed" {
-        immutable(errors, object, old, at, &path);
+        immutable(errors, object, old, at);
         return;
     }
     let Some(new) = object.i64_at(at) else { return };
     if old.i64_at(at) != Some(new) && object.i64_at(&["spec", "parallelism"]) != Some(new) {
-        errors.invalid(&path, new, "can only be modified in tandem with spec.parallelism");
+        errors.invalid(
+            &path.child("completions"),
+            new,
+            "can only be modified in tandem with spec.parallelism",
+        );
     }
 }
 

@@ -5,12 +5,12 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::volume::{basic_resource, positive_quantity, unsupported_modes, volume_mode};
 use crate::check::{IMMUTABLE, dns_label, dns_subdomain, label_selector};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, Step};
 use crate::shape::{default, has, keep, present, same, shown};
 use crate::{Context, defaults, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
+    update: &[Step::MetaChange, Step::Meta, Step::Body, Step::Change],
     status: true,
     defaults: |object| {
         defaults::claim_spec(object.at_mut(&["spec"]));
@@ -28,12 +28,16 @@ pub(super) static KIND: Kind = Kind {
             data_source_both(object.at_mut(&["spec"]));
         }
     },
-    validate: |errors, _, object| {
-        validate_spec(errors, &shown(object, &["spec"]), false, &FieldPath::new("spec"));
+    validate: |errors, object, old| {
+        let groups = |old: &Value| {
+            ["dataSource", "dataSourceRef"].iter().any(|at| has(old, &["spec", at, "apiGroup"]))
+        };
+        let any_group = old.is_some_and(groups);
+        validate_spec(errors, &shown(object, &["spec"]), any_group, &FieldPath::new("spec"));
     },
-    validate_update: Some(validate_update),
+    validate_change,
     validate_status,
-    warnings: |_, object, _| {
+    warnings: |object, _| {
         crate::pod::warnings::claim_spec(&shown(object, &["spec"]), &FieldPath::new("spec"))
     },
     cells: table::persistent_volume_claim,
@@ -133,11 +137,9 @@ fn sources_agree(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     }
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec");
     let (spec, before) = (shown(object, &["spec"]), shown(old, &["spec"]));
-    let any_group = ["dataSource", "dataSourceRef"].iter().any(|field| has(&before, &[field, "apiGroup"]));
-    validate_spec(errors, &spec, any_group, &path);
     let mut munged = spec.clone();
     let mut expected = before.clone();
     // The binder may fill in the volume, once.

@@ -3,9 +3,9 @@
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{CHANGED_THEN_NEW, Kind};
 use crate::shape::same;
-use crate::{Context, table};
+use crate::table;
 
 /// Keys and values together.
 const MAX_SIZE: usize = 1024 * 1024;
@@ -13,9 +13,9 @@ const MAX_SIZE: usize = 1024 * 1024;
 const SET: &str = "field is immutable when `immutable` is set";
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
+    update: CHANGED_THEN_NEW,
+    validate: |errors, object, _| validate(errors, object),
+    validate_change,
     cells: table::config_map,
     ..Kind::new("", "configmaps")
 };
@@ -42,7 +42,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     if old.bool_at(&["immutable"]) {
         if !object.bool_at(&["immutable"]) {
             errors.forbidden(&FieldPath::new("immutable"), SET);
@@ -53,5 +53,4 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
             }
         }
     }
-    validate(errors, object);
 }

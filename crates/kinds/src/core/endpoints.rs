@@ -1,30 +1,29 @@
 //! Endpoints.
 
 use drydock_machinery::names_validation as names;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{dns_label, net, one_of, port_number};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{CHANGED_THEN_NEW, Kind};
 use crate::shape::{default, each_mut, present, same};
 use crate::table;
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
+    update: CHANGED_THEN_NEW,
     put_creates: true,
     defaults: |object| {
         each_mut(object, &["subsets"], |subset| {
             each_mut(subset, &["ports"], |port| default(port, &["protocol"], "TCP"));
         });
     },
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(|errors, _, object, old| {
+    validate: |errors, object, old| {
         // What was let pass once stays.
-        if !same(object.get("subsets"), old.get("subsets")) {
+        if old.is_none_or(|old| !same(object.get("subsets"), old.get("subsets"))) {
             validate(errors, object);
         }
-    }),
+    },
     cells: table::endpoints,
-    warnings: |_, object, _| warnings(object),
+    warnings: |object, _| warnings(object),
     ..Kind::new("", "endpoints")
 };
 
@@ -77,6 +76,10 @@ fn validate_port(errors: &mut FieldErrors, port: &Value, needs_name: bool, path:
 /// Addresses that are not written as they should be.
 fn warnings(endpoints: &Value) -> Vec<String> {
     let mut out = Vec::new();
+    // It only writes down what others have written.
+    if endpoints.label("endpoints.kubernetes.io/managed-by") == Some("endpoint-controller") {
+        return out;
+    }
     for (i, subset) in endpoints.array_at(&["subsets"]).iter().enumerate() {
         for list in ["addresses", "notReadyAddresses"] {
             let path = FieldPath::new("subsets").index(i).child(list);

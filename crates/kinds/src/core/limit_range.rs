@@ -7,12 +7,12 @@ use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{is_fully_qualified, is_huge_page, is_native_resource, resource_name};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, NEW};
 use crate::pod::resources::container_resource_name;
 use crate::shape::{default_nil, each_mut};
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE,
+    update: NEW,
     put_creates: true,
     prepare_create: |_, object| {
         if object.name().is_empty() {
@@ -22,7 +22,7 @@ pub(super) static KIND: Kind = Kind {
         }
     },
     defaults: set_defaults,
-    validate: |errors, _, object| validate(errors, object),
+    validate: |errors, object, _| validate(errors, object),
     ..Kind::new("", "limitranges")
 };
 

@@ -2,7 +2,7 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::meta::validate_kube_finalizer;
 use crate::shape::{default, keep, shown};
 use crate::{Context, NameRule, table};
@@ -10,7 +10,7 @@ use crate::{Context, NameRule, table};
 const OWN_LABEL: &str = "kubernetes.io/metadata.name";
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     name: NameRule::DnsLabel,
     status: true,
     defaults: |object| {
@@ -30,8 +30,7 @@ pub(super) static KIND: Kind = Kind {
         object.set(&["spec", "finalizers"], finalizers);
     },
     prepare_update,
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(|_, _, _, _| {}),
+    validate: |errors, object, _| validate(errors, object),
     validate_status,
     field_names: &["status.phase"],
     field_values: |object| vec![("status.phase", object.str_at(&["status", "phase"]).into())],

@@ -7,37 +7,63 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{POSITIVE, duplicate_because, json_object, net, resource_quantity_value};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::pod::scheduling::taint_effect;
 use crate::shape::{default_nil, has, shown};
-use crate::{Context, go_form, table};
+use crate::{go_form, table};
 
 const AVOID_PODS: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_FIRST,
+    update: NEW_THEN_CHANGED,
     status: true,
     status_on_create: true,
     defaults: set_defaults,
-    prepare_create: |_, object| zero_status(object),
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
-    validate_status: validate_update,
+    prepare_create: |_, object| {
+        zero_status(object);
+        drop_config(object, None, &CONFIG_SOURCE);
+        drop_config(object, None, &CONFIG);
+    },
+    prepare_update: |context, object, old| match context.subresource {
+        "" => drop_config(object, Some(old), &CONFIG_SOURCE),
+        _ => drop_config(object, Some(old), &CONFIG),
+    },
+    validate: |errors, object, _| validate(errors, object),
+    validate_change,
+    validate_status: |errors, _, object, old| validate_change(errors, object, old),
     field_names: &["spec.unschedulable"],
     field_values: |object| {
         let unschedulable = object.bool_at(&["spec", "unschedulable"]);
         vec![("spec.unschedulable", if unschedulable { "true" } else { "false" }.into())]
     },
-    warnings: |context, object, _| {
-        let mut out = Vec::new();
-        if context.subresource.is_empty() && !object.str_at(&["spec", "externalID"]).is_empty() {
-            out.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
-        }
-        out
-    },
+    warnings: |object, _| warnings(object),
     cells: table::node,
     ..Kind::new("", "nodes")
 };
+
+fn warnings(object: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    if has(object, &["spec", "configSource"]) {
+        out.push("spec.configSource: the feature is removed".to_owned());
+    }
+    if !object.str_at(&["spec", "externalID"]).is_empty() {
+        out.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
+    }
+    let path = FieldPath::new("spec").child("podCIDRs");
+    let cidrs = object.array_at(&["spec", "podCIDRs"]).iter().filter_map(Value::as_str);
+    cidrs.enumerate().for_each(|(i, cidr)| net::cidr_warnings(&mut out, cidr, &path.index(i)));
+    out
+}
+
+/// Configuration by the API server was taken away: what is new does not have it, what has it may keep it.
+fn drop_config(object: &mut Value, old: Option<&Value>, at: &[&str]) {
+    if old.is_none_or(|old| !has(old, at)) {
+        object.remove(at);
+    }
+}
+
+const CONFIG_SOURCE: [&str; 2] = ["spec", "configSource"];
+const CONFIG: [&str; 2] = ["status", "config"];
 
 fn set_defaults(object: &mut Value) {
     let spec = object.at_mut(&["spec"]);
@@ -190,7 +216,7 @@ fn validate_taints(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
     }
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     annotations(errors, object);
     resources(errors, object);
     declared_features(errors, object);

@@ -1,5 +1,6 @@
 //! ResourceQuota.
 
+use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{
@@ -7,12 +8,12 @@ use crate::check::{
 };
 use crate::kind::Kind;
 use crate::shape::shown;
-use crate::{Context, table};
+use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     status: true,
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
+    validate: |errors, object, _| validate(errors, object),
+    validate_change,
     validate_status: |errors, _, object, _| {
         if object.object_at(&["status"]).is_empty() {
             return;
@@ -20,9 +21,32 @@ pub(super) static KIND: Kind = Kind {
         amounts(errors, object, &["status", "hard"], &FieldPath::new("status").child("hard"));
         amounts(errors, object, &["status", "used"], &FieldPath::new("status").child("used"));
     },
+    warnings,
     cells: table::resource_quota,
     ..Kind::new("", "resourcequotas")
 };
+
+/// Requests that can never be used up, when the quota is new.
+fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut out = Vec::new();
+    if old.is_some() {
+        return out;
+    }
+    let hard = object.object_at(&["spec", "hard"]);
+    for name in ["cpu", "memory", "storage", "ephemeral-storage"] {
+        let mut requests = format!("requests.{name}");
+        if !hard.contains_key(&requests) && matches!(name, "cpu" | "memory") {
+            requests = name.to_owned();
+        }
+        let limits = format!("limits.{name}");
+        let (Some(request), Some(limit)) = (hard.get(&requests), hard.get(&limits)) else { continue };
+        let (request, limit) = (Quantity::of(Some(request)), Quantity::of(Some(limit)));
+        if request > limit {
+            out.push(format!("ResourceQuota {requests} ({request}) should be less than {limits} ({limit})"));
+        }
+    }
+    out
+}
 
 fn amounts(errors: &mut FieldErrors, object: &Value, at: &[&str], path: &FieldPath) {
     for (name, amount) in object.object_at(at).iter() {
@@ -145,8 +169,7 @@ fn requirement(errors: &mut FieldErrors, expression: &Value, scope: &str, path: 
     }
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    validate(errors, object);
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let sorted = |object: &Value| {
         let mut scopes: Vec<String> = object
             .array_at(&["spec", "scopes"])

@@ -5,9 +5,9 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
 use crate::check::immutable;
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{CHANGED_THEN_NEW, Kind};
 use crate::shape::{default, same};
-use crate::{Context, table};
+use crate::table;
 
 const MAX_SIZE: usize = 1024 * 1024;
 const SERVICE_ACCOUNT: &str = "kubernetes.io/service-account.name";
@@ -15,7 +15,7 @@ const SET: &str = "field is immutable when `immutable` is set";
 const REDACTED: &str = "<secret contents redacted>";
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
+    update: CHANGED_THEN_NEW,
     defaults: set_defaults,
     prepare_update: |_, object, old| {
         // A patch that clears the type keeps it.
@@ -23,15 +23,9 @@ pub(super) static KIND: Kind = Kind {
             object.set(&["type"], old.str_at(&["type"]).to_owned());
         }
     },
-    validate: |errors, _, object| validate(errors, object),
-    validate_update: Some(validate_update),
-    warnings: |_, object, old| {
-        if old.is_some_and(|old| same(old.get("data"), object.get("data"))) {
-            Vec::new()
-        } else {
-            tls(object)
-        }
-    },
+    validate: |errors, object, _| validate(errors, object),
+    validate_change,
+    warnings: |object, _| tls(object),
     field_names: &["type"],
     field_values: |object| vec![("type", object.str_at(&["type"]).into())],
     cells: table::secret,
@@ -124,8 +118,8 @@ fn docker(errors: &mut FieldErrors, data: &Map, key: &str, path: &FieldPath) {
     }
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
-    immutable(errors, object, old, &["type"], &FieldPath::new("type"));
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    immutable(errors, object, old, &["type"]);
     if old.bool_at(&["immutable"]) {
         if !object.bool_at(&["immutable"]) {
             errors.forbidden(&FieldPath::new("immutable"), SET);
@@ -134,5 +128,4 @@ fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, ol
             errors.forbidden(&FieldPath::new("data"), SET);
         }
     }
-    validate(errors, object);
 }

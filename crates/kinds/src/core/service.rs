@@ -4,8 +4,8 @@ mod validate;
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::net;
-use crate::kind::Kind;
+use crate::check::{net, path_of};
+use crate::kind::{Kind, Step};
 use crate::shape::{default, default_nil, each_mut, has, is_zero, keep};
 use crate::{Context, NameRule, table};
 
@@ -19,10 +19,12 @@ pub(super) static KIND: Kind = Kind {
         drop_wrong_fields(object);
     },
     prepare_update,
-    validate: |errors, _, object| validate::service(errors, object, None),
-    validate_update: Some(validate::update),
+    update: &[Step::MetaChange, Step::Change],
+    validate: |errors, object, _| validate::service(errors, object, None),
+    validate_change: validate::update,
     validate_status,
     warnings,
+    status_warnings: load_balancer_warnings,
     field_names: &["spec.clusterIP", "spec.type"],
     field_values: |object| {
         vec![
@@ -252,6 +254,19 @@ pub(crate) fn load_balancer(
     }
 }
 
+/// Of addresses in the status of services and of ingresses.
+pub(crate) fn load_balancer_warnings(object: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    let list = ["status", "loadBalancer", "ingress"];
+    for (i, ingress) in object.array_at(&list).iter().enumerate() {
+        let ip = ingress.str_at(&["ip"]);
+        if !ip.is_empty() {
+            net::ip_warnings(&mut out, ip, &path_of(&list).index(i));
+        }
+    }
+    out
+}
+
 fn ip_mode(errors: &mut FieldErrors, ingress: &Value, ip: &str, path: &FieldPath) {
     match (has(ingress, &["ipMode"]), ip.is_empty()) {
         (false, false) => errors.required(path, "must be specified when `ip` is set"),
@@ -263,11 +278,8 @@ fn ip_mode(errors: &mut FieldErrors, ingress: &Value, ip: &str, path: &FieldPath
     }
 }
 
-fn warnings(context: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+fn warnings(object: &Value, _: Option<&Value>) -> Vec<String> {
     const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
-    if !context.subresource.is_empty() {
-        return Vec::new();
-    }
     let mut out = Vec::new();
     if object.annotation(HINTS).is_some() {
         out.push(format!(

@@ -4,44 +4,49 @@ use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{IMMUTABLE, POSITIVE, dns_label, dns_subdomain, one_of_given};
-use crate::kind::{Kind, MetaChecks};
+use crate::kind::{Kind, Step};
 use crate::pod::scheduling::node_selector;
 use crate::pod::volumes::{Holder, csi_driver_name, no_backsteps, rare_source, required};
-use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, present, same, shown, with_mut};
+use crate::shape::{
+    default, default_nil, each_mut, has, is_zero, keep, present, same, seconds, shown, with_mut,
+};
 use crate::{Context, defaults, table};
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_TWICE,
+    // Upstream looks at all of it twice.
+    update: &[Step::Meta, Step::Body, Step::Meta, Step::Body, Step::Change],
     status: true,
     defaults: set_defaults,
     prepare_create: |context, object| {
         object.set(&["status", "phase"], "Pending");
-        object.set(&["status", "lastPhaseTransitionTime"], seconds(context));
+        object.set(&PHASE_TIME, seconds(context.now));
     },
-    prepare_update: |context, object, old| {
-        if context.subresource != "status" {
-            keep(object, old, &["status"]);
-        } else if !same(object.at(&["status", "phase"]), old.at(&["status", "phase"]))
-            && same(
-                object.at(&["status", "lastPhaseTransitionTime"]),
-                old.at(&["status", "lastPhaseTransitionTime"]),
-            )
-        {
-            object.set(&["status", "lastPhaseTransitionTime"], seconds(context));
-        }
-    },
-    validate: |errors, _, object| {
+    prepare_update,
+    validate: |errors, object, _| {
         validate_spec(errors, &shown(object, &["spec"]), object.name(), false, &FieldPath::new("spec"));
     },
-    validate_update: Some(validate_update),
-    warnings: |_, object, _| warnings(object),
+    validate_change,
+    warnings: |object, _| warnings(object),
     cells: table::persistent_volume,
     ..Kind::new("", "persistentvolumes")
 };
 
-fn seconds(context: &Context<'_>) -> String {
-    let now = context.now;
-    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+const PHASE_TIME: [&str; 2] = ["status", "lastPhaseTransitionTime"];
+
+/// The time of the last change of the phase is the server's, unless the status brings one.
+fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
+    if context.subresource != "status" {
+        keep(object, old, &["status"]);
+        return;
+    }
+    let phase = &["status", "phase"];
+    if object.str_at(phase) == old.str_at(phase) {
+        if !has(object, &PHASE_TIME) {
+            keep(object, old, &PHASE_TIME);
+        }
+    } else if !has(object, &PHASE_TIME) || object.at(&PHASE_TIME) == old.at(&PHASE_TIME) {
+        object.set(&PHASE_TIME, seconds(context.now));
+    }
 }
 
 fn set_defaults(object: &mut Value) {
@@ -281,9 +286,8 @@ fn csi(errors: &mut FieldErrors, volume: &Value, path: &FieldPath) {
     }
 }
 
-fn validate_update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let (spec, before) = (shown(object, &["spec"]), shown(old, &["spec"]));
-    validate_spec(errors, &spec, object.name(), false, &FieldPath::new("spec"));
     let only_sources = |spec: &Value| {
         let mut out = Value::object();
         for name in SOURCES.iter().filter(|name| has(spec, &[name])) {

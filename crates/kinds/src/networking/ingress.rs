@@ -5,22 +5,23 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::GROUP;
 use crate::check::{dns_subdomain, net, port_number};
-use crate::core::load_balancer;
-use crate::kind::{Kind, MetaChecks};
+use crate::core::{load_balancer, load_balancer_warnings};
+use crate::kind::{Kind, Step};
 use crate::shape::{default_nil, has, present, shown};
 use crate::table;
 
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
 pub(super) static KIND: Kind = Kind {
-    meta: MetaChecks::CORE_WHOLE_LAST,
+    update: &[Step::MetaChange, Step::Meta, Step::Body],
     status: true,
     generation: true,
     defaults: |object| default_nil(object, &["status", "loadBalancer"], Value::object()),
     prepare_create: |_, object| object.set(&["status", "loadBalancer"], Value::object()),
-    validate: |errors, _, object| {
+    validate: |errors, object, old| {
         validate(errors, object);
-        if let Some(class) = object.annotation(CLASS_ANNOTATION)
+        if old.is_none()
+            && let Some(class) = object.annotation(CLASS_ANNOTATION)
             && let Some(named) = present(object, &["spec", "ingressClassName"]).and_then(Value::as_str)
             && class != named
         {
@@ -31,19 +32,20 @@ pub(super) static KIND: Kind = Kind {
             );
         }
     },
-    validate_update: Some(|errors, _, object, _| validate(errors, object)),
     validate_status: |errors, _, object, old| {
         let path = FieldPath::new("status").child("loadBalancer").child("ingress");
         load_balancer(errors, object, old, false, &path);
     },
-    warnings: |context, object, old| {
-        let warn =
-            old.is_none() && context.subresource.is_empty() && object.annotation(CLASS_ANNOTATION).is_some();
+    warnings: |object, old| {
+        let warn = old.is_none()
+            && object.annotation(CLASS_ANNOTATION).is_some()
+            && !has(object, &["spec", "ingressClassName"]);
         let text = format!(
             "annotation {CLASS_ANNOTATION:?} is deprecated, please use 'spec.ingressClassName' instead"
         );
         if warn { vec![text] } else { Vec::new() }
     },
+    status_warnings: load_balancer_warnings,
     cells: table::ingress,
     ..Kind::new(GROUP, "ingresses")
 };

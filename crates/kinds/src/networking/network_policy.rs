@@ -7,13 +7,12 @@ use super::GROUP;
 use crate::check::{IntOrPercent, int_or_percent, label_selector, net, one_of_given, port_number};
 use crate::kind::Kind;
 use crate::shape::{default, default_nil, each_mut, has, is_zero, present, shown};
-use crate::{Context, table};
+use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     generation: true,
     defaults: set_defaults,
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    validate,
     warnings,
     cells: table::network_policy,
     ..Kind::new(GROUP, "networkpolicies")
@@ -149,7 +148,7 @@ fn validate_block(errors: &mut FieldErrors, block: &Value, before: &[&str], path
 }
 
 /// `networkPolicyWarnings`.
-fn warnings(_: &Context<'_>, object: &Value, _: Option<&Value>) -> Vec<String> {
+fn warnings(object: &Value, _: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
     for (direction, peers) in DIRECTIONS {
         for (i, rule) in object.array_at(&["spec", direction]).iter().enumerate() {

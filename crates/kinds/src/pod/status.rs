@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::security::annotation_updates;
 use crate::Context;
-use crate::check::{IMMUTABLE, qualified_name};
-use crate::shape::{same, shown};
+use crate::check::{IMMUTABLE, net, qualified_name};
+use crate::shape::{same, seconds, shown};
 
 /// A condition, replaced or added; its transition time is kept when the status stays.
 pub(super) fn set_condition(
@@ -26,8 +26,7 @@ pub(super) fn set_condition(
     condition.set(&["type"], condition_type);
     condition.set(&["status"], status);
     condition.set(&["lastProbeTime"], Value::Null);
-    let time = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
-    condition.set(&["lastTransitionTime"], time);
+    condition.set(&["lastTransitionTime"], seconds(now));
     if let Some((reason, message)) = reason {
         condition.set(&["reason"], reason);
         condition.set(&["message"], message);
@@ -54,6 +53,18 @@ pub(super) fn set_condition(
 pub(super) fn gated(context: &Context<'_>, pod: &mut Value) {
     let reason = ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates");
     set_condition(pod, "PodScheduled", "False", Some(reason), context.now);
+}
+
+/// Of addresses in a status.
+pub(super) fn warnings(object: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    for list in ["podIPs", "hostIPs"] {
+        let path = FieldPath::new("status").child(list);
+        for (i, ip) in object.array_at(&["status", list]).iter().enumerate() {
+            net::ip_warnings(&mut out, ip.str_at(&["ip"]), &path.index(i).child("ip"));
+        }
+    }
+    out
 }
 
 /// The status subresource changes the status alone; the QoS class stays.

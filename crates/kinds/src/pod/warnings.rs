@@ -10,18 +10,17 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldPath, ObjectMeta as _, Value};
 
-use crate::Context;
 use crate::check::net;
-use crate::shape::{has, same, shown};
+use crate::shape::{has, shown};
 
-/// Of a pod.
-pub(crate) fn of_pod(context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-    if !context.subresource.is_empty() || old.is_some_and(|old| same(old.get("spec"), object.get("spec"))) {
-        return Vec::new();
-    }
+/// Of a new pod.
+pub(super) fn of_pod(object: &Value, old: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
+    if old.is_some() {
+        return out;
+    }
     let wrong = names::is_dns1123_label(object.name());
-    if !wrong.is_empty() && old.is_none() {
+    if !wrong.is_empty() {
         out.push(format!(
             "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]",
             wrong.join(" ")
@@ -33,27 +32,35 @@ pub(crate) fn of_pod(context: &Context<'_>, object: &Value, old: Option<&Value>)
 }
 
 /// Of a kind with `spec.template` whose name becomes part of its pods'.
-pub(crate) fn of_named_template(context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-    let mut out = Vec::new();
-    let wrong = names::is_dns1123_label(object.name());
-    if !wrong.is_empty() && old.is_none() {
-        out.push(format!(
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
-            wrong.join(" ")
-        ));
-    }
-    out.extend(of_template(context, object, old));
+pub(crate) fn of_named_template(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut out = name_of_pods(object, old);
+    out.extend(of_template(object, old));
     out
 }
 
+/// Of the name of something new that its pods' names are made of.
+pub(crate) fn name_of_pods(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let wrong = names::is_dns1123_label(object.name());
+    if wrong.is_empty() || old.is_some() {
+        return Vec::new();
+    }
+    vec![format!(
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
+        wrong.join(" ")
+    )]
+}
+
 /// Of a kind with `spec.template`: said again whenever the object's generation is another.
-pub(crate) fn of_template(context: &Context<'_>, object: &Value, old: Option<&Value>) -> Vec<String> {
-    let unchanged =
-        |old: &Value| old.generation() == object.generation() && same(old.get("spec"), object.get("spec"));
-    if !context.subresource.is_empty() || old.is_some_and(unchanged) {
+pub(crate) fn of_template(object: &Value, old: Option<&Value>) -> Vec<String> {
+    if same_generation(object, old) {
         return Vec::new();
     }
     template(&shown(object, &["spec", "template"]), &FieldPath::new("spec").child("template"))
+}
+
+/// Whether an object is said nothing of that was said of it before.
+pub(crate) fn same_generation(object: &Value, old: Option<&Value>) -> bool {
+    old.is_some_and(|old| old.generation() == object.generation())
 }
 
 /// Of the template at `path`.

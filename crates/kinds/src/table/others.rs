@@ -172,10 +172,6 @@ fn csr_status(object: &Value) -> String {
     status
 }
 
-pub(crate) fn cluster_trust_bundle(object: &Value, _now: Timestamp) -> Vec<Value> {
-    vec![object.name().into(), text_or(object.str_at(&["spec", "signerName"]), "<none>").into()]
-}
-
 pub(crate) fn runtime_class(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![object.name().into(), object.str_at(&["handler"]).into(), age(object, now)]
 }

@@ -267,18 +267,6 @@ pub(crate) fn lease(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![object.name().into(), holder.into(), age(object, now)]
 }
 
-pub(crate) fn lease_candidate(object: &Value, now: Timestamp) -> Vec<Value> {
-    let text = |field: &str| Value::from(object.str_at(&["spec", field]));
-    vec![
-        object.name().into(),
-        text("leaseName"),
-        text("binaryVersion"),
-        text("emulationVersion"),
-        text("strategy"),
-        age(object, now),
-    ]
-}
-
 pub(crate) fn scale(object: &Value, now: Timestamp) -> Vec<Value> {
     let (desired, available) = (int(object, &["spec", "replicas"]), int(object, &["status", "replicas"]));
     vec![object.name().into(), desired, available, age(object, now)]

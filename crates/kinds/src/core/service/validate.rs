@@ -9,8 +9,8 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::{kind_of, needs_internal_policy};
 use crate::check::{dns_label, net, one_of, port_number};
+use crate::go_form;
 use crate::shape::{has, is_zero, shown};
-use crate::{Context, go_form};
 
 /// `validateService`: on update, addresses that were there may stay.
 pub(super) fn service(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
@@ -279,7 +279,7 @@ fn distribution(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
 }
 
 /// `ValidateServiceUpdate`.
-pub(super) fn update(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
+pub(super) fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec");
     // Addresses are looked at before everything else, when they are about to be allocated.
     let mut early = FieldErrors::new();

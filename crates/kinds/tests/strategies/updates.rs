@@ -1,40 +1,16 @@
 //! What may change in an object, and what upstream says when more does.
 
-use drydock_kinds::{Context, strategy};
+use crate::common::{Kind, change_errors, context, created, stored, updated};
+use drydock_kinds::strategy;
 use drydock_machinery::catalog::Catalog;
-use drydock_machinery::decode::{self, FieldValidation};
-use drydock_machinery::{Value, defaults, value};
-
-fn context(subresource: &str) -> Context<'_> {
-    Context { now: jiff::Timestamp::UNIX_EPOCH, subresource, minor_version: 36 }
-}
-
-fn stored(group: &str, version: &str, resource: &str, object: &Value) -> Value {
-    let catalog = Catalog::builtin();
-    let known = catalog.resource(group, version, resource).expect("a built-in resource");
-    let schema = catalog.schema(&known.kind).expect("a schema");
-    let mut object = decode::value(object, schema.root(), FieldValidation::Ignore).expect("decodable").value;
-    defaults::apply_defaults(&mut object, schema.root());
-    object.set(&["metadata", "resourceVersion"], "1");
-    object.set(&["metadata", "uid"], "u");
-    strategy(group, resource).set_defaults(&mut object);
-    object
-}
+use drydock_machinery::{Value, value};
 
 /// The errors of making `change` to `object`, which has been stored before.
-fn change(kind: (&str, &str, &str), object: &Value, change: impl FnOnce(&mut Value)) -> Vec<String> {
-    let (group, version, resource) = kind;
-    let strategy = strategy(group, resource);
-    let mut old = stored(group, version, resource, object);
-    strategy.prepare_for_create(&context(""), &mut old);
-    let mut new = old.clone();
-    change(&mut new);
-    strategy.set_defaults(&mut new);
-    strategy.prepare_for_update(&context(""), &mut new, &old);
-    strategy.validate_update(&context(""), &new, &old).iter().map(ToString::to_string).collect()
+fn change(kind: Kind, object: &Value, change: impl FnOnce(&mut Value)) -> Vec<String> {
+    change_errors(kind, "", &created(kind, object), change)
 }
 
-const POD: (&str, &str, &str) = ("", "v1", "pods");
+const POD: Kind = ("", "v1", "pods");
 
 fn pod() -> Value {
     value!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}})
@@ -101,7 +77,7 @@ fn a_services_ports_keep_their_node_ports_until_the_type_changes() {
     let kind = strategy("", "services");
     let service = value!({"metadata": {"name": "s"}, "spec": {"type": "NodePort", "clusterIP": "10.96.0.9",
         "clusterIPs": ["10.96.0.9"], "ports": [{"port": 80, "nodePort": 30080}]}});
-    let old = stored("", "v1", "services", &service);
+    let old = stored(("", "v1", "services"), &service);
     let mut new = old.clone();
     new.set(&["spec", "ports"], value!([{"port": 80, "protocol": "TCP", "targetPort": 80}]));
     kind.prepare_for_update(&context(""), &mut new, &old);
@@ -126,7 +102,7 @@ fn a_new_pod_waits_in_its_class() {
         let mut container = pod.array_at(&["spec", "containers"])[0].clone();
         container.set(&["resources"], resources);
         pod.set(&["spec", "containers"], vec![container]);
-        let mut pod = stored("", "v1", "pods", &pod);
+        let mut pod = stored(POD, &pod);
         kind.prepare_for_create(&context(""), &mut pod);
         assert_eq!(pod.get("status"), Some(&value!({"phase": "Pending", "qosClass": class})));
     }
@@ -155,7 +131,7 @@ fn every_built_in_kind_takes_its_defaults_once() {
 #[test]
 fn metadata_is_looked_at_as_often_as_upstream_looks() {
     let config_map = value!({"metadata": {"name": "c", "namespace": "ns"}});
-    let count = |kind: (&str, &str, &str), object: &Value| {
+    let count = |kind: Kind, object: &Value| {
         change(kind, object, |object| object.set(&["metadata", "labels"], value!({"bad key": "v"}))).len()
     };
     assert_eq!(count(("", "v1", "configmaps"), &config_map), 4);
@@ -177,4 +153,98 @@ fn owners_are_shown_in_the_order_of_the_struct() {
         found[0].contains(r#"[{"apiVersion":"v1","kind":"Pod","name":"a","uid":"u","controller":true},"#),
         "{found:?}"
     );
+}
+
+/// A storage class has one more look at its whole body than at what changed.
+#[test]
+fn a_changed_object_is_looked_at_in_upstreams_order() {
+    let class = value!({"metadata": {"name": "c"}, "provisioner": "example.com/p"});
+    let errors = change(("storage.k8s.io", "v1", "storageclasses"), &class, |class| {
+        class.set(&["parameters"], value!({"": "v"}));
+        class.set(&["metadata", "finalizers"], value!(["short"]));
+    });
+    let short = "metadata.finalizers[0]: Invalid value: \"short\": name is neither a standard finalizer name nor is it fully qualified";
+    let expected = [
+        short,
+        "parameters: Invalid value: \"\": field can not be empty.",
+        short,
+        "parameters: Invalid value: {\"\":\"v\"}: field is immutable",
+    ];
+    assert_eq!(errors, expected);
+    let role = value!({"metadata": {"name": "r", "namespace": "ns"}, "rules": []});
+    let errors = change(("rbac.authorization.k8s.io", "v1", "roles"), &role, |role| {
+        role.set(&["metadata", "finalizers"], value!(["short"]));
+        role.set(&["rules"], value!([{"verbs": [], "apiGroups": [""], "resources": ["pods"]}]));
+    });
+    let verbs = "rules[0].verbs: Required value: verbs must contain at least one value";
+    assert_eq!(errors, [short, verbs, short]);
+    let map = value!({"metadata": {"name": "m", "namespace": "ns"}, "immutable": true, "data": {"a": "b"}});
+    let errors = change(("", "v1", "configmaps"), &map, |map| {
+        map.set(&["data"], value!({"a b": "c"}));
+        map.set(&["metadata", "finalizers"], value!(["short"]));
+    });
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert_eq!(errors[1], "data: Forbidden: field is immutable when `immutable` is set");
+    assert!(errors[3].starts_with("data[a b]: Invalid value"), "{errors:?}");
+}
+
+#[test]
+fn everything_about_a_changed_volume_is_said_twice() {
+    let volume = value!({"metadata": {"name": "v"}, "spec": {"capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"], "nfs": {"server": "s", "path": "/"}}});
+    let errors = change(("", "v1", "persistentvolumes"), &volume, |volume| {
+        volume.set(&["spec", "accessModes"], value!([]));
+    });
+    assert_eq!(errors, ["spec.accessModes: Required value"; 2]);
+}
+
+const NODE: Kind = ("", "v1", "nodes");
+
+#[test]
+fn a_changed_node_is_a_node() {
+    let node = value!({"metadata": {"name": "n"}, "spec": {}});
+    let errors = change(NODE, &node, |node| node.set(&["spec", "podCIDRs"], value!(["x"])));
+    let expected = "spec.podCIDRs[0]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    assert_eq!(errors, [expected]);
+}
+
+#[test]
+fn nodes_are_not_configured_by_the_server_any_more() {
+    let source = value!({"configMap": {"name": "c", "namespace": "ns", "kubeletConfigKey": "k"}});
+    let node = value!({"metadata": {"name": "n"}, "spec": {"configSource": source.clone()},
+        "status": {"config": {"error": "e"}}});
+    let node = created(NODE, &node);
+    assert_eq!(node.at(&["spec", "configSource"]), None);
+    assert_eq!(node.at(&["status", "config"]), None);
+    let set = |node: &mut Value| node.set(&["spec", "configSource"], source.clone());
+    assert_eq!(updated(NODE, "", &node, set).at(&["spec", "configSource"]), None);
+    let mut had = node.clone();
+    set(&mut had);
+    assert!(updated(NODE, "", &had, |_| {}).at(&["spec", "configSource"]).is_some());
+}
+
+#[test]
+fn what_a_lease_has_of_elections_it_keeps() {
+    let lease = |spec: Value| value!({"metadata": {"name": "l", "namespace": "ns"}, "spec": spec});
+    let kind = ("coordination.k8s.io", "v1", "leases");
+    let both = value!({"strategy": "OldestEmulationVersion", "preferredHolder": "h"});
+    let created = created(kind, &lease(both.clone()));
+    assert_eq!(created.get("spec"), Some(&value!({})));
+    let old = stored(kind, &lease(value!({"strategy": "OldestEmulationVersion"})));
+    let new = updated(kind, "", &old, |lease| lease.set(&["spec"], both.clone()));
+    assert_eq!(new.get("spec"), Some(&value!({"strategy": "OldestEmulationVersion"})));
+}
+
+#[test]
+fn a_volume_remembers_when_its_phase_changed() {
+    let kind = ("", "v1", "persistentvolumes");
+    let volume = value!({"metadata": {"name": "v"}, "status": {"phase": "Available", "lastPhaseTransitionTime": "2024-01-01T00:00:00Z"}});
+    let old = stored(kind, &volume);
+    let time = ["status", "lastPhaseTransitionTime"];
+    let kept = updated(kind, "status", &old, |volume| {
+        volume.remove(&time);
+    });
+    assert_eq!(kept.str_at(&time), "2024-01-01T00:00:00Z");
+    let moved = updated(kind, "status", &old, |volume| volume.set(&["status", "phase"], "Bound"));
+    assert_eq!(moved.str_at(&time), "1970-01-01T00:00:00Z");
 }

@@ -1,30 +1,17 @@
 //! Objects that upstream refuses, and the errors it gives, in order: one JSON object a line in `data/invalid.jsonl`.
 
-use drydock_kinds::{Context, strategy};
-use drydock_machinery::catalog::Catalog;
-use drydock_machinery::decode::{self, FieldValidation};
-use drydock_machinery::{Value, defaults, value};
+use crate::common::{context, decoded};
+use drydock_kinds::strategy;
+use drydock_machinery::{Value, value};
 
 /// The errors of creating `object`, as a status cause lists them.
 fn create(group: &str, version: &str, resource: &str, object: &Value) -> Vec<String> {
-    let catalog = Catalog::builtin();
-    let known = catalog.resource(group, version, resource).expect("a built-in resource");
-    let schema = catalog.schema(&known.kind).expect("a schema");
-    let decoded = decode::value(object, schema.root(), FieldValidation::Ignore).expect("decodable");
-    let mut object = decoded.value;
-    defaults::drop_nulls(&mut object, schema.root());
-    defaults::apply_defaults(&mut object, schema.root());
-    object.set(&["apiVersion"], known.kind.api_version());
-    object.set(&["kind"], &*known.kind.kind);
-    let kind = strategy(group, resource);
-    kind.set_defaults(&mut object);
+    let mut object = decoded((group, version, resource), object);
     object.set(&["metadata", "uid"], "11111111-2222-3333-4444-555555555555");
-    let context = Context { now: jiff::Timestamp::UNIX_EPOCH, subresource: "", minor_version: 36 };
-    kind.prepare_for_create(&context, &mut object);
-    kind.validate_create(&context, &object)
-        .iter()
-        .map(|error| format!("{}: {}", error.field, error.body()))
-        .collect()
+    let kind = strategy(group, resource);
+    kind.prepare_for_create(&context(""), &mut object);
+    let errors = kind.validate_create(&context(""), &object);
+    errors.iter().map(|error| format!("{}: {}", error.field, error.body())).collect()
 }
 
 /// Containers mount what the claim templates will give each pod, and nothing else.

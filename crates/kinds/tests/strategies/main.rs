@@ -1,0 +1,8 @@
+//! Strategies as the registry calls them.
+
+mod certificates;
+mod common;
+mod invalid;
+mod tables;
+mod updates;
+mod warnings;
