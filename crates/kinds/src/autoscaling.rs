@@ -5,7 +5,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
 use crate::check::{at_least_zero_at, non_negative_quantity, one_of_given, path_segment};
 use crate::kind::Kind;
-use crate::shape::{default_nil, has, present, shown, with_mut};
+use crate::shape::{default_nil, default_null, has, present, shown, with_mut};
 use crate::table;
 
 pub(crate) const KINDS: &[&Kind] = &[&AUTOSCALER, &SCALE];
@@ -30,12 +30,11 @@ static SCALE: Kind = Kind { cells: table::scale, ..Kind::new("autoscaling", "sca
 
 fn zero_status(object: &mut Value) {
     default_nil(object, &["status", "desiredReplicas"], 0);
-    if object.at(&["status", "currentMetrics"]).is_none() {
-        object.set(&["status", "currentMetrics"], Value::Null);
-    }
+    default_null(object.at_mut(&["status"]), &["currentMetrics"]);
 }
 
 fn set_defaults(object: &mut Value) {
+    crate::convert::drop_autoscaler_annotations(object);
     let spec = object.at_mut(&["spec"]);
     default_nil(spec, &["minReplicas"], 1);
     if spec.array_at(&["metrics"]).is_empty() {

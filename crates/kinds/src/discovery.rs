@@ -7,7 +7,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{dns_label, immutable, net, one_of};
 use crate::kind::{Kind, NEW_AND_CHANGED};
-use crate::shape::{default_nil, each_mut, present, same, shown};
+use crate::shape::{default_nil, default_null, each_mut, present, same, shown};
 use crate::table;
 
 pub(crate) const KINDS: &[&Kind] = &[&SLICE];
@@ -27,11 +27,7 @@ static SLICE: Kind = Kind {
             default_nil(port, &["protocol"], "TCP");
         });
         each_mut(object, &["endpoints"], |endpoint| default_nil(endpoint, &["conditions"], Value::object()));
-        for field in ["endpoints", "ports"] {
-            if object.get(field).is_none() {
-                object.set(&[field], Value::Null);
-            }
-        }
+        default_null(object, &["endpoints", "ports"]);
     },
     validate,
     validate_change: |errors, object, old| immutable(errors, object, old, &["addressType"]),

@@ -6,7 +6,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{IMMUTABLE, qualified_name};
 use crate::kind::{Kind, Step};
-use crate::shape::{default_nil, is_zero, same, shown};
+use crate::shape::{default_nil, default_null, is_zero, same, shown};
 use crate::{NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&CORE, &NEW];
@@ -89,20 +89,12 @@ fn about(object: &Value) -> &'static str {
 }
 
 fn set_defaults(object: &mut Value) {
-    let null = |object: &mut Value, field: &str| {
-        if object.get(field).is_none() {
-            object.set(&[field], Value::Null);
-        }
-    };
-    null(object, "eventTime");
     if is_new(object) {
-        null(object, "deprecatedFirstTimestamp");
-        null(object, "deprecatedLastTimestamp");
+        default_null(object, &["eventTime", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"]);
         default_nil(object, &["deprecatedSource"], Value::object());
         default_nil(object, &["regarding"], Value::object());
     } else {
-        null(object, "firstTimestamp");
-        null(object, "lastTimestamp");
+        default_null(object, &["eventTime", "firstTimestamp", "lastTimestamp"]);
         default_nil(object, &["source"], Value::object());
         default_nil(object, &["involvedObject"], Value::object());
         default_nil(object, &["reportingComponent"], "");

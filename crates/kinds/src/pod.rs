@@ -125,6 +125,7 @@ fn prepare_create(context: &Context<'_>, object: &mut Value) {
         object.set(&["spec", "terminationGracePeriodSeconds"], 1);
     }
     merge_label_keys(object);
+    security::profiles_from_annotations(object);
     if !object.array_at(&["spec", "schedulingGates"]).is_empty() {
         status::gated(context, object);
     }
@@ -168,9 +169,7 @@ fn merge_term(term: &mut Value, labels: &drydock_machinery::Map) {
             if !matches!(expressions, Value::Array(_)) {
                 *expressions = Value::Array(Default::default());
             }
-            if let Some(expressions) = expressions.as_array_mut()
-                && !expressions.contains(&requirement)
-            {
+            if let Some(expressions) = expressions.as_array_mut() {
                 expressions.push(requirement);
             }
         }

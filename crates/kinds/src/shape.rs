@@ -43,6 +43,15 @@ pub(crate) fn default_nil(value: &mut Value, path: &[&str], to: impl Into<Value>
     }
 }
 
+/// Shows absent fields as null: those that are no pointers in Go and are not left out when they are zero.
+pub(crate) fn default_null(value: &mut Value, fields: &[&str]) {
+    for field in fields {
+        if value.get(field).is_none() {
+            value.set(&[field], Value::Null);
+        }
+    }
+}
+
 /// Calls `f` on each element of the array at a path, if there is one.
 pub(crate) fn each_mut(value: &mut Value, path: &[&str], mut f: impl FnMut(&mut Value)) {
     if value.array_at(path).is_empty() {

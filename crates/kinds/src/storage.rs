@@ -11,7 +11,7 @@ use crate::check::{
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_AND_CHANGED, NEW_THEN_CHANGED, StatusMeta};
 use crate::pod::volumes::csi_driver_name;
 use crate::pod::warnings::deprecated_label;
-use crate::shape::{default_nil, has, is_nil, present, same, shown};
+use crate::shape::{default_nil, default_null, has, is_nil, present, same, shown};
 use crate::table;
 
 const GROUP: &str = "storage.k8s.io";
@@ -186,11 +186,7 @@ fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
 static CSI_NODE: Kind = Kind {
     update: NEW_AND_CHANGED,
     unconditional_update: false,
-    defaults: |object| {
-        if object.at(&["spec", "drivers"]).is_none() {
-            object.set(&["spec", "drivers"], Value::Null);
-        }
-    },
+    defaults: |object| default_null(object.at_mut(&["spec"]), &["drivers"]),
     validate: |errors, object, _| validate_csi_node(errors, object),
     validate_change: csi_node_change,
     cells: table::csi_node,

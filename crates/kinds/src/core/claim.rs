@@ -18,14 +18,12 @@ pub(super) static KIND: Kind = Kind {
     },
     prepare_create: |_, object| {
         object.set(&["status", "phase"], "Pending");
-        let spec = object.at_mut(&["spec"]);
-        drop_unknown_source(spec);
-        data_source_both(spec);
+        normalize_sources(object.at_mut(&["spec"]), None);
     },
     prepare_update: |context, object, old| {
         if context.subresource.is_empty() {
             keep(object, old, &["status"]);
-            data_source_both(object.at_mut(&["spec"]));
+            normalize_sources(object.at_mut(&["spec"]), old.get("spec"));
         }
     },
     validate: |errors, object, old| {
@@ -44,11 +42,17 @@ pub(super) static KIND: Kind = Kind {
     ..Kind::new("", "persistentvolumeclaims")
 };
 
-/// A source that is neither a claim nor a snapshot is dropped, as it always was, unless it is a `dataSourceRef`.
-fn drop_unknown_source(spec: &mut Value) {
-    if has(spec, &["dataSourceRef"]) {
-        return;
+/// `EnforceDataSourceBackwardsCompatibility` and `NormalizeDataSources`.
+fn normalize_sources(spec: &mut Value, old: Option<&Value>) {
+    let had = old.is_some_and(|old| has(old, &["dataSource"]) || has(old, &["dataSourceRef"]));
+    if !had && !has(spec, &["dataSourceRef"]) {
+        drop_unknown_source(spec);
     }
+    data_source_both(spec);
+}
+
+/// A source that is neither a claim nor a snapshot is dropped, as it always was.
+fn drop_unknown_source(spec: &mut Value) {
     if let Some(source) = present(spec, &["dataSource"]) {
         let known = matches!(
             (source.str_at(&["apiGroup"]), source.str_at(&["kind"])),

@@ -6,7 +6,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{net, path_of};
 use crate::kind::{Kind, Step};
-use crate::shape::{default, default_nil, each_mut, has, is_zero, keep};
+use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same};
 use crate::{Context, NameRule, table};
 
 pub(super) static KIND: Kind = Kind {
@@ -16,7 +16,8 @@ pub(super) static KIND: Kind = Kind {
     defaults: set_defaults,
     prepare_create: |_, object| {
         object.set(&["status", "loadBalancer"], Value::object());
-        drop_wrong_fields(object);
+        drop_internal_policy(object);
+        list_address(object);
     },
     prepare_update,
     update: &[Step::MetaChange, Step::Change],
@@ -55,8 +56,9 @@ fn set_defaults(object: &mut Value) {
         }
     });
     let kind = spec.str_at(&["type"]).to_owned();
-    let external = !spec.array_at(&["externalIPs"]).is_empty();
-    if kind == "NodePort" || kind == "LoadBalancer" || kind == "ClusterIP" && external {
+    let external = is_external(object);
+    let spec = object.at_mut(&["spec"]);
+    if external {
         default(spec, &["externalTrafficPolicy"], "Cluster");
     }
     if needs_internal_policy(&kind) {
@@ -78,31 +80,26 @@ fn needs_internal_policy(kind: &str) -> bool {
 }
 
 fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
-    if !context.subresource.is_empty() {
-        return;
+    if context.subresource.is_empty() {
+        keep(object, old, &["status"]);
+        drop_type_dependent(object, old);
+        drop_internal_policy(object);
     }
-    keep(object, old, &["status"]);
-    normalize_cluster_ips(object, old);
-    patch_allocated(object, old);
-    drop_type_dependent(object, old);
-    drop_wrong_fields(object);
 }
 
-/// Clients that know only `clusterIP` mean both fields: `normalizeClusterIPs`.
-fn normalize_cluster_ips(object: &mut Value, old: &Value) {
+/// A client that gives only `clusterIP` means `clusterIPs` too: `normalizeClusterIPs`.
+fn list_address(object: &mut Value) {
     let (one, all) = (&["spec", "clusterIP"], &["spec", "clusterIPs"]);
-    let same_one = object.str_at(one) == old.str_at(one);
-    let same_all = object.array_at(all) == old.array_at(all);
-    if is_zero(object.at(all)) && same_one {
-        keep(object, old, all);
+    let first = object.str_at(one).to_owned();
+    if !first.is_empty() && object.array_at(all).is_empty() {
+        object.set(all, vec![Value::from(first)]);
     }
-    if !same_one && same_all {
-        match object.str_at(one).to_owned() {
-            cleared if cleared.is_empty() => {
-                object.remove(all);
-            }
-            changed => object.set(all, vec![Value::from(changed)]),
-        }
+}
+
+/// Names of other places have no traffic of their own.
+fn drop_internal_policy(object: &mut Value) {
+    if !has_addresses(object) {
+        object.remove(&["spec", "internalTrafficPolicy"]);
     }
 }
 
@@ -110,108 +107,64 @@ pub(crate) fn kind_of(object: &Value) -> &str {
     object.str_at(&["spec", "type"])
 }
 
-fn needs_ip(object: &Value) -> bool {
-    ["ClusterIP", "NodePort", "LoadBalancer"].contains(&kind_of(object))
+fn has_addresses(object: &Value) -> bool {
+    kind_of(object) != "ExternalName"
 }
 
-fn needs_node_port(object: &Value) -> bool {
-    kind_of(object) == "NodePort"
-        || kind_of(object) == "LoadBalancer"
-            && object.at(&["spec", "allocateLoadBalancerNodePorts"]).and_then(Value::as_bool) != Some(false)
+fn has_node_ports(object: &Value) -> bool {
+    ["NodePort", "LoadBalancer"].contains(&kind_of(object))
 }
 
 fn needs_health_port(object: &Value) -> bool {
     kind_of(object) == "LoadBalancer" && object.str_at(&["spec", "externalTrafficPolicy"]) == "Local"
 }
 
-/// Whoever updates without naming what the server has allocated keeps it: `patchAllocatedValues`.
-fn patch_allocated(object: &mut Value, old: &Value) {
-    if needs_ip(old) && needs_ip(object) {
-        let cluster_ip = &["spec", "clusterIP"];
-        if is_zero(object.at(cluster_ip)) && !is_zero(old.at(cluster_ip)) {
-            keep(object, old, cluster_ip);
-        }
-        let cluster_ips = &["spec", "clusterIPs"];
-        let same_first = object.at(cluster_ip) == old.at(cluster_ip);
-        if is_zero(object.at(cluster_ips)) && same_first && !is_zero(old.at(cluster_ips)) {
-            keep(object, old, cluster_ips);
-        }
-    }
-    if needs_node_port(old) && needs_node_port(object) {
-        let ports = old.array_at(&["spec", "ports"]).to_vec();
-        let taken: Vec<i64> = object
-            .array_at(&["spec", "ports"])
-            .iter()
-            .filter_map(|port| port.i64_at(&["nodePort"]))
-            .collect();
-        each_mut(object, &["spec", "ports"], |port| {
-            let key = |port: &Value| (port.str_at(&["protocol"]).to_owned(), port.i64_at(&["port"]));
-            if is_zero(port.get("nodePort"))
-                && let Some(before) = ports.iter().find(|before| key(before) == key(port))
-                && let Some(number) = before.i64_at(&["nodePort"])
-                && !taken.contains(&number)
-            {
-                port.set(&["nodePort"], number);
-            }
-        });
-    }
-    let health = &["spec", "healthCheckNodePort"];
-    if needs_health_port(old) && needs_health_port(object) && is_zero(object.at(health)) {
-        keep(object, old, health);
-    }
+/// Whether clients from outside the cluster reach it: `ExternallyAccessible`.
+fn is_external(object: &Value) -> bool {
+    has_node_ports(object)
+        || kind_of(object) == "ClusterIP" && !object.array_at(&["spec", "externalIPs"]).is_empty()
 }
 
-/// Fields that mean nothing after a change of type, if the user left them as they were: `dropTypeDependentFields`.
+/// Those that its ports name.
+fn node_ports(object: &Value) -> Vec<i64> {
+    let ports = object.array_at(&["spec", "ports"]).iter();
+    ports.filter_map(|port| port.i64_at(&["nodePort"])).filter(|number| *number != 0).collect()
+}
+
+/// Fields that mean nothing after a change of type go, if the user has left them as they were:
+/// `dropTypeDependentFields`.
 fn drop_type_dependent(object: &mut Value, old: &Value) {
-    let unchanged = |object: &Value, path: &[&str]| object.at(path) == old.at(path);
-    if needs_ip(old) && !needs_ip(object) {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if unchanged(object, &["spec", field]) {
+    let is_balancer = |object: &Value| kind_of(object) == "LoadBalancer";
+    // Each group goes together.
+    let dependent: [(&[&str], fn(&Value) -> bool); 7] = [
+        (&["clusterIP", "clusterIPs"], has_addresses),
+        (&["ipFamilies"], has_addresses),
+        (&["ipFamilyPolicy"], has_addresses),
+        (&["healthCheckNodePort"], needs_health_port),
+        (&["allocateLoadBalancerNodePorts"], is_balancer),
+        (&["loadBalancerClass"], is_balancer),
+        (&["externalTrafficPolicy"], is_external),
+    ];
+    // The traffic policy itself says whether there is a port for health checks.
+    let new = object.clone();
+    for (fields, needed) in dependent {
+        let unchanged = |field: &&str| same(new.at(&["spec", field]), old.at(&["spec", field]));
+        if needed(old) && !needed(&new) && fields.iter().all(unchanged) {
+            for field in fields {
                 object.remove(&["spec", field]);
             }
         }
-        object.remove(&["spec", "internalTrafficPolicy"]);
     }
-    if needs_node_port(old) && !needs_node_port(object) {
-        let before = old.array_at(&["spec", "ports"]).to_vec();
-        each_mut(object, &["spec", "ports"], |port| {
-            let kept = before.iter().any(|old| old.get("nodePort") == port.get("nodePort"));
-            if kept {
+    if has_node_ports(old) && !has_node_ports(object) {
+        let before = node_ports(old);
+        if node_ports(object).iter().all(|number| before.contains(number)) {
+            each_mut(object, &["spec", "ports"], |port| {
                 port.remove(&["nodePort"]);
-            }
-        });
-    }
-    if needs_health_port(old)
-        && !needs_health_port(object)
-        && unchanged(object, &["spec", "healthCheckNodePort"])
-    {
-        object.remove(&["spec", "healthCheckNodePort"]);
-    }
-    if kind_of(old) == "LoadBalancer" && kind_of(object) != "LoadBalancer" {
-        for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] {
-            if unchanged(object, &["spec", field]) {
-                object.remove(&["spec", field]);
-            }
+            });
         }
     }
-    let external = |object: &Value| {
-        ["NodePort", "LoadBalancer"].contains(&kind_of(object))
-            || kind_of(object) == "ClusterIP" && !object.array_at(&["spec", "externalIPs"]).is_empty()
-    };
-    if external(old) && !external(object) {
-        object.remove(&["spec", "externalTrafficPolicy"]);
-    }
-    if kind_of(object) != "LoadBalancer" && kind_of(old) == "LoadBalancer" {
+    if !is_balancer(object) {
         object.set(&["status", "loadBalancer"], Value::object());
-    }
-}
-
-/// `clusterIP` and `clusterIPs` say the same, whichever was given: `normalizeClusterIPs` of a new service.
-fn drop_wrong_fields(object: &mut Value) {
-    let (one, all) = (&["spec", "clusterIP"], &["spec", "clusterIPs"]);
-    let first = object.str_at(one).to_owned();
-    if !first.is_empty() && object.array_at(all).is_empty() {
-        object.set(all, vec![Value::from(first)]);
     }
 }
 

@@ -113,6 +113,9 @@ CSINodeDriver: Name = s, NodeID nodeID s, TopologyKeys = [], Allocatable = ?
 SuccessPolicy: Rules = []SuccessPolicyRule
 SuccessPolicyRule: SucceededIndexes = ?, SucceededCount = ?
 HostIP: IP ip s
+HorizontalPodAutoscalerBehavior: ScaleUp = *HPAScalingRules, ScaleDown = *HPAScalingRules
+HPAScalingRules: StabilizationWindowSeconds = ?, SelectPolicy = ?, Policies = []HPAScalingPolicy, Tolerance = ?
+HPAScalingPolicy: Type = s, Value = i, PeriodSeconds = i
 ";
 
 pub(super) fn layout(name: &str) -> Option<&'static [Field]> {

@@ -13,7 +13,9 @@ use super::volumes::relative;
 use crate::check::one_of_given;
 use crate::shape::{has, present};
 
-pub(super) use self::annotations::{annotation_updates, fields_agree, pod_annotations};
+pub(super) use self::annotations::{
+    annotation_updates, app_armor_field, fields_agree, pod_annotations, profiles_from_annotations,
+};
 pub(super) use self::windows::{host_process, os};
 
 /// `validatePodSpecSecurityContext`.

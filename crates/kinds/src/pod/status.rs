@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::security::annotation_updates;
 use crate::Context;
 use crate::check::{IMMUTABLE, net, qualified_name};
-use crate::shape::{same, seconds, shown};
+use crate::shape::{keep, same, seconds, shown};
 
 /// A condition, replaced or added; its transition time is kept when the status stays.
 pub(super) fn set_condition(
@@ -41,7 +41,7 @@ pub(super) fn set_condition(
         Some(i) => {
             let list = conditions.make_mut();
             if list[i].str_at(&["status"]) == status {
-                crate::shape::keep(&mut condition, &list[i], &["lastTransitionTime"]);
+                keep(&mut condition, &list[i], &["lastTransitionTime"]);
             }
             list[i] = condition;
         }
@@ -69,13 +69,39 @@ pub(super) fn warnings(object: &Value) -> Vec<String> {
 
 /// The status subresource changes the status alone; the QoS class stays.
 pub(super) fn prepare(object: &mut Value, old: &Value) {
-    crate::shape::keep(object, old, &["spec"]);
-    crate::shape::keep(object, old, &["metadata", "deletionTimestamp"]);
-    crate::shape::keep(object, old, &["metadata", "ownerReferences"]);
+    keep(object, old, &["spec"]);
+    keep(object, old, &["metadata", "deletionTimestamp"]);
+    keep(object, old, &["metadata", "ownerReferences"]);
     let class = old.str_at(&["status", "qosClass"]);
     if object.str_at(&["status", "qosClass"]).is_empty() && !class.is_empty() {
         object.set(&["status", "qosClass"], class.to_owned());
     }
+    keep_generations(object, old);
+}
+
+/// `preserveOldObservedGeneration`: clients that know of no generations do not take them away.
+fn keep_generations(object: &mut Value, old: &Value) {
+    let at = &["observedGeneration"];
+    let is_unset = |value: &Value| value.i64_at(at).unwrap_or(0) == 0;
+    let whole = &["status", "observedGeneration"];
+    if object.i64_at(whole).unwrap_or(0) == 0
+        && let Some(before) = old.i64_at(whole)
+    {
+        object.set(whole, before);
+    }
+    let before = old.array_at(&["status", "conditions"]);
+    if before.iter().all(is_unset) {
+        return;
+    }
+    let mut used = vec![false; before.len()];
+    crate::shape::each_mut(object, &["status", "conditions"], |condition| {
+        let of_type = |(i, old): &(usize, &Value)| !used[*i] && old.get("type") == condition.get("type");
+        let Some((i, old)) = before.iter().enumerate().find(of_type) else { return };
+        used[i] = true;
+        if is_unset(condition) && !is_unset(old) {
+            keep(condition, old, at);
+        }
+    });
 }
 
 /// `ValidatePodStatusUpdate`.

@@ -19,6 +19,8 @@ pub(super) fn of_pod(object: &Value, old: Option<&Value>) -> Vec<String> {
     if old.is_some() {
         return out;
     }
+    let (meta, pod) = (shown(object, &["metadata"]), shown(object, &["spec"]));
+    containers::app_armor_of_pod(&mut out, &pod, &meta);
     let wrong = names::is_dns1123_label(object.name());
     if !wrong.is_empty() {
         out.push(format!(
@@ -26,8 +28,7 @@ pub(super) fn of_pod(object: &Value, old: Option<&Value>) -> Vec<String> {
             wrong.join(" ")
         ));
     }
-    let meta = shown(object, &["metadata"]);
-    spec(&mut out, &shown(object, &["spec"]), &meta, &FieldPath::new("spec"), &FieldPath::new("metadata"));
+    spec(&mut out, &pod, &meta, Holder::Pod, &FieldPath::root());
     out
 }
 
@@ -67,13 +68,22 @@ pub(crate) fn same_generation(object: &Value, old: Option<&Value>) -> bool {
 pub(crate) fn template(template: &Value, path: &FieldPath) -> Vec<String> {
     let mut out = Vec::new();
     let meta = shown(template, &["metadata"]);
-    spec(&mut out, &shown(template, &["spec"]), &meta, &path.child("spec"), &path.child("metadata"));
+    spec(&mut out, &shown(template, &["spec"]), &meta, Holder::Template, path);
     out
 }
 
-fn spec(out: &mut Vec<String>, spec: &Value, meta: &Value, path: &FieldPath, meta_path: &FieldPath) {
+/// What has the spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    Pod,
+    Template,
+}
+
+/// Of the spec of what stands at a path.
+fn spec(out: &mut Vec<String>, spec: &Value, meta: &Value, holder: Holder, path: &FieldPath) {
+    let annotations = path.child("metadata").child("annotations");
+    let path = &path.child("spec");
     placement::labels(out, spec, path);
-    let annotations = meta_path.child("annotations");
     annotations_without_use(out, meta, &annotations);
     volumes::deprecated(out, spec, &path.child("volumes"));
     volumes::overlapping(out, spec);
@@ -82,7 +92,7 @@ fn spec(out: &mut Vec<String>, spec: &Value, meta: &Value, path: &FieldPath, met
     for name in ["memory", "ephemeral-storage"] {
         fractional(out, spec.at(&["overhead", name]), &path.child("overhead").key(name));
     }
-    containers::all(out, spec, meta, path, &annotations);
+    containers::all(out, spec, meta, holder, path, &annotations);
     let grace = "terminationGracePeriodSeconds";
     if spec.i64_at(&[grace]).is_some_and(|seconds| seconds < 0) {
         let text = "must be >= 0; negative values are invalid and will be treated as 1";

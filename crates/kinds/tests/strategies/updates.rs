@@ -63,30 +63,42 @@ fn a_services_address_stays() {
         "spec": {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "ipFamilies": ["IPv4"],
             "ipFamilyPolicy": "SingleStack", "ports": [{"port": 80}]}});
     let kind = ("", "v1", "services");
-    let kept = change(kind, &service, |service| {
-        service.remove(&["spec", "clusterIP"]);
-        service.remove(&["spec", "clusterIPs"]);
+    let moved = change(kind, &service, |service| {
+        service.set(&["spec", "clusterIP"], "10.96.0.10");
+        service.set(&["spec", "clusterIPs"], value!(["10.96.0.10"]));
     });
-    assert!(kept.is_empty(), "{kept:?}");
-    let moved = change(kind, &service, |service| service.set(&["spec", "clusterIP"], "10.96.0.10"));
     assert_eq!(moved, ["spec.clusterIPs[0]: Invalid value: [\"10.96.0.10\"]: may not change once set"]);
 }
 
 #[test]
-fn a_services_ports_keep_their_node_ports_until_the_type_changes() {
-    let kind = strategy("", "services");
-    let service = value!({"metadata": {"name": "s"}, "spec": {"type": "NodePort", "clusterIP": "10.96.0.9",
-        "clusterIPs": ["10.96.0.9"], "ports": [{"port": 80, "nodePort": 30080}]}});
-    let old = stored(("", "v1", "services"), &service);
-    let mut new = old.clone();
-    new.set(&["spec", "ports"], value!([{"port": 80, "protocol": "TCP", "targetPort": 80}]));
-    kind.prepare_for_update(&context(""), &mut new, &old);
-    assert_eq!(new.array_at(&["spec", "ports"])[0].i64_at(&["nodePort"]), Some(30080));
-    let mut new = old.clone();
-    new.set(&["spec", "type"], "ClusterIP");
-    kind.prepare_for_update(&context(""), &mut new, &old);
-    assert_eq!(new.array_at(&["spec", "ports"])[0].i64_at(&["nodePort"]), None);
-    assert_eq!(new.at(&["spec", "externalTrafficPolicy"]), None);
+fn a_service_of_another_type_loses_what_only_the_old_one_had() {
+    let kind = ("", "v1", "services");
+    let service = value!({"metadata": {"name": "s"}, "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.9",
+        "clusterIPs": ["10.96.0.9"], "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        "loadBalancerClass": "example.com/c", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30090,
+        "ports": [{"port": 80, "nodePort": 30080}]},
+        "status": {"loadBalancer": {"ingress": [{"hostname": "h"}]}}});
+    let old = stored(kind, &service);
+    let plain = updated(kind, "", &old, |service| service.set(&["spec", "type"], "ClusterIP"));
+    let expected = value!({"type": "ClusterIP", "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"],
+        "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+        "sessionAffinity": "None", "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}]});
+    assert_eq!(plain.get("spec"), Some(&expected));
+    assert_eq!(plain.get("status"), Some(&value!({"loadBalancer": {}})));
+    let name = updated(kind, "", &old, |service| {
+        service.set(&["spec", "type"], "ExternalName");
+        service.set(&["spec", "ports"], value!([]));
+    });
+    let expected = value!({"type": "ExternalName", "sessionAffinity": "None", "ports": []});
+    assert_eq!(name.get("spec"), Some(&expected));
+    // What was changed with the type is for validation to refuse.
+    let changed = updated(kind, "", &old, |service| {
+        service.set(&["spec", "type"], "ClusterIP");
+        service.set(&["spec", "ports"], value!([{"port": 80, "nodePort": 30081}]));
+        service.set(&["spec", "loadBalancerClass"], "example.com/d");
+    });
+    assert_eq!(changed.array_at(&["spec", "ports"])[0].i64_at(&["nodePort"]), Some(30081));
+    assert_eq!(changed.str_at(&["spec", "loadBalancerClass"]), "example.com/d");
 }
 
 #[test]
@@ -247,4 +259,107 @@ fn a_volume_remembers_when_its_phase_changed() {
     assert_eq!(kept.str_at(&time), "2024-01-01T00:00:00Z");
     let moved = updated(kind, "status", &old, |volume| volume.set(&["status", "phase"], "Bound"));
     assert_eq!(moved.str_at(&time), "1970-01-01T00:00:00Z");
+}
+
+#[test]
+fn a_new_pods_annotated_profiles_become_fields() {
+    let key = |name: &str| format!("container.apparmor.security.beta.kubernetes.io/{name}");
+    let mut pod = value!({"metadata": {"name": "p", "namespace": "ns"}, "spec": {
+        "securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}},
+        "initContainers": [{"name": "i", "image": "i"}],
+        "containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"},
+            {"name": "c", "image": "i", "securityContext": {"appArmorProfile": {"type": "Unconfined"}}}]}});
+    for (name, profile) in
+        [("i", "localhost/local"), ("a", "runtime/default"), ("b", "localhost/"), ("c", "unconfined")]
+    {
+        pod.set(&["metadata", "annotations", &key(name)], profile);
+    }
+    let strategy = strategy("", "pods");
+    let made = created(POD, &pod);
+    let profile = |list: &str, i: usize| {
+        made.array_at(&["spec", list])[i].at(&["securityContext", "appArmorProfile"]).cloned()
+    };
+    assert_eq!(
+        profile("initContainers", 0),
+        Some(value!({"type": "Localhost", "localhostProfile": "local"}))
+    );
+    assert_eq!(profile("containers", 0), None, "the pod's own field says the same");
+    assert_eq!(profile("containers", 1), None, "no profile has no name");
+    assert_eq!(profile("containers", 2), Some(value!({"type": "Unconfined"})));
+    let warnings = strategy.warnings_on_create(&context(""), &made);
+    let text = |name: &str| {
+        format!(
+            "metadata.annotations[{}]: deprecated since v1.30; use the \"appArmorProfile\" field instead",
+            key(name)
+        )
+    };
+    assert_eq!(warnings, [text("i"), text("b"), text("c")]);
+    pod.set(&["spec", "os", "name"], "windows");
+    assert_eq!(created(POD, &pod).array_at(&["spec", "initContainers"])[0].get("securityContext"), None);
+}
+
+#[test]
+fn a_status_keeps_generations_that_its_writer_knows_nothing_of() {
+    let mut old = created(POD, &pod());
+    old.set(
+        &["status"],
+        value!({"phase": "Pending", "qosClass": "BestEffort", "observedGeneration": 3,
+        "conditions": [{"type": "Ready", "status": "False", "observedGeneration": 2}]}),
+    );
+    let new = updated(POD, "status", &old, |pod| {
+        pod.set(&["status"], value!({"phase": "Running", "conditions": [
+            {"type": "Initialized", "status": "True"}, {"type": "Ready", "status": "True"}, {"type": "Ready", "status": "False"}]}));
+    });
+    let expected = value!({"phase": "Running", "qosClass": "BestEffort", "observedGeneration": 3, "conditions": [
+        {"type": "Initialized", "status": "True"},
+        {"type": "Ready", "status": "True", "observedGeneration": 2},
+        {"type": "Ready", "status": "False"}]});
+    assert_eq!(new.get("status"), Some(&expected));
+}
+
+#[test]
+fn an_updated_claim_gets_no_unknown_source() {
+    let kind = ("", "v1", "persistentvolumeclaims");
+    let old = created(
+        kind,
+        &value!({"metadata": {"name": "c", "namespace": "ns"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
+    );
+    let source = value!({"apiGroup": "example.com", "kind": "Thing", "name": "t"});
+    let new = updated(kind, "", &old, |claim| claim.set(&["spec", "dataSource"], source));
+    assert_eq!(new.at(&["spec", "dataSource"]), None);
+}
+
+#[test]
+fn an_account_refers_to_secrets_by_name() {
+    let kind = ("", "v1", "serviceaccounts");
+    let account =
+        value!({"metadata": {"name": "a", "namespace": "ns"}, "secrets": [{"name": "s", "kind": "Secret"}]});
+    let old = created(kind, &account);
+    assert_eq!(old.get("secrets"), Some(&value!([{"name": "s"}])));
+    let new = updated(kind, "", &old, |account| {
+        account.set(&["secrets"], value!([{"name": "t", "namespace": "x"}]))
+    });
+    assert_eq!(new.get("secrets"), Some(&value!([{"name": "t"}])));
+}
+
+#[test]
+fn labels_are_merged_into_selectors_as_often_as_they_are_named() {
+    let mut pod = pod();
+    pod.set(&["metadata", "labels"], value!({"a": "1"}));
+    pod.set(
+        &["spec", "topologySpreadConstraints"],
+        value!([{"maxSkew": 1, "topologyKey": "k",
+        "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"],
+        "labelSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["1"]}]}}]),
+    );
+    let pod = created(POD, &pod);
+    let errors: Vec<String> =
+        strategy("", "pods").validate_create(&context(""), &pod).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        errors,
+        [
+            "spec.topologySpreadConstraints[0][0]: Invalid value: \"a\": exists in both matchLabelKeys and labelSelector"
+        ]
+    );
 }

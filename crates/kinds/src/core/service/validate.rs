@@ -238,10 +238,8 @@ fn load_balancer_class(errors: &mut FieldErrors, object: &Value, path: &FieldPat
 
 fn external_traffic(errors: &mut FieldErrors, object: &Value, spec: &Value, path: &FieldPath) {
     let policy = spec.str_at(&["externalTrafficPolicy"]);
-    let external = ["NodePort", "LoadBalancer"].contains(&kind_of(object))
-        || kind_of(object) == "ClusterIP" && !spec.array_at(&["externalIPs"]).is_empty();
     let policy_path = path.child("externalTrafficPolicy");
-    if external {
+    if super::is_external(object) {
         one_of(errors, policy, &["Cluster", "Local"], &policy_path);
     } else if !policy.is_empty() {
         errors.invalid(&policy_path, policy, "may only be set for externally-accessible services");

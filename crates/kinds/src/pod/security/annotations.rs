@@ -1,11 +1,11 @@
 //! Annotations of pods that mean something: profiles as they were named before they had fields, and a few others.
 
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
 use crate::pod::MIRROR;
 use crate::pod::containers::each_container;
 use crate::pod::volumes::relative;
-use crate::shape::present;
+use crate::shape::{each_mut, has, present, same};
 
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -67,6 +67,48 @@ fn seccomp(errors: &mut FieldErrors, profile: &str, path: &FieldPath) {
             Some(file) => relative(errors, file, path),
             None => errors.invalid(path, profile, "must be a valid seccomp profile"),
         },
+    }
+}
+
+/// The field that an AppArmor annotation stands for: `ApparmorFieldForAnnotation`, if it is a valid one.
+pub(in crate::pod) fn app_armor_field(annotation: &str) -> Option<Value> {
+    let profile = match annotation {
+        "unconfined" => value!({"type": "Unconfined"}),
+        "runtime/default" => value!({"type": "RuntimeDefault"}),
+        other => {
+            let local = other.strip_prefix("localhost/").filter(|local| !local.is_empty())?;
+            value!({"type": "Localhost", "localhostProfile": local})
+        }
+    };
+    let mut errors = FieldErrors::new();
+    super::app_armor(&mut errors, &value!({"appArmorProfile": profile.clone()}), &FieldPath::root());
+    errors.is_empty().then_some(profile)
+}
+
+/// The AppArmor annotation of a container.
+fn app_armor_annotation<'a>(holder: &'a Value, container: &Value) -> Option<&'a str> {
+    let key = format!("{APP_ARMOR}{}", container.str_at(&["name"]));
+    holder.at(&["metadata", "annotations", &key]).and_then(Value::as_str)
+}
+
+/// `applyAppArmorVersionSkew`: a new pod whose profiles are named by annotations alone gets the fields.
+pub(in crate::pod) fn profiles_from_annotations(pod: &mut Value) {
+    let named = pod.object_at(&["metadata", "annotations"]).keys().any(|key| key.starts_with(APP_ARMOR));
+    if !named || pod.str_at(&["spec", "os", "name"]) == "windows" {
+        return;
+    }
+    let holder = pod.clone();
+    let of_pod = holder.at(&["spec", "securityContext", "appArmorProfile"]);
+    let own = &["securityContext", "appArmorProfile"];
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        each_mut(pod, &["spec", list], |container| {
+            let profile = app_armor_annotation(&holder, container).and_then(app_armor_field);
+            if let Some(profile) = profile.filter(|profile| !same(Some(profile), of_pod))
+                && !has(container, own)
+            {
+                container.set(own, profile);
+            }
+        });
     }
 }
 

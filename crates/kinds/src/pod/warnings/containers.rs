@@ -4,17 +4,54 @@ use std::collections::HashMap;
 
 use drydock_machinery::{FieldPath, Value};
 
-use super::fractional;
-use crate::shape::has;
+use super::{Holder, fractional};
+use crate::pod::security::app_armor_field;
+use crate::shape::{has, present, same};
 
 const SECCOMP: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
 const APP_ARMOR: &str = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+
+/// What an annotation names that a field should. A new pod has been given the field by now, unless the annotation is
+/// wrong or names what the pod's own field does.
+fn app_armor(
+    out: &mut Vec<String>,
+    container: &Value,
+    spec: &Value,
+    meta: &Value,
+    holder: Holder,
+    annotations: &FieldPath,
+) {
+    let key = format!("container.apparmor.security.beta.kubernetes.io/{}", container.str_at(&["name"]));
+    let Some(annotation) = meta.at(&["annotations", &key]).and_then(Value::as_str) else { return };
+    let named = app_armor_field(annotation);
+    let of_pod = present(spec, &["securityContext", "appArmorProfile"]);
+    let redundant = match (&named, holder) {
+        (None, Holder::Template) => false,
+        (named, _) => named.is_some() && same(named.as_ref(), of_pod),
+    };
+    let own = present(container, &["securityContext", "appArmorProfile"]);
+    let from_annotation = holder == Holder::Pod && named.is_some() && same(own, named.as_ref());
+    if (own.is_none() || from_annotation) && !redundant {
+        out.push(format!("{}: {APP_ARMOR}", annotations.key(&key)));
+    }
+}
+
+/// Of a new pod's annotations, which is said before anything else.
+pub(super) fn app_armor_of_pod(out: &mut Vec<String>, spec: &Value, meta: &Value) {
+    let annotations = FieldPath::new("metadata").child("annotations");
+    if spec.str_at(&["os", "name"]) != "windows" {
+        for (container, _) in every(spec, &FieldPath::new("spec")) {
+            app_armor(out, container, spec, meta, Holder::Pod, &annotations);
+        }
+    }
+}
 
 /// Everything that is said of containers one by one, then of their ports together.
 pub(super) fn all(
     out: &mut Vec<String>,
     spec: &Value,
     meta: &Value,
+    holder: Holder,
     path: &FieldPath,
     annotations: &FieldPath,
 ) {
@@ -29,9 +66,8 @@ pub(super) fn all(
         if !has(container, &["securityContext", "seccompProfile"]) && given(&key) {
             out.push(format!("{}: {SECCOMP}", annotations.key(&key)));
         }
-        let key = format!("container.apparmor.security.beta.kubernetes.io/{name}");
-        if !has(container, &["securityContext", "appArmorProfile"]) && given(&key) {
-            out.push(format!("{}: {APP_ARMOR}", annotations.key(&key)));
+        if holder == Holder::Template {
+            app_armor(out, container, spec, meta, holder, annotations);
         }
         amounts(out, container, &path.child("resources"));
         variables(out, container, &path.child("env"));
