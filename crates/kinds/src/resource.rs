@@ -1,5 +1,6 @@
 //! resource.k8s.io: devices.
 
+mod device;
 mod parts;
 mod status;
 
@@ -26,6 +27,11 @@ static CLAIM: Kind = Kind {
     validate: |errors, object, _| validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec")),
     validate_change: |errors, object, old| {
         immutable_struct(errors, object, old, &["spec"], "ResourceClaimSpec");
+    },
+    prepare_update: |context, object, old| {
+        if context.subresource == "status" {
+            status::drop_deallocated(object, old);
+        }
     },
     validate_status: |errors, _, object, old| status::validate(errors, object, old),
     cells: table::resource_claim,
@@ -62,12 +68,7 @@ static CLASS: Kind = Kind {
 
 static SLICE: Kind = Kind {
     generation: true,
-    validate: |errors, object, _| validate_slice(errors, &shown(object, &["spec"])),
-    validate_change: |errors, object, old| {
-        for at in [&["spec", "nodeName"][..], &["spec", "driver"], &["spec", "pool", "name"]] {
-            immutable(errors, object, old, at);
-        }
-    },
+    validate: |errors, object, old| validate_slice(errors, object, old),
     warnings: |object, _| {
         let driver = object.str_at(&["spec", "driver"]);
         let has_capitals = driver.to_lowercase() != driver;
@@ -110,21 +111,14 @@ fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let requests = devices.array_at(&["requests"]);
     parts::set(errors, requests, 32, &path.child("requests"), parts::by_name, device_request);
     let constraints = devices.array_at(&["constraints"]);
-    if constraints.len() > 32 {
-        errors.too_many(&path.child("constraints"), constraints.len(), 32);
-    }
-    for (i, constraint) in constraints.iter().enumerate() {
-        validate_constraint(errors, &devices, constraint, &path.child("constraints").index(i));
-    }
+    parts::each(errors, constraints, 32, &path.child("constraints"), |errors, constraint, path| {
+        validate_constraint(errors, &devices, constraint, path);
+    });
     let configs = devices.array_at(&["config"]);
-    if configs.len() > 32 {
-        errors.too_many(&path.child("config"), configs.len(), 32);
-    }
-    for (i, config) in configs.iter().enumerate() {
-        let path = path.child("config").index(i);
-        parts::request_references(errors, &devices, config, &path);
-        parts::configuration(errors, config, &path);
-    }
+    parts::each(errors, configs, 32, &path.child("config"), |errors, config, path| {
+        parts::request_references(errors, &devices, config, path);
+        parts::configuration(errors, config, path);
+    });
 }
 
 fn validate_constraint(errors: &mut FieldErrors, devices: &Value, constraint: &Value, path: &FieldPath) {
@@ -141,7 +135,7 @@ fn validate_constraint(errors: &mut FieldErrors, devices: &Value, constraint: &V
 }
 
 fn device_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath) {
-    parts::request_name(errors, request.str_at(&["name"]), &path.child("name"));
+    dns_label(errors, request.str_at(&["name"]), &path.child("name"));
     let alternatives = request.array_at(&["firstAvailable"]);
     match (present(request, &["exactly"]), alternatives.is_empty()) {
         (Some(_), false) => {
@@ -154,7 +148,7 @@ fn device_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath) {
         (None, false) => {
             let path = path.child("firstAvailable");
             parts::set(errors, alternatives, 8, &path, parts::by_name, |errors, alternative, path| {
-                parts::request_name(errors, alternative.str_at(&["name"]), &path.child("name"));
+                dns_label(errors, alternative.str_at(&["name"]), &path.child("name"));
                 validate_request(errors, alternative, path);
             });
         }
@@ -166,13 +160,7 @@ fn validate_class(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     parts::selectors(errors, &spec, &path.child("selectors"));
-    let configs = spec.array_at(&["config"]);
-    if configs.len() > 32 {
-        errors.too_many(&path.child("config"), configs.len(), 32);
-    }
-    for (i, config) in configs.iter().enumerate() {
-        parts::configuration(errors, config, &path.child("config").index(i));
-    }
+    parts::each(errors, spec.array_at(&["config"]), 32, &path.child("config"), parts::configuration);
     if let Some(name) = present(&spec, &["extendedResourceName"]).and_then(Value::as_str)
         && !is_extended_resource(name)
     {
@@ -208,8 +196,10 @@ fn validate_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath)
     }
 }
 
-fn validate_slice(errors: &mut FieldErrors, spec: &Value) {
+/// `validateResourceSliceSpec`.
+fn validate_slice(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
+    let spec = object.get("spec").unwrap_or(&Value::Null);
     csi_driver_name(errors, spec.str_at(&["driver"]), &path.child("driver"));
     let pool = path.child("pool");
     parts::pool_name(errors, spec.str_at(&["pool", "name"]), &pool.child("name"));
@@ -222,19 +212,20 @@ fn validate_slice(errors: &mut FieldErrors, spec: &Value) {
         let detail = "must be greater than or equal to zero";
         errors.invalid(&pool.child("generation"), generation, detail);
     }
+    if let Some(old) = old {
+        for at in [&["spec", "pool", "name"][..], &["spec", "driver"], &["spec", "nodeName"]] {
+            immutable(errors, object, old, at);
+        }
+    }
+    let old = old.and_then(|old| old.get("spec"));
     placement(errors, spec, &path);
     if has(spec, &["sharedCounters"]) && has(spec, &["devices"]) {
         errors.invalid(&path, "", "only one of `sharedCounters` or `devices` is allowed");
     }
-    let devices = spec.array_at(&["devices"]);
-    let advanced = |device: &Value| {
-        !device.array_at(&["taints"]).is_empty() || !device.array_at(&["consumesCounters"]).is_empty()
-    };
-    let most = if devices.iter().any(advanced) { 64 } else { 128 };
-    parts::set(errors, devices, most, &path.child("devices"), parts::by_name, |errors, device, path| {
-        let name = device.str_at(&["name"]);
-        dns_label(errors, name, &path.child("name"));
-        attributes(errors, device, &path.child("attributes"));
+    device::devices(errors, spec, old, &path.child("devices"));
+    let sets = spec.array_at(&["sharedCounters"]);
+    parts::set(errors, sets, 8, &path.child("sharedCounters"), parts::by_name, |errors, set, path| {
+        device::counters(errors, set, "name", path);
     });
 }
 
@@ -279,27 +270,6 @@ fn placement(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
         _ => {
             let detail = format!("{needed}, but multiple fields are set");
             errors.invalid(path, format!("{{{}}}", given.join(", ")), detail);
-        }
-    }
-}
-
-/// `validateDeviceAttribute`, for each by its qualified name.
-fn attributes(errors: &mut FieldErrors, device: &Value, path: &FieldPath) {
-    for (name, attribute) in device.object_at(&["attributes"]).iter() {
-        parts::qualified_name(errors, name, path);
-        let path = path.key(name);
-        for field in ["string", "version"] {
-            if attribute.str_at(&[field]).len() > 64 {
-                errors.too_long(&path.child(field), 64);
-            }
-        }
-        match ["bool", "int", "string", "version"].iter().filter(|field| has(attribute, &[field])).count() {
-            0 => errors.invalid(&path, "", "exactly one value must be specified"),
-            1 => {}
-            _ => {
-                let shown = go_form::of("DeviceAttribute", attribute);
-                errors.invalid(&path, shown, "exactly one value must be specified");
-            }
         }
     }
 }

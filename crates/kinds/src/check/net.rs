@@ -117,6 +117,25 @@ pub(crate) fn canonical_cidr(errors: &mut FieldErrors, text: &str, path: &FieldP
     }
 }
 
+/// `IsValidInterfaceAddress`: an address of a host, with the length of its network's prefix. The prefix of an IPv4
+/// address mapped into IPv6 may be counted in either.
+pub(crate) fn interface_address(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
+    let mapped = || {
+        let (ip, prefix) = text.split_once('/')?;
+        let ip = parse_ip(ip).filter(|parsed| parsed.is_ipv4() && ip.contains(':'))?;
+        let prefix: u8 = prefix.parse().ok()?;
+        Some((ip, prefix.checked_sub(96).filter(|prefix| *prefix <= 32)?))
+    };
+    let Some((ip, prefix)) = parse_cidr(text).or_else(mapped) else {
+        let form = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
+        return errors.invalid(path, text, form);
+    };
+    let canonical = format!("{ip}/{prefix}");
+    if canonical != text {
+        errors.invalid(path, text, format!("must be in canonical form ({canonical:?})"));
+    }
+}
+
 /// `ValidateEndpointIP`: addresses that no endpoint may have.
 pub(crate) fn non_special_ip(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
     let Some(ip) = parse_ip(text) else {
@@ -207,6 +226,12 @@ mod tests {
         assert_eq!(wrong(cidr, "10.0.0.1/8"), ["must not have bits set beyond the prefix length"]);
         assert_eq!(wrong(cidr, "10.0.0.0/08"), ["must not have leading 0s in IP or prefix length"]);
         assert_eq!(wrong(canonical_cidr, "FD00::/8"), ["must be in canonical form (\"fd00::/8\")"]);
+        assert!(wrong(interface_address, "10.0.0.1/8").is_empty());
+        assert_eq!(
+            wrong(interface_address, "::ffff:10.0.0.1/120"),
+            ["must be in canonical form (\"10.0.0.1/24\")"]
+        );
+        assert_eq!(wrong(interface_address, "10.0.0.1").len(), 1);
     }
 
     #[test]

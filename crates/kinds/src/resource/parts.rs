@@ -13,27 +13,52 @@ use crate::shape::{has, present};
 const UNKNOWN_REQUEST: &str =
     "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
 
-/// `validateSet`: so many items of different keys. The check of an item comes before that of its key.
+/// `validateSlice`: so many items. Nothing is said of the items of too long a list.
+pub(super) fn each<'a>(
+    errors: &mut FieldErrors,
+    items: &'a [Value],
+    most: usize,
+    path: &FieldPath,
+    mut check: impl FnMut(&mut FieldErrors, &'a Value, &FieldPath),
+) {
+    if items.len() > most {
+        return errors.too_many(path, items.len(), most);
+    }
+    for (i, item) in items.iter().enumerate() {
+        check(errors, item, &path.index(i));
+    }
+}
+
+/// `validateSet`: that, and their keys are different.
 pub(super) fn set<'a, K: Eq + Hash>(
     errors: &mut FieldErrors,
     items: &'a [Value],
     most: usize,
     path: &FieldPath,
     key: impl Fn(&'a Value) -> (K, Value),
-    mut check: impl FnMut(&mut FieldErrors, &'a Value, &FieldPath),
+    check: impl FnMut(&mut FieldErrors, &'a Value, &FieldPath),
 ) {
+    each(errors, items, most, path, check);
     if items.len() > most {
-        errors.too_many(path, items.len(), most);
+        return;
     }
     let mut seen = HashSet::new();
     for (i, item) in items.iter().enumerate() {
-        let path = path.index(i);
-        check(errors, item, &path);
         let (key, shown) = key(item);
         if !seen.insert(key) {
-            errors.duplicate(&path, shown);
+            errors.duplicate(&path.index(i), shown);
         }
     }
+}
+
+/// `truncateIfTooLong`: a key in a message keeps its beginning and its end.
+pub(super) fn shortened(key: &str, most: usize) -> String {
+    if key.len() <= most {
+        return key.to_owned();
+    }
+    let kept = most - 3;
+    let (begin, end) = (&key.as_bytes()[..kept.div_ceil(2)], &key.as_bytes()[key.len() - kept / 2..]);
+    format!("{}...{}", String::from_utf8_lossy(begin), String::from_utf8_lossy(end))
 }
 
 /// The key of an item with a name.
@@ -43,15 +68,6 @@ pub(super) fn by_name(item: &Value) -> (&str, Value) {
 
 fn by_itself(item: &Value) -> (&str, Value) {
     (item.as_str().unwrap_or_default(), item.clone())
-}
-
-/// `validateRequestName`.
-pub(super) fn request_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    if name.is_empty() {
-        errors.required(path, "");
-    } else {
-        dns_label(errors, name, path);
-    }
 }
 
 /// `validatePoolName`: subdomains between slashes.
@@ -80,7 +96,7 @@ pub(super) fn request_reference(errors: &mut FieldErrors, devices: &Value, name:
     if name.split('/').count() > 2 {
         return errors.invalid(path, name, UNKNOWN_REQUEST);
     }
-    name.split('/').for_each(|segment| request_name(errors, segment, path));
+    name.split('/').for_each(|segment| dns_label(errors, segment, path));
     if !is_request(devices, name) {
         errors.invalid(path, name, UNKNOWN_REQUEST);
     }
@@ -106,12 +122,8 @@ pub(super) fn request_references(
 
 /// `validateSelectorSlice`, but for what the expressions say.
 pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
-    let all = holder.array_at(&["selectors"]);
-    if all.len() > 32 {
-        errors.too_many(path, all.len(), 32);
-    }
-    for (i, selector) in all.iter().enumerate() {
-        let path = path.index(i).child("cel");
+    each(errors, holder.array_at(&["selectors"]), 32, path, |errors, selector, path| {
+        let path = path.child("cel");
         if !has(selector, &["cel"]) {
             errors.required(&path, "");
         } else if selector.str_at(&["cel", "expression"]).len() > 10 * 1024 {
@@ -119,7 +131,7 @@ pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPa
         } else if selector.str_at(&["cel", "expression"]).trim().is_empty() {
             errors.required(&path.child("expression"), "");
         }
-    }
+    });
 }
 
 /// `validateDeviceConfiguration`.
@@ -127,12 +139,16 @@ pub(super) fn configuration(errors: &mut FieldErrors, config: &Value, path: &Fie
     let path = path.child("opaque");
     let Some(opaque) = present(config, &["opaque"]) else { return errors.required(&path, "") };
     csi_driver_name(errors, opaque.str_at(&["driver"]), &path.child("driver"));
-    let path = path.child("parameters");
-    match present(opaque, &["parameters"]) {
-        None => errors.required(&path, ""),
-        Some(given) if given.to_json().len() > 10 * 1024 => errors.too_long(&path, 10 * 1024),
+    raw_object(errors, opaque.get("parameters"), &path.child("parameters"));
+}
+
+/// `validateRawExtension`: some JSON object.
+pub(super) fn raw_object(errors: &mut FieldErrors, given: Option<&Value>, path: &FieldPath) {
+    match given.filter(|given| !given.is_null()) {
+        None => errors.required(path, ""),
+        Some(given) if given.to_json().len() > 10 * 1024 => errors.too_long(path, 10 * 1024),
         Some(Value::Object(_)) => {}
-        Some(_) => errors.invalid(&path, "<value omitted>", "must be a valid JSON object"),
+        Some(_) => errors.invalid(path, "<value omitted>", "must be a valid JSON object"),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
+use super::device::binding_conditions;
 use super::parts;
-use crate::check::{IMMUTABLE, dns_label};
+use crate::check::{IMMUTABLE, conditions, dns_label, net, one_of};
 use crate::go_form;
 use crate::pod::scheduling::node_selector;
 use crate::pod::volumes::csi_driver_name;
@@ -69,39 +70,82 @@ fn devices(errors: &mut FieldErrors, status: &Value, path: &FieldPath) {
         csi_driver_name(errors, device.str_at(&["driver"]), &path.child("driver"));
         parts::pool_name(errors, device.str_at(&["pool"]), &path.child("pool"));
         dns_label(errors, device.str_at(&["device"]), &path.child("device"));
+        share(errors, device, path);
         if !given.contains(&identity(device)) {
             errors.invalid(path, shown(device), "must be an allocated device in the claim");
         }
+        let reported = device.array_at(&["conditions"]);
+        if reported.len() > 8 {
+            errors.too_many(&path.child("conditions"), reported.len(), 8);
+        }
+        conditions(errors, reported, &path.child("conditions"));
+        if has(device, &["data"]) {
+            parts::raw_object(errors, device.get("data"), &path.child("data"));
+        }
+        if let Some(network) = present(device, &["networkData"]) {
+            network_data(errors, network, &path.child("networkData"));
+        }
     });
+}
+
+/// `validateUID` of a share of a device, in its normal form.
+fn share(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
+    let Some(id) = present(holder, &["shareID"]).and_then(Value::as_str) else { return };
+    let part = |(part, length): (&str, usize)| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_normal = id.split('-').count() == 5 && id.split('-').zip([8, 4, 4, 4, 12]).all(part);
+    if !is_normal {
+        let detail = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters";
+        errors.invalid(&path.child("shareID"), id, detail);
+    }
+}
+
+fn network_data(errors: &mut FieldErrors, network: &Value, path: &FieldPath) {
+    for (field, most) in [("interfaceName", 256), ("hardwareAddress", 128)] {
+        if network.str_at(&[field]).len() > most {
+            errors.too_long(&path.child(field), most);
+        }
+    }
+    let key = |ip: &'_ Value| (ip.as_str().unwrap_or("").to_owned(), ip.clone());
+    parts::set(errors, network.array_at(&["ips"]), 16, &path.child("ips"), key, |errors, ip, path| {
+        net::interface_address(errors, ip.as_str().unwrap_or(""), path);
+    });
+}
+
+/// `dropDeallocatedStatusDevices`: what is no longer allocated is no longer reported.
+pub(super) fn drop_deallocated(object: &mut Value, old: &Value) {
+    let results = &["status", "allocation", "devices", "results"];
+    let now: Vec<[String; 4]> = object.array_at(results).iter().map(identity).collect();
+    let gone: Vec<[String; 4]> =
+        old.array_at(results).iter().map(identity).filter(|device| !now.contains(device)).collect();
+    let reported = object.array_at(&["status", "devices"]);
+    let kept: Vec<Value> =
+        reported.iter().filter(|device| !gone.contains(&identity(device))).cloned().collect();
+    if kept.is_empty() {
+        object.remove(&["status", "devices"]);
+    } else if kept.len() < reported.len() {
+        object.set(&["status", "devices"], kept);
+    }
 }
 
 fn allocation(errors: &mut FieldErrors, allocation: &Value, devices: &Value, path: &FieldPath) {
     let at = path.child("devices");
     let results = allocation.array_at(&["devices", "results"]);
-    if results.len() > 32 {
-        errors.too_many(&at.child("results"), results.len(), 32);
-    }
-    for (i, result) in results.iter().enumerate() {
-        let path = at.child("results").index(i);
+    parts::each(errors, results, 32, &at.child("results"), |errors, result, path| {
         parts::request_reference(errors, devices, result.str_at(&["request"]), &path.child("request"));
         csi_driver_name(errors, result.str_at(&["driver"]), &path.child("driver"));
         parts::pool_name(errors, result.str_at(&["pool"]), &path.child("pool"));
         dns_label(errors, result.str_at(&["device"]), &path.child("device"));
-    }
+        binding_conditions(errors, result, path);
+        share(errors, result, path);
+    });
     let configs = allocation.array_at(&["devices", "config"]);
-    if configs.len() > 64 {
-        errors.too_many(&at.child("config"), configs.len(), 64);
-    }
-    for (i, config) in configs.iter().enumerate() {
-        let path = at.child("config").index(i);
-        match config.str_at(&["source"]) {
-            "" => errors.required(&path.child("source"), ""),
-            "FromClaim" | "FromClass" => {}
-            other => errors.not_supported(&path.child("source"), other, &["FromClaim", "FromClass"]),
-        }
-        parts::request_references(errors, devices, config, &path);
-        parts::configuration(errors, config, &path);
-    }
+    parts::each(errors, configs, 64, &at.child("config"), |errors, config, path| {
+        one_of(errors, config.str_at(&["source"]), &["FromClaim", "FromClass"], &path.child("source"));
+        parts::request_references(errors, devices, config, path);
+        parts::configuration(errors, config, path);
+    });
     if let Some(selector) = present(allocation, &["nodeSelector"]) {
         node_selector(errors, selector, &path.child("nodeSelector"));
     }

@@ -41,6 +41,16 @@ pub(crate) fn created(kind: (&str, &str, &str), object: &Value) -> Value {
     object
 }
 
+/// The errors of creating an object, as a status cause lists them.
+pub(crate) fn create_errors(kind: (&str, &str, &str), object: &Value) -> Vec<String> {
+    let mut object = decoded(kind, object);
+    object.set(&["metadata", "uid"], "11111111-2222-3333-4444-555555555555");
+    let strategy = strategy(kind.0, kind.2);
+    strategy.prepare_for_create(&context(""), &mut object);
+    let errors = strategy.validate_create(&context(""), &object);
+    errors.iter().map(|error| format!("{}: {}", error.field, error.body())).collect()
+}
+
 /// What becomes of `old` when `change` is written to a subresource, "" for the whole.
 pub(crate) fn updated(
     kind: (&str, &str, &str),

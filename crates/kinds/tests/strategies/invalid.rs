@@ -1,18 +1,7 @@
 //! Objects that upstream refuses, and the errors it gives, in order: one JSON object a line in `data/invalid.jsonl`.
 
-use crate::common::{context, decoded};
-use drydock_kinds::strategy;
+use crate::common::create_errors;
 use drydock_machinery::{Value, value};
-
-/// The errors of creating `object`, as a status cause lists them.
-fn create(group: &str, version: &str, resource: &str, object: &Value) -> Vec<String> {
-    let mut object = decoded((group, version, resource), object);
-    object.set(&["metadata", "uid"], "11111111-2222-3333-4444-555555555555");
-    let kind = strategy(group, resource);
-    kind.prepare_for_create(&context(""), &mut object);
-    let errors = kind.validate_create(&context(""), &object);
-    errors.iter().map(|error| format!("{}: {}", error.field, error.body())).collect()
-}
 
 /// Containers mount what the claim templates will give each pod, and nothing else.
 #[test]
@@ -33,9 +22,9 @@ fn a_stateful_sets_claims_are_volumes_of_its_pods() {
             },
         })
     };
-    assert_eq!(create("apps", "v1", "statefulsets", &set("data")), [""; 0]);
+    assert_eq!(create_errors(("apps", "v1", "statefulsets"), &set("data")), [""; 0]);
     let errors = ["spec.template.spec.containers[0].volumeMounts[0].name: Not found: \"other\""];
-    assert_eq!(create("apps", "v1", "statefulsets", &set("other")), errors);
+    assert_eq!(create_errors(("apps", "v1", "statefulsets"), &set("other")), errors);
 }
 
 #[test]
@@ -44,7 +33,8 @@ fn invalid_objects_are_refused_in_upstreams_words() {
     for line in include_str!("data/invalid.jsonl").lines() {
         let case = Value::from_json(line.as_bytes()).unwrap();
         let text = |field: &str| case.str_at(&[field]);
-        let got = create(text("group"), text("version"), text("resource"), case.get("object").unwrap());
+        let got =
+            create_errors((text("group"), text("version"), text("resource")), case.get("object").unwrap());
         let want: Vec<&str> = case.array_at(&["errors"]).iter().filter_map(Value::as_str).collect();
         if got != want {
             wrong.push(format!("{}\n  got  {got:#?}\n  want {want:#?}", text("case")));

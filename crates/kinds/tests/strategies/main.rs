@@ -2,6 +2,7 @@
 
 mod certificates;
 mod common;
+mod devices;
 mod invalid;
 mod tables;
 mod updates;
