@@ -6,6 +6,7 @@ mod webhook;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use crate::check::{one_of_at, one_of_given};
 use crate::expression::{Compiler, Returns, Scope};
 use crate::kind::Kind;
 use crate::shape::{default_nil, each_mut};
@@ -42,9 +43,7 @@ fn rule_with_operations(errors: &mut FieldErrors, rule: &Value, path: &FieldPath
         errors.invalid(&path.child("operations"), shown, detail);
     }
     for (i, operation) in operations.iter().filter_map(Value::as_str).enumerate() {
-        if !OPERATIONS.contains(&operation) {
-            errors.not_supported(&path.child("operations").index(i), operation, &OPERATIONS);
-        }
+        one_of_given(errors, operation, &OPERATIONS, &path.child("operations").index(i));
     }
     validate_rule(errors, rule, path);
 }
@@ -66,11 +65,7 @@ fn validate_rule(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
         }
     }
     resources(errors, rule, &path.child("resources"));
-    if let Some(scope) = rule.get("scope").and_then(Value::as_str)
-        && !SCOPES.contains(&scope)
-    {
-        errors.not_supported(&path.child("scope"), scope, &SCOPES);
-    }
+    one_of_at(errors, rule, "scope", &SCOPES, path);
 }
 
 fn resources(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
@@ -102,15 +97,6 @@ fn resources(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
         let shown = crate::shape::shown(rule, &["resources"]);
         let detail = "if '*' is present, must not specify other resources without subresources";
         errors.invalid(path, shown, detail);
-    }
-}
-
-/// `failurePolicy`, `matchPolicy`: a text of a few, if it is given.
-fn policy_of(errors: &mut FieldErrors, holder: &Value, field: &str, supported: &[&str], path: &FieldPath) {
-    if let Some(policy) = holder.get(field).and_then(Value::as_str)
-        && !supported.contains(&policy)
-    {
-        errors.not_supported(&path.child(field), policy, supported);
     }
 }
 

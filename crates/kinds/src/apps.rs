@@ -9,10 +9,10 @@ mod stateful_set;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::labels_shown;
+use crate::check::{labels_shown, one_of_given};
 use crate::kind::Kind;
 use crate::pod::template;
-use crate::shape::shown;
+use crate::shape::{is_zero, shown};
 
 pub(crate) use self::replica_set::replica_status;
 
@@ -49,15 +49,21 @@ fn replicated_template(errors: &mut FieldErrors, spec: &Value, selector: &Select
     let template = shown(spec, &["template"]);
     selector_matches_template(errors, selector, &template, path);
     template::validate(errors, &template, path);
-    let policy = template.str_at(&["spec", "restartPolicy"]);
-    if policy != "Always" {
-        errors.not_supported(&path.child("spec").child("restartPolicy"), policy, &["Always"]);
-    }
+    runs_always(errors, &template, path, "ReplicaSet");
+}
+
+/// The pods of a controller of this kind restart always, and have no deadline.
+pub(crate) fn runs_always(errors: &mut FieldErrors, template: &Value, path: &FieldPath, kind: &str) {
+    let path = path.child("spec");
+    one_of_given(
+        errors,
+        template.str_at(&["spec", "restartPolicy"]),
+        &["Always"],
+        &path.child("restartPolicy"),
+    );
     if template.i64_at(&["spec", "activeDeadlineSeconds"]).is_some() {
-        errors.forbidden(
-            &path.child("spec").child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in ReplicaSet is not Supported",
-        );
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.forbidden(&path.child("activeDeadlineSeconds"), detail);
     }
 }
 
@@ -67,12 +73,28 @@ fn required_selector(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, o
         None => errors.required(path, ""),
         Some(selector) => {
             crate::check::label_selector(errors, selector, path);
-            if crate::shape::is_zero(selector.get("matchLabels"))
-                && crate::shape::is_zero(selector.get("matchExpressions"))
-            {
-                errors.invalid(path, selector.clone(), format!("empty selector is invalid for {of}"));
-            }
+            not_empty(errors, selector, path, of);
         }
+    }
+}
+
+fn not_empty(errors: &mut FieldErrors, selector: &Value, path: &FieldPath, of: &str) {
+    if is_zero(selector.get("matchLabels")) && is_zero(selector.get("matchExpressions")) {
+        errors.invalid(path, selector.clone(), format!("empty selector is invalid for {of}"));
+    }
+}
+
+/// The first count of a status is no more than the second, which a message calls `shown`.
+fn no_more_than(
+    errors: &mut FieldErrors,
+    status: &Value,
+    [field, most]: [&str; 2],
+    shown: &str,
+    path: &FieldPath,
+) {
+    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
+    if count(field) > count(most) {
+        errors.invalid(&path.child(field), count(field), format!("cannot be greater than {shown}"));
     }
 }
 

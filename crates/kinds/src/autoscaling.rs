@@ -3,7 +3,7 @@
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
-use crate::check::{at_least_zero_at, non_negative_quantity, one_of_given, path_segment};
+use crate::check::{at_least_zero_each, non_negative_quantity, one_of_at, one_of_given, path_segment};
 use crate::kind::Kind;
 use crate::shape::{default_nil, default_null, has, present, shown, with_mut};
 use crate::table;
@@ -17,9 +17,12 @@ static AUTOSCALER: Kind = Kind {
     validate,
     validate_status: |errors, _, object, _| {
         let status = shown(object, &["status"]);
-        for field in ["currentReplicas", "desiredReplicas"] {
-            at_least_zero_at(errors, &status, &[field], &FieldPath::new("status").child(field));
-        }
+        at_least_zero_each(
+            errors,
+            &status,
+            &["currentReplicas", "desiredReplicas"],
+            &FieldPath::new("status"),
+        );
     },
     cells: table::horizontal_pod_autoscaler,
     ..Kind::new("autoscaling", "horizontalpodautoscalers")
@@ -273,20 +276,14 @@ fn scaling_rules(errors: &mut FieldErrors, rules: &Value, path: &FieldPath) {
             errors.invalid(&path, seconds, "must be less than or equal to 3600");
         }
     }
-    let select = rules.str_at(&["selectPolicy"]);
-    if has(rules, &["selectPolicy"]) && !["Max", "Min", "Disabled"].contains(&select) {
-        errors.not_supported(&path.child("selectPolicy"), select, &["Disabled", "Max", "Min"]);
-    }
+    one_of_at(errors, rules, "selectPolicy", &["Disabled", "Max", "Min"], path);
     let policies = rules.array_at(&["policies"]);
     if policies.is_empty() {
         errors.required(&path.child("policies"), "must specify at least one Policy");
     }
     for (i, policy) in policies.iter().enumerate() {
         let path = path.child("policies").index(i);
-        let policy_type = policy.str_at(&["type"]);
-        if !["Pods", "Percent"].contains(&policy_type) {
-            errors.not_supported(&path.child("type"), policy_type, &["Percent", "Pods"]);
-        }
+        one_of_given(errors, policy.str_at(&["type"]), &["Percent", "Pods"], &path.child("type"));
         for (field, most) in [("value", i64::MAX), ("periodSeconds", 1800)] {
             let number = policy.i64_at(&[field]).unwrap_or(0);
             if number <= 0 {

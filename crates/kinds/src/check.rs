@@ -2,11 +2,11 @@
 
 mod conditions;
 mod json;
+mod names;
 pub(crate) mod net;
 mod number;
 mod quantity;
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::status::{FieldError, FieldErrorKind};
 use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
 
@@ -14,17 +14,20 @@ pub(crate) use drydock_machinery::selector::validate_label_selector as label_sel
 
 pub(crate) use self::conditions::conditions;
 pub(crate) use self::json::json_object;
+pub(crate) use self::names::{
+    csi_driver_name, data_key, dns_label, dns_subdomain, label_value, path_segment, port_name, qualified_name,
+};
 pub(crate) use self::number::{
-    IntOrPercent, at_least_zero, at_least_zero_at, in_range, int_or_percent, not_more_than_100_percent,
+    IntOrPercent, at_least_zero, at_least_zero_each, in_range, int_or_percent, not_more_than_100_percent,
     percent_of, port_number, positive_int_or_percent,
 };
 pub(crate) use self::quantity::{
     is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,
-    is_standard_container_resource, is_standard_quota_resource, non_negative_quantity, resource_name,
-    resource_quantity_value,
+    is_standard_container_resource, is_standard_quota_resource, non_negative_quantity, non_negative_whole,
+    positive_quantity, resource_name, resource_quantity_value,
 };
 use crate::go_form;
-use crate::shape::{same, shown};
+use crate::shape::{is_zero, same, shown};
 
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(crate) const POSITIVE: &str = "must be greater than zero";
@@ -55,6 +58,13 @@ pub(crate) fn immutable_struct(
     }
 }
 
+/// Fields that must be there.
+pub(crate) fn required(errors: &mut FieldErrors, holder: &Value, fields: &[&str], path: &FieldPath) {
+    for field in fields.iter().filter(|field| is_zero(holder.get(field))) {
+        errors.required(&path.child(field), "");
+    }
+}
+
 /// An enumerated text: required, and one of `supported`.
 pub(crate) fn one_of(errors: &mut FieldErrors, text: &str, supported: &[&str], path: &FieldPath) {
     if text.is_empty() {
@@ -78,17 +88,20 @@ pub(crate) fn one_of_or_empty(errors: &mut FieldErrors, text: &str, supported: &
     }
 }
 
-pub(crate) fn dns_label(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
-    names::invalid_each(errors, path, text, names::is_dns1123_label(text));
+/// The same, of a field of `holder`, which is at `path`. It may be absent, but not empty.
+pub(crate) fn one_of_at(
+    errors: &mut FieldErrors,
+    holder: &Value,
+    field: &str,
+    supported: &[&str],
+    path: &FieldPath,
+) {
+    if let Some(text) = holder.get(field).and_then(Value::as_str) {
+        one_of_given(errors, text, supported, &path.child(field));
+    }
 }
 
-pub(crate) fn dns_subdomain(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
-    names::invalid_each(errors, path, text, names::is_dns1123_subdomain(text));
-}
-
-pub(crate) fn qualified_name(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
-    names::invalid_each(errors, path, text, names::is_qualified_name(text));
-}
+pub(crate) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 /// A duplicate that says more than its value.
 pub(crate) fn duplicate_because(errors: &mut FieldErrors, path: &FieldPath, value: Value, detail: &str) {
@@ -99,10 +112,4 @@ pub(crate) fn duplicate_because(errors: &mut FieldErrors, path: &FieldPath, valu
 /// Labels as an error shows them: null when there are none.
 pub(crate) fn labels_shown(labels: &Map) -> Value {
     if labels.is_empty() { Value::Null } else { labels.clone().into() }
-}
-
-/// A path segment, as names of other objects in URLs.
-pub(crate) fn path_segment(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
-    let wrong = names::name_is_path_segment(text, names::NamePart::Whole);
-    names::invalid_each(errors, path, text, wrong);
 }

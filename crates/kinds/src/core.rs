@@ -3,6 +3,7 @@
 pub(crate) mod claim;
 mod component_status;
 mod config_map;
+mod data;
 mod endpoints;
 mod limit_range;
 mod namespace;

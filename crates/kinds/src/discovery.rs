@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{dns_label, immutable, net, one_of};
+use crate::check::{PROTOCOLS, dns_label, dns_subdomain, immutable, net, one_of, one_of_at, qualified_name};
 use crate::kind::{Kind, NEW_AND_CHANGED};
-use crate::shape::{default_nil, default_null, each_mut, present, same, shown};
+use crate::shape::{default_nil, default_null, each_mut, has, present, same};
 use crate::table;
 
 pub(crate) const KINDS: &[&Kind] = &[&SLICE];
@@ -68,7 +68,7 @@ fn validate_endpoint(errors: &mut FieldErrors, endpoint: &Value, address_type: &
         validate_address(errors, address, address_type, &at, &at.index(i));
     }
     if let Some(node) = present(endpoint, &["nodeName"]).and_then(Value::as_str) {
-        names::invalid_each(errors, &path.child("nodeName"), node, names::is_dns1123_subdomain(node));
+        dns_subdomain(errors, node, &path.child("nodeName"));
     }
     let topology = endpoint.object_at(&["deprecatedTopology"]);
     if topology.len() > 16 {
@@ -161,21 +161,12 @@ fn ports(errors: &mut FieldErrors, ports: &[Value]) {
         if !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
         }
-        let protocol = shown(port, &["protocol"]);
-        match protocol.as_str() {
-            None => errors.required(&path.child("protocol"), ""),
-            Some(protocol) if !["SCTP", "TCP", "UDP"].contains(&protocol) => {
-                errors.not_supported(&path.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]);
-            }
-            Some(_) => {}
+        if !has(port, &["protocol"]) {
+            errors.required(&path.child("protocol"), "");
         }
+        one_of_at(errors, port, "protocol", &PROTOCOLS, &path);
         if let Some(protocol) = present(port, &["appProtocol"]).and_then(Value::as_str) {
-            names::invalid_each(
-                errors,
-                &path.child("appProtocol"),
-                protocol,
-                names::is_qualified_name(protocol),
-            );
+            qualified_name(errors, protocol, &path.child("appProtocol"));
         }
     }
 }

@@ -4,6 +4,7 @@
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
+use crate::check::{dns_subdomain, one_of_given};
 use crate::core::decode_base64;
 use crate::kind::{Finalizers, Kind, StatusMeta, Step};
 use crate::shape::{default_nil, has, seconds};
@@ -40,11 +41,8 @@ static SERVICE: Kind = Kind {
     validate_status: |errors, _, object, _| {
         let path = FieldPath::new("status").child("conditions");
         for (i, condition) in object.array_at(&["status", "conditions"]).iter().enumerate() {
-            let status = condition.str_at(&["status"]);
-            if !["True", "False", "Unknown"].contains(&status) {
-                let path = path.index(i).child("status");
-                errors.not_supported(&path, status, &["True", "False", "Unknown"]);
-            }
+            let path = path.index(i).child("status");
+            one_of_given(errors, condition.str_at(&["status"]), &["True", "False", "Unknown"], &path);
         }
     },
     cells: table::api_service,
@@ -81,7 +79,7 @@ fn validate_service(errors: &mut FieldErrors, object: &Value) {
             errors.required(&path.child("group"), detail);
         }
     } else {
-        names::invalid_each(errors, &path.child("group"), group, names::is_dns1123_subdomain(group));
+        dns_subdomain(errors, group, &path.child("group"));
     }
     names::invalid_each(errors, &path.child("version"), version, names::is_dns1035_label(version));
     for (field, most) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1000)] {

@@ -4,10 +4,9 @@ use drydock_machinery::names_validation::{self as names, NamePart};
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value};
 
 use crate::NameRule;
+use crate::check::{IMMUTABLE, qualified_name};
 use crate::go_form;
 use crate::shape::{same, shown};
-
-const IMMUTABLE: &str = "field is immutable";
 
 /// What `rule` finds wrong with a name.
 pub(crate) fn name_errors(rule: NameRule, name: &str, part: NamePart) -> Vec<String> {
@@ -131,7 +130,7 @@ fn owner_shown(owner: &Value) -> Value {
 fn validate_finalizers(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
     let finalizers = meta.array_at(&["finalizers"]);
     for finalizer in finalizers.iter().filter_map(Value::as_str) {
-        names::invalid_each(errors, path, finalizer, names::is_qualified_name(finalizer));
+        qualified_name(errors, finalizer, path);
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer.as_str() == Some(name));
     if has("orphan") && has("foregroundDeletion") {

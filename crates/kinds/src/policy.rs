@@ -2,7 +2,9 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{at_least_zero_at, label_selector, not_more_than_100_percent, positive_int_or_percent};
+use crate::check::{
+    at_least_zero_each, label_selector, not_more_than_100_percent, one_of_at, positive_int_or_percent,
+};
 use crate::kind::{Kind, Step};
 use crate::shape::{default_nil, has, present, shown};
 use crate::{go_form, table};
@@ -45,18 +47,18 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     if let Some(selector) = present(&spec, &["selector"]) {
         label_selector(errors, selector, &path.child("selector"));
     }
-    let policy = spec.str_at(&["unhealthyPodEvictionPolicy"]);
-    if has(&spec, &["unhealthyPodEvictionPolicy"]) && !["AlwaysAllow", "IfHealthyBudget"].contains(&policy) {
-        let path = path.child("unhealthyPodEvictionPolicy");
-        errors.not_supported(&path, policy, &["AlwaysAllow", "IfHealthyBudget"]);
-    }
+    let policies = ["AlwaysAllow", "IfHealthyBudget"];
+    one_of_at(errors, &spec, "unhealthyPodEvictionPolicy", &policies, &path);
 }
 
 fn validate_status(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("status");
     let status = shown(object, &["status"]);
     crate::check::conditions(errors, status.array_at(&["conditions"]), &path.child("conditions"));
-    for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
-        at_least_zero_at(errors, &status, &[field], &path.child(field));
-    }
+    at_least_zero_each(
+        errors,
+        &status,
+        &["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"],
+        &path,
+    );
 }

@@ -6,12 +6,13 @@ mod status;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{dns_label, dns_subdomain, immutable, immutable_struct, is_extended_resource};
+use crate::check::{
+    csi_driver_name, dns_label, dns_subdomain, immutable, immutable_struct, is_extended_resource,
+};
 use crate::go_form;
 use crate::kind::{Kind, NEW_THEN_CHANGED, StatusMeta, Step};
 use crate::meta::validate_template_meta;
 use crate::pod::scheduling::node_selector;
-use crate::pod::volumes::csi_driver_name;
 use crate::shape::{default_nil, each_mut, has, present, shown, with_mut};
 use crate::table;
 

@@ -2,9 +2,9 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{at_least_zero_at, dns_label, immutable};
+use crate::check::{at_least_zero_each, dns_label, immutable, one_of_at};
 use crate::kind::{Finalizers, Kind, NEW_THEN_CHANGED, Step};
-use crate::shape::{default_nil, has, present};
+use crate::shape::{default_nil, has, present, shown};
 use crate::table;
 
 pub(crate) const KINDS: &[&Kind] = &[&PRIORITY_CLASS, &LEASE, &RUNTIME_CLASS];
@@ -55,11 +55,8 @@ fn validate_priority_class(errors: &mut FieldErrors, object: &Value) {
         let detail = format!("maximum allowed value of a user defined priority is {MAX_USER_PRIORITY}");
         errors.forbidden(&FieldPath::new("value"), detail);
     }
-    let policy = object.str_at(&["preemptionPolicy"]);
-    if has(object, &["preemptionPolicy"]) && !["PreemptLowerPriority", "Never"].contains(&policy) {
-        let path = FieldPath::new("preemptionPolicy");
-        errors.not_supported(&path, policy, &["PreemptLowerPriority", "Never"]);
-    }
+    let policies = ["PreemptLowerPriority", "Never"];
+    one_of_at(errors, object, "preemptionPolicy", &policies, &FieldPath::root());
 }
 
 static LEASE: Kind = Kind {
@@ -77,7 +74,7 @@ static LEASE: Kind = Kind {
         {
             errors.invalid(&path.child("leaseDurationSeconds"), seconds, "must be greater than 0");
         }
-        at_least_zero_at(errors, object, &["spec", "leaseTransitions"], &path.child("leaseTransitions"));
+        at_least_zero_each(errors, &shown(object, &["spec"]), &["leaseTransitions"], &path);
         if has(object, &["spec", "preferredHolder"]) && object.str_at(&["spec", "strategy"]).is_empty() {
             let detail = "may only be specified if `strategy` is defined";
             errors.forbidden(&path.child("preferredHolder"), detail);

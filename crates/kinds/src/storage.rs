@@ -6,10 +6,10 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{
-    IMMUTABLE, at_least_zero, immutable, label_selector, non_negative_quantity, qualified_name,
+    IMMUTABLE, at_least_zero, csi_driver_name, dns_subdomain, immutable, label_selector,
+    non_negative_quantity, one_of_given, one_of_or_empty, qualified_name,
 };
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_AND_CHANGED, NEW_THEN_CHANGED, StatusMeta};
-use crate::pod::volumes::csi_driver_name;
 use crate::pod::warnings::deprecated_label;
 use crate::shape::{default_nil, default_null, has, is_nil, present, same, shown};
 use crate::table;
@@ -43,10 +43,7 @@ fn validate_class(errors: &mut FieldErrors, object: &Value) {
         ("reclaimPolicy", ["Delete", "Retain"]),
         ("volumeBindingMode", ["Immediate", "WaitForFirstConsumer"]),
     ] {
-        let given = object.str_at(&[field]);
-        if !given.is_empty() && !supported.contains(&given) {
-            errors.not_supported(&FieldPath::new(field), given, &supported);
-        }
+        one_of_or_empty(errors, object.str_at(&[field]), &supported, &FieldPath::new(field));
     }
     topologies(errors, object);
 }
@@ -56,7 +53,7 @@ fn provisioner(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     if name.is_empty() {
         errors.required(path, "");
     } else {
-        names::invalid_each(errors, path, name, names::is_qualified_name(name));
+        qualified_name(errors, name, path);
     }
 }
 
@@ -161,7 +158,7 @@ fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
         }
     }
     let node = object.str_at(&["spec", "nodeName"]);
-    names::invalid_each(errors, &path.child("nodeName"), node, names::is_dns1123_subdomain(node));
+    dns_subdomain(errors, node, &path.child("nodeName"));
     for field in ["attachError", "detachError"] {
         let at = FieldPath::new("status").child(field);
         if object.str_at(&["status", field, "message"]).len() > 1024 {
@@ -174,12 +171,7 @@ fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
         }
     }
     if let Some(name) = named {
-        names::invalid_each(
-            errors,
-            &source_path.child("persistentVolumeName"),
-            name,
-            names::is_dns1123_subdomain(name),
-        );
+        dns_subdomain(errors, name, &source_path.child("persistentVolumeName"));
     }
 }
 
@@ -239,7 +231,7 @@ fn csi_node_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
         };
         if !same(Some(&without_count(driver)), Some(&without_count(before))) {
             let shown = crate::go_form::of("CSINodeDriver", &without_count(driver));
-            errors.invalid(&path, shown, "field is immutable");
+            errors.invalid(&path, shown, IMMUTABLE);
         }
     }
 }
@@ -290,9 +282,7 @@ fn validate_driver(errors: &mut FieldErrors, object: &Value) {
     }
     let policies = ["File", "None", "ReadWriteOnceWithFSType"];
     let policy = object.str_at(&["spec", "fsGroupPolicy"]);
-    if !policies.contains(&policy) {
-        errors.not_supported(&path.child("fsGroupPolicy"), policy, &policies);
-    }
+    one_of_given(errors, policy, &policies, &path.child("fsGroupPolicy"));
     let mut audiences = HashSet::new();
     for (i, token) in object.array_at(&["spec", "tokenRequests"]).iter().enumerate() {
         let path = path.child("tokenRequests").index(i);
@@ -337,12 +327,7 @@ static CSI_CAPACITY: Kind = Kind {
             label_selector(errors, selector, &FieldPath::new("nodeTopology"));
         }
         let class = object.str_at(&["storageClassName"]);
-        names::invalid_each(
-            errors,
-            &FieldPath::new("storageClassName"),
-            class,
-            names::is_dns1123_subdomain(class),
-        );
+        dns_subdomain(errors, class, &FieldPath::new("storageClassName"));
         if let Some(amount) = present(object, &["capacity"]) {
             non_negative_quantity(errors, amount, &FieldPath::new("capacity"));
         }

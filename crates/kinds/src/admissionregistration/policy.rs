@@ -4,8 +4,8 @@ use drydock_cel::parse::RESERVED;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
-use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
-use crate::check::{dns_subdomain, label_selector, path_segment, qualified_name};
+use super::{GROUP, match_conditions, rule_defaults, rule_with_operations};
+use crate::check::{dns_subdomain, label_selector, one_of_at, path_segment, qualified_name};
 use crate::expression::{Compiler, Returns, Scope};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED, StatusMeta, Step};
 use crate::shape::{default_nil, has, is_zero, present, same, shown, with_mut};
@@ -80,7 +80,7 @@ pub(super) fn common(
     operations: Option<&[&str]>,
     path: &FieldPath,
 ) -> Compiler {
-    policy_of(errors, spec, "failurePolicy", &["Fail", "Ignore"], path);
+    one_of_at(errors, spec, "failurePolicy", &["Fail", "Ignore"], path);
     let params = present(spec, &["paramKind"]);
     if let Some(kind) = params {
         param_kind(errors, kind, &path.child("paramKind"));
@@ -190,7 +190,7 @@ fn joined(errors: &mut FieldErrors, path: &FieldPath, value: &str, before: &str,
 }
 
 fn validate_match(errors: &mut FieldErrors, resources: &Value, path: &FieldPath) {
-    policy_of(errors, resources, "matchPolicy", &["Equivalent", "Exact"], path);
+    one_of_at(errors, resources, "matchPolicy", &["Equivalent", "Exact"], path);
     for field in ["namespaceSelector", "objectSelector"] {
         match present(resources, &[field]) {
             None => errors.required(&path.child(field), ""),
@@ -320,9 +320,7 @@ fn validate_validation(
     } else if message.trim().contains(['\n', '\r']) {
         errors.invalid(&path.child("message"), message, "must not contain line breaks");
     }
-    if has(validation, &["reason"]) && !REASONS.contains(&text("reason")) {
-        errors.not_supported(&path.child("reason"), text("reason"), &REASONS);
-    }
+    one_of_at(errors, validation, "reason", &REASONS, path);
 }
 
 fn binding(errors: &mut FieldErrors, object: &Value) {

@@ -6,8 +6,8 @@ use drydock_machinery::crd::definition::{webhook_port_and_path, webhook_url};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
-use crate::check::label_selector;
+use super::{GROUP, match_conditions, rule_defaults, rule_with_operations};
+use crate::check::{label_selector, one_of_at};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
 use crate::shape::{default_nil, each_mut, present, shown, with_mut};
 use crate::table;
@@ -43,7 +43,7 @@ fn mutating(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     validate(errors, object, old);
     for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
         let path = FieldPath::new("webhooks").index(i);
-        policy_of(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], &path);
+        one_of_at(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], &path);
     }
 }
 
@@ -83,8 +83,8 @@ fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool,
     for (i, rule) in webhook.array_at(&["rules"]).iter().enumerate() {
         rule_with_operations(errors, rule, &path.child("rules").index(i));
     }
-    policy_of(errors, webhook, "failurePolicy", &["Fail", "Ignore"], path);
-    policy_of(errors, webhook, "matchPolicy", &["Equivalent", "Exact"], path);
+    one_of_at(errors, webhook, "failurePolicy", &["Fail", "Ignore"], path);
+    one_of_at(errors, webhook, "matchPolicy", &["Equivalent", "Exact"], path);
     match webhook.get("sideEffects").and_then(Value::as_str) {
         None => errors.required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun"),
         Some(effects) if !["None", "NoneOnDryRun"].contains(&effects) => {

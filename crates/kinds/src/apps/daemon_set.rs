@@ -3,13 +3,13 @@
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use super::deployment::amount;
-use super::{selector, selector_matches_template};
+use super::{not_empty, runs_always, selector, selector_matches_template};
 use crate::check::{
-    at_least_zero_at, immutable, label_selector, not_more_than_100_percent, positive_int_or_percent,
+    at_least_zero_each, immutable, label_selector, not_more_than_100_percent, positive_int_or_percent,
 };
 use crate::kind::{Kind, Step};
 use crate::pod::{template, warnings};
-use crate::shape::{default, default_nil, has, same, shown};
+use crate::shape::{default, default_nil, present, same, shown};
 use crate::{Context, defaults, go_form, table};
 
 /// Kept in an annotation since apps/v1 has no field for it.
@@ -86,28 +86,15 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     if let Some(selector) = selector(spec) {
         selector_matches_template(errors, &selector, &pods, &path.child("template"));
     }
-    if has(spec, &["selector"])
-        && crate::shape::is_zero(spec.at(&["selector", "matchLabels"]))
-        && crate::shape::is_zero(spec.at(&["selector", "matchExpressions"]))
-    {
-        let detail = "empty selector is invalid for daemonset";
-        errors.invalid(&path.child("selector"), shown(spec, &["selector"]), detail);
+    if let Some(selector) = present(spec, &["selector"]) {
+        not_empty(errors, selector, &path.child("selector"), "daemonset");
     }
     let template_path = path.child("template");
     template::validate(errors, &pods, &template_path);
-    let policy = pods.str_at(&["spec", "restartPolicy"]);
-    if policy != "Always" {
-        errors.not_supported(&template_path.child("spec").child("restartPolicy"), policy, &["Always"]);
-    }
-    if pods.i64_at(&["spec", "activeDeadlineSeconds"]).is_some() {
-        errors.forbidden(
-            &template_path.child("spec").child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in DaemonSet is not Supported",
-        );
-    }
-    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    runs_always(errors, &pods, &template_path, "DaemonSet");
+    at_least_zero_each(errors, spec, &["minReadySeconds"], &path);
     validate_strategy(errors, spec, &path.child("updateStrategy"));
-    at_least_zero_at(errors, spec, &["revisionHistoryLimit"], &path.child("revisionHistoryLimit"));
+    at_least_zero_each(errors, spec, &["revisionHistoryLimit"], &path);
 }
 
 fn validate_strategy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
@@ -151,20 +138,21 @@ fn validate_rolling_update(errors: &mut FieldErrors, rolling: &Value, path: &Fie
 fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     let path = FieldPath::new("status");
     let status = object.get("status").unwrap_or(&Value::Null);
-    for field in [
-        "currentNumberScheduled",
-        "numberMisscheduled",
-        "desiredNumberScheduled",
-        "numberReady",
-        "observedGeneration",
-        "updatedNumberScheduled",
-        "numberAvailable",
-        "numberUnavailable",
-    ] {
-        at_least_zero_at(errors, status, &[field], &path.child(field));
-    }
-    if has(status, &["collisionCount"]) {
-        at_least_zero_at(errors, status, &["collisionCount"], &path.child("collisionCount"));
-    }
+    at_least_zero_each(
+        errors,
+        status,
+        &[
+            "currentNumberScheduled",
+            "numberMisscheduled",
+            "desiredNumberScheduled",
+            "numberReady",
+            "observedGeneration",
+            "updatedNumberScheduled",
+            "numberAvailable",
+            "numberUnavailable",
+            "collisionCount",
+        ],
+        &path,
+    );
     super::collision_count(errors, object, old);
 }

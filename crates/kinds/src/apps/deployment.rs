@@ -2,10 +2,10 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
-use super::{replicated_template, required_selector, selector};
+use super::{no_more_than, replicated_template, required_selector, selector};
 use crate::check::{IntOrPercent, percent_of};
 use crate::check::{
-    at_least_zero_at, immutable, int_or_percent, not_more_than_100_percent, positive_int_or_percent,
+    at_least_zero_each, immutable, int_or_percent, not_more_than_100_percent, positive_int_or_percent,
 };
 use crate::kind::{Kind, StatusMeta};
 use crate::shape::{default, default_nil, has, same};
@@ -46,7 +46,7 @@ fn set_defaults(object: &mut Value) {
 fn validate(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let Some(spec) = object.get("spec") else { return };
-    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
+    at_least_zero_each(errors, spec, &["replicas"], &path);
     required_selector(errors, spec, &path.child("selector"), "deployment");
     match selector(spec) {
         Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
@@ -57,11 +57,10 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
         ),
     }
     validate_strategy(errors, spec, &path.child("strategy"));
-    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
-    at_least_zero_at(errors, spec, &["revisionHistoryLimit"], &path.child("revisionHistoryLimit"));
+    at_least_zero_each(errors, spec, &["minReadySeconds", "revisionHistoryLimit"], &path);
     if let Some(seconds) = spec.i64_at(&["progressDeadlineSeconds"]) {
+        at_least_zero_each(errors, spec, &["progressDeadlineSeconds"], &path);
         let path = path.child("progressDeadlineSeconds");
-        at_least_zero_at(errors, spec, &["progressDeadlineSeconds"], &path);
         if seconds <= spec.i64_at(&["minReadySeconds"]).unwrap_or(0) {
             errors.invalid(&path, seconds, "must be greater than minReadySeconds");
         }
@@ -128,32 +127,24 @@ pub(super) fn amount(value: Option<&Value>) -> i64 {
 fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     let path = FieldPath::new("status");
     let status = object.get("status").unwrap_or(&Value::Null);
-    for field in [
-        "observedGeneration",
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-        "unavailableReplicas",
-        "terminatingReplicas",
-        "collisionCount",
-    ] {
-        at_least_zero_at(errors, status, &[field], &path.child(field));
+    at_least_zero_each(
+        errors,
+        status,
+        &[
+            "observedGeneration",
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "terminatingReplicas",
+            "collisionCount",
+        ],
+        &path,
+    );
+    for field in ["updatedReplicas", "readyReplicas", "availableReplicas"] {
+        no_more_than(errors, status, [field, "replicas"], "status.replicas", &path);
     }
-    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
-    let too_many = "cannot be greater than status.replicas";
-    if count("updatedReplicas") > count("replicas") {
-        errors.invalid(&path.child("updatedReplicas"), count("updatedReplicas"), too_many);
-    }
-    if count("readyReplicas") > count("replicas") {
-        errors.invalid(&path.child("readyReplicas"), count("readyReplicas"), too_many);
-    }
-    if count("availableReplicas") > count("replicas") {
-        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), too_many);
-    }
-    if count("availableReplicas") > count("readyReplicas") {
-        let detail = "cannot be greater than readyReplicas";
-        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), detail);
-    }
+    no_more_than(errors, status, ["availableReplicas", "readyReplicas"], "readyReplicas", &path);
     super::collision_count(errors, object, old);
 }

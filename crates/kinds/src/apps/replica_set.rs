@@ -2,8 +2,8 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::{replicated_template, required_selector, selector};
-use crate::check::{at_least_zero_at, immutable};
+use super::{no_more_than, replicated_template, required_selector, selector};
+use crate::check::{at_least_zero_each, immutable};
 use crate::kind::Kind;
 use crate::shape::default_nil;
 use crate::{defaults, table};
@@ -33,8 +33,7 @@ fn set_defaults(object: &mut Value) {
 fn validate(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let Some(spec) = object.get("spec") else { return };
-    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
-    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    at_least_zero_each(errors, spec, &["replicas", "minReadySeconds"], &path);
     required_selector(errors, spec, &path.child("selector"), "deployment");
     match selector(spec) {
         Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
@@ -58,18 +57,10 @@ fn validate_status(errors: &mut FieldErrors, object: &Value) {
 pub(crate) fn replica_status(errors: &mut FieldErrors, object: &Value, fields: &[&str]) {
     let path = FieldPath::new("status");
     let status = object.get("status").unwrap_or(&Value::Null);
-    for field in fields {
-        at_least_zero_at(errors, status, &[field], &path.child(field));
-    }
-    at_least_zero_at(errors, status, &["observedGeneration"], &path.child("observedGeneration"));
-    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
+    at_least_zero_each(errors, status, fields, &path);
+    at_least_zero_each(errors, status, &["observedGeneration"], &path);
     for field in &fields[1..] {
-        if count(field) > count("replicas") {
-            errors.invalid(&path.child(field), count(field), "cannot be greater than status.replicas");
-        }
+        no_more_than(errors, status, [field, "replicas"], "status.replicas", &path);
     }
-    if count("availableReplicas") > count("readyReplicas") {
-        let detail = "cannot be greater than readyReplicas";
-        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), detail);
-    }
+    no_more_than(errors, status, ["availableReplicas", "readyReplicas"], "readyReplicas", &path);
 }

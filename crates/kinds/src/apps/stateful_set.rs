@@ -2,15 +2,13 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
-use super::{selector, selector_matches_template};
-use crate::check::{IntOrPercent, int_or_percent, percent_of};
-use crate::check::{
-    at_least_zero, at_least_zero_at, label_selector, not_more_than_100_percent, positive_int_or_percent,
-};
+use super::{no_more_than, required_selector, runs_always, selector, selector_matches_template};
+use crate::check::{IntOrPercent, int_or_percent, one_of_given, percent_of};
+use crate::check::{at_least_zero, at_least_zero_each, not_more_than_100_percent, positive_int_or_percent};
 use crate::kind::{Kind, Step};
 use crate::pod::template;
 use crate::pod::warnings::{claim_spec, of_template};
-use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same, shown};
+use crate::shape::{default, default_nil, each_mut, has, keep, same, shown};
 use crate::{Context, NameRule, defaults, go_form, table};
 
 const MAY_CHANGE: [&str; 7] = [
@@ -96,7 +94,26 @@ fn zero_status(object: &mut Value) {
     default_nil(object, &["status", "availableReplicas"], 0);
 }
 
+/// How much of a set is looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Looks {
+    AtAll,
+    /// All but what cannot change: the claim templates and the service's name.
+    AtWhatChanges,
+    /// Not at the template either.
+    PastTemplate,
+}
+
 fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+    let Some(old) = old else { return validate_spec(errors, object, Looks::AtAll) };
+    let mut errors_of_old = FieldErrors::new();
+    validate_spec(&mut errors_of_old, old, Looks::AtWhatChanges);
+    // A set that would not be let pass today keeps its template.
+    let was_fine = errors_of_old.is_empty();
+    validate_spec(errors, object, if was_fine { Looks::AtWhatChanges } else { Looks::PastTemplate });
+}
+
+fn validate_spec(errors: &mut FieldErrors, object: &Value, looks: Looks) {
     let path = FieldPath::new("spec");
     let Some(spec) = object.get("spec") else { return };
     match spec.str_at(&["podManagementPolicy"]) {
@@ -110,37 +127,25 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     validate_strategy(errors, spec, &path.child("updateStrategy"));
     for field in ["whenDeleted", "whenScaled"] {
         let policy = spec.str_at(&["persistentVolumeClaimRetentionPolicy", field]);
-        if !["Retain", "Delete"].contains(&policy) {
-            let path = path.child("persistentVolumeClaimRetentionPolicy").child(field);
-            errors.not_supported(&path, policy, &["Retain", "Delete"]);
-        }
+        let path = path.child("persistentVolumeClaimRetentionPolicy").child(field);
+        one_of_given(errors, policy, &["Retain", "Delete"], &path);
     }
-    if old.is_none() {
+    if looks == Looks::AtAll {
         for (i, claim) in spec.array_at(&["volumeClaimTemplates"]).iter().enumerate() {
             let path = path.child("volumeClaimTemplates").index(i).child("spec");
             crate::core::claim::validate_spec(errors, &shown(claim, &["spec"]), false, &path);
         }
     }
-    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
-    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    at_least_zero_each(errors, spec, &["replicas", "minReadySeconds"], &path);
     if has(spec, &["ordinals"]) {
         let start = spec.i64_at(&["ordinals", "start"]).unwrap_or(0);
         at_least_zero(errors, start, &path.child("ordinals.start"));
     }
     let service = spec.str_at(&["serviceName"]);
-    if old.is_none() && !service.is_empty() {
+    if looks == Looks::AtAll && !service.is_empty() {
         crate::check::dns_label(errors, service, &path.child("serviceName"));
     }
-    match spec.get("selector").filter(|selector| !selector.is_null()) {
-        None => errors.required(&path.child("selector"), ""),
-        Some(selector) => {
-            label_selector(errors, selector, &path.child("selector"));
-            if is_zero(selector.get("matchLabels")) && is_zero(selector.get("matchExpressions")) {
-                let detail = "empty selector is invalid for statefulset";
-                errors.invalid(&path.child("selector"), selector.clone(), detail);
-            }
-        }
-    }
+    required_selector(errors, spec, &path.child("selector"), "statefulset");
     let pods = shown(spec, &["template"]);
     let template_path = path.child("template");
     match selector(spec) {
@@ -150,36 +155,14 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
             // The controller sets these.
             made.remove(&["spec", "hostname"]);
             made.remove(&["spec", "subdomain"]);
-            if old.is_none_or(template_was_fine) {
+            if looks != Looks::PastTemplate {
                 template::validate(errors, &made, &template_path);
             }
             template::validate_metadata(errors, &made, &template_path);
         }
         None => errors.invalid(&path.child("selector"), shown(spec, &["selector"]), ""),
     }
-    let policy = pods.str_at(&["spec", "restartPolicy"]);
-    if policy != "Always" {
-        errors.not_supported(&template_path.child("spec").child("restartPolicy"), policy, &["Always"]);
-    }
-    if has(&pods, &["spec", "activeDeadlineSeconds"]) {
-        errors.forbidden(
-            &template_path.child("spec").child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in StatefulSet is not Supported",
-        );
-    }
-}
-
-/// Whether the old set would be let pass today; if not its template is not looked at again.
-fn template_was_fine(old: &Value) -> bool {
-    let mut errors = FieldErrors::new();
-    let Some(spec) = old.get("spec") else { return true };
-    let pods = shown(spec, &["template"]);
-    let path = FieldPath::new("template");
-    template::validate(&mut errors, &with_claims(spec, &pods), &path);
-    if let Some(selector) = selector(spec) {
-        selector_matches_template(&mut errors, &selector, &pods, &path);
-    }
-    errors.is_empty()
+    runs_always(errors, &pods, &template_path, "StatefulSet");
 }
 
 /// The template with a volume for each claim template, as its pods will have: containers may mount those.
@@ -213,7 +196,7 @@ fn validate_strategy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
         }
         "RollingUpdate" => {
             let rolling = path.child("rollingUpdate");
-            at_least_zero_at(errors, &strategy, &["rollingUpdate", "partition"], &rolling.child("partition"));
+            at_least_zero_each(errors, &shown(&strategy, &["rollingUpdate"]), &["partition"], &rolling);
             if let Some(unavailable) = strategy.at(&["rollingUpdate", "maxUnavailable"]) {
                 let path = rolling.child("maxUnavailable");
                 positive_int_or_percent(errors, Some(unavailable), &path);
@@ -260,28 +243,23 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
 fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, old: &Value) {
     let path = FieldPath::new("status");
     let status = object.get("status").unwrap_or(&Value::Null);
-    for field in [
-        "replicas",
-        "readyReplicas",
-        "currentReplicas",
-        "updatedReplicas",
-        "availableReplicas",
-        "observedGeneration",
-    ] {
-        at_least_zero_at(errors, status, &[field], &path.child(field));
-    }
-    if has(status, &["collisionCount"]) {
-        at_least_zero_at(errors, status, &["collisionCount"], &path.child("collisionCount"));
-    }
+    at_least_zero_each(
+        errors,
+        status,
+        &[
+            "replicas",
+            "readyReplicas",
+            "currentReplicas",
+            "updatedReplicas",
+            "availableReplicas",
+            "observedGeneration",
+            "collisionCount",
+        ],
+        &path,
+    );
     super::collision_count(errors, object, old);
-    let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
     for field in ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
-        if count(field) > count("replicas") {
-            errors.invalid(&path.child(field), count(field), "cannot be greater than status.replicas");
-        }
+        no_more_than(errors, status, [field, "replicas"], "status.replicas", &path);
     }
-    if count("availableReplicas") > count("readyReplicas") {
-        let detail = "cannot be greater than status.readyReplicas";
-        errors.invalid(&path.child("availableReplicas"), count("availableReplicas"), detail);
-    }
+    no_more_than(errors, status, ["availableReplicas", "readyReplicas"], "status.readyReplicas", &path);
 }

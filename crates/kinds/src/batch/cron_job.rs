@@ -3,7 +3,7 @@
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::schedule;
-use crate::check::{at_least_zero_at, one_of, path_of};
+use crate::check::{at_least_zero_each, one_of, path_of};
 use crate::kind::Kind;
 use crate::pod::warnings;
 use crate::shape::{default, default_nil, has, present, same, shown};
@@ -53,7 +53,7 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
             errors.invalid(&path.child("schedule"), text, detail);
         }
     }
-    at_least_zero_at(errors, &spec, &["startingDeadlineSeconds"], &path.child("startingDeadlineSeconds"));
+    at_least_zero_each(errors, &spec, &["startingDeadlineSeconds"], &path);
     let zone_changed = old.is_none_or(|old| !same(old.at(&["spec", "timeZone"]), spec.get("timeZone")));
     if zone_changed {
         time_zone(errors, &spec, &path.child("timeZone"));
@@ -70,9 +70,7 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
         let path = path.child("jobTemplate").child("spec").child("manualSelector");
         errors.not_supported(&path, true, &["nil", "false"]);
     }
-    for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
-        at_least_zero_at(errors, &spec, &[field], &path.child(field));
-    }
+    at_least_zero_each(errors, &spec, &["successfulJobsHistoryLimit", "failedJobsHistoryLimit"], &path);
     // Jobs are named after the cron job, with eleven letters more.
     if object.name().len() > 52 && old.is_none() {
         let detail = "must be no more than 52 characters";

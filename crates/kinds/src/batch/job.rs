@@ -9,7 +9,7 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
-use crate::check::{IMMUTABLE, at_least_zero_at, immutable, label_selector, one_of_given};
+use crate::check::{IMMUTABLE, at_least_zero_each, immutable, label_selector, one_of_given};
 use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::pod::{template, warnings};
 use crate::shape::{default, default_nil, has, is_zero, keep, present, same, shown};
@@ -185,17 +185,20 @@ fn generated_selector(errors: &mut FieldErrors, object: &Value, spec: &Value, pa
 
 /// `validateJobSpec`: what jobs and their templates in cron jobs have in common.
 pub(super) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    for field in [
-        "parallelism",
-        "completions",
-        "activeDeadlineSeconds",
-        "backoffLimit",
-        "ttlSecondsAfterFinished",
-        "backoffLimitPerIndex",
-        "maxFailedIndexes",
-    ] {
-        at_least_zero_at(errors, spec, &[field], &path.child(field));
-    }
+    at_least_zero_each(
+        errors,
+        spec,
+        &[
+            "parallelism",
+            "completions",
+            "activeDeadlineSeconds",
+            "backoffLimit",
+            "ttlSecondsAfterFinished",
+            "backoffLimitPerIndex",
+            "maxFailedIndexes",
+        ],
+        path,
+    );
     if has(spec, &["maxFailedIndexes"]) && !has(spec, &["backoffLimitPerIndex"]) {
         errors.required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
     }
@@ -214,7 +217,7 @@ pub(super) fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &Field
         policies::failure(errors, spec, policy, &path.child("podFailurePolicy"));
     }
     policies::success(errors, spec, &path.child("successPolicy"));
-    policies::replacement(errors, spec, &path.child("podReplacementPolicy"));
+    policies::replacement(errors, spec, path);
     let pods = shown(spec, &["template"]);
     let template_path = path.child("template");
     template::validate(errors, &pods, &template_path);

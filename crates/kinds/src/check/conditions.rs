@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use super::{one_of_given, qualified_name};
 use crate::shape::has;
 
 const STATUSES: [&str; 3] = ["False", "True", "Unknown"];
@@ -19,17 +19,13 @@ pub(crate) fn conditions(errors: &mut FieldErrors, conditions: &[Value], path: &
         if !seen.insert(condition_type) {
             errors.duplicate(&path.child("type"), condition_type);
         }
-        let wrong = names::is_qualified_name(condition_type);
-        names::invalid_each(errors, &path.child("type"), condition_type, wrong);
+        qualified_name(errors, condition_type, &path.child("type"));
         condition(errors, given, &path);
     }
 }
 
 fn condition(errors: &mut FieldErrors, condition: &Value, path: &FieldPath) {
-    let status = condition.str_at(&["status"]);
-    if !STATUSES.contains(&status) {
-        errors.not_supported(&path.child("status"), status, &STATUSES);
-    }
+    one_of_given(errors, condition.str_at(&["status"]), &STATUSES, &path.child("status"));
     let observed = condition.i64_at(&["observedGeneration"]).unwrap_or(0);
     if observed < 0 {
         let detail = "must be greater than or equal to zero";

@@ -12,10 +12,17 @@ pub(crate) fn at_least_zero(errors: &mut FieldErrors, number: i64, path: &FieldP
     }
 }
 
-/// The same, of a field that may be absent.
-pub(crate) fn at_least_zero_at(errors: &mut FieldErrors, object: &Value, at: &[&str], path: &FieldPath) {
-    if let Some(number) = object.i64_at(at) {
-        at_least_zero(errors, number, path);
+/// The same, of fields of `holder`, which is at `path`. Any of them may be absent.
+pub(crate) fn at_least_zero_each(
+    errors: &mut FieldErrors,
+    holder: &Value,
+    fields: &[&str],
+    path: &FieldPath,
+) {
+    for field in fields {
+        if let Some(number) = holder.i64_at(&[field]) {
+            at_least_zero(errors, number, &path.child(field));
+        }
     }
 }
 

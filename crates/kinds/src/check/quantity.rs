@@ -4,7 +4,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::NOT_NEGATIVE;
+use super::{NOT_NEGATIVE, POSITIVE, qualified_name};
 
 /// `ValidateNonnegativeQuantity`.
 pub(crate) fn non_negative_quantity(errors: &mut FieldErrors, value: &Value, path: &FieldPath) {
@@ -19,6 +19,22 @@ pub(crate) fn resource_quantity_value(errors: &mut FieldErrors, name: &str, valu
     non_negative_quantity(errors, value, path);
     if is_integer_resource(name) && Quantity::of(Some(value)).milli_value() % 1000 != 0 {
         errors.invalid(path, value.clone(), "must be an integer");
+    }
+}
+
+/// `ValidatePositiveQuantityValue`.
+pub(crate) fn positive_quantity(errors: &mut FieldErrors, amount: &Value, path: &FieldPath) {
+    let quantity = Quantity::of(Some(amount));
+    if quantity.is_negative() || quantity.is_zero() {
+        errors.invalid(path, quantity.to_string(), POSITIVE);
+    }
+}
+
+/// `validateBasicResource`: not negative, rounded up.
+pub(crate) fn non_negative_whole(errors: &mut FieldErrors, amount: &Value, path: &FieldPath) {
+    let value = Quantity::of(Some(amount)).value();
+    if value < 0 {
+        errors.invalid(path, value, "must be a valid resource quantity");
     }
 }
 
@@ -43,10 +59,9 @@ pub(crate) fn is_extended_resource(name: &str) -> bool {
 
 /// `validateResourceName`: a standard resource, or one with a domain.
 pub(crate) fn resource_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    let wrong = names::is_qualified_name(name);
-    let malformed = !wrong.is_empty();
-    names::invalid_each(errors, path, name, wrong);
-    if !malformed && !is_fully_qualified(name) && !is_standard_resource(name) {
+    let before = errors.len();
+    qualified_name(errors, name, path);
+    if errors.len() == before && !is_fully_qualified(name) && !is_standard_resource(name) {
         errors.invalid(path, name, "must be a standard resource type or fully qualified");
     }
 }

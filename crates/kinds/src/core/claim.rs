@@ -3,8 +3,11 @@
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use super::volume::{basic_resource, positive_quantity, unsupported_modes, volume_mode};
-use crate::check::{IMMUTABLE, dns_label, dns_subdomain, label_selector};
+use super::volume::{unsupported_modes, volume_mode};
+use crate::check::{
+    IMMUTABLE, dns_label, dns_subdomain, label_selector, non_negative_whole, positive_quantity, required,
+    resource_quantity_value,
+};
 use crate::kind::{Kind, Step};
 use crate::shape::{default, has, keep, present, same, shown};
 use crate::{Context, defaults, go_form, table};
@@ -111,7 +114,7 @@ pub(crate) fn validate_spec(errors: &mut FieldErrors, spec: &Value, any_group: b
 }
 
 fn data_source(errors: &mut FieldErrors, source: &Value, any_group: bool, path: &FieldPath) {
-    crate::pod::volumes::required(errors, source, &["name", "kind"], path);
+    required(errors, source, &["name", "kind"], path);
     let (group, kind) = (source.str_at(&["apiGroup"]), source.str_at(&["kind"]));
     if group.is_empty() && kind != "PersistentVolumeClaim" {
         errors.invalid(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
@@ -237,7 +240,7 @@ fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, _:
         errors.required(&FieldPath::new("Spec").child("accessModes"), "");
     }
     for (name, amount) in object.object_at(&["status", "capacity"]).iter() {
-        basic_resource(errors, amount, &path.child("capacity").key(name));
+        non_negative_whole(errors, amount, &path.child("capacity").key(name));
     }
     let states = path.child("allocatedResourceStatuses");
     for (name, state) in object.object_at(&["status", "allocatedResourceStatuses"]).iter() {
@@ -250,8 +253,13 @@ fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, _:
     for (name, amount) in object.object_at(&["status", "allocatedResources"]).iter() {
         let before = errors.len();
         resource_key(errors, name, &allocated);
+        if errors.len() > before {
+            continue;
+        }
+        let path = allocated.key(name);
+        non_negative_whole(errors, amount, &path);
         if errors.len() == before {
-            basic_resource(errors, amount, &allocated.key(name));
+            resource_quantity_value(errors, "storage", amount, &path);
         }
     }
 }

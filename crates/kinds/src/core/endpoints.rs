@@ -1,9 +1,8 @@
 //! Endpoints.
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{dns_label, net, one_of, port_number};
+use crate::check::{PROTOCOLS, dns_label, dns_subdomain, net, one_of, port_number, qualified_name};
 use crate::kind::{CHANGED_THEN_NEW, Kind};
 use crate::shape::{default, each_mut, present, same};
 use crate::table;
@@ -54,7 +53,7 @@ fn validate_address(errors: &mut FieldErrors, address: &Value, path: &FieldPath)
         dns_label(errors, hostname, &path.child("hostname"));
     }
     if let Some(node) = present(address, &["nodeName"]).and_then(Value::as_str) {
-        names::invalid_each(errors, &path.child("nodeName"), node, names::is_dns1123_subdomain(node));
+        dns_subdomain(errors, node, &path.child("nodeName"));
     }
     net::non_special_ip(errors, ip, &path.child("ip"));
 }
@@ -67,9 +66,9 @@ fn validate_port(errors: &mut FieldErrors, port: &Value, needs_name: bool, path:
         errors.required(&path.child("name"), "");
     }
     port_number(errors, port.i64_at(&["port"]).unwrap_or(0), &path.child("port"));
-    one_of(errors, port.str_at(&["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"));
+    one_of(errors, port.str_at(&["protocol"]), &PROTOCOLS, &path.child("protocol"));
     if let Some(protocol) = present(port, &["appProtocol"]).and_then(Value::as_str) {
-        names::invalid_each(errors, &path.child("appProtocol"), protocol, names::is_qualified_name(protocol));
+        qualified_name(errors, protocol, &path.child("appProtocol"));
     }
 }
 

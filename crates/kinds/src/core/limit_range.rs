@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{is_fully_qualified, is_huge_page, is_native_resource, resource_name};
+use crate::check::{is_fully_qualified, is_huge_page, is_native_resource, qualified_name, resource_name};
 use crate::kind::{Kind, NEW};
 use crate::pod::resources::container_resource_name;
 use crate::shape::{default_nil, each_mut};
@@ -56,10 +55,9 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
 }
 
 fn limit_type_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    let wrong = names::is_qualified_name(name);
-    let malformed = !wrong.is_empty();
-    names::invalid_each(errors, path, name, wrong);
-    if !malformed
+    let before = errors.len();
+    qualified_name(errors, name, path);
+    if errors.len() == before
         && !is_fully_qualified(name)
         && !["Pod", "Container", "PersistentVolumeClaim"].contains(&name)
     {

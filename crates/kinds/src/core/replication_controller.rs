@@ -3,8 +3,8 @@
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::apps::selector_matches_template;
-use crate::check::at_least_zero_at;
+use crate::apps::{runs_always, selector_matches_template};
+use crate::check::at_least_zero_each;
 use crate::kind::Kind;
 use crate::pod::template;
 use crate::shape::{default_nil, is_zero, present};
@@ -52,12 +52,12 @@ fn set_defaults(object: &mut Value) {
 fn validate(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let Some(spec) = object.get("spec") else { return };
-    at_least_zero_at(errors, spec, &["minReadySeconds"], &path.child("minReadySeconds"));
+    at_least_zero_each(errors, spec, &["minReadySeconds"], &path);
     let labels = spec.object_at(&["selector"]);
     if labels.is_empty() {
         errors.required(&path.child("selector"), "");
     }
-    at_least_zero_at(errors, spec, &["replicas"], &path.child("replicas"));
+    at_least_zero_each(errors, spec, &["replicas"], &path);
     let path = path.child("template");
     let Some(pods) = present(spec, &["template"]) else {
         errors.required(&path, "");
@@ -65,12 +65,5 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     };
     selector_matches_template(errors, &Selector::from_set(labels), pods, &path);
     template::validate(errors, pods, &path);
-    let policy = pods.str_at(&["spec", "restartPolicy"]);
-    if policy != "Always" {
-        errors.not_supported(&path.child("spec").child("restartPolicy"), policy, &["Always"]);
-    }
-    if pods.i64_at(&["spec", "activeDeadlineSeconds"]).is_some() {
-        let detail = "activeDeadlineSeconds in ReplicationController is not Supported";
-        errors.forbidden(&path.child("spec").child("activeDeadlineSeconds"), detail);
-    }
+    runs_always(errors, pods, &path, "ReplicationController");
 }

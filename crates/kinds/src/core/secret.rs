@@ -1,17 +1,15 @@
 //! Secret: its type says which keys it must have.
 
 use drydock_machinery::decode::{base64_decode, base64_encode};
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
-use crate::check::immutable;
+use super::data::{MAX_SIZE, decoded_len, stays};
+use crate::check::{data_key, immutable};
 use crate::kind::{CHANGED_THEN_NEW, Kind};
-use crate::shape::{default, same};
+use crate::shape::default;
 use crate::table;
 
-const MAX_SIZE: usize = 1024 * 1024;
 const SERVICE_ACCOUNT: &str = "kubernetes.io/service-account.name";
-const SET: &str = "field is immutable when `immutable` is set";
 const REDACTED: &str = "<secret contents redacted>";
 
 pub(super) static KIND: Kind = Kind {
@@ -52,8 +50,8 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("data");
     let mut size = 0;
     for (key, value) in data.iter() {
-        names::invalid_each(errors, &path.key(key), key.as_str(), names::is_config_map_key(key));
-        size += value.as_str().map_or(0, |text| text.len() / 4 * 3);
+        data_key(errors, key, &path.key(key));
+        size += decoded_len(value);
     }
     if size > MAX_SIZE {
         errors.too_long(&path, MAX_SIZE);
@@ -120,12 +118,5 @@ fn docker(errors: &mut FieldErrors, data: &Map, key: &str, path: &FieldPath) {
 
 fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     immutable(errors, object, old, &["type"]);
-    if old.bool_at(&["immutable"]) {
-        if !object.bool_at(&["immutable"]) {
-            errors.forbidden(&FieldPath::new("immutable"), SET);
-        }
-        if !same(object.get("data"), old.get("data")) {
-            errors.forbidden(&FieldPath::new("data"), SET);
-        }
-    }
+    stays(errors, object, old, &["data"]);
 }

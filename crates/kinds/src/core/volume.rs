@@ -1,12 +1,14 @@
 //! PersistentVolume.
 
-use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{IMMUTABLE, POSITIVE, dns_label, dns_subdomain, one_of_given};
+use crate::check::{
+    IMMUTABLE, csi_driver_name, dns_label, dns_subdomain, non_negative_whole, one_of_at, one_of_given,
+    positive_quantity, required,
+};
 use crate::kind::{Kind, Step};
 use crate::pod::scheduling::node_selector;
-use crate::pod::volumes::{Holder, csi_driver_name, no_backsteps, rare_source, required};
+use crate::pod::volumes::{Holder, no_backsteps, rare_source};
 use crate::shape::{
     default, default_nil, each_mut, has, is_zero, keep, present, same, seconds, shown, with_mut,
 };
@@ -172,10 +174,7 @@ fn not_inline(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
 
 /// Of volumes and claims.
 pub(super) fn volume_mode(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let mode = spec.str_at(&["volumeMode"]);
-    if has(spec, &["volumeMode"]) && !["Block", "Filesystem"].contains(&mode) {
-        errors.not_supported(&path.child("volumeMode"), mode, &["Block", "Filesystem"]);
-    }
+    one_of_at(errors, spec, "volumeMode", &["Block", "Filesystem"], path);
 }
 
 fn access_modes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
@@ -208,24 +207,8 @@ fn capacity(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
         errors.not_supported(path, shown, &["storage"]);
     }
     for (name, amount) in amounts.iter() {
-        basic_resource(errors, amount, &path.key(name));
+        non_negative_whole(errors, amount, &path.key(name));
         positive_quantity(errors, amount, &path.key(name));
-    }
-}
-
-/// `validateBasicResource`.
-pub(super) fn basic_resource(errors: &mut FieldErrors, amount: &Value, path: &FieldPath) {
-    let value = Quantity::of(Some(amount)).value();
-    if value < 0 {
-        errors.invalid(path, value, "must be a valid resource quantity");
-    }
-}
-
-/// `ValidatePositiveQuantityValue`.
-pub(super) fn positive_quantity(errors: &mut FieldErrors, amount: &Value, path: &FieldPath) {
-    let quantity = Quantity::of(Some(amount));
-    if quantity.is_negative() || quantity.is_zero() {
-        errors.invalid(path, quantity.to_string(), POSITIVE);
     }
 }
 

@@ -4,6 +4,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::mandatory;
+use crate::check::{dns_label, dns_subdomain};
 use crate::go_form;
 use crate::shape::{has, is_zero, present, shown};
 
@@ -26,7 +27,7 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &Value) {
     if level.is_empty() {
         errors.required(&level_path, "must reference a priority level");
     } else {
-        names::invalid_each(errors, &level_path, level, names::is_dns1123_subdomain(level));
+        dns_subdomain(errors, level, &level_path);
     }
     for (i, rule) in spec.array_at(&["rules"]).iter().enumerate() {
         rule_with_subjects(errors, rule, &path.child("rules").index(i));
@@ -91,14 +92,13 @@ fn service_account(errors: &mut FieldErrors, account: &Value, path: &FieldPath) 
         "" => errors.required(&path.child("name"), ""),
         "*" => {}
         name => {
-            names::invalid_each(errors, &path.child("name"), name, names::is_dns1123_subdomain(name));
+            dns_subdomain(errors, name, &path.child("name"));
         }
     }
     if namespace.is_empty() {
         errors.required(&path.child("namespace"), "must specify namespace for service account");
     } else {
-        let wrong = names::is_dns1123_label(namespace);
-        names::invalid_each(errors, &path.child("namespace"), namespace, wrong);
+        dns_label(errors, namespace, &path.child("namespace"));
     }
 }
 

@@ -4,7 +4,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::GROUP;
-use crate::check::{dns_subdomain, net, port_number};
+use crate::check::{dns_label, dns_subdomain, net, port_name, port_number};
 use crate::core::{load_balancer, load_balancer_warnings};
 use crate::kind::{Kind, Step};
 use crate::shape::{default_nil, has, present, shown};
@@ -153,18 +153,15 @@ fn validate_service(errors: &mut FieldErrors, service: &Value, path: &FieldPath)
     if name.is_empty() {
         errors.required(&name_path, "");
     } else {
-        names::invalid_each(errors, &name_path, name, names::is_dns1123_label(name));
+        dns_label(errors, name, &name_path);
     }
-    let port_name = service.str_at(&["port", "name"]);
+    let text = service.str_at(&["port", "name"]);
     let number = service.i64_at(&["port", "number"]).unwrap_or(0);
     let port_path = path.child("service").child("port");
-    match (port_name.is_empty(), number) {
+    match (text.is_empty(), number) {
         (true, 0) => errors.required(path, "port name or number is required"),
         (true, number) => port_number(errors, number, &port_path.child("number")),
-        (false, 0) => {
-            let wrong = names::is_valid_port_name(port_name);
-            names::invalid_each(errors, &port_path.child("name"), port_name, wrong);
-        }
+        (false, 0) => port_name(errors, text, &port_path.child("name")),
         (false, _) => errors.invalid(path, "", "cannot set both port name & port number"),
     }
 }

@@ -1,12 +1,13 @@
 //! NetworkPolicy.
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::GROUP;
-use crate::check::{IntOrPercent, int_or_percent, label_selector, net, one_of_given, port_number};
+use crate::check::{
+    IntOrPercent, int_or_percent, label_selector, net, one_of_at, one_of_given, port_name, port_number,
+};
 use crate::kind::Kind;
-use crate::shape::{default, default_nil, each_mut, has, is_zero, present, shown};
+use crate::shape::{default, default_nil, each_mut, is_zero, present, shown};
 use crate::table;
 
 pub(super) static KIND: Kind = Kind {
@@ -79,10 +80,7 @@ fn networks(object: &Value) -> Vec<&str> {
 }
 
 fn validate_port(errors: &mut FieldErrors, port: &Value, path: &FieldPath) {
-    if has(port, &["protocol"]) {
-        let protocols = ["TCP", "UDP", "SCTP"];
-        one_of_given(errors, port.str_at(&["protocol"]), &protocols, &path.child("protocol"));
-    }
+    one_of_at(errors, port, "protocol", &["TCP", "UDP", "SCTP"], path);
     let end = port.i64_at(&["endPort"]);
     let (at, end_at) = (path.child("port"), path.child("endPort"));
     match (int_or_percent(port.get("port")), end) {
@@ -99,7 +97,7 @@ fn validate_port(errors: &mut FieldErrors, port: &Value, path: &FieldPath) {
             if let Some(end) = end {
                 errors.invalid(&end_at, end, "may not be specified when `port` is non-numeric");
             }
-            names::invalid_each(errors, &at, name, names::is_valid_port_name(name));
+            port_name(errors, name, &at);
         }
         (None, Some(end)) => {
             errors.invalid(&end_at, end, "may not be specified when `port` is not specified");

@@ -11,7 +11,7 @@ use super::probes::{PROBE_FIELDS, lifecycle, probes};
 use super::resources::{container_resources, resize_policy};
 use super::security::container_security;
 use super::volumes::Volumes;
-use crate::check::{dns_label, one_of, one_of_given, port_number};
+use crate::check::{PROTOCOLS, dns_label, one_of, one_of_given, port_number};
 use crate::shape::{has, present};
 
 /// What containers of a pod are checked against.
@@ -228,7 +228,7 @@ fn ports(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
             0 => {}
             number => port_number(errors, number, &path.child("hostPort")),
         }
-        one_of(errors, port.str_at(&["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"));
+        one_of(errors, port.str_at(&["protocol"]), &PROTOCOLS, &path.child("protocol"));
     }
 }
 

@@ -6,7 +6,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::containers::each_container;
 use super::volumes::no_backsteps;
-use crate::check::{dns_label, dns_subdomain, qualified_name};
+use crate::check::{data_key, dns_label, dns_subdomain, qualified_name};
 use crate::shape::{has, present};
 
 const VALUE_SOURCES: [&str; 5] =
@@ -187,7 +187,7 @@ fn key_ref(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
     if key.is_empty() {
         errors.required(&path.child("key"), "");
     } else {
-        names::invalid_each(errors, &path.child("key"), key, names::is_config_map_key(key));
+        data_key(errors, key, &path.child("key"));
     }
 }
 

@@ -3,7 +3,7 @@
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IntOrPercent, at_least_zero_at, int_or_percent, one_of_given, port_number};
+use crate::check::{IntOrPercent, at_least_zero_each, int_or_percent, one_of_given, port_name, port_number};
 use crate::shape::{has, present, shown};
 
 const HANDLERS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "grpc"];
@@ -30,11 +30,12 @@ pub(super) fn probes(errors: &mut FieldErrors, container: &Value, path: &FieldPa
 
 fn validate_probe(errors: &mut FieldErrors, probe: &Value, path: &FieldPath) {
     handler(errors, probe, path);
-    for field in
-        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
-    {
-        at_least_zero_at(errors, probe, &[field], &path.child(field));
-    }
+    at_least_zero_each(
+        errors,
+        probe,
+        &["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"],
+        path,
+    );
     if let Some(seconds) = probe.i64_at(&["terminationGracePeriodSeconds"])
         && seconds <= 0
     {
@@ -75,10 +76,7 @@ fn http_get(errors: &mut FieldErrors, action: &Value, path: &FieldPath) {
         errors.required(&path.child("path"), "");
     }
     port(errors, action.get("port"), &path.child("port"));
-    let scheme = action.str_at(&["scheme"]);
-    if !["HTTP", "HTTPS"].contains(&scheme) {
-        errors.not_supported(&path.child("scheme"), scheme, &["HTTP", "HTTPS"]);
-    }
+    one_of_given(errors, action.str_at(&["scheme"]), &["HTTP", "HTTPS"], &path.child("scheme"));
     for header in action.array_at(&["httpHeaders"]) {
         let name = header.str_at(&["name"]);
         names::invalid_each(errors, &path.child("httpHeaders"), name, names::is_http_header_name(name));
@@ -89,7 +87,7 @@ fn http_get(errors: &mut FieldErrors, action: &Value, path: &FieldPath) {
 pub(crate) fn port(errors: &mut FieldErrors, value: Option<&Value>, path: &FieldPath) {
     match int_or_percent(value) {
         Some(IntOrPercent::Text(name)) => {
-            names::invalid_each(errors, path, name, names::is_valid_port_name(name));
+            port_name(errors, name, path);
         }
         Some(IntOrPercent::Int(number)) => port_number(errors, number, path),
         None => port_number(errors, 0, path),

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{POSITIVE, dns_subdomain, label_selector, one_of, one_of_or_empty, qualified_name};
+use crate::check::{
+    POSITIVE, dns_subdomain, label_selector, label_value, one_of, one_of_or_empty, qualified_name,
+};
 use crate::shape::{has, present, shown};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -89,7 +91,7 @@ fn node_requirement(errors: &mut FieldErrors, requirement: &Value, strict: bool,
     }
     names::validate_label_name(errors, requirement.str_at(&["key"]), &path.child("key"));
     for (i, value) in values.iter().filter_map(Value::as_str).enumerate().filter(|_| strict) {
-        names::invalid_each(errors, &values_path.index(i), value, names::is_valid_label_value(value));
+        label_value(errors, value, &values_path.index(i));
     }
 }
 

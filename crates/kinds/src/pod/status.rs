@@ -5,13 +5,12 @@ mod claims;
 mod containers;
 mod transitions;
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 use jiff::Timestamp;
 
 use super::security::annotation_updates;
 use crate::Context;
-use crate::check::{IMMUTABLE, net, qualified_name};
+use crate::check::{IMMUTABLE, dns_subdomain, net, qualified_name};
 use crate::shape::{keep, same, seconds, shown};
 
 /// A condition, replaced or added; its transition time is kept when the status stays.
@@ -165,7 +164,7 @@ fn nominated(errors: &mut FieldErrors, object: &Value, old: &Value, path: &Field
     if name.is_empty() || name == old.str_at(at) {
         return;
     }
-    names::invalid_each(errors, path, name, names::is_dns1123_subdomain(name));
+    dns_subdomain(errors, name, path);
     if !old.str_at(&["spec", "nodeName"]).is_empty() {
         errors.forbidden(path, "may not be set on pods that are already bound to a node");
     }

@@ -10,7 +10,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::env::{VOLUME_RESOURCES, field_ref, resource_field_ref};
 use super::spec::Within;
-use crate::check::{dns_label, dns_subdomain};
+use crate::check::{csi_driver_name, dns_label, dns_subdomain, required};
 use crate::shape::{has, present, shown};
 
 pub(crate) use self::rare::{Holder, rare_source};
@@ -172,15 +172,6 @@ fn source(errors: &mut FieldErrors, name: &str, source: &Value, within: Within<'
     }
 }
 
-/// Fields that must be there.
-pub(crate) fn required(errors: &mut FieldErrors, source: &Value, fields: &[&str], path: &FieldPath) {
-    for field in fields {
-        if crate::shape::is_zero(source.get(field)) {
-            errors.required(&path.child(field), "");
-        }
-    }
-}
-
 /// `validatePathNoBacksteps`.
 pub(crate) fn no_backsteps(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
     if steps_back(text) {
@@ -265,18 +256,6 @@ fn csi(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {
             name => dns_subdomain(errors, name, &path.child("name")),
         }
     }
-}
-
-/// `ValidateCSIDriverName`.
-pub(crate) fn csi_driver_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    if name.is_empty() {
-        errors.required(path, "");
-        return;
-    }
-    if name.len() > 63 {
-        errors.too_long(path, 63);
-    }
-    names::invalid_each(errors, path, name, names::is_dns1123_subdomain(&name.to_lowercase()));
 }
 
 fn ephemeral(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {

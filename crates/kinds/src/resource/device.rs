@@ -5,7 +5,7 @@ use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::parts::{self, EFFECTS};
-use crate::check::{dns_label, dns_subdomain};
+use crate::check::{dns_label, dns_subdomain, label_value};
 use crate::go_form;
 use crate::pod::scheduling::node_selector;
 use crate::shape::{has, is_zero, present, same, shown};
@@ -40,13 +40,13 @@ fn validate(errors: &mut FieldErrors, device: &Value, old: Option<&Value>, place
     amounts(errors, device, path);
     for (name, attribute) in device.object_at(&["attributes"]).iter() {
         let path = path.child("attributes");
-        parts::qualified_name(errors, name, &path);
+        parts::attribute_name(errors, name, &path);
         validate_attribute(errors, attribute, &path.key(&parts::shortened(name, LONGEST_KEY)));
     }
     let shared = device.bool_at(&["allowMultipleAllocations"]);
     for (name, capacity) in device.object_at(&["capacity"]).iter() {
         let path = path.child("capacity");
-        parts::qualified_name(errors, name, &path);
+        parts::attribute_name(errors, name, &path);
         let path = path.key(&parts::shortened(name, LONGEST_KEY)).child("requestPolicy");
         match present(capacity, &["requestPolicy"]) {
             Some(policy) if shared => request_policy(errors, &amount(capacity, "value"), policy, &path),
@@ -247,7 +247,7 @@ fn valid_range(
 fn taint(errors: &mut FieldErrors, taint: &Value, path: &FieldPath) {
     let [key, value, effect] = ["key", "value", "effect"].map(|field| taint.str_at(&[field]));
     names::validate_label_name(errors, key, &path.child("key"));
-    names::invalid_each(errors, &path.child("value"), value, names::is_valid_label_value(value));
+    label_value(errors, value, &path.child("value"));
     crate::check::one_of(errors, effect, &EFFECTS, &path.child("effect"));
 }
 

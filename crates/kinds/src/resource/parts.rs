@@ -6,8 +6,7 @@ use std::hash::Hash;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{dns_label, dns_subdomain, one_of_given};
-use crate::pod::volumes::csi_driver_name;
+use crate::check::{csi_driver_name, dns_label, dns_subdomain, label_value, one_of_given, qualified_name};
 use crate::shape::{has, present};
 
 const UNKNOWN_REQUEST: &str =
@@ -157,7 +156,7 @@ pub(super) fn toleration(errors: &mut FieldErrors, toleration: &Value, path: &Fi
     let [key, operator, value, effect] =
         ["key", "operator", "value", "effect"].map(|field| toleration.str_at(&[field]));
     if !key.is_empty() {
-        names::invalid_each(errors, &path.child("key"), key, names::is_qualified_name(key));
+        qualified_name(errors, key, &path.child("key"));
     }
     match operator {
         "Exists" if !value.is_empty() => {
@@ -165,7 +164,7 @@ pub(super) fn toleration(errors: &mut FieldErrors, toleration: &Value, path: &Fi
         }
         "Exists" => {}
         "Equal" => {
-            names::invalid_each(errors, &path.child("value"), value, names::is_valid_label_value(value));
+            label_value(errors, value, &path.child("value"));
         }
         "" => errors.required(&path.child("operator"), ""),
         other => errors.not_supported(&path.child("operator"), other, &["Equal", "Exists"]),
@@ -178,7 +177,7 @@ pub(super) fn toleration(errors: &mut FieldErrors, toleration: &Value, path: &Fi
 pub(super) const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "None"];
 
 /// `validateQualifiedName`: an identifier, perhaps in a domain.
-pub(super) fn qualified_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
+pub(super) fn attribute_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     let parts: Vec<&str> = name.split('/').collect();
     match parts[..] {
         [id] => identifier(errors, id, path),
@@ -200,7 +199,7 @@ pub(super) fn qualified_name(errors: &mut FieldErrors, name: &str, path: &FieldP
 
 /// `validateFullyQualifiedName`.
 pub(super) fn fully_qualified_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
-    qualified_name(errors, name, path);
+    attribute_name(errors, name, path);
     if !name.contains('/') {
         let detail = "a fully qualified name must be a domain and a name separated by a slash";
         errors.invalid(path, name, detail);

@@ -4,10 +4,9 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::device::binding_conditions;
 use super::parts;
-use crate::check::{IMMUTABLE, conditions, dns_label, net, one_of};
+use crate::check::{IMMUTABLE, conditions, csi_driver_name, dns_label, net, one_of};
 use crate::go_form;
 use crate::pod::scheduling::node_selector;
-use crate::pod::volumes::csi_driver_name;
 use crate::shape::{has, present, same, shown};
 
 pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {

@@ -363,3 +363,26 @@ fn labels_are_merged_into_selectors_as_often_as_they_are_named() {
         ]
     );
 }
+
+#[test]
+fn a_stateful_set_that_was_wrong_keeps_its_template() {
+    let set = value!({
+        "metadata": {"name": "s", "namespace": "ns"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "a"}},
+            "template": {
+                "metadata": {"labels": {"app": "a"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+            },
+        },
+    });
+    let kind = ("apps", "v1", "statefulsets");
+    let unnamed =
+        |set: &mut Value| set.set(&["spec", "template", "spec", "containers"], value!([{"image": "i"}]));
+    assert!(!change(kind, &set, unnamed).is_empty());
+    let mut wrong = created(kind, &set);
+    wrong.set(&["spec", "replicas"], -1);
+    let errors = change_errors(kind, "", &wrong, unnamed);
+    let expected = "spec.replicas: Invalid value: -1: must be greater than or equal to 0";
+    assert_eq!(errors, [expected]);
+}

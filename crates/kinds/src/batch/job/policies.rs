@@ -3,7 +3,7 @@
 use drydock_machinery::status::{FieldError, FieldErrorKind};
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::at_least_zero_at;
+use crate::check::{at_least_zero, one_of_at};
 use crate::shape::{has, present, shown};
 
 /// `validatePodFailurePolicy`.
@@ -153,7 +153,7 @@ fn success_rule(errors: &mut FieldErrors, completions: i64, rule: &Value, path: 
     }
     let Some(count) = rule.i64_at(&["succeededCount"]) else { return };
     let path = path.child("succeededCount");
-    at_least_zero_at(errors, rule, &["succeededCount"], &path);
+    at_least_zero(errors, count, &path);
     if count > completions {
         let detail =
             format!("must be less than or equal to {completions} (the number of specified completions)");
@@ -168,13 +168,7 @@ fn success_rule(errors: &mut FieldErrors, completions: i64, rule: &Value, path: 
 }
 
 pub(super) fn replacement(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let policy = spec.str_at(&["podReplacementPolicy"]);
-    if !has(spec, &["podReplacementPolicy"]) {
-        return;
-    }
     let supported: &[&str] =
         if has(spec, &["podFailurePolicy"]) { &["Failed"] } else { &["Failed", "TerminatingOrFailed"] };
-    if !supported.contains(&policy) {
-        errors.not_supported(path, policy, supported);
-    }
+    one_of_at(errors, spec, "podReplacementPolicy", supported, path);
 }

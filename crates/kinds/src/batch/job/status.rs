@@ -7,7 +7,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use jiff::Timestamp;
 
 use super::indexes;
-use crate::check::at_least_zero_at;
+use crate::check::at_least_zero_each;
 use crate::shape::{has, present, same, shown};
 
 /// Two states of a job, and what has changed between them: most rules look only at what an update touches.
@@ -109,9 +109,7 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {
 
 fn counts(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
     let status = shown(object, &["status"]);
-    for field in ["active", "succeeded", "failed", "ready", "terminating"] {
-        at_least_zero_at(errors, &status, &[field], &path.child(field));
-    }
+    at_least_zero_each(errors, &status, &["active", "succeeded", "failed", "ready", "terminating"], path);
     let mut seen = HashSet::new();
     for list in ["succeeded", "failed"] {
         let uids = status.array_at(&["uncountedTerminatedPods", list]).iter().filter_map(Value::as_str);

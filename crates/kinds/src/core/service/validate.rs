@@ -8,7 +8,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::{kind_of, needs_internal_policy};
-use crate::check::{dns_label, net, one_of, port_number};
+use crate::check::{IMMUTABLE, PROTOCOLS, dns_label, net, one_of, one_of_at, port_number, qualified_name};
 use crate::go_form;
 use crate::shape::{has, is_zero, shown};
 
@@ -121,10 +121,10 @@ fn service_port<'a>(
     }
     let number = port.i64_at(&["port"]).unwrap_or(0);
     port_number(errors, number, &path.child("port"));
-    one_of(errors, port.str_at(&["protocol"]), &["SCTP", "TCP", "UDP"], &path.child("protocol"));
+    one_of(errors, port.str_at(&["protocol"]), &PROTOCOLS, &path.child("protocol"));
     crate::pod::probes::port(errors, port.get("targetPort"), &path.child("targetPort"));
     if let Some(protocol) = port.get("appProtocol").and_then(Value::as_str) {
-        names::invalid_each(errors, &path.child("appProtocol"), protocol, names::is_qualified_name(protocol));
+        qualified_name(errors, protocol, &path.child("appProtocol"));
     }
 }
 
@@ -230,7 +230,7 @@ fn load_balancer_class(errors: &mut FieldErrors, object: &Value, path: &FieldPat
     let Some(class) = object.at(&["spec", "loadBalancerClass"]).and_then(Value::as_str) else { return };
     let path = path.child("loadBalancerClass");
     if kind_of(object) == "LoadBalancer" {
-        names::invalid_each(errors, &path, class, names::is_qualified_name(class));
+        qualified_name(errors, class, &path);
     } else {
         errors.forbidden(&path, "may only be used when `type` is 'LoadBalancer'");
     }
@@ -269,11 +269,7 @@ fn internal_traffic(errors: &mut FieldErrors, object: &Value, spec: &Value, path
 
 fn distribution(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     const SUPPORTED: [&str; 3] = ["PreferClose", "PreferSameZone", "PreferSameNode"];
-    if let Some(policy) = spec.get("trafficDistribution").and_then(Value::as_str)
-        && !SUPPORTED.contains(&policy)
-    {
-        errors.not_supported(&path.child("trafficDistribution"), policy, &SUPPORTED);
-    }
+    one_of_at(errors, spec, "trafficDistribution", &SUPPORTED, path);
 }
 
 /// `ValidateServiceUpdate`.
@@ -297,7 +293,7 @@ pub(super) fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let port = &["spec", "healthCheckNodePort"];
     let both = super::needs_health_port(object) && super::needs_health_port(old);
     if both && object.i64_at(port) != old.i64_at(port) {
-        errors.forbidden(&path.child("healthCheckNodePort"), "field is immutable");
+        errors.forbidden(&path.child("healthCheckNodePort"), IMMUTABLE);
     }
     service(errors, object, Some(old));
 }

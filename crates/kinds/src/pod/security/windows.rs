@@ -1,8 +1,8 @@
 //! What pods for Windows may have and may not.
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use crate::check::dns_subdomain;
 use crate::pod::containers::each_container;
 use crate::shape::{has, is_zero, present};
 
@@ -14,8 +14,7 @@ pub(super) fn options(errors: &mut FieldErrors, context: &Value, path: &FieldPat
     let path = path.child("windowsOptions");
     let text = |field: &str| present(options, &[field]).and_then(Value::as_str);
     if let Some(name) = text("gmsaCredentialSpecName") {
-        let wrong = names::is_dns1123_subdomain(name);
-        names::invalid_each(errors, &path.child("gmsaCredentialSpecName"), name, wrong);
+        dns_subdomain(errors, name, &path.child("gmsaCredentialSpecName"));
     }
     if let Some(spec) = text("gmsaCredentialSpec") {
         let at = path.child("gmsaCredentialSpec");

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::dns_label;
+use crate::check::{dns_label, dns_subdomain};
 use crate::shape::present;
 
 /// `validatePodResourceClaimStatuses`.
@@ -23,8 +22,7 @@ pub(super) fn of_claims(errors: &mut FieldErrors, object: &Value, path: &FieldPa
             errors.duplicate(&path.child("name"), name);
         }
         if let Some(claim) = present(status, &["resourceClaimName"]).and_then(Value::as_str) {
-            let wrong = names::is_dns1123_subdomain(claim);
-            names::invalid_each(errors, &path.child("resourceClaimName"), claim, wrong);
+            dns_subdomain(errors, claim, &path.child("resourceClaimName"));
         }
     }
 }
@@ -64,8 +62,7 @@ pub(super) fn of_extended(errors: &mut FieldErrors, object: &Value, path: &Field
     if name.is_empty() {
         errors.required(&path.child("resourceClaimName"), "");
     } else {
-        let wrong = names::is_dns1123_subdomain(name);
-        names::invalid_each(errors, &path.child("resourceClaimName"), name, wrong);
+        dns_subdomain(errors, name, &path.child("resourceClaimName"));
     }
 }
 

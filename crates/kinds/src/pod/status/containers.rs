@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::in_range;
+use crate::check::{in_range, one_of_given};
 use crate::shape::{has, present};
 
 /// `validateContainerStatusUsers`.
@@ -65,9 +65,7 @@ fn of_container(errors: &mut FieldErrors, given: &[Value], container: Option<&Va
         for (j, resource) in status.array_at(&["resources"]).iter().enumerate() {
             let path = path.child("resources").index(j);
             let (id, health) = (resource.str_at(&["resourceID"]), resource.str_at(&["health"]));
-            if !HEALTH.contains(&health) {
-                errors.not_supported(&path.child("health"), health, &HEALTH);
-            }
+            one_of_given(errors, health, &HEALTH, &path.child("health"));
             message(errors, resource, &path.child("message"));
             if !ids.insert(id) {
                 errors.duplicate(&path.child("resourceID"), id);

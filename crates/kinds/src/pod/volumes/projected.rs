@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::{downward_file, key_to_path, mode, relative_non_reserved, required};
+use super::{downward_file, key_to_path, mode, relative_non_reserved};
 use crate::certificates::{bundle_name_errors, signer_name};
-use crate::check::{label_selector, one_of_given};
+use crate::check::{label_selector, one_of_given, required};
 use crate::shape::{has, present};
 
 const KEY_TYPES: [&str; 6] = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];

@@ -2,8 +2,8 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::{no_backsteps, relative, required};
-use crate::check::{dns_label, in_range, one_of_given};
+use super::{no_backsteps, relative};
+use crate::check::{dns_label, in_range, one_of_given, required};
 use crate::shape::{has, is_zero, present, shown};
 
 /// Who has the source; those of persistent volumes say in which namespace their secrets are.
