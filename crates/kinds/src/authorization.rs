@@ -2,12 +2,9 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
+use crate::check::token_lifetime;
 use crate::go_form;
-use crate::kind::Kind;
-use crate::shape::{has, present, shown};
-
-/// Nothing of these is stored.
-pub(crate) const KINDS: &[&Kind] = &[];
+use crate::shape::present;
 
 /// A SubjectAccessReview, LocalSubjectAccessReview or SelfSubjectAccessReview.
 pub fn validate_subject_access_review(review: &Value) -> FieldErrors {
@@ -60,13 +57,7 @@ fn non_resource(attributes: &Value) -> Value {
 pub fn validate_token_request(request: &Value) -> FieldErrors {
     let mut errors = FieldErrors::new();
     let path = FieldPath::new("spec").child("expirationSeconds");
-    let at = &["spec", "expirationSeconds"];
-    let seconds = request.i64_at(at).unwrap_or(if has(request, at) { 0 } else { 3600 });
-    if seconds < 600 {
-        errors.invalid(&path, shown(request, at), "may not specify a duration less than 10 minutes");
-    }
-    if seconds > 1 << 32 {
-        errors.invalid(&path, shown(request, at), "may not specify a duration larger than 2^32 seconds");
-    }
+    let seconds = request.i64_at(&["spec", "expirationSeconds"]).unwrap_or(3600);
+    token_lifetime(&mut errors, seconds, &path);
     errors
 }

@@ -19,7 +19,7 @@ pub(crate) use self::names::{
 };
 pub(crate) use self::number::{
     IntOrPercent, at_least_zero, at_least_zero_each, in_range, int_or_percent, not_more_than_100_percent,
-    percent_of, port_number, positive_int_or_percent,
+    percent_of, port_number, positive_int_or_percent, token_lifetime,
 };
 pub(crate) use self::quantity::{
     is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,

@@ -1,7 +1,20 @@
 //! What a built-in kind does beyond its schema: strategies, validation, printer columns.
 //!
-//! CRUD is written once, in `drydock-apiserver`'s registry; a kind adds a [`Strategy`], one file per kind, found by
-//! [`strategy()`]. Everything here is pure: a strategy sees the object, the object before, and the time.
+//! CRUD is written once, in `drydock-apiserver`'s registry; a kind adds a [`Strategy`], found by [`strategy()`].
+//! Everything here is pure: a strategy sees the object, the object before, and the time.
+//!
+//! # Where things are
+//!
+//! * A kind is a `static Kind` (`kind.rs`) in the module of its group, listed in the group's `KINDS`; groups are listed
+//!   in [`strategy()`]. Its columns are in `columns.tsv`, its cells in `table`.
+//! * A rule about a kind's fields goes into its `validate`, which is run for new objects and, as the kind's `update`
+//!   says, for changed ones. What may not change goes into `validate_change`, writes of subresources into
+//!   `validate_status`, fields that a write leaves alone into `prepare_update`, warnings into `warnings`.
+//! * Rules that several kinds share are in `check`; what is said of pods and of their templates is in `pod`.
+//! * `shape` reads and fills objects, `go_form` shows values as Go prints them in messages, `convert` goes between
+//!   versions, `meta` checks metadata, `expression` checks CEL.
+//! * Clients see all causes of a refusal, so their order is upstream's, as are texts and paths.
+//! * Tests of rules are in `tests/strategies`: what a new object may not be is a line of `data/invalid.jsonl`.
 //!
 //! Deliberately absent: what needs other objects (admission, allocation of addresses); that is in the API server.
 
@@ -14,7 +27,6 @@ mod certificates;
 mod check;
 mod convert;
 mod core;
-mod defaults;
 mod discovery;
 mod events;
 pub mod expression;
@@ -231,7 +243,6 @@ pub fn strategy(group: &str, resource: &str) -> &'static dyn Strategy {
         let groups = [
             admissionregistration::KINDS,
             apps::KINDS,
-            authorization::KINDS,
             autoscaling::KINDS,
             batch::KINDS,
             certificates::KINDS,

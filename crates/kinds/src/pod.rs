@@ -3,6 +3,7 @@
 //! Order and texts are those of `pkg/apis/core/validation`; `pkg/registry/core/pod` for the rest.
 
 mod containers;
+pub(crate) mod defaults;
 mod disabled;
 mod env;
 mod mounts;
@@ -27,7 +28,7 @@ use jiff::Timestamp;
 use crate::kind::{Kind, Step};
 use crate::meta::validate_object_meta;
 use crate::shape::{is_zero, keep, shown};
-use crate::{Context, NameRule, defaults, table};
+use crate::{Context, NameRule, table};
 
 pub(crate) use self::disabled::drop_disabled;
 

@@ -7,7 +7,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{
     IMMUTABLE, at_least_zero, csi_driver_name, dns_subdomain, immutable, label_selector,
-    non_negative_quantity, one_of_given, one_of_or_empty, qualified_name,
+    non_negative_quantity, one_of_given, one_of_or_empty, qualified_name, token_lifetime,
 };
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_AND_CHANGED, NEW_THEN_CHANGED, StatusMeta};
 use crate::pod::warnings::deprecated_label;
@@ -292,19 +292,11 @@ fn validate_driver(errors: &mut FieldErrors, object: &Value) {
             continue;
         }
         if let Some(seconds) = token.i64_at(&["expirationSeconds"]) {
-            let path = path.child("expirationSeconds");
-            if seconds < 600 {
-                errors.invalid(&path, seconds, "may not specify a duration less than 10 minutes");
-            }
-            if seconds > 1 << 32 {
-                errors.invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds");
-            }
+            token_lifetime(errors, seconds, &path.child("expirationSeconds"));
         }
     }
     for mode in object.array_at(&["spec", "volumeLifecycleModes"]).iter().filter_map(Value::as_str) {
-        if !["Persistent", "Ephemeral"].contains(&mode) {
-            errors.not_supported(&path.child("volumeLifecycleModes"), mode, &["Persistent", "Ephemeral"]);
-        }
+        one_of_given(errors, mode, &["Persistent", "Ephemeral"], &path.child("volumeLifecycleModes"));
     }
     if let Some(seconds) = object.i64_at(&["spec", "nodeAllocatableUpdatePeriodSeconds"])
         && seconds < 10

@@ -8,9 +8,9 @@ use crate::check::{
     at_least_zero_each, immutable, label_selector, not_more_than_100_percent, positive_int_or_percent,
 };
 use crate::kind::{Kind, Step};
-use crate::pod::{template, warnings};
+use crate::pod::{defaults, template, warnings};
 use crate::shape::{default, default_nil, present, same, shown};
-use crate::{Context, defaults, go_form, table};
+use crate::{Context, go_form, table};
 
 /// Kept in an annotation since apps/v1 has no field for it.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";

@@ -8,8 +8,9 @@ use crate::check::{
     at_least_zero_each, immutable, int_or_percent, not_more_than_100_percent, positive_int_or_percent,
 };
 use crate::kind::{Kind, StatusMeta};
+use crate::pod::defaults;
 use crate::shape::{default, default_nil, has, same};
-use crate::{Context, defaults, go_form, table};
+use crate::{Context, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
     status_meta: StatusMeta::LabelsKept,

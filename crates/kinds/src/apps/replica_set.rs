@@ -5,8 +5,9 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use super::{no_more_than, replicated_template, required_selector, selector};
 use crate::check::{at_least_zero_each, immutable};
 use crate::kind::Kind;
+use crate::pod::defaults;
 use crate::shape::default_nil;
-use crate::{defaults, table};
+use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     status: true,

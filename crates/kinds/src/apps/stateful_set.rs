@@ -6,10 +6,10 @@ use super::{no_more_than, required_selector, runs_always, selector, selector_mat
 use crate::check::{IntOrPercent, int_or_percent, one_of_given, percent_of};
 use crate::check::{at_least_zero, at_least_zero_each, not_more_than_100_percent, positive_int_or_percent};
 use crate::kind::{Kind, Step};
-use crate::pod::template;
 use crate::pod::warnings::{claim_spec, of_template};
+use crate::pod::{defaults, template};
 use crate::shape::{default, default_nil, each_mut, has, keep, same, shown};
-use crate::{Context, NameRule, defaults, go_form, table};
+use crate::{Context, NameRule, go_form, table};
 
 const MAY_CHANGE: [&str; 7] = [
     "replicas",

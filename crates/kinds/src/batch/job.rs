@@ -11,9 +11,9 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 use crate::apps::selector_matches_template;
 use crate::check::{IMMUTABLE, at_least_zero_each, immutable, label_selector, one_of_given};
 use crate::kind::{Kind, NEW_THEN_CHANGED};
-use crate::pod::{template, warnings};
+use crate::pod::{defaults, template, warnings};
 use crate::shape::{default, default_nil, has, is_zero, keep, present, same, shown};
-use crate::{Propagation, defaults, table};
+use crate::{Propagation, table};
 
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";

@@ -34,6 +34,16 @@ pub(crate) fn port_number(errors: &mut FieldErrors, number: i64, path: &FieldPat
     names::invalid_each(errors, path, number, names::is_valid_port_num(number));
 }
 
+/// How long a token lives.
+pub(crate) fn token_lifetime(errors: &mut FieldErrors, seconds: i64, path: &FieldPath) {
+    if seconds < 600 {
+        errors.invalid(path, seconds, "may not specify a duration less than 10 minutes");
+    }
+    if seconds > 1 << 32 {
+        errors.invalid(path, seconds, "may not specify a duration larger than 2^32 seconds");
+    }
+}
+
 /// `intstr.IntOrString`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IntOrPercent<'a> {

@@ -9,8 +9,9 @@ use crate::check::{
     resource_quantity_value,
 };
 use crate::kind::{Kind, Step};
+use crate::pod::defaults;
 use crate::shape::{default, has, keep, present, same, shown};
-use crate::{Context, defaults, go_form, table};
+use crate::{Context, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
     update: &[Step::MetaChange, Step::Meta, Step::Body, Step::Change],

@@ -6,9 +6,9 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use crate::apps::{runs_always, selector_matches_template};
 use crate::check::at_least_zero_each;
 use crate::kind::Kind;
-use crate::pod::template;
+use crate::pod::{defaults, template};
 use crate::shape::{default_nil, is_zero, present};
-use crate::{defaults, table};
+use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     name: crate::NameRule::Long,

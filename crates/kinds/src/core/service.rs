@@ -82,8 +82,21 @@ fn needs_internal_policy(kind: &str) -> bool {
 fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
     if context.subresource.is_empty() {
         keep(object, old, &["status"]);
+        keep_addresses(object, old);
         drop_type_dependent(object, old);
         drop_internal_policy(object);
+    }
+}
+
+/// A client that leaves out either of its addresses keeps both: `patchAllocatedValues`, of what the server's allocation
+/// has not patched.
+fn keep_addresses(object: &mut Value, old: &Value) {
+    if has_addresses(old) && has_addresses(object) {
+        for at in [&["spec", "clusterIP"], &["spec", "clusterIPs"]] {
+            if is_zero(object.at(at)) {
+                keep(object, old, at);
+            }
+        }
     }
 }
 

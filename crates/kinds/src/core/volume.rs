@@ -7,12 +7,13 @@ use crate::check::{
     positive_quantity, required,
 };
 use crate::kind::{Kind, Step};
+use crate::pod::defaults;
 use crate::pod::scheduling::node_selector;
 use crate::pod::volumes::{Holder, no_backsteps, rare_source};
 use crate::shape::{
     default, default_nil, each_mut, has, is_zero, keep, present, same, seconds, shown, with_mut,
 };
-use crate::{Context, defaults, table};
+use crate::{Context, table};
 
 pub(super) static KIND: Kind = Kind {
     // Upstream looks at all of it twice.

@@ -386,3 +386,19 @@ fn a_stateful_set_that_was_wrong_keeps_its_template() {
     let expected = "spec.replicas: Invalid value: -1: must be greater than or equal to 0";
     assert_eq!(errors, [expected]);
 }
+
+#[test]
+fn a_service_keeps_the_address_that_is_left_out() {
+    let kind = ("", "v1", "services");
+    let service = value!({
+        "metadata": {"name": "s", "namespace": "ns"},
+        "spec": {"clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "a"}},
+    });
+    for left_out in ["clusterIP", "clusterIPs"] {
+        let service = updated(kind, "", &created(kind, &service), |service| {
+            service.remove(&["spec", left_out]);
+        });
+        assert_eq!(service.str_at(&["spec", "clusterIP"]), "None");
+        assert_eq!(service.array_at(&["spec", "clusterIPs"]), ["None".into()]);
+    }
+}

@@ -6,7 +6,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::{downward_file, key_to_path, mode, relative_non_reserved};
 use crate::certificates::{bundle_name_errors, signer_name};
-use crate::check::{label_selector, one_of_given, required};
+use crate::check::{label_selector, one_of_given, required, token_lifetime};
 use crate::shape::{has, present};
 
 const KEY_TYPES: [&str; 6] = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
@@ -84,14 +84,7 @@ fn part_source<'a>(
 
 fn token(errors: &mut FieldErrors, source: &Value, volume: &FieldPath, path: &FieldPath) {
     let seconds = source.i64_at(&["expirationSeconds"]).unwrap_or(3600);
-    if seconds < 600 {
-        let detail = "may not specify a duration less than 10 minutes";
-        errors.invalid(&path.child("expirationSeconds"), seconds, detail);
-    }
-    if seconds > 1 << 32 {
-        let detail = "may not specify a duration larger than 2^32 seconds";
-        errors.invalid(&path.child("expirationSeconds"), seconds, detail);
-    }
+    token_lifetime(errors, seconds, &path.child("expirationSeconds"));
     // The volume's path, as upstream has it.
     match source.str_at(&["path"]) {
         "" => errors.required(&volume.child("path"), ""),
