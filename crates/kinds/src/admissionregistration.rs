@@ -4,7 +4,7 @@ mod mutation;
 mod policy;
 mod webhook;
 
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{one_of_at, one_of_given};
 use crate::expression::{Compiler, Returns, Scope};
@@ -24,6 +24,17 @@ pub(crate) const KINDS: &[&Kind] = &[
 
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
+
+/// `WarningsForStaticSuffix`.
+fn reserved_name(object: &Value) -> Vec<String> {
+    const SUFFIX: &str = ".static.k8s.io";
+    let warning = || {
+        format!(
+            "metadata.name: names ending with {SUFFIX:?} are reserved for static manifest-based configurations and cannot be managed via the API"
+        )
+    };
+    object.name().ends_with(SUFFIX).then(warning).into_iter().collect()
+}
 
 /// Rules cover every scope by default.
 fn rule_defaults(holder: &mut Value, field: &str) {

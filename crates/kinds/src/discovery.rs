@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{PROTOCOLS, dns_label, dns_subdomain, immutable, net, one_of, one_of_at, qualified_name};
+use crate::check::{
+    PROTOCOLS, dns_label, dns_subdomain, immutable, label_value, net, one_of, one_of_at, qualified_name,
+};
 use crate::kind::{Kind, NEW_AND_CHANGED};
 use crate::shape::{default_nil, default_null, each_mut, has, present, same};
 use crate::table;
@@ -16,10 +18,8 @@ static SLICE: Kind = Kind {
     update: NEW_AND_CHANGED,
     generation: true,
     spec_changed: Some(|object, old| {
-        ["addressType", "endpoints", "ports"]
-            .iter()
-            .any(|field| !crate::shape::same(object.get(field), old.get(field)))
-            || !crate::shape::same(object.at(&["metadata", "labels"]), old.at(&["metadata", "labels"]))
+        ["addressType", "endpoints", "ports"].iter().any(|field| !same(object.get(field), old.get(field)))
+            || !same(object.at(&["metadata", "labels"]), old.at(&["metadata", "labels"]))
     }),
     defaults: |object| {
         each_mut(object, &["ports"], |port| {
@@ -29,12 +29,23 @@ static SLICE: Kind = Kind {
         each_mut(object, &["endpoints"], |endpoint| default_nil(endpoint, &["conditions"], Value::object()));
         default_null(object, &["endpoints", "ports"]);
     },
+    prepare_create: |_, object| drop_topology(object, None),
+    prepare_update: |_, object, old| drop_topology(object, Some(old)),
     validate,
     validate_change: |errors, object, old| immutable(errors, object, old, &["addressType"]),
     cells: table::endpoint_slice,
     warnings,
     ..Kind::new("discovery.k8s.io", "endpointslices")
 };
+
+/// `dropTopologyOnV1`: clients of v1 do not write the topology of before.
+fn drop_topology(object: &mut Value, old: Option<&Value>) {
+    if old.is_none_or(|old| !same(old.get("endpoints"), object.get("endpoints"))) {
+        each_mut(object, &["endpoints"], |endpoint| {
+            endpoint.remove(&["deprecatedTopology"]);
+        });
+    }
+}
 
 const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
 
@@ -70,29 +81,27 @@ fn validate_endpoint(errors: &mut FieldErrors, endpoint: &Value, address_type: &
     if let Some(node) = present(endpoint, &["nodeName"]).and_then(Value::as_str) {
         dns_subdomain(errors, node, &path.child("nodeName"));
     }
-    let topology = endpoint.object_at(&["deprecatedTopology"]);
-    if topology.len() > 16 {
-        errors.too_many(&path.child("deprecatedTopology"), topology.len(), 16);
-    }
     if let Some(hostname) = present(endpoint, &["hostname"]).and_then(Value::as_str) {
         dns_label(errors, hostname, &path.child("hostname"));
     }
     let path = path.child("hints");
-    hints(errors, endpoint, "forZones", names::is_valid_label_value, &path.child("forZones"));
-    hints(errors, endpoint, "forNodes", names::is_dns1123_subdomain, &path.child("forNodes"));
+    if hints(errors, endpoint, "forZones", label_value, &path.child("forZones")) {
+        hints(errors, endpoint, "forNodes", dns_subdomain, &path.child("forNodes"));
+    }
 }
 
+/// Whether there are not too many of them.
 fn hints(
     errors: &mut FieldErrors,
     endpoint: &Value,
     field: &str,
-    check: fn(&str) -> Vec<String>,
+    check: fn(&mut FieldErrors, &str, &FieldPath),
     path: &FieldPath,
-) {
+) -> bool {
     let hints = endpoint.array_at(&["hints", field]);
     if hints.len() > 8 {
         errors.too_many(path, hints.len(), 8);
-        return;
+        return false;
     }
     let mut seen = HashSet::new();
     for (i, hint) in hints.iter().enumerate() {
@@ -101,8 +110,9 @@ fn hints(
         if !seen.insert(name) {
             errors.duplicate(&path, name);
         }
-        names::invalid_each(errors, &path, name, check(name));
+        check(errors, name, &path);
     }
+    true
 }
 
 fn validate_address(

@@ -127,13 +127,13 @@ pub trait Strategy: Send + Sync {
     /// What counts as a change of the spec when [`Strategy::has_generation`]: by default everything but metadata
     /// and status.
     fn spec_changed(&self, object: &Value, old: &Value) -> bool {
-        let strip = |value: &Value| {
-            let mut value = value.clone();
-            value.remove(&["metadata"]);
-            value.remove(&["status"]);
-            value
+        let differs = |a: &Value, b: &Value| {
+            let mut fields = a.object_at(&[]).iter();
+            fields.any(|(key, value)| {
+                !["metadata", "status"].contains(&key.as_str()) && b.get(key) != Some(value)
+            })
         };
-        strip(object) != strip(old)
+        differs(object, old) || differs(old, object)
     }
 
     /// Whether PUT of an absent object creates it.

@@ -2,8 +2,8 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::GROUP;
 use super::policy::{common, policy_defaults};
+use super::{GROUP, reserved_name};
 use crate::expression::{Compiler, Returns, Scope};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
 use crate::shape::{has, shown};
@@ -16,6 +16,7 @@ pub(super) static MUTATING: Kind = Kind {
     unconditional_update: false,
     defaults: policy_defaults,
     validate,
+    warnings: |object, _| reserved_name(object),
     cells: table::mutating_admission_policy,
     ..Kind::new(GROUP, "mutatingadmissionpolicies")
 };

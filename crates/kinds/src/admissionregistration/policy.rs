@@ -4,7 +4,7 @@ use drydock_cel::parse::RESERVED;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
-use super::{GROUP, match_conditions, rule_defaults, rule_with_operations};
+use super::{GROUP, match_conditions, reserved_name, rule_defaults, rule_with_operations};
 use crate::check::{dns_subdomain, label_selector, one_of_at, path_segment, qualified_name};
 use crate::expression::{Compiler, Returns, Scope};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED, StatusMeta, Step};
@@ -22,6 +22,7 @@ pub(super) static VALIDATING: Kind = Kind {
     defaults: policy_defaults,
     validate: validating,
     validate_status: |errors, _, object, _| status(errors, object),
+    warnings: |object, _| reserved_name(object),
     cells: table::validating_admission_policy,
     ..Kind::new(GROUP, "validatingadmissionpolicies")
 };
@@ -36,6 +37,7 @@ pub(super) static VALIDATING_BINDING: Kind = Kind {
         binding(errors, object);
         actions(errors, object);
     },
+    warnings: |object, _| reserved_name(object),
     cells: table::admission_policy_binding,
     ..Kind::new(GROUP, "validatingadmissionpolicybindings")
 };
@@ -47,6 +49,7 @@ pub(super) static MUTATING_BINDING: Kind = Kind {
     unconditional_update: false,
     defaults: binding_defaults,
     validate: |errors, object, _| binding(errors, object),
+    warnings: |object, _| reserved_name(object),
     cells: table::admission_policy_binding,
     ..Kind::new(GROUP, "mutatingadmissionpolicybindings")
 };

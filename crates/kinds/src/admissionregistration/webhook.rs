@@ -6,7 +6,7 @@ use drydock_machinery::crd::definition::{webhook_port_and_path, webhook_url};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::{GROUP, match_conditions, rule_defaults, rule_with_operations};
+use super::{GROUP, match_conditions, reserved_name, rule_defaults, rule_with_operations};
 use crate::check::{label_selector, one_of_at};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
 use crate::shape::{default_nil, each_mut, present, shown, with_mut};
@@ -19,6 +19,7 @@ pub(super) static VALIDATING: Kind = Kind {
     generation: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
     validate,
+    warnings: |object, _| reserved_name(object),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "validatingwebhookconfigurations")
 };
@@ -34,18 +35,11 @@ pub(super) static MUTATING: Kind = Kind {
             default_nil(webhook, &["reinvocationPolicy"], "Never");
         });
     },
-    validate: mutating,
+    validate,
+    warnings: |object, _| reserved_name(object),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "mutatingwebhookconfigurations")
 };
-
-fn mutating(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
-    validate(errors, object, old);
-    for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
-        let path = FieldPath::new("webhooks").index(i);
-        one_of_at(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], &path);
-    }
-}
 
 fn webhook_defaults(webhook: &mut Value) {
     default_nil(webhook, &["failurePolicy"], "Fail");
@@ -57,6 +51,7 @@ fn webhook_defaults(webhook: &mut Value) {
     rule_defaults(webhook, "rules");
 }
 
+/// Configurations of either kind: they differ in one field.
 fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     // Conditions that were let pass once stay.
     let conditions = |object: &Value| -> Vec<Value> {
@@ -67,13 +62,11 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
         let path = FieldPath::new("webhooks").index(i);
         let name = webhook.str_at(&["name"]);
+        validate_webhook(errors, webhook, changed, &path);
+        review_versions(errors, webhook, &path);
         if !name.is_empty() && !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
         }
-        validate_webhook(errors, webhook, changed, &path);
-    }
-    for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
-        review_versions(errors, webhook, &FieldPath::new("webhooks").index(i));
     }
 }
 
@@ -103,6 +96,7 @@ fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool,
             label_selector(errors, selector, &path.child(field));
         }
     }
+    one_of_at(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], path);
     client_config(errors, &shown(webhook, &["clientConfig"]), &path.child("clientConfig"));
     if conditions {
         match_conditions(errors, webhook, false, path);
@@ -136,6 +130,7 @@ fn review_versions(errors: &mut FieldErrors, webhook: &Value, path: &FieldPath) 
     for (i, version) in versions.iter().enumerate() {
         if versions[..i].contains(version) {
             errors.invalid(&path.index(i), *version, "duplicate version");
+            continue;
         }
         names::invalid_each(errors, &path.index(i), *version, names::is_dns1035_label(version));
     }

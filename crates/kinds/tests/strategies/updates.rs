@@ -402,3 +402,15 @@ fn a_service_keeps_the_address_that_is_left_out() {
         assert_eq!(service.array_at(&["spec", "clusterIPs"]), ["None".into()]);
     }
 }
+
+#[test]
+fn an_endpoint_slice_has_no_topology_of_before() {
+    let kind = ("discovery.k8s.io", "v1", "endpointslices");
+    let slice = value!({
+        "metadata": {"name": "s", "namespace": "ns"},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.1"], "deprecatedTopology": {"a": "b"}}],
+    });
+    let slice = created(kind, &slice);
+    assert_eq!(slice.array_at(&["endpoints"])[0].get("deprecatedTopology"), None);
+}

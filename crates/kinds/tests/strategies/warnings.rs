@@ -164,3 +164,13 @@ fn device_drivers_have_small_letters() {
     assert_eq!(on_create(kind, &slice), [text]);
     assert_eq!(on_update(kind, "", &stored(kind, &slice), |_| {}), [text]);
 }
+
+#[test]
+fn names_of_static_configurations_are_reserved() {
+    let kind = ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations");
+    let named = |name: &str| value!({"metadata": {"name": name}});
+    assert_eq!(on_create(kind, &named("a")), NONE);
+    let expected = "metadata.name: names ending with \".static.k8s.io\" are reserved for static manifest-based configurations and cannot be managed via the API";
+    assert_eq!(on_create(kind, &named("a.static.k8s.io")), [expected]);
+    assert_eq!(on_update(kind, "", &stored(kind, &named("a.static.k8s.io")), bump), [expected]);
+}
