@@ -74,6 +74,9 @@ impl Surroundings<'_> {
     }
 
     pub(super) fn init_containers(&self, errors: &mut FieldErrors, path: &FieldPath) {
+        if !has(self.spec, &["initContainers"]) {
+            return;
+        }
         let mut seen: HashSet<&str> = names_of(self.spec.array_at(&["containers"])).collect();
         for (i, container) in self.spec.array_at(&["initContainers"]).iter().enumerate() {
             let at = path.index(i);
@@ -106,6 +109,9 @@ impl Surroundings<'_> {
     }
 
     pub(super) fn ephemeral_containers(&self, errors: &mut FieldErrors, path: &FieldPath) {
+        if !has(self.spec, &["ephemeralContainers"]) {
+            return;
+        }
         let others = ["containers", "initContainers"].map(|field| self.spec.array_at(&[field]));
         let known: HashSet<&str> = others.into_iter().flat_map(names_of).collect();
         let mut seen = known.clone();

@@ -37,12 +37,12 @@ pub(in crate::pod) fn pod_annotations(
     for (key, profile) in annotations.iter().filter(|(key, _)| key.starts_with(SECCOMP_OF_CONTAINER)) {
         seccomp(errors, profile.as_str().unwrap_or(""), &path.child(key));
     }
-    let mut names = Vec::new();
-    each_container(spec, path, |container, _| names.push(container.str_at(&["name"]).to_owned()));
     for (key, profile) in annotations.iter() {
         let Some(name) = key.strip_prefix(APP_ARMOR) else { continue };
         let profile = profile.as_str().unwrap_or("");
-        if !names.iter().any(|known| known == name) {
+        let mut found = false;
+        each_container(spec, path, |container, _| found |= container.str_at(&["name"]) == name);
+        if !found {
             errors.invalid(&path.key(key), name, "container not found");
         }
         let known = ["", "runtime/default", "unconfined"].contains(&profile);
@@ -115,6 +115,10 @@ pub(in crate::pod) fn profiles_from_annotations(pod: &mut Value) {
 /// Profiles named by annotation and field are the same.
 pub(in crate::pod) fn fields_agree(errors: &mut FieldErrors, holder: &Value, spec: &Value, path: &FieldPath) {
     let annotations = holder.object_at(&["metadata", "annotations"]);
+    let prefixes = [SECCOMP_OF_POD, SECCOMP_OF_CONTAINER, APP_ARMOR];
+    if !annotations.keys().any(|key| prefixes.iter().any(|prefix| key.starts_with(prefix))) {
+        return;
+    }
     let text = |key: &str| annotations.get(key).and_then(Value::as_str);
     let of_pod = present(spec, &["securityContext", "seccompProfile"]);
     if let (Some(profile), Some(named)) = (of_pod, text(SECCOMP_OF_POD)) {
