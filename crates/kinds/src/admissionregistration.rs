@@ -6,7 +6,7 @@ mod webhook;
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{one_of_at, one_of_given};
+use crate::check::{one_of_at, one_of_given, qualified_name};
 use crate::expression::{Compiler, Returns, Scope};
 use crate::kind::Kind;
 use crate::shape::{default_nil, each_mut};
@@ -133,7 +133,7 @@ fn match_conditions(errors: &mut FieldErrors, holder: &Value, params: bool, path
         if name.is_empty() {
             errors.required(&path.child("name"), "");
         } else {
-            crate::check::qualified_name(errors, name, &path.child("name"));
+            qualified_name(errors, name, &path.child("name"));
             if !seen.insert(name) {
                 errors.duplicate(&path.child("name"), name);
             }

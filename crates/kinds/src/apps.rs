@@ -9,7 +9,7 @@ mod stateful_set;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{labels_shown, one_of_given};
+use crate::check::{label_selector, labels_shown, one_of_given};
 use crate::kind::Kind;
 use crate::pod::template;
 use crate::shape::{is_zero, shown};
@@ -72,7 +72,7 @@ fn required_selector(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, o
     match spec.get("selector").filter(|selector| !selector.is_null()) {
         None => errors.required(path, ""),
         Some(selector) => {
-            crate::check::label_selector(errors, selector, path);
+            label_selector(errors, selector, path);
             not_empty(errors, selector, path, of);
         }
     }

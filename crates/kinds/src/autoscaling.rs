@@ -3,7 +3,9 @@
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
-use crate::check::{at_least_zero_each, non_negative_quantity, one_of_at, one_of_given, path_segment};
+use crate::check::{
+    NOT_NEGATIVE, at_least_zero_each, dns_label, non_negative_quantity, one_of_at, one_of_given, path_segment,
+};
 use crate::kind::Kind;
 use crate::shape::{default_nil, default_null, has, present, shown, with_mut};
 use crate::table;
@@ -235,7 +237,7 @@ fn resource(errors: &mut FieldErrors, field: &str, source: &Value, path: &FieldP
     }
     match source.str_at(&["container"]) {
         "" => errors.required(&path.child("container"), "must specify a container"),
-        container => crate::check::dns_label(errors, container, &path.child("container")),
+        container => dns_label(errors, container, &path.child("container")),
     }
 }
 
@@ -306,7 +308,7 @@ pub fn validate_scale(scale: &Value) -> FieldErrors {
     let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or(0);
     if replicas < 0 {
         let path = FieldPath::new("spec").child("replicas");
-        errors.invalid(&path, replicas, crate::check::NOT_NEGATIVE);
+        errors.invalid(&path, replicas, NOT_NEGATIVE);
     }
     errors
 }

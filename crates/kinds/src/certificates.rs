@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use crate::check::one_of;
 use crate::core::decode_base64;
 use crate::kind::{Kind, Step};
-use crate::shape::{has, keep, same, seconds, shown};
+use crate::shape::{each_mut, has, keep, same, seconds, shown};
 use crate::{Context, NameRule, table};
 
 pub(crate) const KINDS: &[&Kind] = &[&REQUEST];
@@ -66,7 +67,7 @@ fn keep_conditions(object: &mut Value, old: &Value, kind: &str) {
         return;
     }
     let mut before = before.into_iter();
-    crate::shape::each_mut(object, &CONDITIONS, |condition| {
+    each_mut(object, &CONDITIONS, |condition| {
         if condition.str_at(&["type"]) == kind
             && let Some(old) = before.next()
         {
@@ -78,7 +79,7 @@ fn keep_conditions(object: &mut Value, old: &Value, kind: &str) {
 /// `populateConditionTimestamps`: conditions without times get them.
 fn stamp(context: &Context<'_>, object: &mut Value, old: &Value) {
     let now = seconds(context.now);
-    crate::shape::each_mut(object, &CONDITIONS, |condition| {
+    each_mut(object, &CONDITIONS, |condition| {
         if condition.str_at(&["lastUpdateTime"]).is_empty() {
             condition.set(&["lastUpdateTime"], now.as_str());
         }
@@ -273,7 +274,7 @@ fn validate_conditions(errors: &mut FieldErrors, object: &Value, old: Option<&Va
         } else {
             &["False", "True", "Unknown"]
         };
-        crate::check::one_of(errors, status, supported, &at.child("status"));
+        one_of(errors, status, supported, &at.child("status"));
         let other = match kind {
             "Approved" => "Denied",
             "Denied" => "Approved",

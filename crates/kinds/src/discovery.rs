@@ -196,7 +196,7 @@ fn warnings(slice: &Value, old: Option<&Value>) -> Vec<String> {
     for (i, endpoint) in slice.array_at(&["endpoints"]).iter().enumerate() {
         let path = FieldPath::new("endpoints").index(i).child("addresses");
         for (j, address) in endpoint.array_at(&["addresses"]).iter().filter_map(Value::as_str).enumerate() {
-            crate::check::net::ip_warnings(&mut out, address, &path.index(j));
+            net::ip_warnings(&mut out, address, &path.index(j));
         }
     }
     out

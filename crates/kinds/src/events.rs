@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{IMMUTABLE, qualified_name};
+use crate::go_form;
 use crate::kind::{Kind, Step};
 use crate::shape::{default_nil, default_null, is_zero, same, shown};
 use crate::{NameRule, table};
@@ -241,7 +242,7 @@ fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
             for _ in 0..if core == "reason" { 2 } else { 1 } {
                 let mut shown = shown(object, &[here]);
                 if core == "involvedObject" {
-                    shown = crate::go_form::of("ObjectReference", &shown);
+                    shown = go_form::of("ObjectReference", &shown);
                 }
                 errors.invalid(&FieldPath::new(name), shown, IMMUTABLE);
             }

@@ -10,7 +10,7 @@ use crate::meta::{
     validate_object_meta_update,
 };
 use crate::pod::drop_disabled;
-use crate::shape::keep;
+use crate::shape::{keep, same};
 use crate::{Column, Context, NameRule, Propagation, Strategy, table};
 
 /// Finds what is wrong with an object, besides its metadata. On update the old object is given: what was let pass once
@@ -271,7 +271,7 @@ impl Strategy for Kind {
                 let fields = new.keys().chain(old.keys());
                 fields
                     .filter(|key| !["metadata", "status", "apiVersion", "kind"].contains(&key.as_str()))
-                    .any(|key| !crate::shape::same(new.get(key), old.get(key)))
+                    .any(|key| !same(new.get(key), old.get(key)))
             }
         }
     }

@@ -4,9 +4,9 @@ use drydock_machinery::names_validation::{self as names, NamePart};
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value};
 
 use crate::NameRule;
-use crate::check::{IMMUTABLE, qualified_name};
+use crate::check::{IMMUTABLE, NOT_NEGATIVE, net, qualified_name};
 use crate::go_form;
-use crate::shape::{same, shown};
+use crate::shape::{is_zero, same, shown};
 
 /// What `rule` finds wrong with a name.
 pub(crate) fn name_errors(rule: NameRule, name: &str, part: NamePart) -> Vec<String> {
@@ -17,7 +17,7 @@ pub(crate) fn name_errors(rule: NameRule, name: &str, part: NamePart) -> Vec<Str
         NameRule::PathSegment => names::name_is_path_segment(name, part),
         NameRule::IpAddress => {
             let mut errors = FieldErrors::new();
-            crate::check::net::canonical_ip(&mut errors, name, &FieldPath::root());
+            net::canonical_ip(&mut errors, name, &FieldPath::root());
             errors.iter().map(|error| error.detail.clone()).collect()
         }
         NameRule::Long if part == NamePart::Prefix => Vec::new(),
@@ -60,7 +60,7 @@ pub(crate) fn validate_any_object_meta(errors: &mut FieldErrors, object: &Value,
 fn validate_common(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {
     let generation = meta.i64_at(&["generation"]).unwrap_or(0);
     if generation < 0 {
-        errors.invalid(&path.child("generation"), generation, crate::check::NOT_NEGATIVE);
+        errors.invalid(&path.child("generation"), generation, NOT_NEGATIVE);
     }
     names::validate_labels(errors, meta.object_at(&["labels"]), &path.child("labels"));
     names::validate_annotations(errors, meta.object_at(&["annotations"]), &path.child("annotations"));
@@ -159,7 +159,7 @@ pub(crate) fn validate_template_meta(errors: &mut FieldErrors, holder: &Value, p
     names::validate_annotations(errors, meta.object_at(&["annotations"]), &path.child("annotations"));
     names::validate_labels(errors, meta.object_at(&["labels"]), &path.child("labels"));
     for (field, shown) in FORBIDDEN_IN_TEMPLATES {
-        if !crate::shape::is_zero(meta.get(field)) {
+        if !is_zero(meta.get(field)) {
             errors.forbidden(&path.child(shown), "cannot be set");
         }
     }

@@ -6,9 +6,10 @@ mod network_policy;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IMMUTABLE, immutable, immutable_struct, net, path_segment};
+use crate::check::{IMMUTABLE, dns_label, dns_subdomain, immutable, immutable_struct, net, path_segment};
+use crate::go_form;
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_THEN_CHANGED, StatusMeta, Step};
-use crate::shape::{has, present, shown};
+use crate::shape::{default_nil, has, present, shown, with_mut};
 use crate::{NameRule, table};
 
 const GROUP: &str = "networking.k8s.io";
@@ -20,8 +21,8 @@ static INGRESS_CLASS: Kind = Kind {
     update: CHANGED_THEN_NEW,
     generation: true,
     defaults: |object| {
-        crate::shape::with_mut(object, &["spec", "parameters"], |parameters| {
-            crate::shape::default_nil(parameters, &["scope"], "Cluster");
+        with_mut(object, &["spec", "parameters"], |parameters| {
+            default_nil(parameters, &["scope"], "Cluster");
         });
     },
     validate: |errors, object, _| validate_class(errors, object),
@@ -57,7 +58,7 @@ fn class_parameters(errors: &mut FieldErrors, parameters: &Value, path: &FieldPa
             errors.required(&path.child("namespace"), "`parameters.scope` is set to 'Namespace'");
         }
         ("Namespace", Some(namespace)) => {
-            crate::check::dns_label(errors, namespace, &path.child("namespace"));
+            dns_label(errors, namespace, &path.child("namespace"));
         }
         (other, _) => errors.not_supported(&path.child("scope"), other, &["Cluster", "Namespace"]),
     }
@@ -66,7 +67,7 @@ fn class_parameters(errors: &mut FieldErrors, parameters: &Value, path: &FieldPa
 /// `validateTypedLocalObjectReference`.
 pub(crate) fn reference(errors: &mut FieldErrors, reference: &Value, path: &FieldPath) {
     if let Some(group) = present(reference, &["apiGroup"]).and_then(Value::as_str) {
-        crate::check::dns_subdomain(errors, group, &path.child("apiGroup"));
+        dns_subdomain(errors, group, &path.child("apiGroup"));
     }
     for field in ["kind", "name"] {
         let text = reference.str_at(&[field]);
@@ -103,7 +104,7 @@ static IP_ADDRESS: Kind = Kind {
 fn parent_reference(errors: &mut FieldErrors, parent: &Value, path: &FieldPath) {
     let text = |field: &str| parent.str_at(&[field]);
     if !text("group").is_empty() {
-        crate::check::dns_subdomain(errors, text("group"), &path.child("group"));
+        dns_subdomain(errors, text("group"), &path.child("group"));
     }
     for field in ["resource", "name"] {
         match text(field) {
@@ -135,7 +136,7 @@ fn validate_cidrs(errors: &mut FieldErrors, object: &Value) {
         return;
     }
     if cidrs.len() > 2 {
-        let shown = crate::go_form::of("ServiceCIDRSpec", &shown(object, &["spec"]));
+        let shown = go_form::of("ServiceCIDRSpec", &shown(object, &["spec"]));
         errors.invalid(&path, shown, "may only hold up to 2 values");
         return;
     }

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 
 use crate::kind::{Kind, Step};
 use crate::meta::validate_object_meta;
-use crate::shape::{is_zero, keep, shown};
+use crate::shape::{default_nil, each_mut, is_zero, keep, same, shown};
 use crate::{Context, NameRule, table};
 
 pub(crate) use self::disabled::drop_disabled;
@@ -50,7 +50,7 @@ static KIND: Kind = Kind {
         if assigned {
             new.remove(&["nodeName"]);
         }
-        !crate::shape::same(Some(&new), Some(&old))
+        !same(Some(&new), Some(&old))
     }),
     defaults: defaults::pod,
     prepare_create,
@@ -72,7 +72,7 @@ static KIND: Kind = Kind {
 static TEMPLATE: Kind = Kind {
     generation: true,
     defaults: |object| {
-        crate::shape::default_nil(object, &["template"], Value::object());
+        default_nil(object, &["template"], Value::object());
         defaults::pod_template(object, &["template"]);
     },
     validate: |errors, object, _| {
@@ -141,16 +141,16 @@ fn merge_label_keys(object: &mut Value) {
             continue;
         }
         let affinity = object.at_mut(&at);
-        crate::shape::each_mut(affinity, &["requiredDuringSchedulingIgnoredDuringExecution"], |term| {
+        each_mut(affinity, &["requiredDuringSchedulingIgnoredDuringExecution"], |term| {
             merge_term(term, &labels);
         });
-        crate::shape::each_mut(affinity, &["preferredDuringSchedulingIgnoredDuringExecution"], |term| {
+        each_mut(affinity, &["preferredDuringSchedulingIgnoredDuringExecution"], |term| {
             if !is_zero(term.get("podAffinityTerm")) {
                 merge_term(term.at_mut(&["podAffinityTerm"]), &labels);
             }
         });
     }
-    crate::shape::each_mut(object, &["spec", "topologySpreadConstraints"], |term| merge_term(term, &labels));
+    each_mut(object, &["spec", "topologySpreadConstraints"], |term| merge_term(term, &labels));
 }
 
 fn merge_term(term: &mut Value, labels: &drydock_machinery::Map) {
@@ -213,7 +213,7 @@ fn prepare_resize(object: &mut Value, old: &Value) {
             continue;
         }
         let mut new = new.array_at(&[]).iter();
-        crate::shape::each_mut(&mut kept, &[list], |container| {
+        each_mut(&mut kept, &[list], |container| {
             let Some(new) = new.next() else { return };
             for field in ["resources", "resizePolicy"] {
                 keep(container, new, &[field]);

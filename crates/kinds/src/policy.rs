@@ -3,7 +3,8 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{
-    at_least_zero_each, label_selector, not_more_than_100_percent, one_of_at, positive_int_or_percent,
+    at_least_zero_each, conditions, label_selector, not_more_than_100_percent, one_of_at,
+    positive_int_or_percent,
 };
 use crate::kind::{Kind, Step};
 use crate::shape::{default_nil, has, present, shown};
@@ -54,7 +55,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
 fn validate_status(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("status");
     let status = shown(object, &["status"]);
-    crate::check::conditions(errors, status.array_at(&["conditions"]), &path.child("conditions"));
+    conditions(errors, status.array_at(&["conditions"]), &path.child("conditions"));
     at_least_zero_each(
         errors,
         &status,

@@ -3,6 +3,7 @@
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{at_least_zero_each, dns_label, immutable, one_of_at};
+use crate::go_form;
 use crate::kind::{Finalizers, Kind, NEW_THEN_CHANGED, Step};
 use crate::shape::{default_nil, has, present, shown};
 use crate::table;
@@ -135,7 +136,7 @@ fn validate_runtime_class(errors: &mut FieldErrors, object: &Value) {
     };
     for (i, toleration) in tolerations.iter().enumerate() {
         if tolerations[..i].iter().any(|other| key(other) == key(toleration)) {
-            errors.duplicate(&path.index(i), crate::go_form::of("Toleration", toleration));
+            errors.duplicate(&path.index(i), go_form::of("Toleration", toleration));
         }
     }
 }

@@ -6,9 +6,10 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{
-    IMMUTABLE, at_least_zero, csi_driver_name, dns_subdomain, immutable, label_selector,
+    IMMUTABLE, at_least_zero, csi_driver_name, dns_subdomain, immutable, in_range, label_selector,
     non_negative_quantity, one_of_given, one_of_or_empty, qualified_name, token_lifetime,
 };
+use crate::go_form;
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_AND_CHANGED, NEW_THEN_CHANGED, StatusMeta};
 use crate::pod::warnings::deprecated_label;
 use crate::shape::{default_nil, default_null, has, is_nil, present, same, shown};
@@ -167,7 +168,7 @@ fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
         if let Some(code) = object.i64_at(&["status", field, "errorCode"])
             && code < 0
         {
-            crate::check::in_range(errors, code, 0, i32::MAX.into(), &at.child("errorCode"));
+            in_range(errors, code, 0, i32::MAX.into(), &at.child("errorCode"));
         }
     }
     if let Some(name) = named {
@@ -230,7 +231,7 @@ fn csi_node_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
             driver
         };
         if !same(Some(&without_count(driver)), Some(&without_count(before))) {
-            let shown = crate::go_form::of("CSINodeDriver", &without_count(driver));
+            let shown = go_form::of("CSINodeDriver", &without_count(driver));
             errors.invalid(&path, shown, IMMUTABLE);
         }
     }

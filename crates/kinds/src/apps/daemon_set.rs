@@ -9,7 +9,7 @@ use crate::check::{
 };
 use crate::kind::{Kind, Step};
 use crate::pod::{defaults, template, warnings};
-use crate::shape::{default, default_nil, present, same, shown};
+use crate::shape::{default, default_nil, keep, present, same, shown};
 use crate::{Context, go_form, table};
 
 /// Kept in an annotation since apps/v1 has no field for it.
@@ -69,7 +69,7 @@ fn template_generation(object: &Value) -> i64 {
 fn count_template_generation(context: &Context<'_>, object: &mut Value, old: &Value) {
     let at = &["metadata", "annotations", TEMPLATE_GENERATION];
     if !context.subresource.is_empty() {
-        crate::shape::keep(object, old, at);
+        keep(object, old, at);
         return;
     }
     let template = &["spec", "template"];

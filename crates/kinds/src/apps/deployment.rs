@@ -3,13 +3,13 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
 use super::{no_more_than, replicated_template, required_selector, selector};
-use crate::check::{IntOrPercent, percent_of};
 use crate::check::{
-    at_least_zero_each, immutable, int_or_percent, not_more_than_100_percent, positive_int_or_percent,
+    IntOrPercent, at_least_zero_each, immutable, int_or_percent, not_more_than_100_percent, percent_of,
+    positive_int_or_percent,
 };
 use crate::kind::{Kind, StatusMeta};
 use crate::pod::defaults;
-use crate::shape::{default, default_nil, has, same};
+use crate::shape::{default, default_nil, has, same, shown};
 use crate::{Context, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
@@ -51,11 +51,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     required_selector(errors, spec, &path.child("selector"), "deployment");
     match selector(spec) {
         Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
-        None => errors.invalid(
-            &path.child("selector"),
-            crate::shape::shown(spec, &["selector"]),
-            "invalid label selector",
-        ),
+        None => errors.invalid(&path.child("selector"), shown(spec, &["selector"]), "invalid label selector"),
     }
     validate_strategy(errors, spec, &path.child("strategy"));
     at_least_zero_each(errors, spec, &["minReadySeconds", "revisionHistoryLimit"], &path);

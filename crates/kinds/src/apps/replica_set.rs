@@ -6,7 +6,7 @@ use super::{no_more_than, replicated_template, required_selector, selector};
 use crate::check::{at_least_zero_each, immutable};
 use crate::kind::Kind;
 use crate::pod::defaults;
-use crate::shape::default_nil;
+use crate::shape::{default_nil, shown};
 use crate::table;
 
 pub(super) static KIND: Kind = Kind {
@@ -38,11 +38,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     required_selector(errors, spec, &path.child("selector"), "deployment");
     match selector(spec) {
         Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
-        None => errors.invalid(
-            &path.child("selector"),
-            crate::shape::shown(spec, &["selector"]),
-            "invalid label selector",
-        ),
+        None => errors.invalid(&path.child("selector"), shown(spec, &["selector"]), "invalid label selector"),
     }
 }
 

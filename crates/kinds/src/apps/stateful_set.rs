@@ -3,8 +3,10 @@
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use super::{no_more_than, required_selector, runs_always, selector, selector_matches_template};
-use crate::check::{IntOrPercent, int_or_percent, one_of_given, percent_of};
-use crate::check::{at_least_zero, at_least_zero_each, not_more_than_100_percent, positive_int_or_percent};
+use crate::check::{
+    IntOrPercent, at_least_zero, at_least_zero_each, dns_label, int_or_percent, not_more_than_100_percent,
+    one_of_given, percent_of, positive_int_or_percent,
+};
 use crate::kind::{Kind, Step};
 use crate::pod::warnings::{claim_spec, of_template};
 use crate::pod::{defaults, template};
@@ -143,7 +145,7 @@ fn validate_spec(errors: &mut FieldErrors, object: &Value, looks: Looks) {
     }
     let service = spec.str_at(&["serviceName"]);
     if looks == Looks::AtAll && !service.is_empty() {
-        crate::check::dns_label(errors, service, &path.child("serviceName"));
+        dns_label(errors, service, &path.child("serviceName"));
     }
     required_selector(errors, spec, &path.child("selector"), "statefulset");
     let pods = shown(spec, &["template"]);

@@ -9,10 +9,10 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
-use crate::check::{IMMUTABLE, at_least_zero_each, immutable, label_selector, one_of_given};
+use crate::check::{IMMUTABLE, at_least_zero_each, immutable, label_selector, labels_shown, one_of_given};
 use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::pod::{defaults, template, warnings};
-use crate::shape::{default, default_nil, has, is_zero, keep, present, same, shown};
+use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, present, same, shown};
 use crate::{Propagation, table};
 
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
@@ -63,8 +63,8 @@ fn set_defaults(object: &mut Value) {
     default_nil(spec, &["manualSelector"], false);
     let policy = if has(spec, &["podFailurePolicy"]) { "Failed" } else { "TerminatingOrFailed" };
     default_nil(spec, &["podReplacementPolicy"], policy);
-    crate::shape::each_mut(spec, &["podFailurePolicy", "rules"], |rule| {
-        crate::shape::each_mut(rule, &["onPodConditions"], |condition| {
+    each_mut(spec, &["podFailurePolicy", "rules"], |rule| {
+        each_mut(rule, &["onPodConditions"], |condition| {
             default(condition, &["status"], "True");
         });
     });
@@ -166,7 +166,7 @@ fn generated_selector(errors: &mut FieldErrors, object: &Value, spec: &Value, pa
         match labels.get(key).and_then(Value::as_str) {
             None => errors.required(&label_path.key(key), format!("must be '{expected}'")),
             Some(given) if given != expected => {
-                let shown = crate::check::labels_shown(labels);
+                let shown = labels_shown(labels);
                 errors.invalid(&label_path.key(key), shown, format!("must be '{expected}'"));
             }
             Some(_) => {}
@@ -355,7 +355,7 @@ fn keep_resources(template: &mut Value, before: &Value, list: &str) {
         return;
     }
     let mut old = old.iter();
-    crate::shape::each_mut(template, &["spec", list], |container| {
+    each_mut(template, &["spec", list], |container| {
         if let Some(old) = old.next()
             && old.str_at(&["name"]) == container.str_at(&["name"])
         {

@@ -5,8 +5,8 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::volume::{unsupported_modes, volume_mode};
 use crate::check::{
-    IMMUTABLE, dns_label, dns_subdomain, label_selector, non_negative_whole, positive_quantity, required,
-    resource_quantity_value,
+    IMMUTABLE, dns_label, dns_subdomain, is_native_resource, label_selector, non_negative_whole,
+    positive_quantity, qualified_name, required, resource_quantity_value,
 };
 use crate::kind::{Kind, Step};
 use crate::pod::defaults;
@@ -268,8 +268,8 @@ fn validate_status(errors: &mut FieldErrors, _: &Context<'_>, object: &Value, _:
 /// What a claim can have allocated: storage, and things of others.
 fn resource_key(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
     let before = errors.len();
-    crate::check::qualified_name(errors, name, path);
-    if errors.len() == before && crate::check::is_native_resource(name) && name != "storage" {
+    qualified_name(errors, name, path);
+    if errors.len() == before && is_native_resource(name) && name != "storage" {
         errors.not_supported(path, name, &["storage"]);
     }
 }

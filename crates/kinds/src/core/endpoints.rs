@@ -83,7 +83,7 @@ fn warnings(endpoints: &Value) -> Vec<String> {
         for list in ["addresses", "notReadyAddresses"] {
             let path = FieldPath::new("subsets").index(i).child(list);
             for (j, address) in subset.array_at(&[list]).iter().enumerate() {
-                crate::check::net::ip_warnings(&mut out, address.str_at(&["ip"]), &path.index(j).child("ip"));
+                net::ip_warnings(&mut out, address.str_at(&["ip"]), &path.index(j).child("ip"));
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
+use crate::check::qualified_name;
 use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::meta::validate_kube_finalizer;
-use crate::shape::{default, keep, shown};
+use crate::shape::{default, default_nil, keep, shown};
 use crate::{Context, NameRule, table};
 
 const OWN_LABEL: &str = "kubernetes.io/metadata.name";
@@ -19,7 +20,7 @@ pub(super) static KIND: Kind = Kind {
         if !name.is_empty() && object.label(OWN_LABEL) != Some(&name) {
             object.set(&["metadata", "labels", OWN_LABEL], name);
         }
-        crate::shape::default_nil(object, &["spec"], Value::object());
+        default_nil(object, &["spec"], Value::object());
     },
     prepare_create: |_, object| {
         object.set(&["status", "phase"], "Active");
@@ -61,7 +62,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
 }
 
 fn validate_finalizer(errors: &mut FieldErrors, finalizer: &str, path: &FieldPath) {
-    crate::check::qualified_name(errors, finalizer, path);
+    qualified_name(errors, finalizer, path);
     validate_kube_finalizer(errors, finalizer, path);
 }
 

@@ -6,6 +6,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use crate::check::{
     IMMUTABLE, is_fully_qualified, is_standard_quota_resource, resource_name, resource_quantity_value,
 };
+use crate::go_form;
 use crate::kind::Kind;
 use crate::shape::shown;
 use crate::table;
@@ -135,7 +136,7 @@ fn scope_selector(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
             errors.invalid(&path.child("scopeName"), scope, "unsupported scope");
         }
         for _ in misfits(spec, scope) {
-            let selector = crate::go_form::of("ScopeSelector", &shown(spec, &["scopeSelector"]));
+            let selector = go_form::of("ScopeSelector", &shown(spec, &["scopeSelector"]));
             errors.invalid(&path, selector, "unsupported scope applied to resource");
         }
         requirement(errors, expression, scope, &path);

@@ -4,7 +4,7 @@ use drydock_machinery::decode::{base64_decode, base64_encode};
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
 use super::data::{MAX_SIZE, decoded_len, stays};
-use crate::check::{data_key, immutable};
+use crate::check::{data_key, immutable, json_object};
 use crate::kind::{CHANGED_THEN_NEW, Kind};
 use crate::shape::default;
 use crate::table;
@@ -111,7 +111,7 @@ fn docker(errors: &mut FieldErrors, data: &Map, key: &str, path: &FieldPath) {
         errors.required(&path.key(key), "");
         return;
     };
-    if let Err(why) = crate::check::json_object(&decode(text)) {
+    if let Err(why) = json_object(&decode(text)) {
         errors.invalid(&path.key(key), REDACTED, why);
     }
 }

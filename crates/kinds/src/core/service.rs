@@ -4,7 +4,7 @@ mod validate;
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
-use crate::check::{net, path_of};
+use crate::check::{dns_subdomain, net, one_of_given, path_of};
 use crate::kind::{Kind, Step};
 use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same};
 use crate::{Context, NameRule, table};
@@ -212,7 +212,7 @@ pub(crate) fn load_balancer(
         }
         let hostname = ingress.str_at(&["hostname"]);
         if !hostname.is_empty() {
-            crate::check::dns_subdomain(errors, hostname, &path.child("hostname"));
+            dns_subdomain(errors, hostname, &path.child("hostname"));
             if net::parse_ip(hostname).is_some() {
                 errors.invalid(&path.child("hostname"), hostname, "must be a DNS name, not an IP address");
             }
@@ -238,7 +238,7 @@ fn ip_mode(errors: &mut FieldErrors, ingress: &Value, ip: &str, path: &FieldPath
         (false, false) => errors.required(path, "must be specified when `ip` is set"),
         (true, true) => errors.forbidden(path, "may not be specified when `ip` is not set"),
         (true, false) => {
-            crate::check::one_of_given(errors, ingress.str_at(&["ipMode"]), &["Proxy", "VIP"], path);
+            one_of_given(errors, ingress.str_at(&["ipMode"]), &["Proxy", "VIP"], path);
         }
         (false, true) => {}
     }

@@ -6,6 +6,7 @@ use crate::check::{
     IMMUTABLE, csi_driver_name, dns_label, dns_subdomain, non_negative_whole, one_of_at, one_of_given,
     positive_quantity, required,
 };
+use crate::go_form;
 use crate::kind::{Kind, Step};
 use crate::pod::defaults;
 use crate::pod::scheduling::node_selector;
@@ -286,7 +287,7 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
         new.remove(secret);
     }
     if !same(Some(&new), Some(&old)) {
-        let difference = crate::go_form::difference("PersistentVolumeSource", &old, &new);
+        let difference = go_form::difference("PersistentVolumeSource", &old, &new);
         errors.forbidden(
             &FieldPath::new("spec").child("persistentvolumesource"),
             format!("spec.persistentvolumesource is immutable after creation\n{difference}"),

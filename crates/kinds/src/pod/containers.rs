@@ -12,7 +12,7 @@ use super::resources::{container_resources, resize_policy};
 use super::security::container_security;
 use super::volumes::Volumes;
 use crate::check::{PROTOCOLS, dns_label, one_of, one_of_given, port_number};
-use crate::shape::{has, present};
+use crate::shape::{has, is_zero, present};
 
 /// What containers of a pod are checked against.
 pub(super) struct Surroundings<'a> {
@@ -128,7 +128,7 @@ impl Surroundings<'_> {
                 errors.not_found(&path.child("targetContainerName"), target);
             }
             for field in NOT_EPHEMERAL {
-                if !crate::shape::is_zero(container.get(field)) {
+                if !is_zero(container.get(field)) {
                     errors.forbidden(&path.child(field), CANNOT_BE_EPHEMERAL);
                 }
             }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::volumes::{Volumes, relative, steps_back};
+use crate::check::one_of_given;
 use crate::shape::has;
 
 /// Where each volume is mounted, or stands as a device: the last one of a name holds.
@@ -74,7 +75,7 @@ fn propagation(errors: &mut FieldErrors, mount: &Value, container: &Value, path:
         return;
     }
     let mode = mount.str_at(&["mountPropagation"]);
-    crate::check::one_of_given(errors, mode, &["Bidirectional", "HostToContainer", "None"], path);
+    one_of_given(errors, mode, &["Bidirectional", "HostToContainer", "None"], path);
     if mode == "Bidirectional" && !container.bool_at(&["securityContext", "privileged"]) {
         errors.forbidden(path, "Bidirectional mount propagation is available only to privileged containers");
     }

@@ -11,6 +11,7 @@ use crate::check::{
     dns_label, dns_subdomain, is_extended_resource, is_fully_qualified, is_huge_page, is_native_resource,
     is_standard_container_resource, one_of, resource_name, resource_quantity_value,
 };
+use crate::go_form;
 use crate::shape::{has, present};
 
 /// `ValidateContainerResourceRequirements`.
@@ -286,10 +287,10 @@ pub(super) fn claims(errors: &mut FieldErrors, spec: &Value, within: Within<'_>,
         match given {
             [true, true] => errors.invalid(
                 &path,
-                crate::go_form::of("PodResourceClaim", claim),
+                go_form::of("PodResourceClaim", claim),
                 "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
             ),
-            [false, false] => errors.invalid(&path, crate::go_form::of("PodResourceClaim", claim), detail),
+            [false, false] => errors.invalid(&path, go_form::of("PodResourceClaim", claim), detail),
             _ => {}
         }
         for field in ["resourceClaimName", "resourceClaimTemplateName"] {

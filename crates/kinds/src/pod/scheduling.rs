@@ -6,7 +6,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{
-    POSITIVE, dns_subdomain, label_selector, label_value, one_of, one_of_or_empty, qualified_name,
+    POSITIVE, dns_label, dns_subdomain, label_selector, label_value, one_of, one_of_or_empty, qualified_name,
 };
 use crate::shape::{has, present, shown};
 
@@ -137,7 +137,7 @@ fn pod_affinity_term(errors: &mut FieldErrors, term: &Value, path: &FieldPath) {
         }
     }
     for namespace in term.array_at(&["namespaces"]).iter().filter_map(Value::as_str) {
-        crate::check::dns_label(errors, namespace, &path.child("namespace"));
+        dns_label(errors, namespace, &path.child("namespace"));
     }
     label_keys(errors, term, path);
     let key = term.str_at(&["topologyKey"]);

@@ -11,6 +11,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use super::containers::each_container;
 use super::volumes::relative;
 use crate::check::one_of_given;
+use crate::go_form;
 use crate::shape::{has, present};
 
 pub(super) use self::annotations::{
@@ -120,7 +121,7 @@ fn seccomp(errors: &mut FieldErrors, context: &Value, path: &FieldPath) {
         }
         Some(local) if kind == "Localhost" => relative(errors, local, &path),
         Some(_) => {
-            let shown = crate::go_form::of("SeccompProfile", profile);
+            let shown = go_form::of("SeccompProfile", profile);
             errors.invalid(&path, shown, "can only be set when seccomp type is Localhost");
         }
         None => {}
@@ -172,7 +173,7 @@ pub(super) fn container_security(
     }
     seccomp(errors, context, &path);
     if context.at(&["allowPrivilegeEscalation"]).and_then(Value::as_bool) == Some(false) {
-        let shown = crate::go_form::of("SecurityContext", context);
+        let shown = go_form::of("SecurityContext", context);
         if context.bool_at(&["privileged"]) {
             let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
             errors.invalid(&path, shown.clone(), detail);

@@ -5,7 +5,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::containers::{Surroundings, image_trimmed};
 use super::{env, resources, scheduling, security, volumes};
-use crate::check::{dns_label, dns_subdomain, net, one_of};
+use crate::check::{dns_label, dns_subdomain, in_range, net, one_of};
 use crate::shape::{has, present};
 
 /// Where a pod spec stands: in this pod, or in something that makes pods.
@@ -93,7 +93,7 @@ fn names_of_others(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
         }
     }
     if let Some(seconds) = spec.i64_at(&["activeDeadlineSeconds"]) {
-        crate::check::in_range(errors, seconds, 1, i32::MAX.into(), &path.child("activeDeadlineSeconds"));
+        in_range(errors, seconds, 1, i32::MAX.into(), &path.child("activeDeadlineSeconds"));
     }
     for field in ["hostname", "subdomain"] {
         let name = spec.str_at(&[field]);

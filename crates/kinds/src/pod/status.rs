@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::security::annotation_updates;
 use crate::Context;
 use crate::check::{IMMUTABLE, dns_subdomain, net, qualified_name};
-use crate::shape::{keep, same, seconds, shown};
+use crate::shape::{each_mut, keep, same, seconds, shown};
 
 /// A condition, replaced or added; its transition time is kept when the status stays.
 pub(super) fn set_condition(
@@ -93,7 +93,7 @@ fn keep_generations(object: &mut Value, old: &Value) {
         return;
     }
     let mut used = vec![false; before.len()];
-    crate::shape::each_mut(object, &["status", "conditions"], |condition| {
+    each_mut(object, &["status", "conditions"], |condition| {
         let of_type = |(i, old): &(usize, &Value)| !used[*i] && old.get("type") == condition.get("type");
         let Some((i, old)) = before.iter().enumerate().find(of_type) else { return };
         used[i] = true;

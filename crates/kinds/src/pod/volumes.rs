@@ -10,7 +10,8 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::env::{VOLUME_RESOURCES, field_ref, resource_field_ref};
 use super::spec::Within;
-use crate::check::{csi_driver_name, dns_label, dns_subdomain, required};
+use crate::check::{csi_driver_name, dns_label, dns_subdomain, one_of, required};
+use crate::meta::validate_template_meta;
 use crate::shape::{has, present, shown};
 
 pub(crate) use self::rare::{Holder, rare_source};
@@ -263,7 +264,7 @@ fn ephemeral(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {
     match present(source, &["volumeClaimTemplate"]) {
         None => errors.required(&path, ""),
         Some(claim) => {
-            crate::meta::validate_template_meta(errors, claim, &path.child("metadata"));
+            validate_template_meta(errors, claim, &path.child("metadata"));
             crate::core::claim::validate_spec(errors, &shown(claim, &["spec"]), false, &path.child("spec"));
         }
     }
@@ -274,5 +275,5 @@ fn image(errors: &mut FieldErrors, source: &Value, within: Within<'_>, path: &Fi
         required(errors, source, &["reference"], path);
     }
     let policies = ["Always", "IfNotPresent", "Never"];
-    crate::check::one_of(errors, source.str_at(&["pullPolicy"]), &policies, &path.child("pullPolicy"));
+    one_of(errors, source.str_at(&["pullPolicy"]), &policies, &path.child("pullPolicy"));
 }

@@ -5,7 +5,7 @@ use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::parts::{self, EFFECTS};
-use crate::check::{dns_label, dns_subdomain, label_value};
+use crate::check::{dns_label, dns_subdomain, label_value, one_of};
 use crate::go_form;
 use crate::pod::scheduling::node_selector;
 use crate::shape::{has, is_zero, present, same, shown};
@@ -248,7 +248,7 @@ fn taint(errors: &mut FieldErrors, taint: &Value, path: &FieldPath) {
     let [key, value, effect] = ["key", "value", "effect"].map(|field| taint.str_at(&[field]));
     names::validate_label_name(errors, key, &path.child("key"));
     label_value(errors, value, &path.child("value"));
-    crate::check::one_of(errors, effect, &EFFECTS, &path.child("effect"));
+    one_of(errors, effect, &EFFECTS, &path.child("effect"));
 }
 
 /// `validateCounterSet` and `validateDeviceCounterConsumption`: a set's name, and amounts by name.

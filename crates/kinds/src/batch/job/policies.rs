@@ -3,7 +3,8 @@
 use drydock_machinery::status::{FieldError, FieldErrorKind};
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{at_least_zero, one_of_at};
+use crate::check::{at_least_zero, one_of_at, qualified_name};
+use crate::go_form;
 use crate::shape::{has, present, shown};
 
 /// `validatePodFailurePolicy`.
@@ -38,7 +39,7 @@ pub(super) fn failure(errors: &mut FieldErrors, spec: &Value, policy: &Value, pa
         }
         for (j, condition) in conditions.iter().enumerate() {
             let path = path.child("onPodConditions").index(j);
-            crate::check::qualified_name(errors, condition.str_at(&["type"]), &path.child("type"));
+            qualified_name(errors, condition.str_at(&["type"]), &path.child("type"));
             let status = condition.str_at(&["status"]);
             let supported = ["False", "True", "Unknown"];
             if status.is_empty() {
@@ -115,7 +116,7 @@ fn exit_codes(errors: &mut FieldErrors, codes: &Value, names: &[&str], path: &Fi
 pub(super) fn success(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let Some(policy) = present(spec, &["successPolicy"]) else { return };
     if spec.str_at(&["completionMode"]) != "Indexed" {
-        let shown = crate::go_form::of("SuccessPolicy", policy);
+        let shown = go_form::of("SuccessPolicy", policy);
         errors.invalid(path, shown, "requires indexed completion mode");
         return;
     }

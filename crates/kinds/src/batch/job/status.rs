@@ -7,7 +7,8 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use jiff::Timestamp;
 
 use super::indexes;
-use crate::check::at_least_zero_each;
+use crate::check::{IMMUTABLE, at_least_zero_each};
+use crate::go_form;
 use crate::shape::{has, present, same, shown};
 
 /// Two states of a job, and what has changed between them: most rules look only at what an update touches.
@@ -182,7 +183,7 @@ fn finished(errors: &mut FieldErrors, update: &Update<'_>, path: &FieldPath) {
     let uncounted = update.value("uncountedTerminatedPods");
     let some = ["succeeded", "failed"].iter().any(|list| !uncounted.array_at(&[list]).is_empty());
     if (turned || update.changed("uncountedTerminatedPods")) && some {
-        let shown = crate::go_form::of("UncountedTerminatedPods", &uncounted);
+        let shown = go_form::of("UncountedTerminatedPods", &uncounted);
         errors.invalid(&path.child("uncountedTerminatedPods"), shown, "must be empty for finished job");
     }
 }
@@ -243,7 +244,7 @@ fn no_way_back(errors: &mut FieldErrors, update: &Update<'_>, path: &FieldPath) 
     let had = |field: &str| has(update.old, &["status", field]);
     let ended = "completionTime";
     if had(ended) && has(update.new, &["status", ended]) && update.changed(ended) {
-        errors.invalid(&path.child(ended), update.value(ended), crate::check::IMMUTABLE);
+        errors.invalid(&path.child(ended), update.value(ended), IMMUTABLE);
     }
     let resuming = update.was("Suspended") && condition_is(update.new, "Suspended", "False");
     let started = "startTime";

@@ -8,9 +8,11 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::{kind_of, needs_internal_policy};
-use crate::check::{IMMUTABLE, PROTOCOLS, dns_label, net, one_of, one_of_at, port_number, qualified_name};
+use crate::check::{
+    IMMUTABLE, PROTOCOLS, dns_label, dns_subdomain, net, one_of, one_of_at, port_number, qualified_name,
+};
 use crate::go_form;
-use crate::shape::{has, is_zero, shown};
+use crate::shape::{has, is_zero, present, same, shown};
 
 /// `validateService`: on update, addresses that were there may stay.
 pub(super) fn service(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
@@ -94,7 +96,7 @@ fn by_type(errors: &mut FieldErrors, spec: &Value, headless: bool, path: &FieldP
             if name.is_empty() {
                 errors.required(&path.child("externalName"), "");
             } else {
-                crate::check::dns_subdomain(errors, name, &path.child("externalName"));
+                dns_subdomain(errors, name, &path.child("externalName"));
             }
         }
         _ => {}
@@ -133,7 +135,7 @@ fn affinity(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let affinity = spec.str_at(&["sessionAffinity"]);
     one_of(errors, affinity, &["ClientIP", "None"], &path.child("sessionAffinity"));
     let path = path.child("sessionAffinityConfig");
-    let config = crate::shape::present(spec, &["sessionAffinityConfig"]);
+    let config = present(spec, &["sessionAffinityConfig"]);
     match (affinity, config) {
         ("ClientIP", None) => errors.required(&path, NEEDED),
         ("ClientIP", Some(config)) => {
@@ -285,7 +287,7 @@ pub(super) fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     ips::changes(errors, object, old);
     if kind_of(object) == "LoadBalancer" && kind_of(old) == "LoadBalancer" {
         let class = &["spec", "loadBalancerClass"];
-        if !crate::shape::same(object.at(class), old.at(class)) {
+        if !same(object.at(class), old.at(class)) {
             errors.invalid(&path.child("loadBalancerClass"), shown(object, class), "may not change once set");
         }
     }

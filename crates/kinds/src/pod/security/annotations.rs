@@ -5,7 +5,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 use crate::pod::MIRROR;
 use crate::pod::containers::each_container;
 use crate::pod::volumes::relative;
-use crate::shape::{each_mut, has, present, same};
+use crate::shape::{each_mut, has, present, same, shown};
 
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -198,5 +198,5 @@ pub(in crate::pod) fn annotation_updates(
             errors.forbidden(&path.key(key), "may not add mirror pod annotation");
         }
     }
-    pod_annotations(errors, object, &crate::shape::shown(object, &["spec"]), path);
+    pod_annotations(errors, object, &shown(object, &["spec"]), path);
 }

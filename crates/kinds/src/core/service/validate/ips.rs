@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::is_headless;
-use crate::check::net;
+use crate::check::{net, one_of_given};
 use crate::core::service::kind_of;
 use crate::shape::{has, shown};
 
@@ -70,7 +70,7 @@ fn families(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     if has(spec, &["ipFamilyPolicy"]) {
         let supported = ["PreferDualStack", "RequireDualStack", "SingleStack"];
         let policy = spec.str_at(&["ipFamilyPolicy"]);
-        crate::check::one_of_given(errors, policy, &supported, &path.child("ipFamilyPolicy"));
+        one_of_given(errors, policy, &supported, &path.child("ipFamilyPolicy"));
     }
 }
 
