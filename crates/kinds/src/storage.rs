@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use drydock_machinery::names_validation as names;
-use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
 use crate::check::{
     IMMUTABLE, at_least_zero, csi_driver_name, dns_subdomain, immutable, in_range, label_selector,
-    non_negative_quantity, one_of_given, one_of_or_empty, qualified_name, token_lifetime,
+    non_negative_quantity, one_of_at, one_of_given, one_of_or_empty, qualified_name, token_lifetime,
 };
 use crate::go_form;
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_AND_CHANGED, NEW_THEN_CHANGED, StatusMeta};
@@ -16,6 +16,9 @@ use crate::shape::{default_nil, default_null, has, is_nil, present, same, shown}
 use crate::table;
 
 const GROUP: &str = "storage.k8s.io";
+
+/// Of parameters of classes, and of what is said of an attachment.
+const MAX_SIZE: usize = 256 * 1024;
 
 pub(crate) const KINDS: &[&Kind] =
     &[&CLASS, &ATTRIBUTES_CLASS, &ATTACHMENT, &CSI_NODE, &CSI_DRIVER, &CSI_CAPACITY];
@@ -40,12 +43,10 @@ static CLASS: Kind = Kind {
 fn validate_class(errors: &mut FieldErrors, object: &Value) {
     provisioner(errors, object.str_at(&["provisioner"]), &FieldPath::new("provisioner"));
     parameters(errors, object, false);
-    for (field, supported) in [
-        ("reclaimPolicy", ["Delete", "Retain"]),
-        ("volumeBindingMode", ["Immediate", "WaitForFirstConsumer"]),
-    ] {
-        one_of_or_empty(errors, object.str_at(&[field]), &supported, &FieldPath::new(field));
-    }
+    let policy = object.str_at(&["reclaimPolicy"]);
+    one_of_or_empty(errors, policy, &["Delete", "Retain"], &FieldPath::new("reclaimPolicy"));
+    let modes = ["Immediate", "WaitForFirstConsumer"];
+    one_of_at(errors, object, "volumeBindingMode", &modes, &FieldPath::root());
     topologies(errors, object);
 }
 
@@ -68,18 +69,24 @@ fn parameters(errors: &mut FieldErrors, object: &Value, required: bool) {
     for key in given.keys().filter(|key| key.is_empty()) {
         errors.invalid(&path, key.as_str(), "field can not be empty.");
     }
-    let size: usize = given.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
-    if size > 256 * 1024 {
-        errors.too_long(&path, 256 * 1024);
+    if size(given) > MAX_SIZE {
+        errors.too_long(&path, MAX_SIZE);
     }
     if required && given.is_empty() {
         errors.required(&path, "must contain at least one key/value pair");
     }
 }
 
+/// Of keys and values together.
+fn size(texts: &Map) -> usize {
+    texts.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum()
+}
+
 fn topologies(errors: &mut FieldErrors, object: &Value) {
-    let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
-    for (i, term) in object.array_at(&["allowedTopologies"]).iter().enumerate() {
+    let given = object.array_at(&["allowedTopologies"]);
+    // Upstream begins with as many empty terms as there are: an empty one is a duplicate of each.
+    let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = vec![BTreeMap::new(); given.len()];
+    for (i, term) in given.iter().enumerate() {
         let path = FieldPath::new("allowedTopologies").index(i).child("matchLabelExpressions");
         let mut keys = BTreeMap::new();
         for (j, expression) in term.array_at(&["matchLabelExpressions"]).iter().enumerate() {
@@ -160,10 +167,15 @@ fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
     }
     let node = object.str_at(&["spec", "nodeName"]);
     dns_subdomain(errors, node, &path.child("nodeName"));
+    let metadata = object.object_at(&["status", "attachmentMetadata"]);
+    if size(metadata) > MAX_SIZE {
+        errors.too_long(&FieldPath::new("status").child("attachmentMetadata"), MAX_SIZE);
+    }
     for field in ["attachError", "detachError"] {
         let at = FieldPath::new("status").child(field);
         if object.str_at(&["status", field, "message"]).len() > 1024 {
-            errors.too_long(&at.child("message"), 256 * 1024);
+            // Upstream names this limit, not the one of messages.
+            errors.too_long(&at.child("message"), MAX_SIZE);
         }
         if let Some(code) = object.i64_at(&["status", field, "errorCode"])
             && code < 0
@@ -221,18 +233,18 @@ fn validate_csi_node(errors: &mut FieldErrors, object: &Value) {
 
 fn csi_node_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec").child("drivers");
-    for driver in object.array_at(&["spec", "drivers"]) {
-        let name = driver.str_at(&["name"]);
-        let before = old.array_at(&["spec", "drivers"]).iter().find(|old| old.str_at(&["name"]) == name);
-        let Some(before) = before else { continue };
-        let without_count = |driver: &Value| {
-            let mut driver = driver.clone();
-            driver.remove(&["allocatable"]);
-            driver
-        };
-        if !same(Some(&without_count(driver)), Some(&without_count(before))) {
-            let shown = go_form::of("CSINodeDriver", &without_count(driver));
-            errors.invalid(&path, shown, IMMUTABLE);
+    let without_count = |driver: &Value| {
+        let mut driver = driver.clone();
+        driver.remove(&["allocatable"]);
+        driver
+    };
+    for before in old.array_at(&["spec", "drivers"]) {
+        let drivers = object.array_at(&["spec", "drivers"]).iter();
+        for driver in drivers.filter(|driver| driver.str_at(&["name"]) == before.str_at(&["name"])) {
+            let driver = without_count(driver);
+            if !same(Some(&driver), Some(&without_count(before))) {
+                errors.invalid(&path, go_form::of("CSINodeDriver", &driver), IMMUTABLE);
+            }
         }
     }
 }
