@@ -97,11 +97,15 @@ fn not_supported(resource: &Resource, name: &str) -> String {
             let (version, kind) = (resource.gvk.api_version(), &resource.gvk.kind);
             format!("field label not supported for {version}, Kind={kind}: {name}")
         }
+        "ipaddresses" if resource.custom.is_none() => not_known(name),
         _ if resource.custom.is_some() || !fields.is_empty() => format!("field label not supported: {name}"),
-        _ => {
-            format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
-        }
+        _ => not_known(name),
     }
+}
+
+/// What a kind says that never had words of its own.
+fn not_known(name: &str) -> String {
+    format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
 }
 
 /// The `jsonPath`s of a custom resource's `selectableFields`, without their leading dot.

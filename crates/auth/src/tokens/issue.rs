@@ -134,6 +134,9 @@ fn bind(
 ) -> Result<(), Status> {
     let (kind, name) = (bound.str_at(&["kind"]), bound.str_at(&["name"]));
     let namespace = service_account.namespace();
+    if name.is_empty() && matches!(kind, "Pod" | "Secret" | "Node") {
+        return Err(Status::bad_request("Name parameter required."));
+    }
     let find = |resource: &str, namespace: &str| -> Result<Arc<Object>, Status> {
         reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))
     };

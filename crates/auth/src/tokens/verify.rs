@@ -359,6 +359,14 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_not_bound_to_nothing() {
+        let (objects, account) = cluster();
+        let request = value!({"spec": {"boundObjectRef": {"apiVersion": "v1", "kind": "Secret"}}});
+        let refused = authority().issue(&objects, &account, request).unwrap_err();
+        assert_eq!((refused.code, refused.message.as_str()), (400, "Name parameter required."));
+    }
+
+    #[test]
     fn a_bound_token_ends_when_its_pod_should_be_gone() {
         let (mut objects, account) = cluster();
         let clock = drydock_runtime::Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());

@@ -48,6 +48,10 @@ fn set_defaults(object: &mut Value) {
     if spec.str_at(&["updateStrategy", "type"]) == "RollingUpdate" {
         default_nil(spec, &["updateStrategy", "rollingUpdate", "maxUnavailable"], 1);
         default_nil(spec, &["updateStrategy", "rollingUpdate", "maxSurge"], 0);
+    } else if present(spec, &["updateStrategy", "rollingUpdate"]).is_some() {
+        // The internal form has both, or neither.
+        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxUnavailable"], 0);
+        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxSurge"], 0);
     }
     default_nil(spec, &["revisionHistoryLimit"], 10);
     default_nil(spec, &["template"], Value::object());

@@ -84,7 +84,11 @@ pub(crate) fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
     let ports: Vec<String> = object
         .array_at(&["ports"])
         .iter()
-        .map(|port| present(port, &["port"]).map_or_else(|| "*".to_owned(), |port| plain(Some(port))))
+        .map(|port| match (present(port, &["port"]), port.str_at(&["name"])) {
+            (Some(number), _) => plain(Some(number)),
+            (None, "") => "*".to_owned(),
+            (None, name) => name.to_owned(),
+        })
         .collect();
     let addresses: Vec<&str> = object
         .array_at(&["endpoints"])

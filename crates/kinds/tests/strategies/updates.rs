@@ -414,3 +414,15 @@ fn an_endpoint_slice_has_no_topology_of_before() {
     let slice = created(kind, &slice);
     assert_eq!(slice.array_at(&["endpoints"])[0].get("deprecatedTopology"), None);
 }
+
+#[test]
+fn a_daemon_set_on_delete_has_both_numbers_or_none() {
+    let kind = ("apps", "v1", "daemonsets");
+    let of = |strategy: Value| {
+        let set = decoded(kind, &value!({"metadata": {"name": "d"}, "spec": {"updateStrategy": strategy}}));
+        set.at(&["spec", "updateStrategy", "rollingUpdate"]).cloned()
+    };
+    assert_eq!(of(value!({"type": "OnDelete"})), None);
+    let one = of(value!({"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 1}}));
+    assert_eq!(one, Some(value!({"maxSurge": 0, "maxUnavailable": 1})));
+}

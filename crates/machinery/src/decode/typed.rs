@@ -350,6 +350,7 @@ fn embedded_in(ty: TypeRef<'_>, field: &str) -> Option<&'static str> {
         "Volume" => "VolumeSource",
         "PersistentVolumeSpec" => "PersistentVolumeSource",
         "EphemeralContainer" => "EphemeralContainerCommon",
+        "IngressRule" => "IngressRuleValue",
         "RuleWithOperations" => "Rule",
         "NamedRuleWithOperations" if nesting > 2 => "RuleWithOperations.Rule",
         "NamedRuleWithOperations" => "RuleWithOperations",
