@@ -1,6 +1,6 @@
 //! What may change in an object, and what upstream says when more does.
 
-use crate::common::{Kind, change_errors, context, created, stored, updated};
+use crate::common::{Kind, change_errors, context, created, decoded, stored, updated};
 use drydock_kinds::strategy;
 use drydock_machinery::catalog::Catalog;
 use drydock_machinery::{Value, value};
