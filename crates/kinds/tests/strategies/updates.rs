@@ -414,3 +414,24 @@ fn an_endpoint_slice_has_no_topology_of_before() {
     let slice = created(kind, &slice);
     assert_eq!(slice.array_at(&["endpoints"])[0].get("deprecatedTopology"), None);
 }
+
+#[test]
+fn a_jobs_own_labels_are_its_own() {
+    let kind = ("batch", "v1", "jobs");
+    let labels = |own: Value| {
+        let job = created(
+            kind,
+            &value!({
+                "metadata": {"name": "j", "namespace": "ns", "labels": own},
+                "spec": {"template": {
+                    "metadata": {"labels": {"app": "a"}},
+                    "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]},
+                }},
+            }),
+        );
+        job.object_at(&["metadata", "labels"]).len()
+    };
+    assert_eq!(labels(value!({"app": "a"})), 1);
+    // None are the template's, with those that are generated.
+    assert_eq!(labels(Value::Null), 5);
+}
