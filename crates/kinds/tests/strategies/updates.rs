@@ -435,3 +435,15 @@ fn a_jobs_own_labels_are_its_own() {
     // None are the template's, with those that are generated.
     assert_eq!(labels(Value::Null), 5);
 }
+
+#[test]
+fn a_quotas_scopes_are_a_set() {
+    let kind = ("", "v1", "resourcequotas");
+    let quota = value!({
+        "metadata": {"name": "q", "namespace": "ns"}, "spec": {"scopes": ["BestEffort", "Terminating"]},
+    });
+    let to = |scopes: Value| change(kind, &quota, |quota| quota.set(&["spec", "scopes"], scopes));
+    assert_eq!(to(value!(["Terminating", "BestEffort", "Terminating"])), [""; 0]);
+    let expected = "spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable";
+    assert_eq!(to(value!(["BestEffort"])), [expected]);
+}
