@@ -7,6 +7,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 use crate::check::{IMMUTABLE, qualified_name};
 use crate::go_form;
 use crate::kind::{Kind, Step};
+use crate::meta::{validate_object_meta, validate_object_meta_update};
 use crate::shape::{default_nil, default_null, is_zero, same, shown};
 use crate::{NameRule, table};
 
@@ -29,9 +30,12 @@ static NEW: Kind = Kind {
     name: NameRule::DnsSubdomain,
     put_creates: true,
     defaults: set_defaults,
-    update: &[Step::MetaChange, Step::Change],
+    // The metadata is looked at in between.
+    create: &[Step::Body],
+    update: &[Step::Change],
     validate: |errors, object, _| {
         legacy(errors, object, "reportingController");
+        validate_object_meta(errors, object, NEW.name);
         strict(errors, object);
     },
     validate_change: update,
@@ -216,6 +220,7 @@ fn required_fields(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
 /// Only the series of a new event may change.
 fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     legacy(errors, object, "reportingController");
+    validate_object_meta_update(errors, object, old);
     if !same(object.get("series"), old.get("series")) {
         series(errors, object);
     }

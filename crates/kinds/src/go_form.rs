@@ -39,6 +39,17 @@ pub(crate) fn list(values: impl Iterator<Item = Value>) -> Value {
     literal(format!("[{}]", parts.join(",")))
 }
 
+/// A label selector, as it serialises.
+pub(crate) fn label_selector(selector: &Value) -> Value {
+    let mut shown = selector.clone();
+    if !shown.array_at(&["matchExpressions"]).is_empty() {
+        let requirements = selector.array_at(&["matchExpressions"]).iter();
+        let requirements = list(requirements.map(|one| ordered(one, &["key", "operator", "values"])));
+        shown.set(&["matchExpressions"], requirements);
+    }
+    ordered(&shown, &["matchLabels", "matchExpressions"])
+}
+
 /// A value of one of the known structs, for an error's value.
 pub(crate) fn of(type_name: &str, value: &Value) -> Value {
     let mut out = String::new();

@@ -51,7 +51,10 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     required_selector(errors, spec, &path.child("selector"), "deployment");
     match selector(spec) {
         Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
-        None => errors.invalid(&path.child("selector"), shown(spec, &["selector"]), "invalid label selector"),
+        None => {
+            let given = go_form::label_selector(&shown(spec, &["selector"]));
+            errors.invalid(&path.child("selector"), given, "invalid label selector");
+        }
     }
     validate_strategy(errors, spec, &path.child("strategy"));
     at_least_zero_each(errors, spec, &["minReadySeconds", "revisionHistoryLimit"], &path);

@@ -7,7 +7,7 @@ use crate::check::{at_least_zero_each, immutable};
 use crate::kind::Kind;
 use crate::pod::defaults;
 use crate::shape::{default_nil, shown};
-use crate::table;
+use crate::{go_form, table};
 
 pub(super) static KIND: Kind = Kind {
     status: true,
@@ -38,7 +38,10 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     required_selector(errors, spec, &path.child("selector"), "deployment");
     match selector(spec) {
         Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
-        None => errors.invalid(&path.child("selector"), shown(spec, &["selector"]), "invalid label selector"),
+        None => {
+            let given = go_form::label_selector(&shown(spec, &["selector"]));
+            errors.invalid(&path.child("selector"), given, "invalid label selector");
+        }
     }
 }
 

@@ -86,6 +86,13 @@ fn generate_selector(object: &mut Value) {
     if object.bool_at(&["spec", "manualSelector"]) {
         return;
     }
+    // Labels that the default has taken from the template are one map with the template's in upstream.
+    let labels = object.object_at(&["metadata", "labels"]);
+    let of_template = object.object_at(&["spec", "template", "metadata", "labels"]);
+    let one_map = match (labels.values().next(), of_template.values().next()) {
+        (Some(own), Some(other)) => std::ptr::eq(own, other),
+        (own, _) => own.is_none(),
+    };
     let (uid, name) = (object.uid().to_owned(), object.name().to_owned());
     let pairs = [(CONTROLLER_UID, &uid), (JOB_NAME, &name), ("controller-uid", &uid), ("job-name", &name)];
     for (key, value) in pairs {
@@ -95,14 +102,9 @@ fn generate_selector(object: &mut Value) {
         object.set(&["spec", "selector"], Value::object());
     }
     default_nil(object, &["spec", "selector", "matchLabels", CONTROLLER_UID], uid.as_str());
-    // The job's own labels are by default its template's.
-    let labels = object.object_at(&["metadata", "labels"]).clone();
-    let template = object.object_at(&["spec", "template", "metadata", "labels"]).clone();
-    let generated = |key: &str| [CONTROLLER_UID, JOB_NAME, "controller-uid", "job-name"].contains(&key);
-    if labels.iter().all(|(key, value)| template.get(key) == Some(value))
-        && template.keys().filter(|key| !generated(key)).all(|key| labels.contains_key(key))
-    {
-        object.set(&["metadata", "labels"], template);
+    if one_map {
+        let labels = object.object_at(&["spec", "template", "metadata", "labels"]).clone();
+        object.set(&["metadata", "labels"], labels);
     }
 }
 

@@ -40,7 +40,13 @@ pub(super) static KIND: Kind = Kind {
     validate_change,
     validate_status,
     warnings: |object, _| {
-        crate::pod::warnings::claim_spec(&shown(object, &["spec"]), &FieldPath::new("spec"))
+        let mut out = Vec::new();
+        if object.annotation(CLASS_ANNOTATION).is_some() {
+            let path = FieldPath::new("metadata").child("annotations").key(CLASS_ANNOTATION);
+            out.push(format!("{path}: deprecated since v1.8; use \"storageClassName\" attribute instead"));
+        }
+        out.extend(crate::pod::warnings::claim_spec(&shown(object, &["spec"]), &FieldPath::new("spec")));
+        out
     },
     cells: table::persistent_volume_claim,
     ..Kind::new("", "persistentvolumeclaims")

@@ -4,7 +4,8 @@ use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{
-    IMMUTABLE, is_fully_qualified, is_standard_quota_resource, resource_name, resource_quantity_value,
+    IMMUTABLE, is_fully_qualified, is_standard_quota_resource, path_of, resource_name,
+    resource_quantity_value,
 };
 use crate::go_form;
 use crate::kind::Kind;
@@ -171,18 +172,11 @@ fn requirement(errors: &mut FieldErrors, expression: &Value, scope: &str, path: 
 }
 
 fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
-    let sorted = |object: &Value| {
-        let mut scopes: Vec<String> = object
-            .array_at(&["spec", "scopes"])
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
-        scopes.sort_unstable();
-        scopes
-    };
-    let path = FieldPath::new("spec");
-    if sorted(object) != sorted(old) {
-        errors.invalid(&path.child("scopes"), shown(object, &["spec", "scopes"]), IMMUTABLE);
+    let at = &["spec", "scopes"];
+    let [new, before] = [object, old].map(|object| object.array_at(at));
+    // They are sets.
+    let within = |these: &[Value], those: &[Value]| these.iter().all(|scope| those.contains(scope));
+    if !within(new, before) || !within(before, new) {
+        errors.invalid(&path_of(at), shown(object, at), IMMUTABLE);
     }
 }

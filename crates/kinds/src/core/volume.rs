@@ -28,6 +28,7 @@ pub(super) static KIND: Kind = Kind {
     prepare_update,
     validate: |errors, object, _| {
         validate_spec(errors, &shown(object, &["spec"]), object.name(), false, &FieldPath::new("spec"));
+        mount_options(errors, object);
     },
     validate_change,
     warnings: |object, _| warnings(object),
@@ -248,6 +249,32 @@ fn sources(errors: &mut FieldErrors, spec: &Value, name: &str, path: &FieldPath)
 
 const MORE_THAN_ONE: &str = "may not specify more than 1 volume type";
 
+const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
+
+/// `checkMountOption`: not every source knows the annotation.
+fn mount_options(errors: &mut FieldErrors, volume: &Value) {
+    const KNOWING: [&str; 13] = [
+        "gcePersistentDisk",
+        "awsElasticBlockStore",
+        "glusterfs",
+        "nfs",
+        "rbd",
+        "quobyte",
+        "iscsi",
+        "cinder",
+        "cephfs",
+        "azureFile",
+        "vsphereVolume",
+        "azureDisk",
+        "photonPersistentDisk",
+    ];
+    let knows = KNOWING.iter().any(|source| has(volume, &["spec", source]));
+    if volume.annotation(MOUNT_OPTIONS).is_some() && !knows {
+        let path = FieldPath::new("metadata").child("annotations").child(MOUNT_OPTIONS);
+        errors.forbidden(&path, "may not specify mount options for this volume type");
+    }
+}
+
 /// `validateCSIPersistentVolumeSource`.
 fn csi(errors: &mut FieldErrors, volume: &Value, path: &FieldPath) {
     csi_driver_name(errors, volume.str_at(&["driver"]), &path.child("driver"));
@@ -343,10 +370,7 @@ fn warnings(volume: &Value) -> Vec<String> {
             "volume.beta.kubernetes.io/storage-class",
             "deprecated since v1.8; use \"storageClassName\" attribute instead",
         ),
-        (
-            "volume.beta.kubernetes.io/mount-options",
-            "deprecated since v1.31; use \"mountOptions\" attribute instead",
-        ),
+        (MOUNT_OPTIONS, "deprecated since v1.31; use \"mountOptions\" attribute instead"),
     ];
     const SOURCES: [(&str, &str, &str); 6] = [
         ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),

@@ -426,3 +426,36 @@ fn a_daemon_set_on_delete_has_both_numbers_or_none() {
     let one = of(value!({"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 1}}));
     assert_eq!(one, Some(value!({"maxSurge": 0, "maxUnavailable": 1})));
 }
+
+#[test]
+fn a_jobs_own_labels_are_its_own() {
+    let kind = ("batch", "v1", "jobs");
+    let labels = |own: Value| {
+        let job = created(
+            kind,
+            &value!({
+                "metadata": {"name": "j", "namespace": "ns", "labels": own},
+                "spec": {"template": {
+                    "metadata": {"labels": {"app": "a"}},
+                    "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]},
+                }},
+            }),
+        );
+        job.object_at(&["metadata", "labels"]).len()
+    };
+    assert_eq!(labels(value!({"app": "a"})), 1);
+    // None are the template's, with those that are generated.
+    assert_eq!(labels(Value::Null), 5);
+}
+
+#[test]
+fn a_quotas_scopes_are_a_set() {
+    let kind = ("", "v1", "resourcequotas");
+    let quota = value!({
+        "metadata": {"name": "q", "namespace": "ns"}, "spec": {"scopes": ["BestEffort", "Terminating"]},
+    });
+    let to = |scopes: Value| change(kind, &quota, |quota| quota.set(&["spec", "scopes"], scopes));
+    assert_eq!(to(value!(["Terminating", "BestEffort", "Terminating"])), [""; 0]);
+    let expected = "spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable";
+    assert_eq!(to(value!(["BestEffort"])), [expected]);
+}

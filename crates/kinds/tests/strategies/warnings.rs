@@ -174,3 +174,13 @@ fn names_of_static_configurations_are_reserved() {
     assert_eq!(on_create(kind, &named("a.static.k8s.io")), [expected]);
     assert_eq!(on_update(kind, "", &stored(kind, &named("a.static.k8s.io")), bump), [expected]);
 }
+
+#[test]
+fn a_claims_class_in_an_annotation() {
+    let claim = value!({
+        "metadata": {"name": "c", "namespace": "ns", "annotations": {"volume.beta.kubernetes.io/storage-class": "s"}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    let text = "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead";
+    assert_eq!(on_create(("", "v1", "persistentvolumeclaims"), &claim), [text]);
+}
