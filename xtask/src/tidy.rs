@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("drydock-auth", &["runtime", "machinery", "cel"]),
     ("drydock-apiserver", &["runtime", "machinery", "cel", "store", "client", "kinds", "auth", "streams"]),
     ("drydock-controllers", &["runtime", "machinery", "client"]),
-    ("drydock-scheduler", &["runtime", "machinery", "client"]),
+    ("drydock-scheduler", &["runtime", "machinery", "cel", "client"]),
     ("drydock-node", &["runtime", "machinery", "client"]),
     ("drydock-cloud", &["runtime", "machinery", "client", "cloud-api"]),
     ("drydock-provider-mock", &["runtime", "cloud-api"]),

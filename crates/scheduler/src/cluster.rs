@@ -6,6 +6,7 @@ use std::sync::Arc;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{Key, Map, Object, ObjectMeta};
 
+use crate::dra::Devices;
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 use crate::volumes::Volumes;
@@ -28,6 +29,7 @@ pub struct Cluster {
     with_anti_affinity: usize,
     /// Shared with decisions.
     volumes: Arc<Volumes>,
+    devices: Arc<Devices>,
     /// Disruption budgets by their keys.
     budgets: HashMap<Key, Budget>,
 }
@@ -65,6 +67,14 @@ impl Cluster {
 
     pub fn volumes_mut(&mut self) -> &mut Volumes {
         Arc::make_mut(&mut self.volumes)
+    }
+
+    pub fn devices(&self) -> &Arc<Devices> {
+        &self.devices
+    }
+
+    pub fn devices_mut(&mut self) -> &mut Devices {
+        Arc::make_mut(&mut self.devices)
     }
 
     pub fn set_budget(&mut self, budget: &Arc<Object>) {

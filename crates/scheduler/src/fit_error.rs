@@ -3,26 +3,36 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::dra::Release;
 use crate::plugins::{Plugin, Rejection};
 
 /// Per node, what was against it.
 #[derive(Clone, Debug, Default)]
 pub struct FitError {
     pub nodes: usize,
-    /// Said of the whole pod before any node was looked at.
-    pub pre_filter: Option<String>,
+    /// Said of the whole pod before any node was looked at, and by which plugin.
+    pub pre_filter: Option<(Plugin, String)>,
+    /// What went wrong, so that it is not known whether the pod fits.
+    pub error: Option<Box<str>>,
     /// By node.
     pub rejections: Vec<(String, Rejection)>,
     /// What the attempt at preemption found.
     pub post_filter: String,
+    /// What a claim gives up to make room for the pod.
+    pub(crate) release: Release,
 }
 
 impl FitError {
     /// The plugins that rejected, as a set of bits.
     pub fn rejected_by(&self) -> u32 {
         let bits = self.rejections.iter().map(|(_, rejection)| rejection.plugin.bit());
-        let pre = if self.pre_filter.is_some() { Plugin::VolumeBinding.bit() } else { 0 };
+        let pre = self.pre_filter.as_ref().map_or(0, |(plugin, _)| plugin.bit());
         bits.fold(pre, |all, bit| all | bit)
+    }
+
+    /// The reason of the pod's condition.
+    pub fn reason(&self) -> &'static str {
+        if self.error.is_some() { "SchedulerError" } else { "Unschedulable" }
     }
 }
 
@@ -30,11 +40,14 @@ impl std::error::Error for FitError {}
 
 impl fmt::Display for FitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = &self.error {
+            return f.write_str(error);
+        }
         if self.nodes == 0 {
             return f.write_str("no nodes available to schedule pods");
         }
         write!(f, "0/{} nodes are available", self.nodes)?;
-        if let Some(reason) = &self.pre_filter {
+        if let Some((_, reason)) = &self.pre_filter {
             write!(f, ": {reason}.")?;
         } else if !self.rejections.is_empty() {
             let reasons = self.rejections.iter().flat_map(|(_, rejection)| rejection.reasons.iter());

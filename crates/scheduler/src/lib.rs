@@ -6,10 +6,13 @@
 //!   assumes what was decided and binds it through the binding subresource.
 //!
 //! The plugins are functions over parsed pods and nodes, not trait objects: the set is fixed and the inner loop is hot.
-//! Deliberately absent: extenders, dynamic resource allocation, several profiles.
+//! Deliberately absent: extenders, several profiles.
 
 mod affinity;
+mod binding;
 mod cluster;
+mod dra;
+mod failure;
 mod fit_error;
 mod node_info;
 mod plugins;
@@ -25,6 +28,7 @@ mod trial;
 mod volumes;
 
 pub use cluster::Cluster;
+pub use dra::{ClaimBinding, DeviceKind, Devices, Reservation};
 pub use fit_error::FitError;
 pub use node_info::NodeInfo;
 pub use pod_info::PodInfo;

@@ -8,7 +8,7 @@ use drydock_machinery::ObjectMeta;
 use crate::cluster::Cluster;
 use crate::fit_error::{FitError, histogram};
 use crate::node_info::NodeInfo;
-use crate::plugins::{CycleState, Rejection};
+use crate::plugins::{CycleState, Plugin, Rejection};
 use crate::pod_info::PodInfo;
 use crate::trial::Trial;
 
@@ -31,6 +31,7 @@ pub(crate) struct NoPreemption {
     pub(crate) hopeless: bool,
 }
 
+const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
 /// At least so many candidates are compared, if there are as many.
 const MIN_CANDIDATES: usize = 100;
 
@@ -40,19 +41,23 @@ const MIN_CANDIDATES: usize = 100;
 /// Why there is none.
 pub(crate) fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, NoPreemption> {
     let kept = |told: String| NoPreemption { told, hopeless: false };
-    if fit.pre_filter.is_some() {
+    if fit.pre_filter.as_ref().is_some_and(|(plugin, _)| *plugin != Plugin::DynamicResources) {
         // Upstream's attempt ends where it misses the state of the plugins that were not asked any more.
         return Err(kept("not found".to_owned()));
     }
     if pod.object.str_at(&["spec", "preemptionPolicy"]) == "Never" {
-        return Err(kept(told("not eligible due to preemptionPolicy=Never.")));
+        return Err(kept(told(fit, "not eligible due to preemptionPolicy=Never.")));
     }
     if waits_for_victims(cluster, pod, fit) {
-        return Err(kept(told("not eligible due to a terminating pod on the nominated node.")));
+        return Err(kept(told(fit, "not eligible due to a terminating pod on the nominated node.")));
     }
-    candidates(cluster, pod, fit).map_err(|reasons| {
+    let found = match fit.pre_filter {
+        Some(_) => Err(vec![NOT_HELPFUL.to_owned(); fit.nodes]),
+        None => candidates(cluster, pod, fit),
+    };
+    found.map_err(|reasons| {
         let reasons = histogram(reasons.iter().map(String::as_str));
-        let told = told(&format!("0/{} nodes are available: {reasons}.", fit.nodes));
+        let told = told(fit, &format!("0/{} nodes are available: {reasons}.", fit.nodes));
         NoPreemption { told, hopeless: true }
     })
 }
@@ -70,7 +75,7 @@ fn candidates(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemp
     for (name, rejection) in &fit.rejections {
         let node = cluster.node(name).filter(|_| !rejection.unresolvable);
         let Some(node) = node else {
-            reasons.push("Preemption is not helpful for scheduling".to_owned());
+            reasons.push(NOT_HELPFUL.to_owned());
             continue;
         };
         match victims_on(cluster, pod, &state, node) {
@@ -85,8 +90,8 @@ fn candidates(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemp
 }
 
 /// Dynamic resource allocation speaks first, as upstream's plugins do.
-fn told(what: &str) -> String {
-    format!("no new claims to deallocate, preemption: {what}")
+fn told(fit: &FitError, what: &str) -> String {
+    format!("{}, preemption: {what}", fit.release.told())
 }
 
 /// Whether pods that the pod has pushed out before are still leaving the node that will be its own.

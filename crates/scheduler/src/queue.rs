@@ -1,14 +1,15 @@
 //! Pods that wait for a node.
 //!
 //! A pod is ready to be tried (by priority, then by age), backing off after a failure (1 s doubling to 10 s), waiting
-//! for the cluster to change in a way that concerns the plugins that refused it, or held by scheduling gates.
+//! for the cluster to change in a way that concerns the plugins that refused it, or held by scheduling gates or
+//! for want of its resource claims.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_machinery::{Key, ObjectMeta};
+use drydock_machinery::{Key, Object, ObjectMeta};
 use jiff::Timestamp;
 
 use crate::pod_info::PodInfo;
@@ -56,6 +57,13 @@ enum Place {
     Gated,
 }
 
+/// Whether a pod may be tried at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    Closed,
+}
+
 /// Why a pod backs off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
@@ -66,9 +74,9 @@ enum Cause {
 
 impl Queue {
     /// Adds a pod or its new version; `changed` says that the new version may fare better than the old one.
-    pub(crate) fn put(&mut self, pod: Arc<PodInfo>, changed: bool, now: Timestamp) {
+    pub(crate) fn put(&mut self, pod: Arc<PodInfo>, gate: Gate, changed: bool, now: Timestamp) {
         let uid = Key::from(pod.object.uid());
-        let gated = !pod.object.array_at(&["spec", "schedulingGates"]).is_empty();
+        let gated = gate == Gate::Closed;
         let Some(entry) = self.entries.get_mut(&uid) else {
             let entry =
                 Entry { pod, attempts: 0, last_attempt: Timestamp::MIN, place: Place::Gated, missed: 0 };
@@ -151,14 +159,37 @@ impl Queue {
 
     /// The cluster changed in a way that concerns pods refused by any of `plugins`.
     pub(crate) fn cluster_changed(&mut self, plugins: u32, now: Timestamp) {
-        for entry in self.entries.values_mut().filter(|entry| entry.place == Place::Trying) {
+        self.cluster_changed_for(plugins, now, |_| true);
+    }
+
+    /// As [`Queue::cluster_changed`], but it can only help pods of which `helps` says so.
+    pub(crate) fn cluster_changed_for(
+        &mut self,
+        plugins: u32,
+        now: Timestamp,
+        helps: impl Fn(&Object) -> bool,
+    ) {
+        let trying = self.entries.values_mut().filter(|entry| entry.place == Place::Trying);
+        for entry in trying.filter(|entry| helps(&entry.pod.object)) {
             entry.missed |= plugins;
         }
-        let concerned = |entry: &Entry| matches!(entry.place, Place::Waiting(by, _) if by & plugins != 0);
+        let concerned = |entry: &Entry| {
+            matches!(entry.place, Place::Waiting(by, _) if by & plugins != 0) && helps(&entry.pod.object)
+        };
         let uids: Vec<Key> =
             self.entries.iter().filter(|(_, entry)| concerned(entry)).map(|(uid, _)| uid.clone()).collect();
         for uid in uids {
             self.wake(&uid, now);
+        }
+    }
+
+    /// Pods that were held for want of their claims may be tried when these are there.
+    pub(crate) fn open_gates(&mut self, is_open: impl Fn(&PodInfo) -> bool) {
+        let gated =
+            self.entries.iter().filter(|(_, entry)| entry.place == Place::Gated && is_open(&entry.pod));
+        let uids: Vec<Key> = gated.map(|(uid, _)| uid.clone()).collect();
+        for uid in uids {
+            self.make_ready(&uid);
         }
     }
 
@@ -227,7 +258,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use drydock_machinery::{Object, value};
+    use drydock_machinery::value;
 
     use super::*;
 
@@ -245,7 +276,7 @@ mod tests {
         let now: Timestamp = "2026-01-01T00:00:00.100Z".parse().unwrap();
         let mut queue = Queue::default();
         for (uid, priority) in [("low", 0), ("high", 10)] {
-            queue.put(pod(uid, priority), true, now);
+            queue.put(pod(uid, priority), Gate::Open, true, now);
             assert_eq!(popped(&mut queue, now).as_deref(), Some(uid));
             queue.refused(uid, 1, now);
         }
@@ -265,7 +296,7 @@ mod tests {
     fn what_changes_while_a_pod_is_tried_is_not_missed() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let mut queue = Queue::default();
-        queue.put(pod("a", 0), true, now);
+        queue.put(pod("a", 0), Gate::Open, true, now);
         assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
         queue.cluster_changed(2, now);
         queue.refused("a", 2, now);

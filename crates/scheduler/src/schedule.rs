@@ -3,6 +3,7 @@
 use drydock_machinery::ObjectMeta;
 
 use crate::cluster::Cluster;
+use crate::dra::Reservation;
 use crate::fit_error::FitError;
 use crate::node_info::NodeInfo;
 use crate::plugins::{self, CycleState, Plugin, Rejection};
@@ -21,6 +22,15 @@ pub struct Placement {
     pub evaluated: usize,
     /// What the pod's claims need there first.
     pub bindings: Vec<Binding>,
+    /// And its resource claims.
+    pub reservation: Option<Reservation>,
+}
+
+impl Placement {
+    /// Whether something has to be done before the pod can be bound.
+    pub(crate) fn takes_time(&self) -> bool {
+        !self.bindings.is_empty() || self.reservation.is_some()
+    }
 }
 
 /// Finds a node for `pod`. The search begins at node number `start` (modulo their count), so that successive pods do
@@ -34,7 +44,7 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
         return Err(FitError::default());
     }
     let state = CycleState::new(cluster, pod);
-    if let Some(refusal) = state.pod_volumes.refusal {
+    if let Some(refusal) = refusal(&state) {
         return Err(FitError { nodes: nodes.len(), pre_filter: Some(refusal), ..FitError::default() });
     }
     let named = pod.required_node_affinity.node_names();
@@ -51,6 +61,13 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
         };
         match outcome {
             Ok(()) => feasible.push(node),
+            Err(rejection) if rejection.is_error => {
+                return Err(FitError {
+                    nodes: nodes.len(),
+                    error: rejection.reasons.into_iter().next().map(String::into_boxed_str),
+                    ..FitError::default()
+                });
+            }
             Err(rejection) => rejections.push((node.name().to_owned(), rejection)),
         }
         if feasible.len() >= wanted {
@@ -58,13 +75,22 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
         }
     }
     if feasible.is_empty() {
-        return Err(FitError { nodes: nodes.len(), rejections, ..FitError::default() });
+        let mut fit = FitError { nodes: nodes.len(), rejections, ..FitError::default() };
+        fit.release = state.devices.release(nodes, &pod.object, &fit);
+        return Err(fit);
     }
     let best = best(cluster, &state, pod, &feasible, start);
     let node = feasible[best];
     // The filter has found them before.
     let bindings = cluster.volumes().bindings(&state.pod_volumes, &node.node).unwrap_or_default();
-    Ok(Placement { node: node.name().to_owned(), evaluated, bindings })
+    let reservation = state.devices.reservation(pod, node);
+    Ok(Placement { node: node.name().to_owned(), evaluated, bindings, reservation })
+}
+
+/// Why no node needs to be looked at.
+fn refusal(state: &CycleState) -> Option<(Plugin, String)> {
+    let volumes = state.pod_volumes.refusal.clone().map(|refusal| (Plugin::VolumeBinding, refusal));
+    volumes.or_else(|| Some((Plugin::DynamicResources, state.devices.refusal.clone()?)))
 }
 
 fn not_named() -> Rejection {
@@ -72,6 +98,7 @@ fn not_named() -> Rejection {
         plugin: Plugin::NodeAffinity,
         reasons: vec!["node(s) didn't satisfy plugin(s) [NodeAffinity]".to_owned()],
         unresolvable: true,
+        is_error: false,
     }
 }
 

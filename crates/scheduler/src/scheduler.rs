@@ -5,20 +5,14 @@
 //! A pod counts on its node from the decision on. If its binding fails it is taken back and tried again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use drydock_client::events::{EventType, reference};
 use drydock_client::resources::{
     CSI_NODES, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS,
     STORAGE_CLASSES, VOLUME_ATTACHMENTS,
 };
-use drydock_client::{
-    Change, Client, DeleteOptions, EventRecorder, Informer, PatchType, SharedInformers,
-    status_with_conditions,
-};
-use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
+use drydock_client::{Change, Client, EventRecorder, Informer, SharedInformers};
+use drydock_machinery::{Object, ObjectMeta, Value};
 use drydock_runtime::{Clock, Tasks};
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -29,7 +23,7 @@ use crate::pod_info::PodInfo;
 use crate::preemption::{NoPreemption, Preemption, preempt};
 use crate::queue::Queue;
 use crate::schedule::{Placement, schedule};
-use crate::volumes::{Binding, Storage};
+use crate::volumes::Storage;
 
 /// What the scheduler needs of its tenant.
 #[derive(Clone, Debug)]
@@ -54,23 +48,25 @@ impl SchedulerConfig {
 /// A running scheduler.
 #[derive(Debug)]
 pub struct Scheduler {
-    client: Client,
+    pub(crate) client: Client,
     tasks: Tasks,
-    clock: Clock,
-    name: String,
-    events: EventRecorder,
-    state: Mutex<State>,
-    wake: Notify,
+    pub(crate) clock: Clock,
+    pub(crate) name: String,
+    pub(crate) events: EventRecorder,
+    pub(crate) state: Mutex<State>,
+    pub(crate) wake: Notify,
     /// Told when claims or volumes change, for pods that wait for theirs to be bound.
-    storage_changed: Notify,
-    pods: Arc<Informer>,
-    storage: [(Storage, Arc<Informer>); 5],
+    pub(crate) storage_changed: Notify,
+    /// Told when resource claims change, for pods that wait for their devices.
+    pub(crate) claims_changed: Notify,
+    pub(crate) pods: Arc<Informer>,
+    pub(crate) storage: [(Storage, Arc<Informer>); 5],
 }
 
 #[derive(Debug, Default)]
-struct State {
-    cluster: Cluster,
-    queue: Queue,
+pub(crate) struct State {
+    pub(crate) cluster: Cluster,
+    pub(crate) queue: Queue,
     next_start: usize,
 }
 
@@ -83,7 +79,7 @@ enum Turn {
 
 /// What becomes of the room that is kept for a pod somewhere.
 #[derive(Debug)]
-enum Nomination {
+pub(crate) enum Nomination {
     AsBefore,
     /// Victims make room for it.
     Won(Preemption),
@@ -106,6 +102,7 @@ impl Scheduler {
             state: Mutex::default(),
             wake: Notify::new(),
             storage_changed: Notify::new(),
+            claims_changed: Notify::new(),
             pods: config.informers.informer(&PODS),
             storage: [
                 (Storage::Class, config.informers.informer(&STORAGE_CLASSES)),
@@ -136,10 +133,11 @@ impl Scheduler {
             let (me, kind) = (this.clone(), *kind);
             informer.on_change(move |change| me.storage_changed(kind, change));
         }
+        let devices = this.watch_devices(&config.informers);
         let me = this.clone();
         config.tasks.spawn("scheduler", async move {
             let storage = me.storage.iter().map(|(_, informer)| informer);
-            for informer in informers.iter().chain(storage) {
+            for informer in informers.iter().chain(storage).chain(&devices) {
                 informer.synced().await;
             }
             me.run().await;
@@ -219,9 +217,7 @@ impl Scheduler {
             queue.remove(pod.uid());
             cluster.forget_nomination(pod.uid());
         } else if ours && cluster.node_of(pod.uid()).is_none() {
-            let changed = change
-                .old()
-                .is_none_or(|old| old.get("spec") != pod.get("spec") || old.labels() != pod.labels());
+            let changed = change.old().is_none_or(|old| may_fare_better(old, pod));
             let info = Arc::new(PodInfo::new(pod.clone()));
             // After a restart the status is all that tells of victims' room.
             let nominated = nominated_node(pod);
@@ -231,7 +227,8 @@ impl Scheduler {
                     node => cluster.nominate(node, info.clone()),
                 }
             }
-            queue.put(info, changed, now);
+            let gate = cluster.devices().gate(pod);
+            queue.put(info, gate, changed, now);
         }
         drop(state);
         self.wake.notify_one();
@@ -282,8 +279,12 @@ impl Scheduler {
                 state.cluster.forget_nomination(pod.object.uid());
                 state.cluster.add_pod(&placement.node, pod.clone());
                 state.cluster.volumes_mut().assume(&placement.bindings);
+                if let Some(reservation) = &placement.reservation {
+                    state.cluster.devices_mut().assume(reservation);
+                }
                 Turn::Placed(pod, placement)
             }
+            Err(fit) if fit.error.is_some() => Turn::Refused(pod, fit, Nomination::AsBefore),
             Err(mut fit) => {
                 let nomination = state.cluster.nomination_after(&pod, &mut fit);
                 Turn::Refused(pod, fit, nomination)
@@ -295,211 +296,19 @@ impl Scheduler {
     fn put_back(&self, pod: &PodInfo, fit: &FitError) {
         // Without nodes only a node can help, and every plugin waits for nodes.
         let plugins = if fit.nodes == 0 { !0 } else { fit.rejected_by() };
-        self.state.lock().queue.refused(pod.object.uid(), plugins, self.clock.now());
-        self.wake.notify_one();
-    }
-
-    /// Gets the pod its volumes, then its node.
-    async fn place(&self, pod: Arc<PodInfo>, placement: Placement) {
-        if !placement.bindings.is_empty() {
-            // Others may see where it will be while its volumes are made.
-            let patch = value!({"metadata": {"uid": pod.object.uid()}, "status": {"nominatedNodeName": placement.node.as_str()}});
-            let (namespace, name) = (pod.object.namespace(), pod.object.name());
-            if let Err(status) =
-                self.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await
-            {
-                tracing::debug!(pod = pod.object.key(), %status, "nomination was not written");
-            }
-        }
-        if let Err(status) = self.bind_volumes(&pod.object, &placement.bindings).await {
-            self.forget_assumed(&placement.bindings);
-            return self.binding_failed(&pod, &status);
-        }
-        self.bind(pod, placement.node).await;
-    }
-
-    /// Writes the bindings and waits until the controllers have carried them out.
-    async fn bind_volumes(&self, pod: &Object, bindings: &[Binding]) -> Result<(), Status> {
-        if bindings.is_empty() {
-            return Ok(());
-        }
-        for binding in bindings {
-            match binding {
-                Binding::Volume(volume) => self.client.update(&PERSISTENT_VOLUMES, volume.clone()).await?,
-                Binding::Claim(claim) => self.client.update(&PERSISTENT_VOLUME_CLAIMS, claim.clone()).await?,
-            };
-        }
-        let deadline = self.clock.now().saturating_add(BIND_TIMEOUT).unwrap_or(Timestamp::MAX);
-        loop {
-            let changed = self.storage_changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.state.lock().cluster.volumes().all_bound(pod) {
-                return Ok(());
-            }
-            tokio::select! {
-                () = changed => {}
-                () = self.clock.sleep_until(deadline) => {
-                    let why = "binding volumes: context deadline exceeded";
-                    return Err(Status::new(504, Reason::Timeout, why));
-                }
-            }
-        }
-    }
-
-    /// Takes back what was assumed, as far as informers know better.
-    fn forget_assumed(&self, bindings: &[Binding]) {
+        let (uid, now) = (pod.object.uid(), self.clock.now());
         let mut state = self.state.lock();
-        let volumes = state.cluster.volumes_mut();
-        for binding in bindings {
-            let (wanted, key) = match binding {
-                Binding::Volume(volume) => (Storage::Volume, volume.key()),
-                Binding::Claim(claim) => (Storage::Claim, claim.key()),
-            };
-            let known = self.storage.iter().filter(|(kind, _)| *kind == wanted);
-            match known.into_iter().find_map(|(_, informer)| informer.get_key(&key)) {
-                Some(object) => volumes.set(wanted, &object),
-                None => volumes.remove(wanted, &key),
-            }
+        match fit.error {
+            Some(_) => state.queue.retry(uid, now),
+            None => state.queue.refused(uid, plugins, now),
         }
-    }
-
-    async fn bind(&self, pod: Arc<PodInfo>, node: String) {
-        let object = &pod.object;
-        let (namespace, name) = (object.namespace(), object.name());
-        let binding = value!({
-            "apiVersion": "v1", "kind": "Binding",
-            "metadata": {"name": name, "namespace": namespace, "uid": object.uid()},
-            "target": {"kind": "Node", "name": node},
-        });
-        match self.client.create_subresource(&PODS, namespace, name, "binding", binding).await {
-            Ok(_) => {
-                let message = format!("Successfully assigned {namespace}/{name} to {node}");
-                self.events.record(&reference(object), EventType::Normal, "Scheduled", "Binding", message);
-            }
-            Err(status) => self.binding_failed(&pod, &status),
-        }
-    }
-
-    /// Takes the pod back, unless it runs all the same.
-    pub(crate) fn binding_failed(&self, pod: &PodInfo, status: &Status) {
-        tracing::debug!(pod = pod.object.key(), %status, "binding failed");
-        let (now, uid) = (self.clock.now(), pod.object.uid());
-        let mut state = self.state.lock();
-        // Looked at under the lock: what the informer shows later comes through its handler.
-        let known = self.pods.get(pod.object.namespace(), pod.object.name());
-        let known = known.filter(|known| known.uid() == uid && !is_finished(known));
-        match known {
-            // It was bound all the same, by an answer that got lost or by somebody else: that is where it counts.
-            Some(known) if !known.str_at(&["spec", "nodeName"]).is_empty() => {
-                let node = known.str_at(&["spec", "nodeName"]);
-                state.cluster.add_pod(node, Arc::new(PodInfo::new(known.clone())));
-                state.queue.remove(uid);
-            }
-            Some(_) if !status.is_not_found() => {
-                state.cluster.remove_pod(uid);
-                state.queue.retry(uid, now);
-            }
-            _ => {
-                state.cluster.remove_pod(uid);
-                state.queue.remove(uid);
-            }
-        }
-        state.queue.cluster_changed(RELEASED, now);
         drop(state);
         self.wake.notify_one();
-        if !status.is_not_found() && !status.is_conflict() {
-            let message = format!("binding rejected: {status}");
-            let about = reference(&pod.object);
-            self.events.record(&about, EventType::Warning, "FailedScheduling", "Scheduling", message);
-        }
-    }
-
-    async fn note_failure(&self, pod: &PodInfo, fit: &FitError, nomination: Nomination) {
-        let message = fit.to_string();
-        let about = reference(&pod.object);
-        self.events.record(&about, EventType::Warning, "FailedScheduling", "Scheduling", message.clone());
-        let nominated = match nomination {
-            Nomination::AsBefore => None,
-            Nomination::GivenBack => Some(Value::Null).filter(|_| !nominated_node(&pod.object).is_empty()),
-            Nomination::Won(preemption) => {
-                self.evict(pod, &preemption).await;
-                Some(Value::from(preemption.node))
-            }
-        };
-        if let Err(status) = self.write_condition(&pod.object, &message, nominated).await {
-            tracing::debug!(pod = pod.object.key(), %status, "condition was not written");
-        }
-    }
-
-    async fn write_condition(
-        &self,
-        pod: &Object,
-        message: &str,
-        nominated: Option<Value>,
-    ) -> Result<(), Status> {
-        let conditions = pod.array_at(&["status", "conditions"]).iter();
-        let old = conditions.into_iter().find(|condition| condition.str_at(&["type"]) == "PodScheduled");
-        let same = old.is_some_and(|old| {
-            old.str_at(&["status"]) == "False"
-                && old.str_at(&["reason"]) == "Unschedulable"
-                && old.str_at(&["message"]) == message
-        });
-        if same && nominated.is_none() {
-            return Ok(());
-        }
-        let since = match old.filter(|old| old.str_at(&["status"]) == "False") {
-            Some(old) => old.str_at(&["lastTransitionTime"]).to_owned(),
-            None => self.clock.now_rfc3339(),
-        };
-        let condition = value!({
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
-            "lastProbeTime": Value::Null, "lastTransitionTime": since, "observedGeneration": pod.generation(),
-        });
-        let mut patch = value!({"metadata": {"uid": pod.uid()}});
-        patch.set(&["status"], status_with_conditions(pod, vec![condition]));
-        if let Some(node) = nominated {
-            patch.set(&["status", "nominatedNodeName"], node);
-        }
-        self.client
-            .patch_status(&PODS, pod.namespace(), pod.name(), PatchType::Strategic, patch)
-            .await
-            .map(drop)
-    }
-
-    /// Tells the victims why, and deletes them.
-    async fn evict(&self, pod: &PodInfo, preemption: &Preemption) {
-        for victim in preemption.victims.iter().filter(|victim| !victim.object.is_deleting()) {
-            let victim = &victim.object;
-            let condition = value!({
-                "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
-                "message": format!("{}: preempting to accommodate a higher priority pod", self.name),
-                "lastProbeTime": Value::Null, "lastTransitionTime": self.clock.now_rfc3339(),
-                "observedGeneration": victim.generation(),
-            });
-            let mut patch = Value::object();
-            patch.set(&["status"], status_with_conditions(victim, vec![condition]));
-            let (namespace, name) = (victim.namespace(), victim.name());
-            let told = self.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await;
-            let deleted = match told {
-                Ok(_) => self.client.delete(&PODS, namespace, name, DeleteOptions::default()).await,
-                Err(status) => Err(status),
-            };
-            if let Err(status) = deleted {
-                tracing::debug!(victim = victim.key(), %status, "preemption failed");
-                continue;
-            }
-            let message = format!("Preempted by pod {} on node {}", pod.object.uid(), preemption.node);
-            self.events.record(&reference(victim), EventType::Normal, "Preempted", "Preempting", message);
-        }
     }
 }
 
-/// How long a pod waits for its volumes to be bound.
-const BIND_TIMEOUT: Duration = Duration::from_secs(600);
-
 /// The plugins for which a pod's leaving can make room.
-const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
+pub(crate) const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
     | 1 << Plugin::NodePorts as u32
     | 1 << Plugin::VolumeRestrictions as u32
     | 1 << Plugin::NodeVolumeLimits as u32
@@ -531,7 +340,7 @@ impl Cluster {
     }
 }
 
-fn nominated_node(pod: &Value) -> &str {
+pub(crate) fn nominated_node(pod: &Value) -> &str {
     pod.str_at(&["status", "nominatedNodeName"])
 }
 
@@ -541,8 +350,14 @@ fn asks_for_less(old: &Arc<Object>, new: &PodInfo) -> bool {
         && new.requests.lacks_any_of(&PodInfo::new(old.clone()).requests)
 }
 
-fn is_finished(pod: &Value) -> bool {
+pub(crate) fn is_finished(pod: &Value) -> bool {
     matches!(pod.str_at(&["status", "phase"]), "Succeeded" | "Failed")
+}
+
+/// Whether the new version of a waiting pod may find a node where the old one did not.
+fn may_fare_better(old: &Object, new: &Object) -> bool {
+    let claims = ["status", "resourceClaimStatuses"];
+    old.get("spec") != new.get("spec") || old.labels() != new.labels() || old.at(&claims) != new.at(&claims)
 }
 
 /// Both versions count the same.

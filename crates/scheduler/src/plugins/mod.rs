@@ -3,6 +3,7 @@
 //! A filter answers with a [`Rejection`] or nothing; a score is 0 to 100 after normalization. What a plugin works out
 //! once per pod is its part of [`CycleState`].
 
+mod devices;
 mod inter_pod;
 mod node;
 mod resource_scores;
@@ -12,6 +13,7 @@ mod volumes;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
+use crate::dra::DeviceState;
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 use crate::volumes::{VolumeState, Volumes};
@@ -33,6 +35,7 @@ pub enum Plugin {
     VolumeZone,
     PodTopologySpread,
     InterPodAffinity,
+    DynamicResources,
 }
 
 impl Plugin {
@@ -48,11 +51,13 @@ pub struct Rejection {
     pub reasons: Vec<String>,
     /// Taking pods away from the node would not help.
     pub unresolvable: bool,
+    /// It is an error: no node is looked at any more.
+    pub is_error: bool,
 }
 
 impl Rejection {
     fn new(plugin: Plugin, reason: &str) -> Self {
-        Self { plugin, reasons: vec![reason.to_owned()], unresolvable: false }
+        Self { plugin, reasons: vec![reason.to_owned()], unresolvable: false, is_error: false }
     }
 
     fn unresolvable(plugin: Plugin, reason: &str) -> Self {
@@ -66,6 +71,7 @@ pub(crate) struct CycleState {
     pub(crate) spread: SpreadState,
     pub(crate) inter_pod: InterPodState,
     pub(crate) pod_volumes: VolumeState,
+    pub(crate) devices: Arc<DeviceState>,
     /// Another pod uses a claim of the pod's that only one may use.
     claim_taken: bool,
     /// How many do.
@@ -82,6 +88,7 @@ impl CycleState {
             claim_taken: claim_users > 0,
             claim_users,
             pod_volumes,
+            devices: Arc::new(DeviceState::new(cluster.devices(), pod)),
             spread: SpreadState::new(cluster, pod),
             inter_pod: InterPodState::new(cluster, pod),
             volumes: cluster.volumes().clone(),
@@ -118,10 +125,11 @@ pub(crate) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Resu
     node::taints(pod, node)?;
     node::affinity(pod, node)?;
     node::ports(pod, node)?;
-    node::resources(pod, node)?;
+    node::resources(state, pod, node)?;
     volumes::filter(state, pod, node)?;
     spread::filter(&state.spread, pod, node)?;
-    inter_pod::filter(&state.inter_pod, pod, node)
+    inter_pod::filter(&state.inter_pod, pod, node)?;
+    devices::filter(state, pod, node)
 }
 
 /// Adds up the weighted scores of `nodes`, in their order.
@@ -149,6 +157,9 @@ pub(crate) fn score(cluster: &Cluster, state: &CycleState, pod: &PodInfo, nodes:
     }
     if let Some(scores) = inter_pod::scores(cluster, pod, nodes) {
         add(2, scores);
+    }
+    if let Some(scores) = state.devices.scores(pod, nodes) {
+        add(2, normalized(scores, Direction::MoreIsBetter));
     }
     totals
 }

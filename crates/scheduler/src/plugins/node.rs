@@ -2,7 +2,7 @@
 
 use drydock_machinery::ObjectMeta;
 
-use super::{Plugin, Rejection};
+use super::{CycleState, Plugin, Rejection};
 use crate::node_info::NodeInfo;
 use crate::pod_info::{PodInfo, Taint};
 
@@ -52,7 +52,7 @@ pub(super) fn ports(pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
     Err(Rejection::new(Plugin::NodePorts, "node(s) didn't have free ports for the requested pod ports"))
 }
 
-pub(super) fn resources(pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+pub(super) fn resources(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
     let mut reasons = Vec::new();
     let mut unresolvable = false;
     if node.pods.len() as i64 + 1 > node.allowed_pods {
@@ -68,13 +68,13 @@ pub(super) fn resources(pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection>
     check("cpu", asked.milli_cpu, used.milli_cpu, have.milli_cpu);
     check("memory", asked.memory, used.memory, have.memory);
     check("ephemeral-storage", asked.ephemeral_storage, used.ephemeral_storage, have.ephemeral_storage);
-    for (name, amount) in &asked.scalars {
+    for (name, amount) in asked.scalars.iter().filter(|(name, _)| !state.devices.delegates(name, node)) {
         check(name, *amount, used.scalar(name), have.scalar(name));
     }
     if reasons.is_empty() {
         return Ok(());
     }
-    Err(Rejection { plugin: Plugin::NodeResourcesFit, reasons, unresolvable })
+    Err(Rejection { plugin: Plugin::NodeResourcesFit, reasons, unresolvable, is_error: false })
 }
 
 /// How many PreferNoSchedule taints the pod does not tolerate.

@@ -28,7 +28,12 @@ pub(super) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Resu
     }
     let reasons = state.pod_volumes.unbindable(&state.volumes, &node.node);
     if !reasons.is_empty() {
-        return Err(Rejection { plugin: Plugin::VolumeBinding, reasons, unresolvable: true });
+        return Err(Rejection {
+            plugin: Plugin::VolumeBinding,
+            reasons,
+            unresolvable: true,
+            is_error: false,
+        });
     }
     if !state.pod_volumes.reaches_zones(&node.node) {
         return Err(Rejection::unresolvable(Plugin::VolumeZone, NO_ZONE));
