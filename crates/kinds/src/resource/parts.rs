@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use drydock_machinery::cel::compile_device_selector;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
@@ -119,7 +120,7 @@ pub(super) fn request_references(
     );
 }
 
-/// `validateSelectorSlice`, but for what the expressions say.
+/// `validateSelectorSlice`, but for what the expressions cost.
 pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
     each(errors, holder.array_at(&["selectors"]), 32, path, |errors, selector, path| {
         let path = path.child("cel");
@@ -129,6 +130,8 @@ pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPa
             errors.too_long(&path.child("expression"), 10 * 1024);
         } else if selector.str_at(&["cel", "expression"]).trim().is_empty() {
             errors.required(&path.child("expression"), "");
+        } else if let Err(why) = compile_device_selector(selector.str_at(&["cel", "expression"])) {
+            errors.invalid(&path.child("expression"), selector.str_at(&["cel", "expression"]), why);
         }
     });
 }

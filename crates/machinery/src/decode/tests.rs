@@ -97,7 +97,8 @@ fn values_of_the_wrong_type_are_refused_in_gos_words() {
             "json: cannot unmarshal bool into Go struct field ServicePort.spec.ports.targetPort of type int32",
         ),
         (
-            r#"{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","spec":{"rules":[{"http":1}]}}"#.to_owned(),
+            r#"{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","spec":{"rules":[{"http":1}]}}"#
+                .to_owned(),
             "json: cannot unmarshal number into Go struct field IngressRule.spec.rules.IngressRuleValue.http of type v1.HTTPIngressRuleValue",
         ),
     ] {

@@ -5,54 +5,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use drydock_cel::declare::KubernetesVersion;
-use drydock_cel::env::{Env, Types};
+use drydock_cel::env::Env;
 use drydock_cel::types::Type;
 use drydock_cel::value::{BuiltMap, Map as CelMap, MapView, Value as CelValue};
 use drydock_cel::{Budget, EvalError, Program, Variables};
-use drydock_machinery::cel::library;
+use drydock_machinery::cel::{compile_device_selector, library};
 use drydock_machinery::{Key, Value};
 use parking_lot::Mutex;
 
 use super::slice::Device;
 
-const DEVICE: &str = "kubernetes.DRADevice";
 /// Programs that are kept; classes and claims share few expressions.
 const KEPT: usize = 256;
-
-struct DeviceType;
-
-impl Types for DeviceType {
-    fn has_type(&self, name: &str) -> bool {
-        name == DEVICE
-    }
-
-    fn is_nameable(&self, _: &str) -> bool {
-        false
-    }
-
-    fn field(&self, of: &str, field: &str) -> Option<Type> {
-        let by_domain = |of: Type| Type::map(Type::String, Type::map(Type::String, of));
-        Some(match (of, field) {
-            (DEVICE, "driver") => Type::String,
-            (DEVICE, "allowMultipleAllocations") => Type::Bool,
-            (DEVICE, "attributes") => by_domain(Type::Dyn),
-            (DEVICE, "capacity") => by_domain(Type::named("kubernetes.Quantity")),
-            _ => return None,
-        })
-    }
-}
-
-fn compile(expression: &str) -> Result<Program, String> {
-    static ENV: LazyLock<Env> = LazyLock::new(|| {
-        Env::new(KubernetesVersion::V1_36).variable("device", Type::named(DEVICE)).types(Arc::new(DeviceType))
-    });
-    let checked = ENV.compile(expression).map_err(|issues| format!("compilation failed: {issues}"))?;
-    match &checked.output {
-        Type::Bool | Type::Dyn => {}
-        other => return Err(format!("must evaluate to bool or the unknown type, not {other}")),
-    }
-    Program::new(&checked, library()).map_err(|error| format!("program instantiation failed: {error}"))
-}
 
 type Compiled = Arc<Result<Program, String>>;
 
@@ -80,7 +44,7 @@ impl Selectors {
         if let Some(known) = self.0.lock().get(expression) {
             return known.clone();
         }
-        let compiled = Arc::new(compile(expression));
+        let compiled = Arc::new(compile_device_selector(expression));
         let mut programs = self.0.lock();
         if programs.len() >= KEPT {
             programs.clear();
