@@ -1,5 +1,6 @@
 //! Requests about resources: from method and path to a call of the registry, and back to an answer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use drydock_auth::{Attributes, UserInfo};
@@ -71,7 +72,9 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
             audit::failed(request.audit.as_deref(), &status, form)
         }
     };
-    for warning in warnings {
+    // The same is said once.
+    let mut said = HashSet::new();
+    for warning in warnings.iter().filter(|warning| said.insert(*warning)) {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
             answer.headers_mut().append(HeaderName::from_static("warning"), value);
         }

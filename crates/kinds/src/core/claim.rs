@@ -54,6 +54,11 @@ pub(super) static KIND: Kind = Kind {
 
 /// `EnforceDataSourceBackwardsCompatibility` and `NormalizeDataSources`.
 fn normalize_sources(spec: &mut Value, old: Option<&Value>) {
+    // Other namespaces' sources are an alpha feature: what has none yet gets none.
+    let elsewhere = |spec: &Value| !spec.str_at(&["dataSourceRef", "namespace"]).is_empty();
+    if elsewhere(spec) && !old.is_some_and(elsewhere) {
+        spec.remove(&["dataSourceRef"]);
+    }
     let had = old.is_some_and(|old| has(old, &["dataSource"]) || has(old, &["dataSourceRef"]));
     if !had && !has(spec, &["dataSourceRef"]) {
         drop_unknown_source(spec);

@@ -459,3 +459,17 @@ fn a_quotas_scopes_are_a_set() {
     let expected = "spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable";
     assert_eq!(to(value!(["BestEffort"])), [expected]);
 }
+
+#[test]
+fn a_claims_source_is_of_its_own_namespace() {
+    let kind = ("", "v1", "persistentvolumeclaims");
+    let with = |source: Value| {
+        let claim = value!({
+            "metadata": {"name": "c", "namespace": "ns"},
+            "spec": {"dataSourceRef": source, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        });
+        created(kind, &claim).at(&["spec", "dataSourceRef"]).is_some()
+    };
+    assert!(with(value!({"kind": "PersistentVolumeClaim", "name": "a"})));
+    assert!(!with(value!({"kind": "PersistentVolumeClaim", "name": "a", "namespace": "other"})));
+}

@@ -24,7 +24,7 @@ pub(crate) async fn log(request: &Req, call: &Call) -> Result<Answer, Status> {
     let container = container(&pod, query.get("container").unwrap_or(""))?;
     if pod.str_at(&["spec", "nodeName"]).is_empty() {
         // Nobody has anything to say yet.
-        return Ok(body::whole(200, "text/plain", ""));
+        return Ok(body::nothing(204));
     }
     let nodes = nodes(request)?;
     let options = LogOptions {
