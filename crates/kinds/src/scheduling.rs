@@ -41,12 +41,17 @@ fn validate_priority_class(errors: &mut FieldErrors, object: &Value) {
     let value = object.i64_at(&["value"]).unwrap_or(0);
     let name = object.name();
     if name.starts_with("system-") {
-        if !SYSTEM.contains(&(name, value)) {
-            let known = SYSTEM.iter().find(|(known, _)| *known == name);
-            let why = match known {
-                Some((_, expected)) => format!("value of {name} PriorityClass must be {expected}"),
-                None => format!("{name} is not a known system priority class"),
-            };
+        let why = match SYSTEM.iter().find(|(known, _)| *known == name) {
+            None => Some(format!("{name} is not a known system priority class")),
+            Some((_, expected)) if *expected != value => {
+                Some(format!("value of {name} PriorityClass must be {expected}"))
+            }
+            Some(_) => {
+                let is_default = object.bool_at(&["globalDefault"]);
+                is_default.then(|| format!("globalDefault of {name} PriorityClass must be false"))
+            }
+        };
+        if let Some(why) = why {
             errors.forbidden(
                 &FieldPath::new("metadata").child("name"),
                 format!("priority class names with 'system-' prefix are reserved for system use only. error: {why}"),

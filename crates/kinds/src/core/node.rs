@@ -147,9 +147,8 @@ fn pod_cidrs(errors: &mut FieldErrors, object: &Value) {
     }
     if let Some(bad) = cidrs.iter().filter_map(Value::as_str).find(|cidr| net::parse_cidr(cidr).is_none()) {
         let why = format!(
-            "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{}]: {} (invalid CIDR address: {bad})",
+            "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{}]: <nil> (invalid CIDR address: {bad})",
             parsed.len(),
-            "<nil>"
         );
         errors.internal(&path, why);
     }
