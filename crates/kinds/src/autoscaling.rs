@@ -16,7 +16,7 @@ static AUTOSCALER: Kind = Kind {
     status: true,
     defaults: set_defaults,
     prepare_create: |_, object| zero_status(object),
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     validate_status: |errors, _, object, _| {
         let status = shown(object, &["status"]);
         at_least_zero_each(

@@ -21,7 +21,7 @@ static REQUEST: Kind = Kind {
     name: NameRule::Any,
     status: true,
     prepare_update,
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     validate_change: |errors, object, old| validate_change(errors, "", object, old),
     validate_status: |errors, context, object, old| validate_change(errors, context.subresource, object, old),
     field_names: &["spec.signerName"],

@@ -31,7 +31,7 @@ static SLICE: Kind = Kind {
     },
     prepare_create: |_, object| drop_topology(object, None),
     prepare_update: |_, object, old| drop_topology(object, Some(old)),
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     validate_change: |errors, object, old| immutable(errors, object, old, &["addressType"]),
     cells: table::endpoint_slice,
     warnings,

@@ -19,7 +19,7 @@ static CORE: Kind = Kind {
     name: NameRule::Any,
     put_creates: true,
     defaults: set_defaults,
-    validate: |errors, object, _| legacy(errors, object, "reportingComponent"),
+    validate: |errors, _, object, _| legacy(errors, object, "reportingComponent"),
     field_names: FIELDS,
     field_values,
     cells: table::event,
@@ -33,7 +33,7 @@ static NEW: Kind = Kind {
     // The metadata is looked at in between.
     create: &[Step::Body],
     update: &[Step::Change],
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         legacy(errors, object, "reportingController");
         validate_object_meta(errors, object, NEW.name);
         strict(errors, object);

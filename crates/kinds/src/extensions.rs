@@ -37,7 +37,7 @@ static SERVICE: Kind = Kind {
             object.set(&["status", "conditions"], local(context));
         }
     },
-    validate: |errors, object, _| validate_service(errors, object),
+    validate: |errors, _, object, _| validate_service(errors, object),
     validate_status: |errors, _, object, _| {
         let path = FieldPath::new("status").child("conditions");
         for (i, condition) in object.array_at(&["status", "conditions"]).iter().enumerate() {

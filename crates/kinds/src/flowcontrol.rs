@@ -26,7 +26,7 @@ static SCHEMA: Kind = Kind {
         let spec = object.at_mut(&["spec"]);
         default(spec, &["matchingPrecedence"], 1000);
     },
-    validate: |errors, object, _| schema::validate(errors, object),
+    validate: |errors, _, object, _| schema::validate(errors, object),
     validate_status: conditions,
     cells: table::flow_schema,
     ..Kind::new(GROUP, "flowschemas")
@@ -39,7 +39,7 @@ static LEVEL: Kind = Kind {
     status: true,
     generation: true,
     defaults: set_level_defaults,
-    validate: |errors, object, _| level::validate(errors, object),
+    validate: |errors, _, object, _| level::validate(errors, object),
     validate_status: conditions,
     cells: table::priority_level,
     ..Kind::new(GROUP, "prioritylevelconfigurations")

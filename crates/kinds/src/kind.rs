@@ -15,7 +15,7 @@ use crate::{Column, Context, NameRule, Propagation, Strategy, table};
 
 /// Finds what is wrong with an object, besides its metadata. On update the old object is given: what was let pass once
 /// may stay.
-pub(crate) type Validate = fn(&mut FieldErrors, &Value, Option<&Value>);
+pub(crate) type Validate = fn(&mut FieldErrors, &Context<'_>, &Value, Option<&Value>);
 
 /// Finds what may not change in an object, besides its metadata.
 pub(crate) type ValidateChange = fn(&mut FieldErrors, &Value, &Value);
@@ -142,7 +142,7 @@ impl Kind {
             defaults: |_| {},
             prepare_create: |_, _| {},
             prepare_update: |_, _, _| {},
-            validate: |_, _, _| {},
+            validate: |_, _, _, _| {},
             validate_change: |_, _, _| {},
             validate_status: |_, _, _, _| {},
             create: NEW,
@@ -194,12 +194,12 @@ impl Strategy for Kind {
         (self.prepare_create)(context, object);
     }
 
-    fn validate_create(&self, _: &Context<'_>, object: &Value) -> FieldErrors {
+    fn validate_create(&self, context: &Context<'_>, object: &Value) -> FieldErrors {
         let mut errors = FieldErrors::new();
         for step in self.create {
             match step {
                 Meta => self.whole_meta(&mut errors, object),
-                Body => (self.validate)(&mut errors, object, None),
+                Body => (self.validate)(&mut errors, context, object, None),
                 // Nothing has changed yet.
                 MetaChange | Change => {}
             }
@@ -235,7 +235,7 @@ impl Strategy for Kind {
             match step {
                 Meta => self.whole_meta(&mut errors, object),
                 MetaChange => self.changed_meta(&mut errors, object, old),
-                Body => (self.validate)(&mut errors, object, Some(old)),
+                Body => (self.validate)(&mut errors, context, object, Some(old)),
                 Change if of_whole => (self.validate_change)(&mut errors, object, old),
                 Change => (self.validate_status)(&mut errors, context, object, old),
             }

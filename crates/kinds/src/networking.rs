@@ -25,7 +25,7 @@ static INGRESS_CLASS: Kind = Kind {
             default_nil(parameters, &["scope"], "Cluster");
         });
     },
-    validate: |errors, object, _| validate_class(errors, object),
+    validate: |errors, _, object, _| validate_class(errors, object),
     validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "controller"]),
     cells: table::ingress_class,
     ..Kind::new(GROUP, "ingressclasses")
@@ -82,7 +82,7 @@ pub(crate) fn reference(errors: &mut FieldErrors, reference: &Value, path: &Fiel
 static IP_ADDRESS: Kind = Kind {
     name: NameRule::IpAddress,
     update: NEW_THEN_CHANGED,
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         let path = FieldPath::new("spec").child("parentRef");
         match present(object, &["spec", "parentRef"]) {
             None => errors.required(&path, ""),
@@ -121,7 +121,7 @@ static SERVICE_CIDR: Kind = Kind {
     status_meta: StatusMeta::Kept,
     status: true,
     update: &[Step::MetaChange, Step::Change],
-    validate: |errors, object, _| validate_cidrs(errors, object),
+    validate: |errors, _, object, _| validate_cidrs(errors, object),
     validate_change: cidrs_update,
     cells: table::service_cidr,
     ..Kind::new(GROUP, "servicecidrs")

@@ -55,7 +55,7 @@ static KIND: Kind = Kind {
     defaults: defaults::pod,
     prepare_create,
     prepare_update,
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change: update::validate,
     validate_status: validate_subresource,
     warnings: warnings::of_pod,
@@ -75,7 +75,7 @@ static TEMPLATE: Kind = Kind {
         default_nil(object, &["template"], Value::object());
         defaults::pod_template(object, &["template"]);
     },
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         template::validate(errors, &shown(object, &["template"]), &FieldPath::new("template"));
     },
     warnings: |object, old| {

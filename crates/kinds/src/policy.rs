@@ -21,7 +21,7 @@ static BUDGET: Kind = Kind {
     generation: true,
     defaults: zero_status,
     prepare_create: |_, object| zero_status(object),
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_status: |errors, _, object, _| validate_status(errors, object),
     cells: table::pod_disruption_budget,
     ..Kind::new("policy", "poddisruptionbudgets")

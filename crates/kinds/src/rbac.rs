@@ -16,7 +16,7 @@ static ROLE: Kind = Kind {
     update: NEW_THEN_CHANGED,
     name: NameRule::PathSegment,
     put_creates: true,
-    validate: |errors, object, _| rules(errors, object, Scope::Namespace),
+    validate: |errors, _, object, _| rules(errors, object, Scope::Namespace),
     ..Kind::new(GROUP, "roles")
 };
 
@@ -24,7 +24,7 @@ static CLUSTER_ROLE: Kind = Kind {
     update: NEW_THEN_CHANGED,
     name: NameRule::PathSegment,
     put_creates: true,
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         rules(errors, object, Scope::Cluster);
         aggregation(errors, object);
     },
@@ -36,7 +36,7 @@ static ROLE_BINDING: Kind = Kind {
     name: NameRule::PathSegment,
     put_creates: true,
     defaults: binding_defaults,
-    validate: |errors, object, _| binding(errors, object, Scope::Namespace),
+    validate: |errors, _, object, _| binding(errors, object, Scope::Namespace),
     validate_change: role_stays,
     cells: table::role_binding,
     ..Kind::new(GROUP, "rolebindings")
@@ -47,7 +47,7 @@ static CLUSTER_ROLE_BINDING: Kind = Kind {
     name: NameRule::PathSegment,
     put_creates: true,
     defaults: binding_defaults,
-    validate: |errors, object, _| binding(errors, object, Scope::Cluster),
+    validate: |errors, _, object, _| binding(errors, object, Scope::Cluster),
     validate_change: role_stays,
     cells: table::role_binding,
     ..Kind::new(GROUP, "clusterrolebindings")

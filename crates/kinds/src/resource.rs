@@ -25,7 +25,9 @@ static CLAIM: Kind = Kind {
     status_meta: StatusMeta::Kept,
     status: true,
     defaults: |object| request_defaults(object, &["spec"]),
-    validate: |errors, object, _| validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec")),
+    validate: |errors, _, object, _| {
+        validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec"))
+    },
     validate_change: |errors, object, old| {
         immutable_struct(errors, object, old, &["spec"], "ResourceClaimSpec");
     },
@@ -45,7 +47,7 @@ static CLAIM_TEMPLATE: Kind = Kind {
         default_nil(object, &["spec", "metadata"], Value::object());
         request_defaults(object, &["spec", "spec"]);
     },
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         let path = FieldPath::new("spec");
         validate_template_meta(errors, &shown(object, &["spec"]), &path.child("metadata"));
         let path = path.child("spec");
@@ -62,14 +64,14 @@ static CLASS: Kind = Kind {
     update: &[Step::Meta, Step::MetaChange, Step::Body],
     name: crate::NameRule::Long,
     generation: true,
-    validate: |errors, object, _| validate_class(errors, object),
+    validate: |errors, _, object, _| validate_class(errors, object),
     cells: table::name_and_age,
     ..Kind::new(GROUP, "deviceclasses")
 };
 
 static SLICE: Kind = Kind {
     generation: true,
-    validate: |errors, object, old| validate_slice(errors, object, old),
+    validate: |errors, _, object, old| validate_slice(errors, object, old),
     warnings: |object, _| {
         let driver = object.str_at(&["spec", "driver"]);
         let has_capitals = driver.to_lowercase() != driver;

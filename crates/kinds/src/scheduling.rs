@@ -26,7 +26,7 @@ static PRIORITY_CLASS: Kind = Kind {
         default_nil(object, &["value"], 0);
     },
     update: &[Step::MetaChange, Step::Change],
-    validate: |errors, object, _| validate_priority_class(errors, object),
+    validate: |errors, _, object, _| validate_priority_class(errors, object),
     validate_change: |errors, object, old| {
         if object.i64_at(&["value"]) != old.i64_at(&["value"]) {
             errors.forbidden(&FieldPath::new("value"), "may not be changed in an update.");
@@ -41,12 +41,17 @@ fn validate_priority_class(errors: &mut FieldErrors, object: &Value) {
     let value = object.i64_at(&["value"]).unwrap_or(0);
     let name = object.name();
     if name.starts_with("system-") {
-        if !SYSTEM.contains(&(name, value)) {
-            let known = SYSTEM.iter().find(|(known, _)| *known == name);
-            let why = match known {
-                Some((_, expected)) => format!("value of {name} PriorityClass must be {expected}"),
-                None => format!("{name} is not a known system priority class"),
-            };
+        let why = match SYSTEM.iter().find(|(known, _)| *known == name) {
+            None => Some(format!("{name} is not a known system priority class")),
+            Some((_, expected)) if *expected != value => {
+                Some(format!("value of {name} PriorityClass must be {expected}"))
+            }
+            Some(_) => {
+                let is_default = object.bool_at(&["globalDefault"]);
+                is_default.then(|| format!("globalDefault of {name} PriorityClass must be false"))
+            }
+        };
+        if let Some(why) = why {
             errors.forbidden(
                 &FieldPath::new("metadata").child("name"),
                 format!("priority class names with 'system-' prefix are reserved for system use only. error: {why}"),
@@ -68,7 +73,7 @@ static LEASE: Kind = Kind {
     // Coordinated leader election is off by default.
     prepare_create: |_, object| drop_election(object, None),
     prepare_update: |_, object, old| drop_election(object, Some(old)),
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         let path = FieldPath::new("spec");
         if let Some(seconds) = object.i64_at(&["spec", "leaseDurationSeconds"])
             && seconds <= 0
@@ -99,7 +104,7 @@ static RUNTIME_CLASS: Kind = Kind {
     finalizers: Finalizers::Any,
     update: NEW_THEN_CHANGED,
     unconditional_update: false,
-    validate: |errors, object, _| validate_runtime_class(errors, object),
+    validate: |errors, _, object, _| validate_runtime_class(errors, object),
     validate_change: |errors, object, old| immutable(errors, object, old, &["handler"]),
     warnings: |object, _| {
         let labels = object.object_at(&["scheduling", "nodeSelector"]);

@@ -29,7 +29,7 @@ static CLASS: Kind = Kind {
         default_nil(object, &["reclaimPolicy"], "Delete");
         default_nil(object, &["volumeBindingMode"], "Immediate");
     },
-    validate: |errors, object, _| validate_class(errors, object),
+    validate: |errors, _, object, _| validate_class(errors, object),
     validate_change: |errors, object, old| {
         for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
             immutable(errors, object, old, &[field]);
@@ -114,7 +114,7 @@ fn topologies(errors: &mut FieldErrors, object: &Value) {
 
 static ATTRIBUTES_CLASS: Kind = Kind {
     update: CHANGED_THEN_NEW,
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         provisioner(errors, object.str_at(&["driverName"]), &FieldPath::new("driverName"));
         parameters(errors, object, true);
     },
@@ -138,7 +138,7 @@ static ATTACHMENT: Kind = Kind {
     unconditional_update: false,
     defaults: |object| default_nil(object, &["status", "attached"], false),
     prepare_create: |_, object| object.set(&["status", "attached"], false),
-    validate: |errors, object, _| validate_attachment(errors, object),
+    validate: |errors, _, object, _| validate_attachment(errors, object),
     validate_change: |errors, object, old| immutable(errors, object, old, &["spec"]),
     validate_status: |errors, _, object, old| immutable(errors, object, old, &["spec"]),
     cells: table::volume_attachment,
@@ -192,7 +192,7 @@ static CSI_NODE: Kind = Kind {
     update: NEW_AND_CHANGED,
     unconditional_update: false,
     defaults: |object| default_null(object.at_mut(&["spec"]), &["drivers"]),
-    validate: |errors, object, _| validate_csi_node(errors, object),
+    validate: |errors, _, object, _| validate_csi_node(errors, object),
     validate_change: csi_node_change,
     cells: table::csi_node,
     ..Kind::new(GROUP, "csinodes")
@@ -252,7 +252,7 @@ fn csi_node_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
 static CSI_DRIVER: Kind = Kind {
     unconditional_update: false,
     defaults: set_driver_defaults,
-    validate: |errors, object, _| validate_driver(errors, object),
+    validate: |errors, _, object, _| validate_driver(errors, object),
     validate_change: |errors, object, old| {
         let attach = &["spec", "attachRequired"];
         if !same(object.at(attach), old.at(attach)) {
@@ -327,7 +327,7 @@ fn validate_driver(errors: &mut FieldErrors, object: &Value) {
 static CSI_CAPACITY: Kind = Kind {
     update: NEW_THEN_CHANGED,
     unconditional_update: false,
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         if let Some(selector) = present(object, &["nodeTopology"]) {
             label_selector(errors, selector, &FieldPath::new("nodeTopology"));
         }

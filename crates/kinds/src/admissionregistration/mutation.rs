@@ -15,7 +15,7 @@ pub(super) static MUTATING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     warnings: |object, _| reserved_name(object),
     cells: table::mutating_admission_policy,
     ..Kind::new(GROUP, "mutatingadmissionpolicies")

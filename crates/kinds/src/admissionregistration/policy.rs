@@ -20,7 +20,7 @@ pub(super) static VALIDATING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
-    validate: validating,
+    validate: |errors, _, object, old| validating(errors, object, old),
     validate_status: |errors, _, object, _| status(errors, object),
     warnings: |object, _| reserved_name(object),
     cells: table::validating_admission_policy,
@@ -33,7 +33,7 @@ pub(super) static VALIDATING_BINDING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         binding(errors, object);
         actions(errors, object);
     },
@@ -48,7 +48,7 @@ pub(super) static MUTATING_BINDING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
-    validate: |errors, object, _| binding(errors, object),
+    validate: |errors, _, object, _| binding(errors, object),
     warnings: |object, _| reserved_name(object),
     cells: table::admission_policy_binding,
     ..Kind::new(GROUP, "mutatingadmissionpolicybindings")

@@ -18,7 +18,7 @@ pub(super) static VALIDATING: Kind = Kind {
     unconditional_update: false,
     generation: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     warnings: |object, _| reserved_name(object),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "validatingwebhookconfigurations")
@@ -35,7 +35,7 @@ pub(super) static MUTATING: Kind = Kind {
             default_nil(webhook, &["reinvocationPolicy"], "Never");
         });
     },
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     warnings: |object, _| reserved_name(object),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "mutatingwebhookconfigurations")

@@ -8,7 +8,7 @@ use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     update: &[Step::MetaChange, Step::Meta, Step::Change],
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change,
     cells: table::controller_revision,
     ..Kind::new("apps", "controllerrevisions")

@@ -27,7 +27,7 @@ pub(super) static KIND: Kind = Kind {
     },
     prepare_update: count_template_generation,
     update: &[Step::MetaChange, Step::Change, Step::Body],
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
     validate_status,
     warnings: |object, old| {

@@ -21,7 +21,7 @@ pub(super) static KIND: Kind = Kind {
         [&["spec"][..], &["metadata", "annotations"]].iter().any(|at| !same(object.at(at), old.at(at)))
     }),
     defaults: set_defaults,
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
     validate_status,
     warnings: crate::pod::warnings::of_named_template,

@@ -14,7 +14,7 @@ pub(super) static KIND: Kind = Kind {
     generation: true,
     defaults: set_defaults,
     prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
     validate_status: |errors, _, object, _| validate_status(errors, object),
     warnings: crate::pod::warnings::of_named_template,

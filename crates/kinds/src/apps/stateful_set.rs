@@ -37,7 +37,7 @@ pub(super) static KIND: Kind = Kind {
             drop_disabled(object);
         }
     },
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     validate_change,
     update_status: &[Step::Change, Step::MetaChange],
     validate_status,

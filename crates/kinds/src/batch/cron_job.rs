@@ -13,7 +13,7 @@ pub(super) static KIND: Kind = Kind {
     status: true,
     generation: true,
     defaults: set_defaults,
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     warnings: cron_job_warnings,
     cells: table::cron_job,
     pod_spec: Some(&["spec", "jobTemplate", "spec", "template", "spec"]),

@@ -25,7 +25,7 @@ pub(super) static KIND: Kind = Kind {
     propagation: Propagation::Orphan,
     defaults: set_defaults,
     prepare_create: |_, object| generate_selector(object),
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change,
     validate_status: |errors, _, object, old| status::validate(errors, object, old),
     warnings: |object, old| {

@@ -30,7 +30,7 @@ pub(super) static KIND: Kind = Kind {
             normalize_sources(object.at_mut(&["spec"]), old.get("spec"));
         }
     },
-    validate: |errors, object, old| {
+    validate: |errors, _, object, old| {
         let groups = |old: &Value| {
             ["dataSource", "dataSourceRef"].iter().any(|at| has(old, &["spec", at, "apiGroup"]))
         };

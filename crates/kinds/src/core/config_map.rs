@@ -9,7 +9,7 @@ use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     update: CHANGED_THEN_NEW,
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change: |errors, object, old| stays(errors, object, old, &["data", "binaryData"]),
     cells: table::config_map,
     ..Kind::new("", "configmaps")

@@ -15,7 +15,7 @@ pub(super) static KIND: Kind = Kind {
             each_mut(subset, &["ports"], |port| default(port, &["protocol"], "TCP"));
         });
     },
-    validate: |errors, object, old| {
+    validate: |errors, _, object, old| {
         // What was let pass once stays.
         if old.is_none_or(|old| !same(object.get("subsets"), old.get("subsets"))) {
             validate(errors, object);

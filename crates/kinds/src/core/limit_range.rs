@@ -21,7 +21,7 @@ pub(super) static KIND: Kind = Kind {
         }
     },
     defaults: set_defaults,
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     ..Kind::new("", "limitranges")
 };
 

@@ -31,7 +31,7 @@ pub(super) static KIND: Kind = Kind {
         object.set(&["spec", "finalizers"], finalizers);
     },
     prepare_update,
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_status,
     field_names: &["status.phase"],
     field_values: |object| vec![("status.phase", object.str_at(&["status", "phase"]).into())],

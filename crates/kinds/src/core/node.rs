@@ -28,7 +28,7 @@ pub(super) static KIND: Kind = Kind {
         "" => drop_config(object, Some(old), &CONFIG_SOURCE),
         _ => drop_config(object, Some(old), &CONFIG),
     },
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change,
     validate_status: |errors, _, object, old| validate_change(errors, object, old),
     field_names: &["spec.unschedulable"],
@@ -140,18 +140,20 @@ fn pod_cidrs(errors: &mut FieldErrors, object: &Value) {
     for (i, cidr) in cidrs.iter().filter_map(Value::as_str).enumerate() {
         net::cidr(errors, cidr, &path.index(i));
     }
-    let parsed: Vec<IpAddr> =
-        cidrs.iter().filter_map(Value::as_str).filter_map(net::parse_cidr).map(|(ip, _)| ip).collect();
     if cidrs.len() < 2 {
         return;
     }
-    if let Some(bad) = cidrs.iter().filter_map(Value::as_str).find(|cidr| net::parse_cidr(cidr).is_none()) {
-        let why = format!(
-            "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{}]: {} (invalid CIDR address: {bad})",
-            parsed.len(),
-            "<nil>"
-        );
-        errors.internal(&path, why);
+    let mut parsed: Vec<IpAddr> = Vec::new();
+    for (i, cidr) in cidrs.iter().filter_map(Value::as_str).enumerate() {
+        let Some((ip, _)) = net::parse_cidr(cidr) else {
+            let why = format!(
+                "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[{i}]: <nil> (invalid CIDR address: {cidr})"
+            );
+            errors.internal(&path, why);
+            parsed.clear();
+            break;
+        };
+        parsed.push(ip);
     }
     if !net::dual_stack(&parsed) || cidrs.len() > 2 {
         let detail = "may specify no more than one CIDR for each IP family";

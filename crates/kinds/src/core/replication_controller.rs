@@ -17,7 +17,7 @@ pub(super) static KIND: Kind = Kind {
     propagation: crate::Propagation::Orphan,
     defaults: set_defaults,
     prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_status: |errors, _, object, _| {
         let fields = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
         crate::apps::replica_status(errors, object, &fields);

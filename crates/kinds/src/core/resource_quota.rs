@@ -14,7 +14,7 @@ use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     status: true,
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change,
     validate_status: |errors, _, object, _| {
         if object.object_at(&["status"]).is_empty() {

@@ -21,7 +21,7 @@ pub(super) static KIND: Kind = Kind {
             object.set(&["type"], old.str_at(&["type"]).to_owned());
         }
     },
-    validate: |errors, object, _| validate(errors, object),
+    validate: |errors, _, object, _| validate(errors, object),
     validate_change,
     warnings: |object, _| tls(object),
     field_names: &["type"],

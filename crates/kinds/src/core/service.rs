@@ -21,7 +21,7 @@ pub(super) static KIND: Kind = Kind {
     },
     prepare_update,
     update: &[Step::MetaChange, Step::Change],
-    validate: |errors, object, _| validate::service(errors, object, None),
+    validate: |errors, _, object, _| validate::service(errors, object, None),
     validate_change: validate::update,
     validate_status,
     warnings,

@@ -26,7 +26,7 @@ pub(super) static KIND: Kind = Kind {
         object.set(&PHASE_TIME, seconds(context.now));
     },
     prepare_update,
-    validate: |errors, object, _| {
+    validate: |errors, _, object, _| {
         validate_spec(errors, &shown(object, &["spec"]), object.name(), false, &FieldPath::new("spec"));
         mount_options(errors, object);
     },

@@ -9,7 +9,14 @@ const MOST_QUEUES: i64 = 10_000_000;
 /// What a request's hash has to choose its queues by.
 const HASH_BITS: u32 = 60;
 
+/// Of a version that is no longer served.
+const ZERO_SHARES: &str = "flowcontrol.k8s.io/v1beta3-preserve-zero-concurrency-shares";
+
 pub(super) fn validate(errors: &mut FieldErrors, object: &Value) {
+    if object.annotation(ZERO_SHARES).is_some() {
+        let path = FieldPath::new("metadata").child("annotations");
+        errors.forbidden(&path, format!("annotation '{ZERO_SHARES}' is forbidden"));
+    }
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let kind = spec.str_at(&["type"]);

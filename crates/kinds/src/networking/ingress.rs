@@ -18,7 +18,7 @@ pub(super) static KIND: Kind = Kind {
     generation: true,
     defaults: |object| default_nil(object, &["status", "loadBalancer"], Value::object()),
     prepare_create: |_, object| object.set(&["status", "loadBalancer"], Value::object()),
-    validate: |errors, object, old| {
+    validate: |errors, _, object, old| {
         validate(errors, object);
         if old.is_none()
             && let Some(class) = object.annotation(CLASS_ANNOTATION)

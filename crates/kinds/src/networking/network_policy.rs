@@ -13,7 +13,7 @@ use crate::table;
 pub(super) static KIND: Kind = Kind {
     generation: true,
     defaults: set_defaults,
-    validate,
+    validate: |errors, _, object, old| validate(errors, object, old),
     warnings,
     cells: table::network_policy,
     ..Kind::new(GROUP, "networkpolicies")
