@@ -4,6 +4,7 @@ mod mutation;
 mod policy;
 mod webhook;
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::expression::{Compiler, Returns, Scope};
@@ -115,7 +116,13 @@ fn policy_of(errors: &mut FieldErrors, holder: &Value, field: &str, supported: &
 }
 
 /// Names and expressions of `matchConditions`; `params` says whether those may be referred to.
-fn match_conditions(errors: &mut FieldErrors, holder: &Value, params: bool, path: &FieldPath) {
+fn match_conditions(
+    errors: &mut FieldErrors,
+    version: KubernetesVersion,
+    holder: &Value,
+    params: bool,
+    path: &FieldPath,
+) {
     let conditions = holder.array_at(&["matchConditions"]);
     let path = path.child("matchConditions");
     if conditions.len() > 64 {
@@ -128,7 +135,7 @@ fn match_conditions(errors: &mut FieldErrors, holder: &Value, params: bool, path
         if expression.is_empty() {
             errors.required(&path.child("expression"), "");
         } else if let Err(why) =
-            Compiler::plain().compile(expression, Scope::condition(params), Returns::Bool)
+            Compiler::plain(version).compile(expression, Scope::condition(params), Returns::Bool)
         {
             errors.invalid(&path.child("expression"), expression, why.0);
         }

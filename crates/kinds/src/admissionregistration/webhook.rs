@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::crd::definition::{webhook_port_and_path, webhook_url};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::{GROUP, match_conditions, policy_of, rule_defaults, rule_with_operations};
 use crate::check::label_selector;
+use crate::expression::for_new;
 use crate::kind::{Kind, MetaChecks};
 use crate::shape::{default_nil, each_mut, present, shown, with_mut};
 use crate::table;
@@ -17,8 +19,10 @@ pub(super) static VALIDATING: Kind = Kind {
     unconditional_update: false,
     generation: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
-    validate: |errors, _, object| validate(errors, object, None),
-    validate_update: Some(|errors, _, object, old| validate(errors, object, Some(old))),
+    validate: |errors, context, object| validate(errors, for_new(context), object, None),
+    validate_update: Some(|errors, context, object, old| {
+        validate(errors, for_new(context), object, Some(old))
+    }),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "validatingwebhookconfigurations")
 };
@@ -33,14 +37,16 @@ pub(super) static MUTATING: Kind = Kind {
             default_nil(webhook, &["reinvocationPolicy"], "Never");
         });
     },
-    validate: |errors, _, object| mutating(errors, object, None),
-    validate_update: Some(|errors, _, object, old| mutating(errors, object, Some(old))),
+    validate: |errors, context, object| mutating(errors, for_new(context), object, None),
+    validate_update: Some(|errors, context, object, old| {
+        mutating(errors, for_new(context), object, Some(old))
+    }),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "mutatingwebhookconfigurations")
 };
 
-fn mutating(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
-    validate(errors, object, old);
+fn mutating(errors: &mut FieldErrors, version: KubernetesVersion, object: &Value, old: Option<&Value>) {
+    validate(errors, version, object, old);
     for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
         let path = FieldPath::new("webhooks").index(i);
         policy_of(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], &path);
@@ -57,7 +63,7 @@ fn webhook_defaults(webhook: &mut Value) {
     rule_defaults(webhook, "rules");
 }
 
-fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+fn validate(errors: &mut FieldErrors, version: KubernetesVersion, object: &Value, old: Option<&Value>) {
     // Conditions that were let pass once stay.
     let conditions = |object: &Value| -> Vec<Value> {
         object.array_at(&["webhooks"]).iter().map(|webhook| shown(webhook, &["matchConditions"])).collect()
@@ -70,14 +76,20 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
         if !name.is_empty() && !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
         }
-        validate_webhook(errors, webhook, changed, &path);
+        validate_webhook(errors, version, webhook, changed, &path);
     }
     for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
         review_versions(errors, webhook, &FieldPath::new("webhooks").index(i));
     }
 }
 
-fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool, path: &FieldPath) {
+fn validate_webhook(
+    errors: &mut FieldErrors,
+    version: KubernetesVersion,
+    webhook: &Value,
+    conditions: bool,
+    path: &FieldPath,
+) {
     let name = webhook.str_at(&["name"]);
     names::validate_fully_qualified_name(errors, &path.child("name"), name);
     for (i, rule) in webhook.array_at(&["rules"]).iter().enumerate() {
@@ -105,7 +117,7 @@ fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool,
     }
     client_config(errors, &shown(webhook, &["clientConfig"]), &path.child("clientConfig"));
     if conditions {
-        match_conditions(errors, webhook, false, path);
+        match_conditions(errors, version, webhook, false, path);
     }
 }
 
