@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_client::{PatchType, Verb};
 use drydock_kinds::expression::{SchemaTypes, type_check};
 use drydock_machinery::{GroupVersionKind, Object, ObjectMeta, Status, Value, value};
@@ -60,7 +61,8 @@ async fn sync(registry: &Registry, cache: &ResourceCache) -> bool {
         if policy.is_deleting() || observed >= policy.generation() {
             continue;
         }
-        let warnings = check(policy, &registry.resources.table());
+        let warnings =
+            check(policy, &registry.resources.table(), KubernetesVersion::of_minor(registry.minor_version));
         match write(registry, policy, warnings).await {
             Err(status) if !status.is_not_found() => {
                 tracing::debug!(error = %status, name = policy.name(), "a policy's status was not written");
@@ -92,7 +94,7 @@ async fn write(registry: &Registry, policy: &Object, warnings: Vec<Value>) -> Re
 }
 
 /// The warnings about a policy's validations and their messages.
-fn check(policy: &Value, table: &ResourceTable) -> Vec<Value> {
+fn check(policy: &Value, table: &ResourceTable, version: KubernetesVersion) -> Vec<Value> {
     let spec = policy.get("spec").unwrap_or(&Value::Null);
     let kinds: Vec<(GroupVersionKind, Arc<dyn SchemaTypes>)> = kinds(spec, table)
         .into_iter()
@@ -117,7 +119,7 @@ fn check(policy: &Value, table: &ResourceTable) -> Vec<Value> {
                 .iter()
                 .filter_map(|(kind, object)| {
                     let checked =
-                        type_check(text, &variables, object, param_types.as_ref(), params.is_some());
+                        type_check(version, text, &variables, object, param_types.as_ref(), params.is_some());
                     let why = checked.err()?;
                     Some(format!("{}/{}, Kind={}: {why}\n", kind.group, kind.version, kind.kind))
                 })

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 use drydock_auth::UserInfo;
 use drydock_auth::impersonation::LastModes;
 use drydock_client::Client;
-use drydock_runtime::{Clock, Tasks};
+use drydock_runtime::{Clock, Tasks, wall};
 use drydock_store::{Store, StoreError};
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::admission::AdmissionChain;
@@ -73,6 +74,9 @@ pub(crate) struct Core {
     pub(crate) aggregation: Aggregation,
     pub(crate) tasks: Tasks,
     pub(crate) version: Version,
+    pub(crate) service_range: ServiceRange,
+    /// When the server started, by the wall.
+    pub(crate) started: Timestamp,
     pub(crate) address: String,
     pub(crate) documents: Documents,
     pub(crate) requests: Requests,
@@ -115,6 +119,8 @@ impl ApiServer {
             aggregation: Aggregation::new(config.front_proxy),
             tasks: config.tasks,
             version: config.version,
+            service_range: config.service_range,
+            started: wall::now(),
             address: config.address,
             documents: Documents::default(),
             requests: Requests::default(),

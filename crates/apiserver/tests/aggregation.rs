@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -69,6 +70,11 @@ async fn answer(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         ]}),
         "/openapi/v3" => value!({"paths": {"apis/ext.example.com/v1":
             {"serverRelativeURL": "/openapi/v3/apis/ext.example.com/v1?hash=ABC"}}}),
+        "/openapi/v2" => value!({
+            "paths": {"/apis/ext.example.com/v1/things": {"get": {"responses": {"200": {"schema":
+                {"$ref": "#/definitions/com.example.Thing"}}}}}, "/version/": {"get": {}}},
+            "definitions": {"com.example.Thing": {"type": "object"}, "com.example.Other": {}},
+        }),
         "/apis/ext.example.com/v1/elsewhere" => {
             *answer.status_mut() = StatusCode::FOUND;
             answer.headers_mut().insert("location", "https://example.com/".parse().unwrap());
@@ -120,10 +126,11 @@ async fn start() -> Fixture {
     let port = start_extension(&front_proxy, &ca, &extension).await;
     let issued = front_proxy.issue_client("front-proxy-client", &[], DAY).unwrap();
     let mut config = testing::open_config(Arc::new(MemoryStore::new()), tasks.clone(), clock);
-    config.front_proxy = Some(FrontProxy {
-        certificates: certificates(&issued.certificate_pem),
-        key: PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap(),
-    });
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
+    let chain = certificates(&issued.certificate_pem);
+    let builder = rustls::ClientConfig::builder();
+    let certified = CertifiedKey::from_der(chain, key, builder.crypto_provider()).unwrap();
+    config.front_proxy = Some(FrontProxy { certificate: Arc::new(SingleCertAndKey::from(certified)) });
     let server = ApiServer::start(config).await.unwrap();
     server.set_ready();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -219,6 +226,12 @@ async fn an_extension_server_answers_for_its_group_until_it_is_gone() {
     let (_, index) = f.call(Method::GET, "/openapi/v3", None).await;
     let url = index.str_at(&["paths", "apis/ext.example.com/v1", "serverRelativeURL"]);
     assert_eq!(url, "/openapi/v3/apis/ext.example.com/v1?hash=ABC");
+    let (_, swagger) = f.call(Method::GET, "/openapi/v2", None).await;
+    assert!(swagger.at(&["paths", "/apis/ext.example.com/v1/things"]).is_some());
+    assert!(swagger.at(&["paths", "/api/v1/pods"]).is_some());
+    let definition = |name: &str| swagger.at(&["definitions", name]).cloned();
+    assert_eq!(definition("com.example.Thing"), Some(value!({"type": "object"})));
+    assert_eq!(definition("com.example.Other"), None);
 
     f.extension.close().await;
     let service = value!({"metadata": {"labels": {"poke": "1"}}});

@@ -1,6 +1,9 @@
 //! The API server over real HTTP.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use drydock_apiserver::cache::Cache;
 use drydock_apiserver::testing;
 use drydock_machinery::{Value, value};
 use drydock_runtime::{Clock, Tasks};
@@ -12,6 +15,7 @@ use hyper_util::rt::TokioIo;
 
 struct Fixture {
     address: std::net::SocketAddr,
+    cache: Arc<Cache>,
     tasks: Tasks,
 }
 
@@ -24,8 +28,9 @@ async fn start_with(clock: Clock) -> Fixture {
     let server = testing::open(&tasks, clock).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let cache = server.cache().clone();
     tasks.spawn("listener", async move { server.serve(listener, None).await });
-    Fixture { address, tasks }
+    Fixture { address, cache, tasks }
 }
 
 impl Fixture {
@@ -88,6 +93,100 @@ async fn a_watch_streams_one_event_a_line() {
         .collect();
     let names: Vec<&str> = events.iter().map(|event| event.str_at(&["object", "metadata", "name"])).collect();
     assert_eq!(names, ["a", "b"]);
+    f.tasks.close().await;
+}
+
+/// Who watches from before what the cache remembers is soon watching as all others do.
+#[tokio::test]
+async fn a_watch_of_old_revisions_has_bookmarks_and_sees_everything_once() {
+    let f = start().await;
+    let create = async |name: &str| {
+        let (_, made) = f.call(Method::POST, SECRETS, Some(value!({"metadata": {"name": name}}))).await;
+        made.str_at(&["metadata", "resourceVersion"]).to_owned()
+    };
+    let first = create("a").await;
+    create("b").await;
+    f.cache.forget_history();
+    let query = "watch=1&allowWatchBookmarks=true&timeoutSeconds=3&resourceVersion=";
+    let watch = Request::get(format!("{SECRETS}?{query}{first}")).body(Full::default()).unwrap();
+    let watch = f.send(watch).await;
+    let last = create("c").await;
+    let text = watch.into_body().collect().await.unwrap().to_bytes();
+    let events: Vec<Value> = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| Value::from_json(line).unwrap())
+        .collect();
+    let told: Vec<(&str, &str)> = events
+        .iter()
+        .map(|event| (event.str_at(&["type"]), event.str_at(&["object", "metadata", "name"])))
+        .collect();
+    assert_eq!(told, [("ADDED", "b"), ("ADDED", "c"), ("BOOKMARK", "")]);
+    let bookmark = events[2].str_at(&["object", "metadata", "resourceVersion"]);
+    assert!(bookmark.parse::<u64>().unwrap() >= last.parse().unwrap(), "{bookmark} {last}");
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn pages_for_people_are_text_unless_a_kind_is_asked_for() {
+    let f = start().await;
+    let get = async |path: &str, accept: &str| {
+        let request = Request::get(path).header("accept", accept).body(Full::default()).unwrap();
+        let answer = f.send(request).await;
+        let warning = answer.headers().get("warning").is_some();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, warning, String::from_utf8_lossy(&body).into_owned())
+    };
+    let (status, _, text) = get("/statusz", "application/json, */*").await;
+    assert_eq!(status, 200);
+    assert!(text.starts_with("\napiserver statusz\nWarning: "), "{text}");
+    assert!(text.ends_with("\nPaths: /flagz /healthz /livez /metrics /readyz /statusz /version\n"), "{text}");
+    let (_, warning, text) = get("/statusz", "application/json;as=Statusz;v=v1beta1;g=config.k8s.io").await;
+    let statusz = Value::from_json(text.as_bytes()).unwrap();
+    assert_eq!((statusz.str_at(&["apiVersion"]), warning), ("config.k8s.io/v1beta1", false));
+    let versions = (statusz.str_at(&["binaryVersion"]), statusz.str_at(&["emulationVersion"]));
+    assert_eq!(versions, ("1.36.0", "1.36"));
+    let (_, warning, text) = get("/flagz", "application/json;as=Flagz;v=v1alpha1;g=config.k8s.io").await;
+    let flagz = Value::from_json(text.as_bytes()).unwrap();
+    assert_eq!((flagz.str_at(&["flags", "secure-port"]), warning), ("6443", true));
+    let (status, _, text) = get("/flagz", "application/json").await;
+    assert_eq!(status, 406);
+    assert!(text.contains("accepted: application/json, application/yaml, text/plain"), "{text}");
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn checks_are_left_out_by_name() {
+    let f = start().await;
+    let get = async |path: &str| {
+        let answer = f.send(Request::get(path).body(Full::default()).unwrap()).await;
+        String::from_utf8_lossy(&answer.into_body().collect().await.unwrap().to_bytes()).into_owned()
+    };
+    let text = get("/readyz?verbose&exclude=etcd&exclude=&exclude=x").await;
+    assert!(text.contains("[+]ping ok\n") && text.contains("[+]etcd excluded: ok\n"), "{text}");
+    let unknown = "warn: some health checks cannot be excluded: no matches for \"\",\"x\"\n";
+    assert!(text.ends_with(&format!("{unknown}readyz check passed\n")), "{text}");
+    assert_eq!(get("/livez/etcd").await, "ok");
+    let slis = get("/metrics/slis").await;
+    assert!(slis.contains("kubernetes_healthcheck{name=\"etcd\",type=\"readyz\"} 1\n"), "{slis}");
+    let metrics = get("/metrics").await;
+    for line in ["kubernetes_build_info{git_version=\"v1.36.0\",", "process_start_time_seconds "] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn yaml_is_not_streamed() {
+    let f = start().await;
+    let watch = Request::get(format!("{SECRETS}?watch=1")).header("accept", "application/yaml");
+    let refused = f.send(watch.body(Full::default()).unwrap()).await;
+    assert_eq!(refused.status(), StatusCode::NOT_ACCEPTABLE);
+    let text = refused.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&text);
+    let streams = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    assert!(text.contains(&format!("only the following media types are accepted: {streams}")), "{text}");
     f.tasks.close().await;
 }
 

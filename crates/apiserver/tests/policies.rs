@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use drydock_apiserver::admission::AdmissionChain;
-use drydock_apiserver::{ApiServer, testing};
-use drydock_auth::UserInfo;
+use drydock_apiserver::seams::Authorizer;
+use drydock_apiserver::{ApiServer, Config, Version, testing};
+use drydock_auth::{Attributes, Decision, Reader, UserInfo};
 use drydock_client::{Client, Options, PatchType, Reply, Request, Verb};
 use drydock_machinery::{GroupVersionResource, ObjectMeta, Status, Value, value};
 use drydock_runtime::{Clock, Tasks};
@@ -21,10 +23,15 @@ struct Fixture {
 }
 
 async fn start() -> Fixture {
+    start_with(|_| {}).await
+}
+
+async fn start_with(change: impl FnOnce(&mut Config)) -> Fixture {
     let clock = Clock::real();
     let tasks = Tasks::new("test", clock.clone());
     let mut config = testing::open_config(Arc::new(MemoryStore::new()), tasks.clone(), clock);
     config.admission = AdmissionChain::upstream(&Arc::new(drydock_auth::Authorizer::new()));
+    change(&mut config);
     let server = ApiServer::start(config).await.unwrap();
     server.set_ready();
     let user = UserInfo::new("admin", &["system:masters"]);
@@ -240,4 +247,58 @@ async fn type_checking_warns_in_the_status() {
         "{warning}"
     );
     f.tasks.close().await;
+}
+
+/// An authorizer on another machine: it takes its time.
+struct Far;
+
+#[async_trait]
+impl Authorizer for Far {
+    fn authorize(&self, _: &dyn Reader, _: &Attributes<'_>) -> Decision {
+        Decision::no_opinion("not here")
+    }
+
+    async fn decide(&self, _: &dyn Reader, attributes: &Attributes<'_>) -> Decision {
+        tokio::task::yield_now().await;
+        match attributes.verb {
+            "eat" => Decision::no_opinion("nobody says so"),
+            _ => Decision::allow("far away"),
+        }
+    }
+
+    fn rules(&self, _: &dyn Reader, _: &UserInfo, _: &str) -> Value {
+        Value::object()
+    }
+}
+
+#[tokio::test]
+async fn expressions_ask_the_whole_chain_of_authorizers() {
+    let f = start_with(|config| config.authorizer = Arc::new(Far)).await;
+    let may = |verb: &str| format!("authorizer.group('g').resource('hats').check('{verb}')");
+    let spec = value!({
+        "variables": [{"name": "may", "expression": (may("wear"))}],
+        "validations": [
+            {"expression": "variables.may.allowed() && variables.may.reason() == 'far away'"},
+            {"expression": (may("eat") + ".allowed()")},
+        ],
+    });
+    f.policy("Validating", "hats", "configmaps", spec, deny()).await;
+    let refused = f.config_map("a", value!({})).await.unwrap_err();
+    assert!(refused.message.ends_with(&(may("eat") + ".allowed()")), "{}", refused.message);
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn expressions_may_use_what_the_version_of_the_cluster_has() {
+    for (minor, is_known) in [(34, false), (35, true)] {
+        let f = start_with(|config| config.version = Version { minor, git: format!("v1.{minor}.0") }).await;
+        let policies = GroupVersionResource::new(GROUP, "v1", "validatingadmissionpolicies");
+        let policy = value!({"metadata": {"name": "sorted"}, "spec": {
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+                "operations": ["CREATE"], "resources": ["configmaps"]}]},
+            "validations": [{"expression": "[2, 1].sort() == [1, 2]"}]}});
+        let made = f.create(&policies, "", policy).await;
+        assert_eq!(made.is_ok(), is_known, "1.{minor}: {made:?}");
+        f.tasks.close().await;
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::impersonation::percent_decoded;
+use crate::impersonation::extra_key;
 use crate::pki::FRONT_PROXY_CLIENT;
 use crate::user::UserInfo;
 
@@ -53,7 +53,7 @@ impl FrontProxy {
                 GROUP => user.groups.push(value.to_owned()),
                 _ => {
                     if let Some(key) = name.strip_prefix(EXTRA) {
-                        extra.entry(percent_decoded(key)).or_default().push(value.to_owned());
+                        extra.entry(extra_key(key)).or_default().push(value.to_owned());
                     }
                 }
             }

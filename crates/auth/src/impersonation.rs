@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use drydock_machinery::Status;
+use drydock_machinery::go_text::path_unescape;
 use parking_lot::Mutex;
 
 use crate::attributes::{Ask, Attributes};
@@ -39,7 +40,7 @@ pub fn wanted_user<'a>(
             }
             "impersonate-group" => wanted.groups.push(value.to_owned()),
             _ => match name.strip_prefix("impersonate-extra-") {
-                Some(key) => wanted.extra.entry(percent_decoded(key)).or_default().push(value.to_owned()),
+                Some(key) => wanted.extra.entry(extra_key(key)).or_default().push(value.to_owned()),
                 None => continue,
             },
         }
@@ -252,23 +253,9 @@ fn complete_groups(user: &mut UserInfo) {
     }
 }
 
-/// Undoes %-encoding; what is malformed stays as it is.
-pub(crate) fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        if bytes[i] == b'%' {
-            let hex = text.get(i + 1..i + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-            let Some(byte) = hex else { return text.to_owned() };
-            out.push(byte);
-            i += 3;
-        } else {
-            out.push(bytes[i]);
-            i += 1;
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+/// The key that a header's name ends in; what is malformed stays as it is.
+pub(crate) fn extra_key(escaped: &str) -> String {
+    path_unescape(escaped).unwrap_or_else(|| escaped.to_owned())
 }
 
 #[cfg(test)]

@@ -2,63 +2,27 @@
 //!
 //! As upstream's OIDC authenticator: the token's issuer, audience, time and signature are checked, then its claims become
 //! a user. The issuer's keys are the caller's to fetch; a token whose key is not among them says so, since it may be a
-//! new one.
-//!
-//! Absent: claims that are elsewhere (`_claim_sources`).
+//! new one. Groups that are elsewhere ([`distributed`]) are the caller's to fetch as well.
+
+pub mod distributed;
+mod keys;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
+
+pub use distributed::Source;
+pub use keys::KeySet;
 
 use crate::config::{ClaimMapping, JwtAuthenticator, user_variable};
 use crate::tokens::{CREDENTIAL_ID, TokenError};
 use crate::user::UserInfo;
 
-/// What issuers may sign with.
-const ALGORITHMS: [Algorithm; 8] = [
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
-
 /// Clocks of issuers may be ahead a little.
 const NOT_BEFORE_LEEWAY: i64 = 300;
 
-/// An issuer's public keys. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct KeySet(std::sync::Arc<[(Option<String>, DecodingKey)]>);
-
-impl KeySet {
-    /// Reads a JWK set. Keys of unknown kinds are passed over.
-    ///
-    /// # Errors
-    /// When it is none.
-    pub fn parse(json: &[u8]) -> Result<Self, String> {
-        let tree: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let keys = tree.get("keys").and_then(Value::as_array).ok_or("it has no list of keys")?;
-        let read = keys.iter().filter_map(|key| {
-            // One by one, so that a key of a kind that is not known harms no other.
-            let set = serde_json::json!({ "keys": [key] });
-            let jwk = serde_json::from_value::<JwkSet>(set).ok()?.keys.into_iter().next()?;
-            let decoding = DecodingKey::from_jwk(&jwk).ok()?;
-            Some((jwk.common.key_id, decoding))
-        });
-        Ok(Self(read.collect()))
-    }
-}
-
-impl std::fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "KeySet({} keys)", self.0.len())
-    }
-}
+/// What a token says.
+pub type Claims = Map<String, Value>;
 
 /// What became of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,16 +66,23 @@ impl JwtAuthenticator {
             .map_err(|why| TokenError(format!("oidc: verify token: {why}")))
     }
 
-    /// The user of a token that passed [`JwtAuthenticator::check_claims`].
+    /// The claims of a token that passed [`JwtAuthenticator::check_claims`].
     ///
     /// # Errors
-    /// When none of the keys signed it, or its claims make no user.
-    pub fn user(&self, keys: &KeySet, token: &str) -> Result<UserInfo, JwtError> {
-        let claims = verified(keys, token)?;
+    /// When none of the keys signed it.
+    pub fn claims(&self, keys: &KeySet, token: &str) -> Result<Claims, JwtError> {
+        keys.verified(token)
+    }
+
+    /// The user that verified claims make.
+    ///
+    /// # Errors
+    /// When they make none.
+    pub fn user(&self, claims: &Claims) -> Result<UserInfo, JwtError> {
         let variable = Value::Object(claims.clone());
-        let mut user = UserInfo { name: self.user_name(&claims, &variable)?, ..UserInfo::default() };
-        user.groups = self.user_groups(&claims, &variable)?;
-        user.uid = self.user_uid(&claims, &variable)?;
+        let mut user = UserInfo { name: self.user_name(claims, &variable)?, ..UserInfo::default() };
+        user.groups = self.user_groups(claims, &variable)?;
+        user.uid = self.user_uid(claims, &variable)?;
         if let Some(id) = claims.get("jti").and_then(Value::as_str).filter(|id| !id.is_empty()) {
             user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("JTI={id}")]);
         }
@@ -124,7 +95,7 @@ impl JwtAuthenticator {
             }
         }
         for (name, wanted) in &self.required_claims {
-            check_required(&claims, name, wanted)?;
+            check_required(claims, name, wanted)?;
         }
         for rule in &self.claim_rules {
             let outcome = rule.check(&variable);
@@ -261,29 +232,6 @@ fn check_time(claims: &Map<String, Value>, now: i64) -> Result<(), String> {
     }
 }
 
-/// The claims of a token that one of the keys signed.
-fn verified(keys: &KeySet, token: &str) -> Result<Map<String, Value>, JwtError> {
-    let header = jsonwebtoken::decode_header(token)
-        .map_err(|error| refused(format!("verify token: oidc: malformed jwt: {error}")))?;
-    if !ALGORITHMS.contains(&header.alg) {
-        return Err(refused(format!(
-            "verify token: oidc: id token signed with unsupported algorithm, got {:?}",
-            header.alg
-        )));
-    }
-    // Issuer, audience and time were checked, with upstream's texts.
-    let mut validation = Validation::new(header.alg);
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    keys.0
-        .iter()
-        .filter(|(id, _)| header.kid.is_none() || header.kid == *id)
-        .find_map(|(_, key)| jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).ok())
-        .map(|data| data.claims)
-        .ok_or(JwtError::UnknownKey)
-}
-
 fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a str, &'static str> {
     claims.get(name).ok_or("claim not present")?.as_str().ok_or("it is no string")
 }
@@ -346,9 +294,10 @@ mod tests {
         let (key, authenticator) = (SigningKey::generate_ecdsa().unwrap(), authenticator());
         let token = token(&key, change);
         assert!(authenticator.is_issuer_of(&token));
-        let user = authenticator
-            .check_claims(&token, 1_000)
-            .and_then(|()| authenticator.user(&keys(&key), &token).map_err(JwtError::into_refusal));
+        let user = authenticator.check_claims(&token, 1_000).and_then(|()| {
+            let claims = authenticator.claims(&keys(&key), &token);
+            claims.and_then(|claims| authenticator.user(&claims)).map_err(JwtError::into_refusal)
+        });
         let user = user.as_ref().map(|user| (user.name.as_str(), user.groups.clone()));
         let expected = expected.map(|(name, groups)| (name, groups.iter().map(|&g| g.to_owned()).collect()));
         assert_eq!(user.map_err(|error| error.0.as_str()), expected);
@@ -396,7 +345,8 @@ mod tests {
                 claims["nbf"] = json!(1);
                 change(claims);
             });
-            authenticator.user(&keys(&key), &token).map_err(|error| error.into_refusal().0)
+            let claims = authenticator.claims(&keys(&key), &token);
+            claims.and_then(|claims| authenticator.user(&claims)).map_err(|error| error.into_refusal().0)
         };
         let ann = user(|claims| claims["email_verified"] = json!(true)).unwrap();
         assert_eq!((ann.name.as_str(), &ann.groups[..]), ("u1:v", &["g:dev".to_owned()][..]));
@@ -429,6 +379,6 @@ mod tests {
         let authenticator = authenticator();
         assert!(!authenticator.is_issuer_of("garbage"));
         let (own, other) = (SigningKey::generate_ecdsa().unwrap(), SigningKey::generate_ecdsa().unwrap());
-        assert_eq!(authenticator.user(&keys(&other), &token(&own, |_| {})), Err(JwtError::UnknownKey));
+        assert_eq!(authenticator.claims(&keys(&other), &token(&own, |_| {})), Err(JwtError::UnknownKey));
     }
 }

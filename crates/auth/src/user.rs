@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use drydock_machinery::{Value, value};
+use drydock_machinery::Value;
 
 /// Every authenticated user is in this group.
 pub const GROUP_AUTHENTICATED: &str = "system:authenticated";
@@ -119,9 +119,4 @@ impl UserInfo {
                 .collect(),
         }
     }
-}
-
-/// `rbac.authorization.k8s.io/v1 Subject` of this user, for messages and bindings.
-pub fn user_subject(name: &str) -> Value {
-    value!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name})
 }

@@ -36,6 +36,18 @@ pub enum KubernetesVersion {
     V1_36,
 }
 
+impl KubernetesVersion {
+    /// 1.`minor`, or the nearest that is known.
+    pub fn of_minor(minor: u32) -> Self {
+        match minor {
+            ..=33 => Self::V1_33,
+            34 => Self::V1_34,
+            35 => Self::V1_35,
+            36.. => Self::V1_36,
+        }
+    }
+}
+
 /// Types that can be named in an expression, beyond those of variables and fields.
 const NAMED: [(&str, Type); 9] = [
     ("bool", Type::Bool),

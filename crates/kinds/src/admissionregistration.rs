@@ -4,6 +4,7 @@ mod mutation;
 mod policy;
 mod webhook;
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{one_of_at, one_of_given, qualified_name};
@@ -112,7 +113,13 @@ fn resources(errors: &mut FieldErrors, rule: &Value, path: &FieldPath) {
 }
 
 /// Names and expressions of `matchConditions`; `params` says whether those may be referred to.
-fn match_conditions(errors: &mut FieldErrors, holder: &Value, params: bool, path: &FieldPath) {
+fn match_conditions(
+    errors: &mut FieldErrors,
+    version: KubernetesVersion,
+    holder: &Value,
+    params: bool,
+    path: &FieldPath,
+) {
     let conditions = holder.array_at(&["matchConditions"]);
     let path = path.child("matchConditions");
     if conditions.len() > 64 {
@@ -125,7 +132,7 @@ fn match_conditions(errors: &mut FieldErrors, holder: &Value, params: bool, path
         if expression.is_empty() {
             errors.required(&path.child("expression"), "");
         } else if let Err(why) =
-            Compiler::plain().compile(expression, Scope::condition(params), Returns::Bool)
+            Compiler::plain(version).compile(expression, Scope::condition(params), Returns::Bool)
         {
             errors.invalid(&path.child("expression"), expression, why.0);
         }

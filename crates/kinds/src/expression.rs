@@ -18,6 +18,8 @@ use drydock_machinery::cel::library;
 
 use types::PolicyTypes;
 
+use crate::Context;
+
 /// What an expression may refer to, beside `object`, `oldObject`, `request` and `namespaceObject`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -102,22 +104,28 @@ impl fmt::Display for CompileError {
     }
 }
 
+/// What expressions that are new may use: what the version before the cluster's understands, should it go back.
+pub(crate) fn for_new(context: &Context<'_>) -> KubernetesVersion {
+    KubernetesVersion::of_minor(context.minor_version.saturating_sub(1))
+}
+
 /// Compiles the expressions of one policy or webhook.
 #[derive(Clone)]
 pub struct Compiler {
+    version: KubernetesVersion,
     types: PolicyTypes,
     composed: bool,
 }
 
 impl Compiler {
     /// For expressions without `variables`.
-    pub fn plain() -> Self {
-        Self { types: PolicyTypes::default(), composed: false }
+    pub fn plain(version: KubernetesVersion) -> Self {
+        Self { version, types: PolicyTypes::default(), composed: false }
     }
 
     /// For expressions that may refer to [`Compiler::declare`]d variables.
-    pub fn composed() -> Self {
-        Self { types: PolicyTypes::default(), composed: true }
+    pub fn composed(version: KubernetesVersion) -> Self {
+        Self { version, types: PolicyTypes::default(), composed: true }
     }
 
     /// Compiles a variable and lets what follows refer to it, of whatever type it turned out to be.
@@ -156,7 +164,7 @@ impl Compiler {
     fn env(&self, scope: Scope) -> Env {
         let mut types = self.types.clone();
         types.patches = scope.patches;
-        let mut env = Env::new(KubernetesVersion::V1_36)
+        let mut env = Env::new(self.version)
             .variable("object", Type::Dyn)
             .variable("oldObject", Type::Dyn)
             .variable("namespaceObject", Type::named(types::NAMESPACE))
@@ -188,6 +196,7 @@ fn with_authorizer(env: Env) -> Env {
 /// # Errors
 /// The issues, as the compiler shows them.
 pub fn type_check(
+    version: KubernetesVersion,
     expression: &str,
     variables: &[(&str, &str)],
     object: &Arc<dyn SchemaTypes>,
@@ -199,7 +208,7 @@ pub fn type_check(
     known.schemas.extend(params.cloned());
     let env = |known: &PolicyTypes| {
         let root = |types: &Arc<dyn SchemaTypes>| types.root();
-        let mut env = Env::new(KubernetesVersion::V1_36)
+        let mut env = Env::new(version)
             .variable("object", root(object))
             .variable("oldObject", root(object))
             .variable("namespaceObject", Type::named(types::NAMESPACE))

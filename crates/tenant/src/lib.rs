@@ -19,6 +19,7 @@ mod flow_control;
 mod keeper;
 mod kubeconfig;
 mod pki;
+mod renewal;
 mod settings;
 mod stepper;
 

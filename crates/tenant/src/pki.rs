@@ -2,21 +2,19 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use drydock_apiserver::FrontProxy;
 use drydock_auth::pki::{ClusterPki, ClusterPkiPem};
 use drydock_auth::tokens::{KeyReservoir, SigningKey};
 use drydock_runtime::Tasks;
 use drydock_store::{Check, Payload, Range, Store, Txn, Write};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 
 use crate::TenantError;
+use crate::renewal::Renewed;
 
 const KEY: &str = "/drydock/pki";
-const FRONT_PROXY_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(crate) async fn load_or_make(
     store: &dyn Store,
@@ -48,31 +46,24 @@ pub(crate) async fn load_or_make(
     Ok(pki)
 }
 
-/// What extension servers know the API server by. Made anew on every start; good for a year, as those of kubeadm.
-pub(crate) fn front_proxy(pki: &ClusterPki) -> Result<FrontProxy, TenantError> {
-    let unusable =
-        |error: &dyn std::fmt::Display| TenantError::Damaged { what: "certificate", why: error.to_string() };
-    let issued = pki.front_proxy.issue_client("front-proxy-client", &[], FRONT_PROXY_VALIDITY)?;
-    let certificates = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).map_err(|error| unusable(&error))?;
-    Ok(FrontProxy { certificates, key })
+/// What extension servers know the API server by; a certificate is good for a year, as those of kubeadm.
+pub(crate) fn front_proxy(pki: &Arc<ClusterPki>) -> Result<FrontProxy, TenantError> {
+    let pki = pki.clone();
+    let issue = move || pki.issue_front_proxy_client();
+    Ok(FrontProxy { certificate: Renewed::new("front proxy", Box::new(issue))? })
 }
 
 /// TLS of the endpoint: its certificate, which names the Service `kubernetes` too, and client certificates of the cluster's CA if a client shows one.
 pub(crate) fn server_config(
-    pki: &ClusterPki,
+    pki: &Arc<ClusterPki>,
     service_ip: Ipv4Addr,
     names: &[String],
 ) -> Result<Arc<rustls::ServerConfig>, TenantError> {
-    let issued = pki.issue_api_server(&service_ip.to_string(), names)?;
+    let (issuing, names) = (pki.clone(), names.to_vec());
+    let issue = move || issuing.issue_api_server(&service_ip.to_string(), &names);
+    let certificate = Renewed::new("endpoint", Box::new(issue))?;
     let unusable =
         |error: &dyn std::fmt::Display| TenantError::Damaged { what: "certificate", why: error.to_string() };
-    let chain = CertificateDer::pem_slice_iter(issued.certificate_pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).map_err(|error| unusable(&error))?;
     let mut roots = rustls::RootCertStore::empty();
     // Whose certificate says what is the authenticator's to know.
     for authority in [&pki.cluster, &pki.front_proxy] {
@@ -83,7 +74,7 @@ pub(crate) fn server_config(
         .build()
         .map_err(|error| unusable(&error))?;
     let mut config =
-        rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+        rustls::ServerConfig::builder().with_client_cert_verifier(verifier).with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -4,8 +4,8 @@
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drydock_auth::Attributes;
 use drydock_auth::pki::parse_request;
+use drydock_auth::{Ask as _, Attributes};
 use drydock_machinery::Status;
 
 use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
@@ -84,7 +84,7 @@ async fn may(
     let domain = signer.split('/').next().unwrap_or(signer);
     for name in [signer, &format!("{domain}/*")] {
         let attributes = Attributes { name, ..Attributes::resource(request.user, verb, GROUP, "signers") };
-        if context.authorizer.ask(&attributes).await.is_allowed() {
+        if context.ask(&attributes).await.is_allowed() {
             return true;
         }
     }

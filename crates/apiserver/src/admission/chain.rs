@@ -46,11 +46,11 @@ pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlu
         Arc::new(CertificateSubjectRestriction),
         Arc::new(DefaultIngressClass),
         Arc::new(PodTopologyLabels),
-        Arc::new(MutatingAdmissionPolicy::new(authorizer.clone())),
-        Arc::new(MutatingAdmissionWebhook::new(authorizer.clone())),
+        Arc::new(MutatingAdmissionPolicy::default()),
+        Arc::new(MutatingAdmissionWebhook::new()),
         Arc::new(RbacEscalation::new(authorizer.clone())),
-        Arc::new(ValidatingAdmissionPolicy::new(authorizer.clone())),
-        Arc::new(ValidatingAdmissionWebhook::new(authorizer.clone())),
+        Arc::new(ValidatingAdmissionPolicy::default()),
+        Arc::new(ValidatingAdmissionWebhook::new()),
         Arc::new(ResourceQuota::default()),
     ]
 }

@@ -40,7 +40,7 @@ impl AdmissionPlugin for RbacEscalation {
         let escalation = Escalation {
             rbac: self.authorizer.rbac(),
             reader: context.reader,
-            authorize: context.authorizer,
+            authorize: context,
             user: request.user,
             resource: &request.resource.resource,
             namespace: request.namespace,

@@ -37,13 +37,14 @@ mod webhooks;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drydock_auth::{Ask, UserInfo};
+use drydock_auth::{Ask, Attributes, Decision, UserInfo};
 use drydock_client::{Client, Options};
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, Status, Value};
 use drydock_runtime::Clock;
 
 use crate::cache::Cache;
 use crate::resources::Resources;
+use crate::seams::Authorizer;
 
 pub use chain::default_plugins;
 pub use drydock_auth::Reader;
@@ -106,11 +107,20 @@ pub struct AdmissionContext<'a> {
     /// Calls this API server as `system:apiserver`.
     pub client: &'a Client,
     pub clock: &'a Clock,
-    /// What the whole chain of authorizers says.
-    pub authorizer: &'a dyn Ask,
+    /// The whole chain; the context itself can be asked, too.
+    pub authorizer: &'a Arc<dyn Authorizer>,
     /// What `reader` reads, for those who must own it.
     pub cache: &'a Arc<Cache>,
     pub resources: &'a Resources,
+    /// Of Kubernetes 1.
+    pub minor_version: u32,
+}
+
+#[async_trait]
+impl Ask for AdmissionContext<'_> {
+    async fn ask(&self, attributes: &Attributes<'_>) -> Decision {
+        self.authorizer.decide(self.reader, attributes).await
+    }
 }
 
 /// One admission plugin. Stateless, or with its own bounded state.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_auth::Reader as _;
-use drydock_machinery::{ObjectMeta as _, Status, Value, value};
+use drydock_machinery::{ObjectMeta as _, Status, Value, openapi, value};
 use drydock_runtime::{Tasks, wall};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
@@ -224,7 +224,25 @@ async fn discover(core: &Core, route: &Route) -> Result<Learned, String> {
         let url = index.str_at(&["paths", &own, "serverRelativeURL"]).to_owned();
         Some(url.split_once("hash=")?.1.split('&').next()?.to_owned())
     });
-    Ok(Learned { resources: discovery::aggregated(&list, route), fresh: true, openapi })
+    let swagger = swagger(core, route, openapi.as_deref()).await;
+    Ok(Learned { resources: discovery::aggregated(&list, route), fresh: true, openapi, swagger })
+}
+
+/// What the server's OpenAPI v2 says of the group version. As long as its version 3 is known to be the same, it is not
+/// asked again; when it cannot be asked, it is what it was.
+async fn swagger(core: &Core, route: &Route, hash: Option<&str>) -> Option<Arc<Value>> {
+    let before = core.aggregation.learned(&route.name);
+    if hash.is_some() && before.openapi.as_deref() == hash && before.swagger.is_some() {
+        return before.swagger;
+    }
+    match route.get(core, "/openapi/v2", "application/json").await {
+        Ok((200, body)) => {
+            let prefix = format!("/apis/{}/{}/", route.group, route.version);
+            openapi::v2_part(&Value::from_json(&body).ok()?, &prefix).map(Arc::new)
+        }
+        Ok((404, _)) => None,
+        _ => before.swagger,
+    }
 }
 
 /// Writes the condition where it says something else.

@@ -6,7 +6,7 @@
 //!
 //! State: the routes, published whole by one task; what was last learned of each server, written by the other.
 //!
-//! Deliberately absent: OpenAPI v2 of other servers is not merged; writes and watches in process are not routed.
+//! Deliberately absent: writes and watches in process are not routed.
 
 mod availability;
 mod discovery;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use drydock_machinery::Value;
 use drydock_runtime::Tasks;
 use parking_lot::{Mutex, RwLock};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::client::ResolvesClientCert;
 
 use crate::cache::key_prefix;
 use crate::http::path::Path;
@@ -38,9 +38,8 @@ const PLURAL: &str = "apiservices";
 
 /// What an aggregating API server shows of itself to others: a client certificate of the front proxy's authority.
 pub struct FrontProxy {
-    /// Leaf first.
-    pub certificates: Vec<CertificateDer<'static>>,
-    pub key: PrivateKeyDer<'static>,
+    /// Asked for each connection: certificates are renewed.
+    pub certificate: Arc<dyn ResolvesClientCert>,
 }
 
 /// The other servers of one API server.
@@ -64,6 +63,8 @@ struct Learned {
     fresh: bool,
     /// Identifies its OpenAPI v3 document.
     openapi: Option<String>,
+    /// What its OpenAPI v2 document says of the group version.
+    swagger: Option<Arc<Value>>,
 }
 
 impl Aggregation {
@@ -128,6 +129,11 @@ impl Aggregation {
             Some((format!("apis/{}/{}", route.group, route.version), hash))
         };
         routes.values().filter_map(entry).collect()
+    }
+
+    /// What other servers' OpenAPI v2 documents say.
+    pub(crate) fn swaggers(&self) -> Vec<Arc<Value>> {
+        self.routes().values().filter_map(|route| self.learned(&route.name).swagger).collect()
     }
 }
 

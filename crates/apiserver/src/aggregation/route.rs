@@ -215,10 +215,8 @@ fn tls_config(object: &Object, identity: Option<&FrontProxy>) -> Result<ClientCo
         }
         builder.with_root_certificates(roots)
     };
-    match identity {
-        Some(identity) => builder
-            .with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key())
-            .map_err(|error| error.to_string()),
-        None => Ok(builder.with_no_client_auth()),
-    }
+    Ok(match identity {
+        Some(identity) => builder.with_client_cert_resolver(identity.certificate.clone()),
+        None => builder.with_no_client_auth(),
+    })
 }

@@ -31,7 +31,7 @@ pub(crate) struct Event {
     sink: Sink,
     clock: Clock,
     pub(super) config: Config,
-    pub(super) head: Head,
+    pub(crate) head: Head,
     pub(super) verb: String,
     pub(super) user: UserInfo,
     pub(super) received: Timestamp,
@@ -184,10 +184,6 @@ impl Event {
 
     pub(crate) fn code(&self, code: u16) {
         self.inner.lock().status.get_or_insert_with(Value::object).set(&["code"], code);
-    }
-
-    pub(crate) fn is_long_running(&self) -> bool {
-        self.head.long_running
     }
 
     fn encoded(&self, object: &Value) -> Vec<u8> {

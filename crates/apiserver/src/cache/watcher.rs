@@ -52,6 +52,8 @@ pub struct Watcher {
     initial: Option<Initial>,
     bookmarks: bool,
     since_bookmark: Stopwatch,
+    /// The one before the end.
+    last_bookmark_sent: bool,
     running: Stopwatch,
     timeout: Duration,
     closed: CancellationToken,
@@ -69,13 +71,15 @@ struct Initial {
 enum Source {
     /// The cache's window.
     Window { position: u64, next_event: watch::Receiver<u64> },
-    /// The store's history, for what is older than the window.
-    History(Watch),
+    /// The store's history, for what is older than the window: commits of all resources, up to where the window begins.
+    History { watch: Watch, seen: Revision },
 }
 
 /// How many changes a step carries at most.
 const CHUNK: usize = 128;
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// How long before a watch's end its last bookmark is sent.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 impl Watcher {
     /// Ends after `timeout` of wall time.
@@ -108,7 +112,7 @@ impl Watcher {
             }
             WatcherStart::After(revision) => match resource.position_after(revision) {
                 Some(position) => (window(position), None),
-                None => (history(cache, &resource, revision).await?, None),
+                None => (history(cache, revision).await?, None),
             },
         };
         Ok(Self {
@@ -119,6 +123,7 @@ impl Watcher {
             initial,
             bookmarks: false,
             since_bookmark: Stopwatch::start(),
+            last_bookmark_sent: timeout < LAST_BOOKMARK,
             running: Stopwatch::start(),
             timeout,
             closed: cache.closed().clone(),
@@ -127,11 +132,10 @@ impl Watcher {
         })
     }
 
-    /// Sends a bookmark every minute, if asked to.
+    /// Sends a bookmark every minute and shortly before the end, if asked to.
     #[must_use]
     pub fn with_bookmarks(mut self, bookmarks: bool) -> Self {
-        // A watch on the store's history does not know how far it is.
-        self.bookmarks = bookmarks && matches!(self.source, Source::Window { .. });
+        self.bookmarks = bookmarks;
         self
     }
 
@@ -169,6 +173,7 @@ impl Watcher {
     async fn next_event(&mut self) -> Option<Step> {
         loop {
             let left = self.timeout.checked_sub(self.running.elapsed())?;
+            self.join_window().await;
             // Read before the events are: a bookmark may only name what was looked at.
             let applied = self.cache.revision();
             let ready = match self.take_ready() {
@@ -180,17 +185,50 @@ impl Watcher {
                 Some(changes) => return Some(Step::Changes(changes)),
                 None => {}
             }
-            if self.bookmarks && self.since_bookmark.elapsed() >= BOOKMARK_EVERY {
+            let until_bookmark = self.until_bookmark(left);
+            if until_bookmark == Some(Duration::ZERO) {
                 self.since_bookmark = Stopwatch::start();
-                return Some(Step::Bookmark { revision: applied, initial_events_end: false });
+                self.last_bookmark_sent |= left <= LAST_BOOKMARK;
+                let revision = match &self.source {
+                    Source::Window { .. } => applied,
+                    Source::History { seen, .. } => *seen,
+                };
+                return Some(Step::Bookmark { revision, initial_events_end: false });
             }
-            match self.wait(left).await {
+            match self.wait(until_bookmark.unwrap_or(left).min(left)).await {
                 Waited::Events => {}
                 Waited::Changes(changes) if changes.is_empty() => {}
                 Waited::Changes(changes) => return Some(Step::Changes(changes)),
                 Waited::Failed(status) => return Some(Step::Error(status)),
                 Waited::Over => return None,
             }
+        }
+    }
+
+    /// How long until the next bookmark is due: a minute after the last, and once shortly before the end, so that whoever
+    /// watches again begins near the present.
+    fn until_bookmark(&self, left: Duration) -> Option<Duration> {
+        if !self.bookmarks {
+            return None;
+        }
+        let next = BOOKMARK_EVERY.saturating_sub(self.since_bookmark.elapsed());
+        if self.last_bookmark_sent {
+            return Some(next);
+        }
+        Some(next.min(left.saturating_sub(LAST_BOOKMARK)))
+    }
+
+    /// A watch on the history goes on in the window as soon as that reaches back to where the watch is.
+    async fn join_window(&mut self) {
+        let Source::History { seen, .. } = &self.source else { return };
+        let seen = *seen;
+        if self.resource.position_after(seen).is_none() {
+            return;
+        }
+        // What the window is yet to hold would come twice.
+        self.cache.wait_applied(seen).await;
+        if let Some(position) = self.resource.position_after(seen) {
+            self.source = Source::Window { position, next_event: self.resource.subscribe() };
         }
     }
 
@@ -209,14 +247,9 @@ impl Watcher {
         Ok(Some(events.iter().filter_map(|change| seen(filter, change)).collect()))
     }
 
-    async fn wait(&mut self, left: Duration) -> Waited {
-        let wait_for = if self.bookmarks {
-            let until_bookmark = BOOKMARK_EVERY.saturating_sub(self.since_bookmark.elapsed());
-            left.min(until_bookmark)
-        } else {
-            left
-        };
+    async fn wait(&mut self, wait_for: Duration) -> Waited {
         let filter = &*self.filter;
+        let prefix = self.resource.prefix();
         let source = &mut self.source;
         let event = async {
             match source {
@@ -224,15 +257,13 @@ impl Watcher {
                     Ok(()) => Waited::Events,
                     Err(_) => Waited::Over,
                 },
-                Source::History(watch) => match watch.next().await {
-                    Some(Ok(batch)) => Waited::Changes(
-                        batch
-                            .events
-                            .iter()
-                            .filter_map(|event| historical(event, batch.revision))
-                            .filter_map(|change| seen(filter, &change))
-                            .collect(),
-                    ),
+                Source::History { watch, seen: until } => match watch.next().await {
+                    Some(Ok(batch)) => {
+                        *until = batch.revision;
+                        let own = batch.events.iter().filter(|event| event_key(event).starts_with(prefix));
+                        let changes = own.filter_map(|event| historical(event, batch.revision));
+                        Waited::Changes(changes.filter_map(|change| seen(filter, &change)).collect())
+                    }
                     Some(Err(error)) => Waited::Failed(too_old(&error)),
                     None => Waited::Over,
                 },
@@ -280,9 +311,9 @@ fn seen(filter: &dyn Filter, change: &Change) -> Option<(ChangeKind, Arc<Object>
     }
 }
 
-async fn history(cache: &Cache, resource: &ResourceCache, revision: Revision) -> Result<Source, Status> {
-    let watch = cache.store().watch(resource.prefix(), revision).await;
-    watch.map(Source::History).map_err(|error| too_old(&error))
+async fn history(cache: &Cache, seen: Revision) -> Result<Source, Status> {
+    let watch = cache.store().watch("/", seen).await.map_err(|error| too_old(&error))?;
+    Ok(Source::History { watch, seen })
 }
 
 fn historical(event: &Event, revision: Revision) -> Option<Change> {

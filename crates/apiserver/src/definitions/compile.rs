@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::key_prefix;
 use crate::conversion::Conversion;
-use crate::resources::{Custom, Resource, Subresource};
+use crate::resources::{Custom, Resource, Source, Subresource};
 
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 const SUBRESOURCE_VERBS: [&str; 3] = ["get", "patch", "update"];
@@ -111,6 +111,7 @@ fn resource(
         namespaced: definition.str_at(&["spec", "scope"]) == "Namespaced",
         verbs: VERBS.map(str::to_owned).to_vec(),
         subresources: subresources(version, &kind(name)),
+        source: Source::Store,
         prefix: key_prefix(&group, &text("plural")).into(),
         storage: storage_version,
         schema: Some(compiled.schema.clone()),

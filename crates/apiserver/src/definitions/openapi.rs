@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use drydock_machinery::openapi::{
-    self, CustomDefinition, Described, DescribedSubresource, Document, V2Addition,
-};
+use drydock_machinery::openapi::{self, CustomDefinition, Described, DescribedSubresource, Document};
 use drydock_machinery::{Catalog, Map, Value, value};
 
 use crate::http::documents::CustomDocuments;
@@ -30,20 +28,17 @@ pub(super) fn documents(catalog: &'static Catalog, resources: &[Arc<Resource>]) 
     }
     let documents =
         by_path.into_iter().map(|(path, resources)| (path, Arc::new(document(catalog, &resources))));
-    CustomDocuments::new(documents.collect(), resources.to_vec())
+    CustomDocuments { v3: documents.collect(), resources: resources.to_vec() }
 }
 
-/// What the resources add to the document of OpenAPI v2.
-pub(crate) fn v2(resources: &[Arc<Resource>]) -> V2Addition {
-    let custom: Vec<CustomDefinition> = resources
-        .iter()
-        .map(|resource| {
-            let described = described(resource);
-            let list_schema = list_schema(resource, &described.definition, Dialect::V2);
-            CustomDefinition { schema: schema(resource, Dialect::V2), list_schema, described }
-        })
-        .collect();
-    openapi::v2_addition(&custom)
+/// The resources as the document of OpenAPI v2 has them.
+pub(crate) fn v2(resources: &[Arc<Resource>]) -> Vec<CustomDefinition> {
+    let custom = resources.iter().map(|resource| {
+        let described = described(resource);
+        let list_schema = list_schema(resource, &described.definition, Dialect::V2);
+        CustomDefinition { schema: schema(resource, Dialect::V2), list_schema, described }
+    });
+    custom.collect()
 }
 
 fn document(catalog: &'static Catalog, resources: &[&Arc<Resource>]) -> Document {

@@ -3,17 +3,16 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use drydock_auth::Attributes;
 use drydock_auth::audit::Stage;
 use drydock_machinery::Status;
 use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http::request::Parts;
 
 use super::connection::Peer;
-use super::{Answer, failure, resource};
+use super::{Answer, failure};
 use crate::audit::{Event, Head};
 
-pub(crate) fn head(parts: &Parts, peer: &Peer, audit_id: &HeaderValue, attributes: &Attributes<'_>) -> Head {
+pub(crate) fn head(parts: &Parts, peer: &Peer, audit_id: &HeaderValue, long_running: bool) -> Head {
     let uri = parts.uri.path_and_query().map_or_else(String::new, |uri| uri.as_str().to_owned());
     let user_agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     Head {
@@ -21,7 +20,7 @@ pub(crate) fn head(parts: &Parts, peer: &Peer, audit_id: &HeaderValue, attribute
         uri,
         source_ips: source_ips(parts, peer),
         user_agent: user_agent.unwrap_or("").to_owned(),
-        long_running: resource::is_long_running(attributes),
+        long_running,
     }
 }
 
@@ -100,7 +99,7 @@ pub(crate) async fn answered(
     };
     let Some(event) = event else { return answer };
     event.code(answer.status().as_u16());
-    if !event.is_long_running() {
+    if !event.head.long_running {
         event.stage(Stage::ResponseComplete).await;
         return answer;
     }

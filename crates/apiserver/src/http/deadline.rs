@@ -10,20 +10,13 @@ use super::query::Query;
 
 const MAXIMUM: Duration = Duration::from_secs(60);
 
-/// Subresources whose requests last for as long as both sides like.
-const LONG_RUNNING: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
-
 /// How long it may take until there is an answer. `verb` is what RBAC calls the request.
 ///
 /// # Errors
 /// 400 for a `timeout` that is no duration, unless the request is one that lasts.
 pub(crate) fn of(path: &Path, verb: &str, query: &Query) -> Result<Duration, Status> {
-    let lasts = match path {
-        Path::Resource(path) => verb == "watch" || LONG_RUNNING.contains(&path.subresource.as_str()),
-        Path::Other(_) => false,
-    };
     let text = query.get("timeout").unwrap_or("");
-    if lasts || text.is_empty() {
+    if path.is_long_running(verb) || text.is_empty() {
         return Ok(MAXIMUM);
     }
     let nanoseconds = go_duration::parse(text).map_err(|error| {

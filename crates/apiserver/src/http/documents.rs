@@ -1,12 +1,14 @@
 //! Documents that are made once per set of resources: aggregated discovery, OpenAPI.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use drydock_machinery::openapi::{Document, V2Addition};
+use drydock_machinery::Catalog;
+use drydock_machinery::openapi::{self, Document, V2Addition};
 use parking_lot::Mutex;
 
+use crate::aggregation::Aggregation;
 use crate::resources::Resource;
 
 /// An aggregated discovery document.
@@ -21,6 +23,15 @@ pub(crate) struct Aggregated {
 pub(crate) struct Documents {
     aggregated: Mutex<Generation<(bool, &'static str), Aggregated>>,
     custom_openapi: Mutex<Arc<CustomDocuments>>,
+    v2: Mutex<Option<KeptV2>>,
+}
+
+/// What there is to add to the one document of OpenAPI v2, and of what it was made.
+#[derive(Debug)]
+struct KeptV2 {
+    custom: Arc<CustomDocuments>,
+    remote: u64,
+    addition: Option<Arc<V2Addition>>,
 }
 
 /// OpenAPI of custom resources.
@@ -28,23 +39,8 @@ pub(crate) struct Documents {
 pub(crate) struct CustomDocuments {
     /// By path.
     pub(crate) v3: BTreeMap<String, Arc<Document>>,
-    /// What [`CustomDocuments::v2`] is made of.
+    /// What they describe.
     pub(crate) resources: Vec<Arc<Resource>>,
-    v2: OnceLock<V2Addition>,
-}
-
-impl CustomDocuments {
-    pub(crate) fn new(v3: BTreeMap<String, Arc<Document>>, resources: Vec<Arc<Resource>>) -> Self {
-        Self { v3, resources, v2: OnceLock::new() }
-    }
-
-    /// What there is to add to the one document of OpenAPI v2; made on first use.
-    pub(crate) fn v2(&self) -> Option<&V2Addition> {
-        if self.resources.is_empty() {
-            return None;
-        }
-        Some(self.v2.get_or_init(|| crate::definitions::openapi_v2(&self.resources)))
-    }
 }
 
 /// Documents of one generation of the resource table and of other servers' resources.
@@ -68,6 +64,29 @@ impl Documents {
 
     pub(crate) fn set_custom_openapi(&self, documents: CustomDocuments) {
         *self.custom_openapi.lock() = Arc::new(documents);
+    }
+
+    /// What this cluster adds to the one document of OpenAPI v2; None when that is nothing.
+    pub(crate) fn v2_addition(
+        &self,
+        catalog: &'static Catalog,
+        aggregation: &Aggregation,
+    ) -> Option<Arc<V2Addition>> {
+        let (custom, generation) = (self.custom_openapi(), aggregation.generation());
+        let mut kept = self.v2.lock();
+        if let Some(kept) = kept.as_ref()
+            && Arc::ptr_eq(&kept.custom, &custom)
+            && kept.remote == generation
+        {
+            return kept.addition.clone();
+        }
+        let remote = aggregation.swaggers();
+        let addition = (!custom.resources.is_empty() || !remote.is_empty()).then(|| {
+            let custom = crate::definitions::openapi_v2(&custom.resources);
+            Arc::new(openapi::v2_addition(catalog, &custom, remote.iter().map(|part| &**part)))
+        });
+        *kept = Some(KeptV2 { custom, remote: generation, addition: addition.clone() });
+        addition
     }
 
     /// The document of this generation, made by `make` if there is none yet.

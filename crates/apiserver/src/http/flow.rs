@@ -1,6 +1,5 @@
 //! A request's way through priority and fairness.
 
-use drydock_auth::Attributes;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::handler::Req;
@@ -21,7 +20,8 @@ pub(crate) async fn enter(
     let attributes = path.attributes(&request.user, verb);
     let flow = &request.core.flow;
     let classified = flow.classify(&attributes);
-    if is_long_running(&attributes) {
+    // A watch counts until it has begun.
+    if path.is_long_running(verb) && verb != "watch" {
         return (classified, Ok(None));
     }
     let seats = match path {
@@ -30,12 +30,6 @@ pub(crate) async fn enter(
     };
     let ticket = flow.enter(&classified, &attributes, seats).await;
     (classified, ticket.map(Some))
-}
-
-/// What lasts for as long as its client likes. A watch counts until it has begun.
-fn is_long_running(attributes: &Attributes<'_>) -> bool {
-    attributes.is_resource
-        && matches!(attributes.subresource, "attach" | "exec" | "log" | "portforward" | "proxy")
 }
 
 fn list_seats(request: &Req, path: &ResourcePath) -> u32 {

@@ -83,7 +83,7 @@ async fn respond(
     };
     let begin = |user: &UserInfo| {
         let attributes = resource::attributes_of(user, &verb, &path, &query);
-        core.auditor.begin(&attributes, || audit::head(&parts, &peer, audit_id, &attributes))
+        core.auditor.begin(&attributes, || audit::head(&parts, &peer, audit_id, path.is_long_running(&verb)))
     };
     let (user, notes) = match authenticate::user(&core, &peer, &parts).await {
         Ok(found) => found,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
 use super::handler::Req;
-use super::{Answer, body};
+use super::{Answer, body, metrics};
 
 const CHECKS: &[&str] = &[
     "ping",
@@ -75,11 +75,8 @@ pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
             let _ = writeln!(report, "[-]{check} failed: reason withheld");
         }
     }
-    let unknown: BTreeSet<String> = excluded
-        .iter()
-        .filter(|name| !name.is_empty() && !checks.contains(name))
-        .map(|name| format!("{name:?}"))
-        .collect();
+    let unknown: BTreeSet<String> =
+        excluded.iter().filter(|name| !checks.contains(name)).map(|name| format!("{name:?}")).collect();
     if !unknown.is_empty() {
         let unknown: Vec<String> = unknown.into_iter().collect();
         let _ = writeln!(
@@ -93,6 +90,18 @@ pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
         (true, true) => body::text(200, format!("{report}{endpoint} check passed\n")),
         (false, _) => body::text(500, format!("{report}{endpoint} check failed\n")),
     }
+}
+
+/// `/metrics/slis`: how each check is now.
+pub(crate) fn slis(request: &Req) -> Answer {
+    let mut out = String::from("# TYPE kubernetes_healthcheck gauge\n");
+    for endpoint in ["healthz", "livez", "readyz"] {
+        for check in checks(endpoint) {
+            let passes = u8::from(passes(request, endpoint, check));
+            let _ = writeln!(out, "kubernetes_healthcheck{{name=\"{check}\",type=\"{endpoint}\"}} {passes}");
+        }
+    }
+    body::whole(200, metrics::TEXT, out)
 }
 
 /// The checks of an endpoint, in the order in which they are reported.

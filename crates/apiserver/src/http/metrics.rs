@@ -24,6 +24,9 @@ const REQUEST_BOUNDS: &[f64] = &[
     20.0, 30.0, 45.0, 60.0,
 ];
 
+/// The media type of metrics.
+pub(crate) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Paths are the clients' to choose: those beyond are not counted.
 const MOST_SERIES: usize = 4096;
 
@@ -211,11 +214,34 @@ pub(crate) fn serve(request: &Req) -> Answer {
     let _ = writeln!(out, "apiserver_watch_cache_resource_version {}", core.registry.cache.revision());
     let _ = writeln!(out, "# TYPE etcd_request_duration_seconds histogram");
     core.registry.commits.lock().write(&mut out, "etcd_request_duration_seconds", "operation=\"txn\"");
+    write_process(request, &mut out);
+    body::whole(200, TEXT, out)
+}
+
+/// What dashboards ask of every component.
+fn write_process(request: &Req, out: &mut String) {
+    let core = &request.core;
+    let (git, minor) = (&core.version.git, core.version.minor);
+    let _ = writeln!(out, "# TYPE kubernetes_build_info gauge");
+    let _ = writeln!(out, "kubernetes_build_info{{git_version=\"{git}\",major=\"1\",minor=\"{minor}\"}} 1");
+    let _ = writeln!(out, "# TYPE process_start_time_seconds gauge");
+    let _ = writeln!(out, "process_start_time_seconds {}", core.started.as_second());
     if let Some(seconds) = process_cpu_seconds() {
         let _ = writeln!(out, "# TYPE process_cpu_seconds_total counter");
         let _ = writeln!(out, "process_cpu_seconds_total {seconds}");
     }
-    body::whole(200, "text/plain; version=0.0.4; charset=utf-8", out)
+    if let Some(bytes) = process_memory_bytes() {
+        let _ = writeln!(out, "# TYPE process_resident_memory_bytes gauge");
+        let _ = writeln!(out, "process_resident_memory_bytes {bytes}");
+    }
+}
+
+/// As [`process_cpu_seconds`].
+fn process_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// Of the whole process, which other tenants' servers share. None where the system does not tell.

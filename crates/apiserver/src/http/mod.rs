@@ -29,6 +29,7 @@ mod resource;
 mod streams;
 mod table;
 mod watch_body;
+mod zpages;
 
 pub(crate) use body::{Answer, AnswerBody, text as plain_text};
 pub(crate) use encode::shown;

@@ -30,6 +30,9 @@ pub(crate) struct Wanted {
 
 const TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
+/// What a watch can be written as.
+const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
 /// A clause of an Accept header.
 struct Clause<'a> {
     media_type: &'a str,
@@ -75,6 +78,41 @@ pub(crate) fn accept(header: Option<&str>, offer: Offer) -> Result<Wanted, Statu
     clauses.iter().filter_map(wanted).find(|wanted| offer.has(*wanted)).ok_or_else(not_acceptable)
 }
 
+/// How a page for people (`/statusz`) is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    Text,
+    /// As a kind of `config.k8s.io`, in this version.
+    Structured(&'static str, Format),
+}
+
+/// # Errors
+/// 406 when nothing that is accepted can be made: structured forms must be asked for by `kind`.
+pub(crate) fn page(header: Option<&str>, kind: &str) -> Result<Page, Status> {
+    let header = header.unwrap_or("").trim();
+    if header.is_empty() {
+        return Ok(Page::Text);
+    }
+    let wanted = |clause: &Clause<'_>| {
+        let param = |key: &str| clause.params.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
+        let Some(asked) = param("as") else {
+            return matches!(clause.media_type, "text/plain" | "text/*" | "*/*").then_some(Page::Text);
+        };
+        let format = match clause.media_type {
+            "application/json" | "application/*" | "*/*" => Format::Json,
+            "application/yaml" => Format::Yaml,
+            _ => return None,
+        };
+        let version = ["v1alpha1", "v1beta1"].into_iter().find(|own| param("v") == Some(own))?;
+        (asked == kind && param("g") == Some("config.k8s.io")).then_some(Page::Structured(version, format))
+    };
+    clauses(header).iter().find_map(wanted).ok_or_else(|| {
+        let types = "application/json, application/yaml, text/plain";
+        let text = format!("only the following media types are accepted: {types}");
+        Status::new(406, Reason::NotAcceptable, text)
+    })
+}
+
 /// In what form an object can be sent as it is; None when the client takes none of them.
 pub(crate) fn plain(header: Option<&str>) -> Option<Format> {
     let header = header.unwrap_or("").trim();
@@ -89,9 +127,19 @@ pub(crate) fn plain(header: Option<&str>) -> Option<Format> {
 /// The 406 of a path that also is watched.
 pub(crate) fn with_streams(mut status: Status) -> Status {
     if status.message.starts_with("406") {
-        status.message += ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+        status.message += ", ";
+        status.message += STREAMS;
     }
     status
+}
+
+/// The 406 of a watch in a format that cannot be streamed.
+pub(crate) fn check_stream(wanted: Wanted) -> Result<(), Status> {
+    if wanted.format != Format::Yaml {
+        return Ok(());
+    }
+    let text = format!("only the following media types are accepted: {STREAMS}");
+    Err(Status::new(406, Reason::NotAcceptable, text))
 }
 
 /// The 406 for views that are not to be had.

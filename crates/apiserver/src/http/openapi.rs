@@ -49,15 +49,15 @@ async fn v2(request: &Req, catalog: &'static Catalog) -> Result<Answer, Status> 
     let accept = request.header(ACCEPT).unwrap_or("");
     // Also asked for with `@` in place of a dot, by old clients.
     let protobuf = accept.contains("com.github.proto-openapi.spec.v2") && !accept.contains("json");
-    let custom = request.core.documents.custom_openapi();
-    let Some(addition) = custom.v2() else {
+    let addition = request.core.documents.v2_addition(catalog, &request.core.aggregation);
+    let Some(addition) = addition else {
         if protobuf {
             let answer = body::whole(200, V2_PROTOBUF, openapi::v2_protobuf(catalog));
             return Ok(encode::finish(request, answer).await);
         }
         return Ok(document(request, &openapi::v2_document(catalog)).await);
     };
-    let (json, message) = openapi::v2_with(catalog, addition);
+    let (json, message) = openapi::v2_with(catalog, &addition);
     if protobuf {
         return Ok(encode::finish(request, body::whole(200, V2_PROTOBUF, message)).await);
     }

@@ -1,8 +1,7 @@
 //! What a path is about, after apiserver's `RequestInfo`.
 
 use drydock_auth::{Attributes, UserInfo};
-
-use super::query::percent_decode;
+use drydock_machinery::go_text::path_unescape;
 
 /// A path, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +28,16 @@ pub(crate) struct ResourcePath {
 }
 
 impl Path {
+    /// Whether the request lasts for as long as its client likes: a watch, or a connection to a pod. `verb` is what
+    /// RBAC calls the request.
+    pub(crate) fn is_long_running(&self, verb: &str) -> bool {
+        const SUBRESOURCES: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
+        match self {
+            Self::Resource(path) => verb == "watch" || SUBRESOURCES.contains(&path.subresource.as_str()),
+            Self::Other(_) => false,
+        }
+    }
+
     /// What a request wants, whether or not there is such a resource.
     pub(crate) fn attributes<'a>(&'a self, user: &'a UserInfo, verb: &'a str) -> Attributes<'a> {
         match self {
@@ -51,7 +60,7 @@ impl ResourcePath {
 }
 
 pub(crate) fn parse(raw: &str) -> Path {
-    let path = percent_decode(raw, false);
+    let path = path_unescape(raw).unwrap_or_else(|| raw.to_owned());
     match resource(&path) {
         Some(found) => Path::Resource(found),
         None => Path::Other(path),

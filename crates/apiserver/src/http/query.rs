@@ -2,6 +2,7 @@
 
 use drydock_client::{Options, Preconditions, Verb};
 use drydock_machinery::Status;
+use drydock_machinery::go_text::query_unescape;
 
 /// Query parameters in the order given.
 #[derive(Clone, Debug, Default)]
@@ -9,12 +10,11 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(crate) fn parse(raw: Option<&str>) -> Self {
-        let pairs = raw.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
         // As Go, which leaves out what it cannot read.
-        let pairs = pairs.filter(|pair| !pair.contains(';') && is_escaped_well(pair));
-        let decoded = pairs.map(|pair| {
+        let pairs = raw.unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
+        let decoded = pairs.filter_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(key, true), percent_decode(value, true))
+            Some((query_unescape(key)?, query_unescape(value)?))
         });
         Self(decoded.collect())
     }
@@ -98,38 +98,6 @@ impl Query {
         options.preconditions = Preconditions { uid: text("uid"), resource_version: text("resourceVersion") };
         Ok(())
     }
-}
-
-/// Whether every `%` begins an escape.
-fn is_escaped_well(text: &str) -> bool {
-    let mut parts = text.split('%');
-    parts.next();
-    parts.all(|part| part.len() >= 2 && part.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit))
-}
-
-/// Decodes `%XX`, and `+` as a space if asked to. What is malformed stays as it is.
-pub(crate) fn percent_decode(text: &str, plus: bool) -> String {
-    let escaped = text.contains('%') || (plus && text.contains('+'));
-    if !escaped {
-        return text.to_owned();
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let hex = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        match bytes[i] {
-            b'%' if hex(i + 1).is_some() && hex(i + 2).is_some() => {
-                let value = hex(i + 1).unwrap_or(0) * 16 + hex(i + 2).unwrap_or(0);
-                out.push(u8::try_from(value).unwrap_or(b'?'));
-                i += 2;
-            }
-            b'+' if plus => out.push(b' '),
-            byte => out.push(byte),
-        }
-        i += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -4,8 +4,11 @@ use drydock_machinery::{Reason, Status, Value, json, value};
 use http::Method;
 
 use super::handler::Req;
-use super::{Answer, body, discovery, encode, health, metrics, openapi};
+use super::{Answer, body, discovery, encode, health, metrics, openapi, zpages};
 use crate::local::{method_not_allowed, no_such_resource};
+
+/// What upstream's program of this version is built with.
+pub(crate) const GO_VERSION: &str = "go1.25";
 
 /// # Errors
 /// As the client sees it.
@@ -24,10 +27,17 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
             Ok(body::page_not_found())
         }
         ["healthz" | "livez" | "readyz", ..] => Ok(health::serve(request, &parts)),
-        ["metrics"] | ["metrics", "slis"] => Ok(metrics::serve(request)),
+        ["metrics"] => Ok(metrics::serve(request)),
+        ["metrics", "slis"] => Ok(health::slis(request)),
         ["openapi", rest @ ..] => openapi::serve(request, rest).await,
         ["version"] | [".well-known", "openid-configuration"] | ["openid", "v1", "jwks"] if !read => {
             Err(method_not_allowed())
+        }
+        ["statusz"] if !is_folder && zpages::are_served(request.core.version.minor) => {
+            zpages::statusz(request).await
+        }
+        ["flagz"] if !is_folder && zpages::are_served(request.core.version.minor) => {
+            zpages::flagz(request).await
         }
         ["version"] => {
             check_accepts(request, "application/json")?;
@@ -92,7 +102,7 @@ fn version(request: &Req) -> Answer {
     let version = &request.core.version;
     let answer = value!({
         "major": "1", "minor": version.minor.to_string(), "gitVersion": version.git, "gitCommit": "",
-        "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": "go1.25", "compiler": "gc",
+        "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": GO_VERSION, "compiler": "gc",
         "platform": "linux/amd64", "emulationMajor": "1", "emulationMinor": version.minor.to_string(),
         "minCompatibilityMajor": "1", "minCompatibilityMinor": (version.minor - 1).to_string(),
     });
@@ -113,8 +123,12 @@ fn check_accepts(request: &Req, media_type: &str) -> Result<(), Status> {
     Err(Status::new(406, Reason::NotAcceptable, text).with_details(Default::default()))
 }
 
-/// What `GET /` lists.
 fn paths(request: &Req) -> Answer {
+    encode::document(&value!({"paths": listed(request)}), "")
+}
+
+/// What `GET /` lists.
+pub(crate) fn listed(request: &Req) -> Vec<String> {
     let table = request.core.registry.resources.table();
     let mut paths = vec![
         "/.well-known/openid-configuration".to_owned(),
@@ -135,6 +149,9 @@ fn paths(request: &Req) -> Answer {
         paths.push(format!("/{endpoint}"));
         paths.extend(health::checks(endpoint).iter().map(|check| format!("/{endpoint}/{check}")));
     }
+    if zpages::are_served(request.core.version.minor) {
+        paths.extend(["/flagz", "/statusz"].map(str::to_owned));
+    }
     paths.sort();
-    encode::document(&value!({"paths": paths}), "")
+    paths
 }

@@ -17,7 +17,7 @@ use super::query::Query;
 use super::{Answer, audit, body, encode, failure, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
 use crate::registry::{self, Body, Call, verb_name};
-use crate::resources::Resource;
+use crate::resources::{Resource, Source};
 
 /// What the method and the path ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,12 +164,6 @@ fn selected_name(field_selector: &str) -> &str {
     name.filter(is_name).unwrap_or("")
 }
 
-/// Whether the request lasts for as long as its client likes: a watch, or a connection to a pod.
-pub(crate) fn is_long_running(attributes: &Attributes<'_>) -> bool {
-    attributes.verb == "watch"
-        || matches!(attributes.subresource, "attach" | "exec" | "proxy" | "log" | "portforward")
-}
-
 fn asked(method: &Method, path: &ResourcePath, query: &Query) -> Asked {
     let watch = path.watch || (path.name.is_empty() && query.flag("watch") == Some(true));
     asked_of_method(method, path, watch)
@@ -298,7 +292,7 @@ fn check_view(wanted: &Wanted, call: &Call, asked: Asked) -> Result<(), Status> 
         call.resource.gvk.group.split('.').next().unwrap_or("")
     };
     let kind = &call.resource.gvk.kind;
-    let is_review = !call.resource.is_stored() && call.resource.gvr.resource != "componentstatuses";
+    let is_review = call.resource.source == Source::Request;
     let text = match wanted.view {
         View::Table(_) if is_review => return Err(negotiate::not_acceptable()),
         View::MetadataList(_) if !list => {

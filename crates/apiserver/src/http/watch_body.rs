@@ -10,7 +10,7 @@ use drydock_runtime::{Stopwatch, wall};
 use futures::stream;
 
 use super::handler::Req;
-use super::negotiate::{Format, View, Wanted};
+use super::negotiate::{self, Format, View, Wanted};
 use super::{Answer, body, encode, protobuf, table};
 use crate::cache::{ChangeKind, Step, Watcher};
 use crate::registry::{Call, convert};
@@ -36,6 +36,7 @@ pub(crate) fn answer(
     watcher: Result<Watcher, Status>,
     wanted: Wanted,
 ) -> Result<Answer, Status> {
+    negotiate::check_stream(wanted)?;
     let table = table::Options::of(request)?;
     let protobuf = wanted.format == Format::Protobuf && !matches!(wanted.view, View::Table(_));
     let content_type = if protobuf { PROTOBUF_STREAM } else { body::JSON };

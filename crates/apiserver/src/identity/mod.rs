@@ -9,6 +9,7 @@ mod access;
 mod access_webhook;
 mod authenticator;
 mod issuer;
+mod key_source;
 mod outbound;
 mod remembered;
 mod token_webhook;

@@ -82,7 +82,16 @@ impl Outbound {
     /// # Errors
     /// What went wrong, as upstream's HTTP client says it.
     pub(super) async fn get(&self, url: &str, timeout: Duration) -> Result<Answer, String> {
-        self.send(Method::GET, url, Bytes::new(), timeout).await
+        self.send(Method::GET, url, Bytes::new(), self.authorization.as_deref(), timeout).await
+    }
+
+    /// With a token of the caller's, "" for none.
+    ///
+    /// # Errors
+    /// What went wrong, as upstream's HTTP client says it.
+    pub(super) async fn get_as(&self, url: &str, token: &str, timeout: Duration) -> Result<Answer, String> {
+        let bearer = (!token.is_empty()).then(|| format!("Bearer {token}"));
+        self.send(Method::GET, url, Bytes::new(), bearer.as_deref(), timeout).await
     }
 
     /// Posts JSON.
@@ -90,7 +99,7 @@ impl Outbound {
     /// # Errors
     /// What went wrong, as upstream's HTTP client says it.
     pub(super) async fn post(&self, url: &str, body: Vec<u8>, timeout: Duration) -> Result<Answer, String> {
-        self.send(Method::POST, url, body.into(), timeout).await
+        self.send(Method::POST, url, body.into(), self.authorization.as_deref(), timeout).await
     }
 
     async fn send(
@@ -98,15 +107,22 @@ impl Outbound {
         method: Method,
         url: &str,
         body: Bytes,
+        authorization: Option<&str>,
         timeout: Duration,
     ) -> Result<Answer, String> {
         let name = if method == Method::GET { "Get" } else { "Post" };
-        let sent = wall::timeout(timeout, self.exchange(method, url, body)).await;
+        let sent = wall::timeout(timeout, self.exchange(method, url, body, authorization)).await;
         let late = || Err("context deadline exceeded".to_owned());
         sent.unwrap_or_else(late).map_err(|why| format!("{name} {url:?}: {why}"))
     }
 
-    async fn exchange(&self, method: Method, url: &str, body: Bytes) -> Result<Answer, String> {
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &str,
+        body: Bytes,
+        authorization: Option<&str>,
+    ) -> Result<Answer, String> {
         let uri: Uri = url.parse().map_err(|_| "it is no URL".to_owned())?;
         let host = uri.host().ok_or("it has no host")?.trim_matches(['[', ']']);
         let port = uri.port_u16().unwrap_or(443);
@@ -119,27 +135,32 @@ impl Outbound {
         let name = self.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
         let stream = self.tls.connect(name, stream).await.map_err(|error| error.to_string())?;
-        let request = self.request(method, &uri, body)?;
+        let request = request(method, &uri, body, authorization)?;
         let answer = exchange(stream, request, MAX_ANSWER).await?;
         Ok(Answer { code: answer.status().as_u16(), body: answer.into_body() })
     }
+}
 
-    fn request(&self, method: Method, uri: &Uri, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, authority)
-            .header(ACCEPT, "application/json, */*");
-        if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        if let Some(value) = &self.authorization {
-            request = request.header(AUTHORIZATION, value);
-        }
-        request.body(Full::new(body)).map_err(|error| error.to_string())
+fn request(
+    method: Method,
+    uri: &Uri,
+    body: Bytes,
+    authorization: Option<&str>,
+) -> Result<Request<Full<Bytes>>, String> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, authority)
+        .header(ACCEPT, "application/json, */*");
+    if !body.is_empty() {
+        request = request.header(CONTENT_TYPE, "application/json");
     }
+    if let Some(value) = authorization {
+        request = request.header(AUTHORIZATION, value);
+    }
+    request.body(Full::new(body)).map_err(|error| error.to_string())
 }
 
 fn roots(authority: Option<&str>) -> Result<rustls::RootCertStore, String> {

@@ -9,7 +9,7 @@ fn warnings(resources: &str, expression: &str) -> Vec<Value> {
         ]},
         "validations": [{"expression": expression}],
     }});
-    check(&policy, &builtin(36))
+    check(&policy, &builtin(36), KubernetesVersion::V1_36)
 }
 
 #[test]

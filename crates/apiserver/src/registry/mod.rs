@@ -45,7 +45,7 @@ use drydock_runtime::Clock;
 use crate::admission::{AdmissionChain, AdmissionContext};
 use crate::audit::Event;
 use crate::cache::{Cache, object_key};
-use crate::resources::{Resource, Resources};
+use crate::resources::{Resource, Resources, Source};
 use crate::seams::{Authorizer, TokenIssuer};
 
 pub(crate) use select::Selection;
@@ -134,16 +134,11 @@ impl Registry {
                 "Name parameter invalid: {name:?}: may not be '{name}'"
             )));
         }
-        let is_core = call.resource.gvr.group.is_empty();
-        if is_core && call.resource.gvr.resource == "componentstatuses" {
-            return self.component_statuses(call);
-        }
-        let done = if !call.resource.is_stored() {
-            self.call_virtual(call).await?
-        } else if call.request.subresource.is_empty() {
-            self.call_main(call).await?
-        } else {
-            self.call_subresource(call).await?
+        let done = match call.resource.source {
+            Source::Components => return self.component_statuses(call),
+            Source::Request => self.call_virtual(call).await?,
+            Source::Store if call.request.subresource.is_empty() => self.call_main(call).await?,
+            Source::Store => self.call_subresource(call).await?,
         };
         let reply = convert::reply(&*self.cache, &call.resource, done.reply).await?;
         Ok(Done { reply, code: done.code })
@@ -225,9 +220,10 @@ impl Registry {
             reader: &*self.cache,
             client,
             clock: &self.clock,
-            authorizer: self,
+            authorizer: &self.authorizer,
             cache: &self.cache,
             resources: &self.resources,
+            minor_version: self.minor_version,
         }
     }
 

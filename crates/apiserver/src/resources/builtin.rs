@@ -7,7 +7,7 @@ use drydock_machinery::catalog::{Catalog, Group, GroupVersion};
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, catalog};
 use parking_lot::Mutex;
 
-use super::{Resource, ResourceTable, Subresource};
+use super::{Resource, ResourceTable, Source, Subresource};
 use crate::cache::key_prefix;
 
 /// The resources built into every API server of Kubernetes 1.`minor` in this process.
@@ -49,6 +49,7 @@ fn resource(catalog: &Catalog, group: &Group, version: &GroupVersion, known: &ca
                 verbs: sub.verbs.iter().map(str::to_owned).collect(),
             })
             .collect(),
+        source: source(version.group, known),
         prefix: key_prefix(storage_group, known.name).into(),
         storage: GroupVersionKind {
             kind: known.kind.kind.clone(),
@@ -59,6 +60,14 @@ fn resource(catalog: &Catalog, group: &Group, version: &GroupVersion, known: &ca
         strategy: drydock_kinds::strategy(version.group, known.name),
         storage_version_hash: known.storage_version_hash.to_owned(),
         custom: None,
+    }
+}
+
+fn source(group: &str, known: &catalog::Resource) -> Source {
+    match known.name {
+        "componentstatuses" if group.is_empty() => Source::Components,
+        _ if known.verbs.contains("get") => Source::Store,
+        _ => Source::Request,
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Resource {
     /// In discovery's order.
     pub verbs: Vec<String>,
     pub subresources: Vec<Subresource>,
+    pub source: Source,
     /// What the keys of its objects start with. Two resources may share their objects (events).
     pub prefix: Box<str>,
     /// The version that is stored. Objects of other versions are converted.
@@ -44,6 +45,16 @@ pub struct Resource {
     /// Says how discovery names the storage version; "" for virtual resources.
     pub storage_version_hash: String,
     pub custom: Option<Arc<Custom>>,
+}
+
+/// Where a resource's answers come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Store,
+    /// Nowhere: requests act or are answered at once, as reviews and bindings.
+    Request,
+    /// The process itself: ComponentStatuses.
+    Components,
 }
 
 /// `pods/status` and its like.
@@ -88,9 +99,8 @@ impl Resource {
         self.subresources.iter().find(|sub| sub.name == name)
     }
 
-    /// Whether its objects are stored: reviews and bindings are not.
     pub fn is_stored(&self) -> bool {
-        self.has_verb("get")
+        self.source == Source::Store
     }
 
     pub fn is_storage_version(&self) -> bool {

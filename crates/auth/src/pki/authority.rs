@@ -39,6 +39,19 @@ impl Issued {
     pub fn certificate_der(&self) -> Result<Vec<u8>, PkiError> {
         certificate_der(&self.certificate_pem)
     }
+
+    /// From when until when the certificate is good.
+    ///
+    /// # Errors
+    /// When the certificate cannot be read.
+    pub fn validity(&self) -> Result<(Timestamp, Timestamp), PkiError> {
+        let certificate = self.certificate_der()?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
+            .map_err(|why| PkiError::pem("certificate", why))?;
+        let time = |seconds| Timestamp::from_second(seconds).map_err(|why| PkiError::pem("certificate", why));
+        let validity = parsed.validity();
+        Ok((time(validity.not_before.timestamp())?, time(validity.not_after.timestamp())?))
+    }
 }
 
 impl Authority {

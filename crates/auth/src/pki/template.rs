@@ -54,7 +54,6 @@ impl Usage {
     pub const DIGITAL_SIGNATURE: Self = Self::Key(0);
     pub const KEY_ENCIPHERMENT: Self = Self::Key(2);
     pub const CERT_SIGN: Self = Self::Key(5);
-    pub const CRL_SIGN: Self = Self::Key(6);
     pub const SERVER_AUTH: Self = Self::Extended(1);
     pub const CLIENT_AUTH: Self = Self::Extended(2);
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value};
 use drydock_runtime::{clock, wall};
 use jiff::Timestamp;
-use rand::RngCore as _;
 
 use super::authority::TokenAuthority;
 use super::claims::{
@@ -70,7 +69,7 @@ impl TokenAuthority {
             exp: Some(now + good_for),
             iat: Some(now),
             iss: self.config.issuer.clone(),
-            jti: random_uuid(),
+            jti: uuid::Uuid::new_v4().to_string(),
             private: Some(private),
             nbf: Some(now),
             sub: account.name,
@@ -190,14 +189,4 @@ fn bind(
 
 fn reference(object: &Value) -> Reference {
     Reference { name: object.name().to_owned(), uid: object.uid().to_owned() }
-}
-
-/// A version 4 UUID.
-fn random_uuid() -> String {
-    let mut bytes = [0u8; 16];
-    rand::rng().fill_bytes(&mut bytes);
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

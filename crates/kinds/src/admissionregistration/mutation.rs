@@ -1,10 +1,11 @@
 //! Mutating admission policies.
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::policy::{common, policy_defaults};
 use super::{GROUP, reserved_name};
-use crate::expression::{Compiler, Returns, Scope};
+use crate::expression::{Compiler, Returns, Scope, for_new};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
 use crate::shape::{has, shown};
 use crate::table;
@@ -15,17 +16,17 @@ pub(super) static MUTATING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
-    validate: |errors, _, object, old| validate(errors, object, old),
+    validate: |errors, context, object, old| validate(errors, for_new(context), object, old),
     warnings: |object, _| reserved_name(object),
     cells: table::mutating_admission_policy,
     ..Kind::new(GROUP, "mutatingadmissionpolicies")
 };
 
-fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+fn validate(errors: &mut FieldErrors, version: KubernetesVersion, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let old = old.and_then(|old| old.get("spec"));
-    let compiler = common(errors, &spec, old, Some(&["*", "CONNECT", "CREATE", "UPDATE"]), &path);
+    let compiler = common(errors, version, &spec, old, Some(&["*", "CONNECT", "CREATE", "UPDATE"]), &path);
     let mutations = spec.array_at(&["mutations"]);
     if mutations.is_empty() {
         errors.required(&path.child("mutations"), "mutations must contain at least one item");

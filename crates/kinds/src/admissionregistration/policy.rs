@@ -1,12 +1,13 @@
 //! Validating admission policies, and the bindings of both kinds of policies.
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_cel::parse::RESERVED;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use super::{GROUP, match_conditions, reserved_name, rule_defaults, rule_with_operations};
 use crate::check::{dns_subdomain, label_selector, one_of_at, path_segment, qualified_name};
-use crate::expression::{Compiler, Returns, Scope};
+use crate::expression::{Compiler, Returns, Scope, for_new};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED, StatusMeta, Step};
 use crate::shape::{default_nil, has, is_zero, present, same, shown, with_mut};
 use crate::table;
@@ -20,7 +21,7 @@ pub(super) static VALIDATING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: policy_defaults,
-    validate: |errors, _, object, old| validating(errors, object, old),
+    validate: |errors, context, object, old| validating(errors, for_new(context), object, old),
     validate_status: |errors, _, object, _| status(errors, object),
     warnings: |object, _| reserved_name(object),
     cells: table::validating_admission_policy,
@@ -78,6 +79,7 @@ const MAX_AUDIT_EXPRESSION: usize = 5 * 1024;
 /// What both kinds of policies have: answers the compiler that knows the variables.
 pub(super) fn common(
     errors: &mut FieldErrors,
+    version: KubernetesVersion,
     spec: &Value,
     old: Option<&Value>,
     operations: Option<&[&str]>,
@@ -111,12 +113,12 @@ pub(super) fn common(
         ["paramKind", "matchConditions"].iter().all(|field| same(spec.get(field), old.get(field)))
     };
     if !old.is_some_and(unchanged) {
-        match_conditions(errors, spec, params.is_some(), path);
+        match_conditions(errors, version, spec, params.is_some(), path);
     }
     let variables = spec.array_at(&["variables"]);
     // A mutation may always ask for variables, of which there may be none.
     let plain = variables.is_empty() && operations.is_none();
-    let mut compiler = if plain { Compiler::plain() } else { Compiler::composed() };
+    let mut compiler = if plain { Compiler::plain(version) } else { Compiler::composed(version) };
     for (i, variable) in variables.iter().enumerate() {
         let path = path.child("variables").index(i);
         declare(errors, &mut compiler, variable, params.is_some(), &path);
@@ -232,11 +234,11 @@ fn status(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
-fn validating(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+fn validating(errors: &mut FieldErrors, version: KubernetesVersion, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let params = has(&spec, &["paramKind"]);
-    let compiler = common(errors, &spec, old.and_then(|old| old.get("spec")), None, &path);
+    let compiler = common(errors, version, &spec, old.and_then(|old| old.get("spec")), None, &path);
     let (validations, annotations) = (spec.array_at(&["validations"]), spec.array_at(&["auditAnnotations"]));
     if validations.is_empty() && annotations.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::crd::definition::{webhook_port_and_path, webhook_url};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::{GROUP, match_conditions, reserved_name, rule_defaults, rule_with_operations};
 use crate::check::{label_selector, one_of_at};
+use crate::expression::for_new;
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
 use crate::shape::{default_nil, each_mut, present, shown, with_mut};
 use crate::table;
@@ -18,7 +20,7 @@ pub(super) static VALIDATING: Kind = Kind {
     unconditional_update: false,
     generation: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
-    validate: |errors, _, object, old| validate(errors, object, old),
+    validate: |errors, context, object, old| validate(errors, for_new(context), object, old),
     warnings: |object, _| reserved_name(object),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "validatingwebhookconfigurations")
@@ -35,7 +37,7 @@ pub(super) static MUTATING: Kind = Kind {
             default_nil(webhook, &["reinvocationPolicy"], "Never");
         });
     },
-    validate: |errors, _, object, old| validate(errors, object, old),
+    validate: |errors, context, object, old| validate(errors, for_new(context), object, old),
     warnings: |object, _| reserved_name(object),
     cells: table::webhook_configuration,
     ..Kind::new(GROUP, "mutatingwebhookconfigurations")
@@ -52,7 +54,7 @@ fn webhook_defaults(webhook: &mut Value) {
 }
 
 /// Configurations of either kind: they differ in one field.
-fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
+fn validate(errors: &mut FieldErrors, version: KubernetesVersion, object: &Value, old: Option<&Value>) {
     // Conditions that were let pass once stay.
     let conditions = |object: &Value| -> Vec<Value> {
         object.array_at(&["webhooks"]).iter().map(|webhook| shown(webhook, &["matchConditions"])).collect()
@@ -62,7 +64,7 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     for (i, webhook) in object.array_at(&["webhooks"]).iter().enumerate() {
         let path = FieldPath::new("webhooks").index(i);
         let name = webhook.str_at(&["name"]);
-        validate_webhook(errors, webhook, changed, &path);
+        validate_webhook(errors, version, webhook, changed, &path);
         review_versions(errors, webhook, &path);
         if !name.is_empty() && !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
@@ -70,7 +72,13 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     }
 }
 
-fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool, path: &FieldPath) {
+fn validate_webhook(
+    errors: &mut FieldErrors,
+    version: KubernetesVersion,
+    webhook: &Value,
+    conditions: bool,
+    path: &FieldPath,
+) {
     let name = webhook.str_at(&["name"]);
     names::validate_fully_qualified_name(errors, &path.child("name"), name);
     for (i, rule) in webhook.array_at(&["rules"]).iter().enumerate() {
@@ -99,7 +107,7 @@ fn validate_webhook(errors: &mut FieldErrors, webhook: &Value, conditions: bool,
     one_of_at(errors, webhook, "reinvocationPolicy", &["IfNeeded", "Never"], path);
     client_config(errors, &shown(webhook, &["clientConfig"]), &path.child("clientConfig"));
     if conditions {
-        match_conditions(errors, webhook, false, path);
+        match_conditions(errors, version, webhook, false, path);
     }
 }
 

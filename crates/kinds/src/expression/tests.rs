@@ -6,7 +6,7 @@ fn error(compiler: &Compiler, text: &str, scope: Scope, returns: Returns) -> Str
 
 #[test]
 fn an_expression_evaluates_to_what_it_should() {
-    let (compiler, scope) = (Compiler::plain(), Scope::condition(false));
+    let (compiler, scope) = (Compiler::plain(KubernetesVersion::V1_36), Scope::condition(false));
     compiler.compile("object.x == 1", scope, Returns::Bool).unwrap();
     assert_eq!(error(&compiler, "1 + 1", scope, Returns::Bool), "must evaluate to bool but got int");
     assert_eq!(
@@ -19,7 +19,7 @@ fn an_expression_evaluates_to_what_it_should() {
 
 #[test]
 fn variables_have_the_types_they_turned_out_to_have() {
-    let (mut compiler, scope) = (Compiler::composed(), Scope::condition(false));
+    let (mut compiler, scope) = (Compiler::composed(KubernetesVersion::V1_36), Scope::condition(false));
     compiler.declare("count", "1", scope).unwrap();
     compiler.declare("broken", "nobody", scope).unwrap_err();
     compiler.compile("variables.count > 0 && variables.broken", scope, Returns::Bool).unwrap();
@@ -31,7 +31,7 @@ fn variables_have_the_types_they_turned_out_to_have() {
 
 #[test]
 fn what_a_scope_leaves_out_is_undeclared() {
-    let compiler = Compiler::plain();
+    let compiler = Compiler::plain(KubernetesVersion::V1_36);
     let check = |text: &str, scope: Scope| error(&compiler, text, scope, Returns::Anything);
     assert!(check("params.x", Scope::condition(false)).contains("undeclared reference to 'params'"));
     assert!(check("authorizer.path('/')", Scope::message(true)).contains("undeclared reference"));

@@ -68,7 +68,13 @@ fn make_v2(catalog: &'static Catalog) -> Value {
     let listed = text.definitions.iter().filter(|definition| !definition.unlisted && !definition.absent);
     let names = listed.filter_map(|definition| text.full_name(definition.reference)).collect();
     let definitions = render(catalog, &names, Dialect::V2);
-    v2::document(catalog, v2::paths(&items), definitions)
+    v2::document(catalog, &items, definitions)
+}
+
+/// A parameter that the built-in document shares.
+pub(super) fn shared_parameter(catalog: &'static Catalog, name: &str) -> Option<Value> {
+    let items: Vec<PathItem> = cache(catalog).keys().flat_map(|path| items(catalog, path)).collect();
+    v2::shared(&items).get(name).cloned()
 }
 
 /// One place for each document that there is.

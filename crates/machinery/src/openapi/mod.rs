@@ -10,6 +10,7 @@ mod custom;
 mod descriptions;
 mod operations;
 mod paths;
+mod remote;
 mod schemas;
 mod v2;
 mod v2_protobuf;
@@ -25,6 +26,7 @@ pub use built_in::{index, v2_document, v2_protobuf, v3_document};
 pub use custom::{CustomDefinition, V2Addition, v2_addition, v2_with};
 pub use operations::{Described, DescribedSubresource};
 pub use paths::custom_paths;
+pub use remote::v2_part;
 pub use schemas::definition_v3;
 pub use v3::document;
 

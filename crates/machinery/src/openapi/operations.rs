@@ -125,9 +125,17 @@ pub(super) struct Parameter {
     pub(super) in_path: bool,
     /// `string`, `integer`, `boolean`.
     pub(super) ty: &'static str,
+    /// What upstream's OpenAPI v2 tells it by from others of its name: a hash over all that is said of it. "" for one
+    /// that is written where it is used.
+    pub(super) key: &'static str,
 }
 
 impl Parameter {
+    /// The name that it is referred to by.
+    pub(super) fn shared_name(&self) -> Option<String> {
+        (!self.key.is_empty()).then(|| format!("{}-{}", self.name, self.key))
+    }
+
     /// What upstream says of the parameter, as far as its types do.
     pub(super) fn description(&self) -> Option<&'static str> {
         const OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
@@ -173,67 +181,94 @@ impl Operation {
     }
 }
 
+/// One that is written where it is used.
 const fn query(name: &'static str, ty: &'static str) -> Parameter {
-    Parameter { name, in_path: false, ty }
+    shared(name, ty, "")
 }
 
-pub(super) const NAME: Parameter = Parameter { name: "name", in_path: true, ty: "string" };
-pub(super) const NAMESPACE: Parameter = Parameter { name: "namespace", in_path: true, ty: "string" };
-pub(super) const REST_OF_PATH: Parameter = Parameter { name: "path", in_path: true, ty: "string" };
-pub(super) const PRETTY: Parameter = query("pretty", "string");
-pub(super) const RESOURCE_VERSION: Parameter = query("resourceVersion", "string");
-pub(super) const FORCE: Parameter = query("force", "boolean");
+const fn shared(name: &'static str, ty: &'static str, key: &'static str) -> Parameter {
+    Parameter { name, in_path: false, ty, key }
+}
 
-pub(super) const WRITE: [Parameter; 3] =
-    [query("dryRun", "string"), query("fieldManager", "string"), query("fieldValidation", "string")];
+const fn in_path(name: &'static str, key: &'static str) -> Parameter {
+    Parameter { name, in_path: true, ty: "string", key }
+}
+
+pub(super) const NAME: Parameter = in_path("name", "");
+pub(super) const NAMESPACE: Parameter = in_path("namespace", "vgWSWtn3");
+pub(super) const REST_OF_PATH: Parameter = in_path("path", "z6Ciiujn");
+pub(super) const PRETTY: Parameter = shared("pretty", "string", "tJGM1-ng");
+pub(super) const RESOURCE_VERSION: Parameter = shared("resourceVersion", "string", "5WAnf1kx");
+
+pub(super) const WRITE: [Parameter; 3] = [
+    query("dryRun", "string"),
+    shared("fieldManager", "string", "Qy4HdaTW"),
+    query("fieldValidation", "string"),
+];
+
+/// Of a patch other things are said about the manager.
+pub(super) const PATCH: [Parameter; 4] = [
+    query("dryRun", "string"),
+    shared("fieldManager", "string", "7c6nTn1T"),
+    query("fieldValidation", "string"),
+    shared("force", "boolean", "tOGGb0Yi"),
+];
 
 pub(super) const LIST: [Parameter; 11] = [
-    query("allowWatchBookmarks", "boolean"),
-    query("continue", "string"),
-    query("fieldSelector", "string"),
-    query("labelSelector", "string"),
-    query("limit", "integer"),
-    query("resourceVersion", "string"),
-    query("resourceVersionMatch", "string"),
-    query("sendInitialEvents", "boolean"),
-    query("shardSelector", "string"),
-    query("timeoutSeconds", "integer"),
-    query("watch", "boolean"),
+    shared("allowWatchBookmarks", "boolean", "HC2hJt-J"),
+    shared("continue", "string", "QfD61s0i"),
+    shared("fieldSelector", "string", "xIcQKXFG"),
+    shared("labelSelector", "string", "5Zw57w4C"),
+    shared("limit", "integer", "1NfNmdNH"),
+    RESOURCE_VERSION,
+    shared("resourceVersionMatch", "string", "t8XhRHeC"),
+    shared("sendInitialEvents", "boolean", "rLXlEK_k"),
+    shared("shardSelector", "string", "Kgyki_3_"),
+    shared("timeoutSeconds", "integer", "yvYezaOC"),
+    shared("watch", "boolean", "XNNPZGbK"),
 ];
 
 pub(super) const DELETE: [Parameter; 5] = [
     query("dryRun", "string"),
-    query("gracePeriodSeconds", "integer"),
-    query("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"),
-    query("orphanDependents", "boolean"),
-    query("propagationPolicy", "string"),
+    shared("gracePeriodSeconds", "integer", "-K5HaBOS"),
+    shared("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean", "QbNkfIqj"),
+    shared("orphanDependents", "boolean", "uRB25kX5"),
+    shared("propagationPolicy", "string", "6jk3prlO"),
 ];
 
 /// What `connect` operations and logs take.
-pub(super) fn options(subresource: &str) -> Vec<Parameter> {
-    const STREAMS: [Parameter; 5] = [
-        query("container", "string"),
-        query("stderr", "boolean"),
-        query("stdin", "boolean"),
-        query("stdout", "boolean"),
-        query("tty", "boolean"),
-    ];
-    match subresource {
-        "attach" => STREAMS.to_vec(),
-        "exec" => [&STREAMS[..], &[query("command", "string")]].concat(),
-        "portforward" => vec![query("ports", "integer")],
-        "proxy" => vec![query("path", "string")],
-        "log" => vec![
-            query("container", "string"),
-            query("follow", "boolean"),
-            query("insecureSkipTLSVerifyBackend", "boolean"),
-            query("limitBytes", "integer"),
+pub(super) fn options(resource: &str, subresource: &str) -> Vec<Parameter> {
+    let streams = |[container, stderr, stdin, stdout, tty]: [&'static str; 5]| {
+        vec![
+            shared("container", "string", container),
+            shared("stderr", "boolean", stderr),
+            shared("stdin", "boolean", stdin),
+            shared("stdout", "boolean", stdout),
+            shared("tty", "boolean", tty),
+        ]
+    };
+    match (resource, subresource) {
+        (_, "attach") => streams(["_Q-EJ3nR", "26jJhFUR", "sEFnN3IS", "005YMKE6", "g7MlET_l"]),
+        (_, "exec") => {
+            let mut options = streams(["i5dOmRiM", "W_1TNlWc", "PSzNhyUC", "-EZLRwV1", "s0flW37O"]);
+            options.push(shared("command", "string", "Py3eQybp"));
+            options
+        }
+        (_, "portforward") => vec![shared("ports", "integer", "91KROJmm")],
+        ("nodes", "proxy") => vec![shared("path", "string", "rFDtV0x9")],
+        ("services", "proxy") => vec![shared("path", "string", "QCf0eosM")],
+        (_, "proxy") => vec![shared("path", "string", "oPbzgLUj")],
+        (_, "log") => vec![
+            shared("container", "string", "1GeXxFDC"),
+            shared("follow", "boolean", "9OIXh_2R"),
+            shared("insecureSkipTLSVerifyBackend", "boolean", "gM00jVbe"),
+            shared("limitBytes", "integer", "zwd1RXuc"),
             PRETTY,
-            query("previous", "boolean"),
-            query("sinceSeconds", "integer"),
-            query("stream", "string"),
-            query("tailLines", "integer"),
-            query("timestamps", "boolean"),
+            shared("previous", "boolean", "1jxDPu3y"),
+            shared("sinceSeconds", "integer", "vE2NLdnP"),
+            shared("stream", "string", "l-48cgXv"),
+            shared("tailLines", "integer", "9xQLWHMV"),
+            shared("timestamps", "boolean", "c17fW1w_"),
         ],
         _ => Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! The paths of a resource, and what can be done there.
 
 use super::operations::{
-    Answer, Body, DELETE, Described, DescribedSubresource, FORCE, LIST, Media, NAME, NAMESPACE, Operation,
+    Answer, Body, DELETE, Described, DescribedSubresource, LIST, Media, NAME, NAMESPACE, Operation, PATCH,
     PRETTY, Parameter, PathItem, RESOURCE_VERSION, REST_OF_PATH, WRITE, options,
 };
 use super::v3;
@@ -242,7 +242,7 @@ impl<'a> Names<'a> {
         }
         if can("patch") {
             let mut operation = self.operation("patch", format!("patch{base}"), "patch");
-            operation.parameters.extend(path.iter().chain(&WRITE).chain(&[FORCE]));
+            operation.parameters.extend(path.iter().chain(&PATCH));
             operation.body = Body::Patch;
             let codes: &[&'static str] = if custom { &["200"] } else { &["200", "201"] };
             operation.answers = codes.iter().map(|code| answer(code, definition)).collect();
@@ -304,7 +304,7 @@ impl<'a> Names<'a> {
             "attach" | "exec" | "portforward" | "proxy" => return self.connect_paths(&at, subresource),
             "log" => {
                 let mut operation = self.operation("get", format!("read{base}"), "get");
-                operation.parameters = path.into_iter().chain(options(name)).collect();
+                operation.parameters = path.into_iter().chain(options(&self.resource.plural, name)).collect();
                 operation.answers = vec![answer("200", "")];
                 operation.media = Media::Log;
                 return vec![self.item(at, vec![operation])];
@@ -336,7 +336,7 @@ impl<'a> Names<'a> {
                 let mut operation = self.operation(method, id, "connect");
                 operation.kind = Some(kind.clone());
                 operation.parameters = self.path_parameters(&[NAME]);
-                operation.parameters.extend(options(name).iter().chain(more));
+                operation.parameters.extend(options(&self.resource.plural, name).iter().chain(more));
                 operation.answers = vec![answer("200", "")];
                 operation.media = Media::Proxied;
                 operation

@@ -1,6 +1,8 @@
 //! Swagger 2.0's form, for old clients.
 //!
-//! Parameters are written where they are used; upstream collects shared ones, which means the same.
+//! Parameters that many operations take are written once, and referred to; so are the bodies of deletes and patches.
+
+use std::collections::BTreeMap;
 
 use super::operations::{Body, Media, Operation, Parameter, PathItem};
 use super::v3::patch_types;
@@ -10,11 +12,13 @@ use crate::value::{Map, Value};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
-pub(super) fn document(catalog: &Catalog, paths: Map, definitions: Map) -> Value {
+pub(super) fn document(catalog: &Catalog, items: &[PathItem], definitions: Map) -> Value {
+    let paths = paths(items);
     value!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": catalog.version()},
         "definitions": Value::from(definitions),
+        "parameters": Value::from(shared(items)),
         "paths": Value::from(paths),
         "security": [{"BearerToken": []}],
         "securityDefinitions": {"BearerToken": {"description": "Bearer Token authentication", "in": "header", "name": "authorization", "type": "apiKey"}},
@@ -25,6 +29,17 @@ pub(super) fn paths(items: &[PathItem]) -> Map {
     Map::from_entries(items.iter().map(|item| (item.path.as_str().into(), path_item(item))))
 }
 
+/// The parameters that are referred to.
+pub(super) fn shared(items: &[PathItem]) -> Map {
+    let operations = || items.iter().flat_map(|item| &item.operations);
+    let parameters = operations().flat_map(|operation| &operation.parameters).copied();
+    let parameters: BTreeMap<String, Value> =
+        parameters.filter_map(|own| Some((own.shared_name()?, parameter(&own)))).collect();
+    let bodies =
+        operations().filter_map(|operation| Some((shared_body(&operation.body)?.into(), body(operation)?)));
+    Map::from_entries(bodies.chain(parameters.into_iter().map(|(name, value)| (name.into(), value))))
+}
+
 fn path_item(item: &PathItem) -> Value {
     let mut out = Value::object();
     let (common, own) = item.parameters();
@@ -32,7 +47,7 @@ fn path_item(item: &PathItem) -> Value {
         out.set(&[operation.method], operation_object(operation, &parameters, &item.tag));
     }
     if !common.is_empty() {
-        out.set(&["parameters"], common.iter().map(parameter).collect::<Vec<_>>());
+        out.set(&["parameters"], common.iter().map(use_of).collect::<Vec<_>>());
     }
     out
 }
@@ -55,8 +70,11 @@ fn operation_object(operation: &Operation, parameters: &[Parameter], tag: &str) 
         out.set(&["consumes"], consumes.to_vec());
     }
     operation.describe(&mut out);
-    let mut rendered: Vec<Value> = body(operation).into_iter().collect();
-    rendered.extend(parameters.iter().map(parameter));
+    let mut rendered: Vec<Value> = match shared_body(&operation.body) {
+        Some(name) => vec![parameter_reference(name)],
+        None => body(operation).into_iter().collect(),
+    };
+    rendered.extend(parameters.iter().map(use_of));
     if !rendered.is_empty() {
         out.set(&["parameters"], rendered);
     }
@@ -89,6 +107,23 @@ fn body(operation: &Operation) -> Option<Value> {
         out.set(&["required"], true);
     }
     Some(out)
+}
+
+/// What a body is shared as that many operations take.
+fn shared_body(body: &Body) -> Option<&'static str> {
+    match body {
+        Body::DeleteOptions => Some("body-2Y1dVQaQ"),
+        Body::Patch => Some("body-78PwaGsr"),
+        Body::None | Body::Object(_) => None,
+    }
+}
+
+fn use_of(own: &Parameter) -> Value {
+    own.shared_name().map_or_else(|| parameter(own), |name| parameter_reference(&name))
+}
+
+fn parameter_reference(name: &str) -> Value {
+    value!({"$ref": format!("#/parameters/{name}")})
 }
 
 fn parameter(parameter: &Parameter) -> Value {

@@ -35,12 +35,13 @@ enum Shape {
     /// A schema or a boolean.
     AdditionalProperties,
     Parameters,
+    Parameter,
     Securities,
 }
 
 use Shape::{
-    AdditionalProperties, Any, Anys, Double, Flag, In, Int, Many, Map, One, Parameters, Securities, Text,
-    Texts, Type,
+    AdditionalProperties, Any, Anys, Double, Flag, In, Int, Many, Map, One, Parameter, Parameters,
+    Securities, Text, Texts, Type,
 };
 
 static DOCUMENT: Message = Message {
@@ -54,6 +55,7 @@ static DOCUMENT: Message = Message {
         ("produces", 7, Texts),
         ("paths", 8, Map(2, &One(&PATH_ITEM))),
         ("definitions", 9, Map(1, &One(&SCHEMA))),
+        ("parameters", 10, Map(1, &Parameter)),
         ("security", 12, Securities),
         ("securityDefinitions", 13, Map(1, &In(2, &API_KEY))),
     ],
@@ -224,7 +226,8 @@ fn field(out: &mut Writer, number: u32, shape: Shape, value: &Value) {
             Some(_) => field(out, 2, Flag, value),
             None => field(out, 1, One(&SCHEMA), value),
         }),
-        Parameters => list.iter().for_each(|value| parameter(out, number, value)),
+        Parameters => list.iter().for_each(|value| item(out, number, value)),
+        Parameter => within(out, number, |out| parameter(out, value)),
         Securities => list.iter().for_each(|value| field(out, number, Map(1, &Type), value)),
     }
 }
@@ -237,15 +240,21 @@ fn named(out: &mut Writer, number: u32, name: &str, shape: Shape, value: &Value)
     });
 }
 
-/// A `ParametersItem`, around a `Parameter`, around its kind.
-fn parameter(out: &mut Writer, number: u32, value: &Value) {
-    within(out, number, |out| {
-        within(out, 1, |out| match value.str_at(&["in"]) {
-            "body" => field(out, 1, One(&BODY_PARAMETER), value),
-            "path" => within(out, 2, |out| field(out, 4, One(&PATH_PARAMETER), value)),
-            _ => within(out, 2, |out| field(out, 3, One(&QUERY_PARAMETER), value)),
-        });
+/// A `ParametersItem`: a parameter, or where there is one.
+fn item(out: &mut Writer, number: u32, value: &Value) {
+    within(out, number, |out| match value.get("$ref") {
+        Some(reference) => within(out, 2, |out| field(out, 1, Text, reference)),
+        None => within(out, 1, |out| parameter(out, value)),
     });
+}
+
+/// What is in a `Parameter`: its kind.
+fn parameter(out: &mut Writer, value: &Value) {
+    match value.str_at(&["in"]) {
+        "body" => field(out, 1, One(&BODY_PARAMETER), value),
+        "path" => within(out, 2, |out| field(out, 4, One(&PATH_PARAMETER), value)),
+        _ => within(out, 2, |out| field(out, 3, One(&QUERY_PARAMETER), value)),
+    }
 }
 
 #[cfg(test)]
@@ -263,6 +272,8 @@ mod tests {
         let document = value!({
             "swagger": "2.0",
             "definitions": {"a": {"type": "object", "items": {"$ref": "#/b"}, "x-n": [1]}},
+            "parameters": {"p": {"in": "body", "name": "b"}},
+            "paths": {"/": {"get": {"parameters": [{"$ref": "#/p"}]}}},
             "security": [{"T": []}],
         });
         let reference = in_field(1, b"#/b");
@@ -276,8 +287,18 @@ mod tests {
         schema.extend(extension);
         let entry = [in_field(1, b"a"), in_field(2, &schema)].concat();
         let requirement = in_field(1, &[in_field(1, b"T"), in_field(2, b"")].concat());
-        let want =
-            [in_field(1, b"2.0"), in_field(9, &in_field(1, &entry)), in_field(12, &requirement)].concat();
+        let item = in_field(8, &in_field(2, &in_field(1, b"#/p")));
+        let path = in_field(2, &[in_field(1, b"/"), in_field(2, &in_field(2, &item))].concat());
+        let body = in_field(1, &[in_field(2, b"b"), in_field(3, b"body")].concat());
+        let shared = in_field(1, &[in_field(1, b"p"), in_field(2, &body)].concat());
+        let parts = [
+            in_field(1, b"2.0"),
+            in_field(8, &path),
+            in_field(9, &in_field(1, &entry)),
+            in_field(10, &shared),
+            in_field(12, &requirement),
+        ];
+        let want = parts.concat();
         assert_eq!(encode(&document), want);
     }
 }

@@ -45,8 +45,7 @@ fn the_v2_document_is_the_recorded_one() {
     assert_eq!(got.object_at(&["definitions"]).len(), 584);
     let Some(folder) = shared::folder("reference") else { return };
     let mut want = recorded(&folder, "openapi-v2.json.gz");
-    let parameters = want.remove(&["parameters"]).unwrap();
-    resolve(&mut want, &parameters);
+    assert_eq!(got.get("parameters"), want.get("parameters"));
     for part in ["paths", "definitions"] {
         let part = want.at_mut(&[part]).as_object_mut().unwrap();
         part.retain(|name, _| !name.contains("example"));
@@ -62,23 +61,6 @@ fn undescribed(value: &mut Value) {
             map.iter_mut().for_each(|(_, value)| undescribed(value));
         }
         Value::Array(items) => items.make_mut().iter_mut().for_each(undescribed),
-        _ => {}
-    }
-}
-
-/// Puts parameters where they are referred to, and sorts as we do.
-fn resolve(value: &mut Value, parameters: &Value) {
-    match value {
-        Value::Object(map) => {
-            if let Some(name) =
-                map.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix("#/parameters/"))
-            {
-                *value = parameters.get(name).unwrap().clone();
-                return;
-            }
-            map.iter_mut().for_each(|(_, value)| resolve(value, parameters));
-        }
-        Value::Array(items) => items.make_mut().iter_mut().for_each(|value| resolve(value, parameters)),
         _ => {}
     }
 }

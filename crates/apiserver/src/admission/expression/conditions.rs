@@ -29,7 +29,7 @@ impl Conditions {
     ///
     /// # Errors
     /// What went wrong, unless that is to be `ignored`: the answer then is no.
-    pub(in crate::admission) fn hold(
+    pub(in crate::admission) async fn hold(
         &self,
         inputs: &Inputs,
         composition: Option<&Arc<Composition>>,
@@ -43,7 +43,7 @@ impl Conditions {
         let mut session = Session::new(inputs, composition.cloned(), CONDITIONS_BUDGET);
         let mut wrong: Vec<String> = Vec::new();
         for condition in &self.0 {
-            match session.evaluate(condition) {
+            match session.evaluate(condition).await {
                 Ok(Ok(value)) if value.as_bool() == Some(false) => return Ok(false),
                 Ok(Ok(_)) => {}
                 Ok(Err(why)) if !wrong.contains(&why) => wrong.push(why),

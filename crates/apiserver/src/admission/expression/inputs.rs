@@ -19,7 +19,14 @@ pub(in crate::admission) struct Inputs {
     request: CelValue,
     namespace: CelValue,
     params: CelValue,
-    authorizer: Option<(CelValue, CelValue)>,
+    authorizer: Option<Authorizing>,
+}
+
+#[derive(Clone, Debug)]
+struct Authorizing {
+    asker: Arc<Asker>,
+    authorizer: CelValue,
+    of_request: CelValue,
 }
 
 impl Inputs {
@@ -74,8 +81,13 @@ impl Inputs {
             name: request.name.as_str().into(),
             ..ResourceAttributes::default()
         });
-        self.authorizer = Some((CelValue::opaque(authorizer), of_request));
+        let authorizer = CelValue::opaque(authorizer);
+        self.authorizer = Some(Authorizing { asker: asker.clone(), authorizer, of_request });
         self
+    }
+
+    pub(super) fn asker(&self) -> Option<&Asker> {
+        self.authorizer.as_ref().map(|authorizing| &*authorizing.asker)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<CelValue> {
@@ -85,8 +97,8 @@ impl Inputs {
             "request" => self.request.clone(),
             "namespaceObject" => self.namespace.clone(),
             "params" => self.params.clone(),
-            "authorizer" => self.authorizer.as_ref()?.0.clone(),
-            "authorizer.requestResource" => self.authorizer.as_ref()?.1.clone(),
+            "authorizer" => self.authorizer.as_ref()?.authorizer.clone(),
+            "authorizer.requestResource" => self.authorizer.as_ref()?.of_request.clone(),
             _ => return None,
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use drydock_cel::value::{Map, MapView, Value};
-use drydock_cel::{Budget, EvalError, Program, Variables};
+use drydock_cel::{Budget, EvalError, Evaluation, Program, Variables};
 use drydock_kinds::expression::{CompileError, Compiler, Scope};
 use ecow::EcoString;
 use parking_lot::Mutex;
@@ -64,7 +64,7 @@ impl Session {
     ///
     /// # Errors
     /// When the budget is spent.
-    pub(in crate::admission) fn evaluate(
+    pub(in crate::admission) async fn evaluate(
         &mut self,
         expression: &Expression,
     ) -> Result<Result<Value, String>, Exhausted> {
@@ -72,7 +72,7 @@ impl Session {
             Ok(program) => program,
             Err(why) => return Ok(Err(format!("compilation error: {why}"))),
         };
-        let evaluation = program.evaluate(&self.bound, Budget::default());
+        let evaluation = self.bound.evaluate(program).await;
         // Variables are paid for by whoever asks for them first.
         let of_variables = self.bound.0.cost.swap(0, Ordering::Relaxed);
         for cost in [of_variables, evaluation.cost] {
@@ -112,6 +112,22 @@ impl Variables for Bound {
 }
 
 impl Bound {
+    /// Evaluates until every check that the program makes is answered. Checks are dear enough that there are few.
+    async fn evaluate(&self, program: &Program) -> Evaluation {
+        loop {
+            let known = self.0.known.lock().clone();
+            let evaluation = program.evaluate(self, Budget::default());
+            let asker = self.0.inputs.asker();
+            let Some((asker, waiting)) = asker.and_then(|asker| Some((asker, asker.take_waiting()?))) else {
+                return evaluation;
+            };
+            // Nothing of what was made without the answer is kept or paid for.
+            *self.0.known.lock() = known;
+            self.0.cost.store(0, Ordering::Relaxed);
+            asker.wait(waiting).await;
+        }
+    }
+
     fn of_policy(&self, name: &str) -> Option<Result<Value, EvalError>> {
         let composition = self.0.composition.as_ref()?;
         let compiled = composition.variables.get(name)?;

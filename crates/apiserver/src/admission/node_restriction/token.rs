@@ -1,6 +1,6 @@
 //! The tokens that a kubelet may ask for: of pods on its node, for who the pods' volumes are for.
 
-use drydock_auth::{Attributes, Reader};
+use drydock_auth::{Ask as _, Attributes, Reader};
 use drydock_machinery::{Object, ObjectMeta, Status, Value};
 
 use super::super::{AdmissionContext, AdmissionRequest, Operation};
@@ -55,7 +55,7 @@ async fn audience(context: &AdmissionContext<'_>, request: &AdmissionRequest<'_>
         name: &request.name,
         ..Attributes::resource(request.user, "request-serviceaccounts-token-audience", "", asked)
     };
-    if context.authorizer.ask(&attributes).await.is_allowed() {
+    if context.ask(&attributes).await.is_allowed() {
         return None;
     }
     Some(format!(

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drydock_auth::Authorizer;
+use drydock_cel::declare::KubernetesVersion;
 use drydock_cel::value::Value as CelValue;
 use drydock_kinds::expression::{Compiler, Returns, Scope};
 use drydock_machinery::decode::{self, DecodeError, FieldValidation};
@@ -20,16 +20,8 @@ use crate::admission::expression::{Asker, BUDGET, Composition, Conditions, Expre
 use crate::admission::versions::{Versioned, settle};
 use crate::admission::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
 
-pub(in crate::admission) struct MutatingAdmissionPolicy {
-    authorizer: Arc<Authorizer>,
-    snapshots: Snapshots<Compiled>,
-}
-
-impl MutatingAdmissionPolicy {
-    pub(in crate::admission) fn new(authorizer: Arc<Authorizer>) -> Self {
-        Self { authorizer, snapshots: Snapshots::default() }
-    }
-}
+#[derive(Default)]
+pub(in crate::admission) struct MutatingAdmissionPolicy(Snapshots<Compiled>);
 
 /// A policy, compiled.
 pub(super) struct Compiled {
@@ -49,10 +41,10 @@ impl Compile for Compiled {
     const POLICIES: &'static str = "mutatingadmissionpolicies";
     const BINDINGS: &'static str = "mutatingadmissionpolicybindings";
 
-    fn compile(policy: &Value) -> Self {
+    fn compile(policy: &Value, version: KubernetesVersion) -> Self {
         let spec = policy.get("spec").unwrap_or(&Value::Null);
         let params = spec.get("paramKind").is_some_and(|kind| !kind.is_null());
-        let mut compiler = Compiler::composed();
+        let mut compiler = Compiler::composed(version);
         let composition = Composition::new(&mut compiler, spec, Scope::condition(params));
         let mutation = |mutation: &Value| {
             let scope = Scope::mutation(params);
@@ -89,11 +81,11 @@ impl AdmissionPlugin for MutatingAdmissionPolicy {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let hooks = self.snapshots.now(context.reader);
+        let hooks = self.0.now(context);
         if hooks.is_empty() {
             return Ok(());
         }
-        let asker = Asker::new(&self.authorizer, context.cache, request.user);
+        let asker = Asker::new(context, request);
         let mut refusal = Refusal::default();
         let mut bound = Vec::new();
         for relevant in relevant(context, request, &hooks).await {
@@ -150,7 +142,7 @@ async fn invoke(
         .with_namespace(namespace)
         .with_params(params.map(|params| params.value()))
         .with_authorizer(request, asker);
-    match compiled.conditions.hold(&inputs, Some(&compiled.composition), compiled.ignores_failure) {
+    match compiled.conditions.hold(&inputs, Some(&compiled.composition), compiled.ignores_failure).await {
         Ok(true) => {}
         Ok(false) => return Ok(()),
         Err(why) => {
@@ -190,7 +182,7 @@ async fn mutate(
     let schema = schema(context, request, kind)?;
     let mut object = object;
     for mutation in &bound.hook.compiled.mutations {
-        let made = match made(bound, mutation, inputs.clone().with_object(&object), &object, &schema) {
+        let made = match made(bound, mutation, inputs.clone().with_object(&object), &object, &schema).await {
             Ok(made) => made,
             Err(why) => {
                 refusal.add(bound.hook, Some(bound.binding), &why, Some(Reason::Invalid));
@@ -227,7 +219,7 @@ fn check_known(made: &Value, kind: &GroupVersionKind) -> Result<(), Status> {
 }
 
 /// The object as the mutation makes it.
-fn made(
+async fn made(
     bound: &Bound<'_, Compiled>,
     mutation: &Mutation,
     inputs: Inputs,
@@ -239,7 +231,7 @@ fn made(
         return Err(why.to_string());
     }
     let mut session = Session::new(inputs, Some(bound.hook.compiled.composition.clone()), BUDGET);
-    let value: CelValue = session.evaluate(expression).map_err(|why| why.0)??;
+    let value: CelValue = session.evaluate(expression).await.map_err(|why| why.0)??;
     match mutation {
         Mutation::Apply(_) => patch::applied(object, &value, schema.root()),
         Mutation::Patch(_) => patch::patched(object, &value),

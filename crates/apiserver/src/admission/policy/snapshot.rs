@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::{Object, ObjectMeta, Value};
 use parking_lot::Mutex;
 
 use super::GROUP;
-use crate::admission::Reader;
+use crate::admission::{AdmissionContext, Reader};
 
 /// A kind of policy, compiled.
 pub(super) trait Compile: Send + Sync + 'static {
     const POLICIES: &'static str;
     const BINDINGS: &'static str;
 
-    fn compile(policy: &Value) -> Self;
+    fn compile(policy: &Value, version: KubernetesVersion) -> Self;
 }
 
 /// A policy that has bindings.
@@ -45,18 +46,19 @@ impl<P> Default for Snapshots<P> {
 
 impl<P: Compile> Snapshots<P> {
     /// The policies as they are now. Compiles those that are new or were changed.
-    pub(super) fn now(&self, reader: &dyn Reader) -> Hooks<P> {
+    pub(super) fn now(&self, context: &AdmissionContext<'_>) -> Hooks<P> {
+        let reader = context.reader;
         let versions = (reader.version(GROUP, P::POLICIES), reader.version(GROUP, P::BINDINGS));
         let mut kept = self.0.lock();
         if kept.versions != Some(versions) {
-            kept.hooks = hooks(reader, &kept.hooks);
+            kept.hooks = hooks(reader, KubernetesVersion::of_minor(context.minor_version), &kept.hooks);
             kept.versions = Some(versions);
         }
         kept.hooks.clone()
     }
 }
 
-fn hooks<P: Compile>(reader: &dyn Reader, before: &[Hook<P>]) -> Hooks<P> {
+fn hooks<P: Compile>(reader: &dyn Reader, version: KubernetesVersion, before: &[Hook<P>]) -> Hooks<P> {
     let mut bindings: BTreeMap<String, Vec<Arc<Object>>> = BTreeMap::new();
     for binding in reader.list(GROUP, P::BINDINGS, "") {
         bindings.entry(binding.str_at(&["spec", "policyName"]).to_owned()).or_default().push(binding);
@@ -68,7 +70,7 @@ fn hooks<P: Compile>(reader: &dyn Reader, before: &[Hook<P>]) -> Hooks<P> {
         };
         let compiled = match before.iter().find(same) {
             Some(known) => known.compiled.clone(),
-            None => Arc::new(P::compile(policy.value())),
+            None => Arc::new(P::compile(policy.value(), version)),
         };
         Some(Hook { policy, compiled, bindings })
     });

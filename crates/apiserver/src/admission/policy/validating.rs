@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drydock_auth::Authorizer;
+use drydock_cel::declare::KubernetesVersion;
 use drydock_cel::value::Value as CelValue;
 use drydock_kinds::expression::{Compiler, Returns, Scope};
 use drydock_machinery::status::{Reason, StatusCause};
@@ -21,16 +21,8 @@ const LONGEST_MESSAGE: usize = 5 * 1024;
 /// The longest value of an audit annotation.
 const LONGEST_ANNOTATION: usize = 10 * 1024;
 
-pub(in crate::admission) struct ValidatingAdmissionPolicy {
-    authorizer: Arc<Authorizer>,
-    snapshots: Snapshots<Compiled>,
-}
-
-impl ValidatingAdmissionPolicy {
-    pub(in crate::admission) fn new(authorizer: Arc<Authorizer>) -> Self {
-        Self { authorizer, snapshots: Snapshots::default() }
-    }
-}
+#[derive(Default)]
+pub(in crate::admission) struct ValidatingAdmissionPolicy(Snapshots<Compiled>);
 
 /// A policy, compiled.
 pub(super) struct Compiled {
@@ -57,11 +49,11 @@ impl Compile for Compiled {
     const POLICIES: &'static str = "validatingadmissionpolicies";
     const BINDINGS: &'static str = "validatingadmissionpolicybindings";
 
-    fn compile(policy: &Value) -> Self {
+    fn compile(policy: &Value, version: KubernetesVersion) -> Self {
         let spec = policy.get("spec").unwrap_or(&Value::Null);
         let params = spec.get("paramKind").is_some_and(|kind| !kind.is_null());
         let scope = Scope::condition(params);
-        let mut compiler = Compiler::composed();
+        let mut compiler = Compiler::composed(version);
         let composition = Composition::new(&mut compiler, spec, scope);
         let validation = |validation: &Value| {
             let text = |field: &str| validation.str_at(&[field]);
@@ -123,11 +115,11 @@ impl AdmissionPlugin for ValidatingAdmissionPolicy {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let hooks = self.snapshots.now(context.reader);
+        let hooks = self.0.now(context);
         if hooks.is_empty() {
             return Ok(());
         }
-        let asker = Asker::new(&self.authorizer, context.cache, request.user);
+        let asker = Asker::new(context, request);
         let mut verdict = Verdict::default();
         for relevant in relevant(context, request, &hooks).await {
             match relevant {
@@ -176,7 +168,7 @@ async fn decide(
         .with_authorizer(request, asker);
     for params in &bound.params {
         let inputs = inputs.clone().with_params(params.as_ref().map(|params| params.value()));
-        let outcome = compiled.evaluate(&inputs);
+        let outcome = compiled.evaluate(&inputs).await;
         verdict.take(request, bound, outcome);
         // Policies may take a while: others are let in between.
         tokio::task::yield_now().await;
@@ -185,9 +177,9 @@ async fn decide(
 }
 
 impl Compiled {
-    fn evaluate(&self, inputs: &Inputs) -> Outcome {
-        match self.conditions.hold(inputs, Some(&self.composition), self.ignores_failure) {
-            Ok(true) => self.evaluate_validations(inputs).unwrap_or_else(|why| self.failed(why)),
+    async fn evaluate(&self, inputs: &Inputs) -> Outcome {
+        match self.conditions.hold(inputs, Some(&self.composition), self.ignores_failure).await {
+            Ok(true) => self.evaluate_validations(inputs).await.unwrap_or_else(|why| self.failed(why)),
             Ok(false) => Outcome::default(),
             Err(why) => self.failed(why),
         }
@@ -202,14 +194,14 @@ impl Compiled {
 
     /// # Errors
     /// When the budget is spent.
-    fn evaluate_validations(&self, inputs: &Inputs) -> Result<Outcome, String> {
+    async fn evaluate_validations(&self, inputs: &Inputs) -> Result<Outcome, String> {
         let session = |budget: u64| Session::new(inputs.clone(), Some(self.composition.clone()), budget);
         let mut validating = session(BUDGET);
         let mut results = Vec::with_capacity(self.validations.len());
         for validation in &self.validations {
-            results.push(validating.evaluate(&validation.expression).map_err(|why| why.0)?);
+            results.push(validating.evaluate(&validation.expression).await.map_err(|why| why.0)?);
         }
-        let messages = self.messages(session(validating.left()));
+        let messages = self.messages(session(validating.left())).await;
         let mut outcome = Outcome::default();
         for (index, (validation, result)) in self.validations.iter().zip(results).enumerate() {
             let denial = |message: String, reason: &str| Denial { index, message, reason: reason.to_owned() };
@@ -227,17 +219,17 @@ impl Compiled {
                 }
             }
         }
-        self.annotate(session(BUDGET), &mut outcome)?;
+        self.annotate(session(BUDGET), &mut outcome).await?;
         Ok(outcome)
     }
 
     /// The messages that expressions make, by validation. All are made, as upstream does: they share a budget.
-    fn messages(&self, mut session: Session) -> Result<Vec<Option<String>>, String> {
+    async fn messages(&self, mut session: Session) -> Result<Vec<Option<String>>, String> {
         let mut messages = Vec::with_capacity(self.validations.len());
         for validation in &self.validations {
             let message = match &validation.message_expression {
                 None => None,
-                Some(expression) => match session.evaluate(expression).map_err(|why| why.0)? {
+                Some(expression) => match session.evaluate(expression).await.map_err(|why| why.0)? {
                     Ok(value) => value.as_str().map(|text| text.trim().to_owned()),
                     Err(why) => {
                         tracing::debug!(why, "a message expression failed");
@@ -250,9 +242,9 @@ impl Compiled {
         Ok(messages)
     }
 
-    fn annotate(&self, mut session: Session, outcome: &mut Outcome) -> Result<(), String> {
+    async fn annotate(&self, mut session: Session, outcome: &mut Outcome) -> Result<(), String> {
         for annotation in &self.annotations {
-            match session.evaluate(&annotation.expression).map_err(|why| why.0)? {
+            match session.evaluate(&annotation.expression).await.map_err(|why| why.0)? {
                 Ok(CelValue::String(text)) => {
                     let text = text.trim();
                     if !text.is_empty() {

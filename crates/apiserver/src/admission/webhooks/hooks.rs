@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drydock_auth::Authorizer;
+use drydock_cel::declare::KubernetesVersion;
 use drydock_kinds::expression::{Compiler, Scope};
 use drydock_machinery::{Object, ObjectMeta, Status, Value};
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ use super::GROUP;
 use crate::admission::expression::{Asker, Conditions, Inputs};
 use crate::admission::matching::Criteria;
 use crate::admission::versions::{Matched, Versioned};
-use crate::admission::{AdmissionContext, AdmissionRequest, Reader};
+use crate::admission::{AdmissionContext, AdmissionRequest};
 
 /// One webhook of a configuration.
 pub(super) struct Hook {
@@ -24,7 +24,6 @@ pub(super) struct Hook {
 
 /// Keeps what was compiled as long as no configuration changes.
 pub(super) struct Hooks {
-    authorizer: Arc<Authorizer>,
     resource: &'static str,
     kept: Mutex<Kept>,
 }
@@ -36,32 +35,30 @@ struct Kept {
 }
 
 impl Hooks {
-    pub(super) fn new(authorizer: Arc<Authorizer>, resource: &'static str) -> Self {
-        Self { authorizer, resource, kept: Mutex::default() }
+    pub(super) fn new(resource: &'static str) -> Self {
+        Self { resource, kept: Mutex::default() }
     }
 
     /// In the order of the configurations' names.
-    pub(super) fn now(&self, reader: &dyn Reader) -> Arc<[Hook]> {
-        let version = reader.version(GROUP, self.resource);
+    pub(super) fn now(&self, context: &AdmissionContext<'_>) -> Arc<[Hook]> {
+        let version = context.reader.version(GROUP, self.resource);
         let mut kept = self.kept.lock();
         if kept.version != Some(version) {
-            kept.hooks = reader.list(GROUP, self.resource, "").iter().flat_map(of_configuration).collect();
+            let compiler = Compiler::plain(KubernetesVersion::of_minor(context.minor_version));
+            let configurations = context.reader.list(GROUP, self.resource, "");
+            kept.hooks = configurations.iter().flat_map(|own| of_configuration(own, &compiler)).collect();
             kept.version = Some(version);
         }
         kept.hooks.clone()
     }
-
-    pub(super) fn asker(&self, context: &AdmissionContext<'_>, request: &AdmissionRequest<'_>) -> Arc<Asker> {
-        Asker::new(&self.authorizer, context.cache, request.user)
-    }
 }
 
-pub(super) fn of_configuration(configuration: &Arc<Object>) -> Vec<Hook> {
+pub(super) fn of_configuration(configuration: &Arc<Object>, compiler: &Compiler) -> Vec<Hook> {
     let hook = |(index, webhook): (usize, &Value)| Hook {
         configuration: configuration.clone(),
         index,
         key: format!("{}/{}/{index}", configuration.name(), webhook.str_at(&["name"])),
-        conditions: Conditions::new(&Compiler::plain(), webhook, Scope::condition(false)),
+        conditions: Conditions::new(compiler, webhook, Scope::condition(false)),
     };
     configuration.array_at(&["webhooks"]).iter().enumerate().map(hook).collect()
 }
@@ -101,7 +98,7 @@ impl Hook {
         let seen = Matched { resource: request.resource.clone(), kind: matched.kind.clone() };
         let inputs = Inputs::new(request, &seen, &versioned).with_authorizer(request, asker);
         let ignored = self.webhook().str_at(&["failurePolicy"]) == "Ignore";
-        match self.conditions.hold(&inputs, None, ignored) {
+        match self.conditions.hold(&inputs, None, ignored).await {
             Ok(true) => Ok(Some((matched, versioned))),
             Ok(false) => Ok(None),
             Err(why) => {

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drydock_auth::Authorizer;
 use drydock_machinery::patch::json_patch;
 use drydock_machinery::{Status, Value};
 use futures::future::join_all;
@@ -32,16 +31,14 @@ pub(super) struct MutatingAdmissionWebhook(Hooks);
 pub(super) struct ValidatingAdmissionWebhook(Hooks);
 
 impl MutatingAdmissionWebhook {
-    /// Match conditions may ask `authorizer`.
-    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
-        Self(Hooks::new(authorizer, "mutatingwebhookconfigurations"))
+    pub(super) fn new() -> Self {
+        Self(Hooks::new("mutatingwebhookconfigurations"))
     }
 }
 
 impl ValidatingAdmissionWebhook {
-    /// Match conditions may ask `authorizer`.
-    pub(super) fn new(authorizer: Arc<Authorizer>) -> Self {
-        Self(Hooks::new(authorizer, "validatingwebhookconfigurations"))
+    pub(super) fn new() -> Self {
+        Self(Hooks::new("validatingwebhookconfigurations"))
     }
 }
 
@@ -65,11 +62,11 @@ impl AdmissionPlugin for MutatingAdmissionWebhook {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let hooks = self.0.now(context.reader);
+        let hooks = self.0.now(context);
         if hooks.is_empty() {
             return Ok(());
         }
-        let asker = self.0.asker(context, request);
+        let asker = Asker::new(context, request);
         let again = request.reinvocation.is_running();
         if again && request.reinvocation.webhooks.is_outdated(request.object.as_ref()) {
             request.reinvocation.webhooks.changed();
@@ -113,11 +110,11 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
         context: &AdmissionContext<'_>,
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
-        let hooks = self.0.now(context.reader);
+        let hooks = self.0.now(context);
         if hooks.is_empty() {
             return Ok(());
         }
-        let asker = self.0.asker(context, request);
+        let asker = Asker::new(context, request);
         let asked = hooks.iter().map(|hook| validate(context, request, &asker, hook));
         let answers = join_all(asked).await;
         for (index, (hook, answer)) in hooks.iter().zip(answers).enumerate() {

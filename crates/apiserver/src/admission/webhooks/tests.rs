@@ -1,4 +1,6 @@
 use drydock_auth::UserInfo;
+use drydock_cel::declare::KubernetesVersion;
+use drydock_kinds::expression::Compiler;
 use drydock_machinery::{GroupVersionKind, GroupVersionResource, Object, ObjectMeta as _, value};
 
 use super::*;
@@ -105,7 +107,8 @@ fn a_review_is_answered_by_its_uid() {
 #[test]
 fn what_webhooks_did_is_told_to_the_audit_log() {
     let configuration = value!({"metadata": {"name": "cfg"}, "webhooks": [{"name": "h.example.com"}]});
-    let hooks = hooks::of_configuration(&Arc::new(Object::new(configuration, 1)));
+    let compiler = Compiler::plain(KubernetesVersion::V1_36);
+    let hooks = hooks::of_configuration(&Arc::new(Object::new(configuration, 1)), &compiler);
     let patch = STANDARD.encode("[]");
     let said = with_request("", |request| {
         audit::mutation(request, 0, &hooks[0], true, Some(&patch));
