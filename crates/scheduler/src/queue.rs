@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_machinery::{Key, Object, ObjectMeta};
+use drydock_machinery::{Key, ObjectMeta};
 use jiff::Timestamp;
 
 use crate::pod_info::PodInfo;
@@ -159,23 +159,16 @@ impl Queue {
 
     /// The cluster changed in a way that concerns pods refused by any of `plugins`.
     pub(crate) fn cluster_changed(&mut self, plugins: u32, now: Timestamp) {
-        self.cluster_changed_for(plugins, now, |_| true);
+        self.cluster_changed_for(now, |_| plugins);
     }
 
-    /// As [`Queue::cluster_changed`], but it can only help pods of which `helps` says so.
-    pub(crate) fn cluster_changed_for(
-        &mut self,
-        plugins: u32,
-        now: Timestamp,
-        helps: impl Fn(&Object) -> bool,
-    ) {
-        let trying = self.entries.values_mut().filter(|entry| entry.place == Place::Trying);
-        for entry in trying.filter(|entry| helps(&entry.pod.object)) {
-            entry.missed |= plugins;
+    /// As [`Queue::cluster_changed`], where `concerned` says of each pod which plugins the change concerns.
+    pub(crate) fn cluster_changed_for(&mut self, now: Timestamp, concerned: impl Fn(&PodInfo) -> u32) {
+        for entry in self.entries.values_mut().filter(|entry| entry.place == Place::Trying) {
+            entry.missed |= concerned(&entry.pod);
         }
-        let concerned = |entry: &Entry| {
-            matches!(entry.place, Place::Waiting(by, _) if by & plugins != 0) && helps(&entry.pod.object)
-        };
+        let concerned =
+            |entry: &Entry| matches!(entry.place, Place::Waiting(by, _) if by & concerned(&entry.pod) != 0);
         let uids: Vec<Key> =
             self.entries.iter().filter(|(_, entry)| concerned(entry)).map(|(uid, _)| uid.clone()).collect();
         for uid in uids {
@@ -258,7 +251,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use drydock_machinery::value;
+    use drydock_machinery::{Object, value};
 
     use super::*;
 
