@@ -177,6 +177,12 @@ async fn a_write_that_creates_needs_the_right_to_create() {
          \"coordination.k8s.io\" in the namespace \"a\"",
     )
     .await;
+    // It is asked of what could be created.
+    let request =
+        Request::put("/apis/coordination.k8s.io/v1/namespaces/a/leases/l").header("x-remote-user", "bob");
+    let invalid = r#"{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"},
+        "spec": {"leaseDurationSeconds": 0}}"#;
+    assert_eq!(f.send(f.front_proxy(), request, invalid).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     // The old paths of watches are no way around either.
     let deleted = who_at(Request::delete("/api/v1/watch/namespaces/a/configmaps/c"));
     assert_eq!(f.send(f.front_proxy(), deleted, "").await.0, StatusCode::METHOD_NOT_ALLOWED);

@@ -25,6 +25,7 @@ pub mod conformance;
 mod error;
 mod instances;
 mod layers;
+mod storage;
 
 pub use capabilities::{
     InstanceGroups, LoadBalancer, LoadBalancerAddress, LoadBalancerPort, LoadBalancerRequest, LoadBalancers,
@@ -36,6 +37,7 @@ pub use instances::{
     LaunchRequest, PoolRequest,
 };
 pub use layers::{Call, CallCount, CloudMetrics, Faults, Layer, Layers, Operation, Retry, Throttle};
+pub use storage::{Storage, StorageClass};
 
 /// A cloud.
 pub trait CloudProvider: Send + Sync + 'static {
@@ -71,6 +73,11 @@ pub trait CloudProvider: Send + Sync + 'static {
     }
 
     fn zones(&self) -> Option<Arc<dyn Zones>> {
+        None
+    }
+
+    /// What its clusters store on; None when claims are left to whoever installs a driver.
+    fn storage(&self) -> Option<Storage> {
         None
     }
 }

@@ -5,8 +5,9 @@
 //!   [`PoolRecords`] so that a kill at any moment neither leaks nor doubles a machine.
 //! * [`CloudControllerManager`] is Kubernetes' own: it initialises Nodes, deletes those whose machine is gone, taints
 //!   those whose machine is stopped, and gives Services load balancers and pod networks routes.
+//! * [`start_storage`] stands for the cloud's disk driver: a default StorageClass, and volumes for claims.
 //!
-//! The two meet in the cloud and in the API only, as in a real managed cluster: either can be replaced.
+//! They meet in the cloud and in the API only, as in a real managed cluster: either can be replaced.
 //!
 //! Absent: anything of a particular cloud, the kubelets themselves ([`NodeAgents`] is their seam), and the intent:
 //! pools are desired by whoever calls [`NodePools::set`].
@@ -18,6 +19,7 @@ mod pace;
 mod pools;
 mod records;
 mod spec;
+mod storage;
 #[cfg(test)]
 mod testing;
 
@@ -29,6 +31,7 @@ pub use records::{MachinePhase, MachineRecord, MemoryRecords, PoolRecords, Recor
 pub use spec::{
     Counts, KubeletMode, MachineStatus, NodePoolsStatus, PoolReason, PoolSpec, PoolState, PoolStatus, Taint,
 };
+pub use storage::{StorageConfig, start as start_storage};
 
 /// The label that every node of a pool carries, with the pool's name.
 pub const NODE_POOL_LABEL: &str = "drydock.dev/node-pool";

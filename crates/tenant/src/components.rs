@@ -7,7 +7,9 @@ use drydock_auth::UserInfo;
 use drydock_auth::pki::ClusterPki;
 use drydock_auth::tokens::TokenAuthority;
 use drydock_client::{Client, SharedInformers};
-use drydock_cloud::{CcmConfig, CloudControllerManager, NodePools, NodePoolsConfig, PoolRecords, PoolSpec};
+use drydock_cloud::{
+    CcmConfig, CloudControllerManager, NodePools, NodePoolsConfig, PoolRecords, PoolSpec, StorageConfig,
+};
 use drydock_cloud_api::{CloudProvider, ClusterRef};
 use drydock_controllers::{ControllerManager, MANAGER, ManagerConfig};
 use drydock_runtime::Tasks;
@@ -100,6 +102,12 @@ fn start_cloud(
         informers: informers.clone(),
     };
     CloudControllerManager::start(ccm, tasks);
+    let storage = StorageConfig {
+        provider: wanted.provider.clone(),
+        client: server.client(masters("system:drydock:storage")),
+        informers: informers.clone(),
+    };
+    drydock_cloud::start_storage(storage, tasks);
     let pools = NodePoolsConfig {
         cluster: wanted.cluster,
         provider: wanted.provider,

@@ -28,7 +28,7 @@ mod zones;
 
 use std::sync::Arc;
 
-use drydock_cloud_api::{CloudProvider, Instances, Zones};
+use drydock_cloud_api::{CloudProvider, Instances, Storage, StorageClass, Zones};
 
 pub use client::AwsConfig;
 use client::Clients;
@@ -71,7 +71,28 @@ impl CloudProvider for AwsProvider {
     fn zones(&self) -> Option<Arc<dyn Zones>> {
         Some(Arc::new(self.clone()))
     }
+
+    fn storage(&self) -> Option<Storage> {
+        Some(STORAGE)
+    }
 }
+
+/// As EKS with the EBS driver. Since Kubernetes 1.30 EKS makes `gp2` no default any more, and claims without a class
+/// wait there until somebody has made one; here they work.
+const STORAGE: Storage = Storage {
+    driver: "ebs.csi.aws.com",
+    topology_key: "topology.kubernetes.io/zone",
+    disks_per_node: 26,
+    size_step: 1 << 30,
+    classes: &[StorageClass {
+        name: "gp2",
+        provisioner: "kubernetes.io/aws-ebs",
+        parameters: &[("fsType", "ext4"), ("type", "gp2")],
+        is_default: true,
+        waits_for_consumer: true,
+        allows_expansion: false,
+    }],
+};
 
 impl std::fmt::Debug for AwsProvider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

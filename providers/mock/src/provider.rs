@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use drydock_cloud_api::{
     CloudError, CloudErrorKind, CloudProvider, ClusterRef, Instance, InstanceFailure, InstanceState,
-    InstanceType, Instances, LaunchRequest, LoadBalancers, PoolRequest, Routes, Zones, catalog,
+    InstanceType, Instances, LaunchRequest, LoadBalancers, PoolRequest, Routes, Storage, StorageClass, Zones,
+    catalog,
 };
 use drydock_runtime::Clock;
 use jiff::Timestamp;
@@ -95,7 +96,27 @@ impl CloudProvider for MockProvider {
     fn zones(&self) -> Option<Arc<dyn Zones>> {
         Some(Arc::new(self.clone()))
     }
+
+    fn storage(&self) -> Option<Storage> {
+        Some(STORAGE)
+    }
 }
+
+/// Disks of the mock cloud live in a zone, as most clouds' do.
+const STORAGE: Storage = Storage {
+    driver: "mock.csi.drydock.dev",
+    topology_key: "topology.kubernetes.io/zone",
+    disks_per_node: 24,
+    size_step: 1 << 30,
+    classes: &[StorageClass {
+        name: "standard",
+        provisioner: "mock.csi.drydock.dev",
+        parameters: &[],
+        is_default: true,
+        waits_for_consumer: true,
+        allows_expansion: true,
+    }],
+};
 
 pub(crate) fn invalid(operation: &'static str, message: String) -> CloudError {
     CloudError::new(CloudErrorKind::InvalidRequest, operation, message)

@@ -1,6 +1,7 @@
 //! Create: from a request's object to a stored one.
 
-use drydock_client::Reply;
+use drydock_auth::Ask as _;
+use drydock_client::{Reply, Verb};
 use drydock_machinery::status::Reason;
 use drydock_machinery::{FieldErrors, Object, ObjectMeta, Status, Value};
 use drydock_runtime::clock::rfc3339;
@@ -10,6 +11,7 @@ use super::store::WriteError;
 use super::{Call, Done, Registry, convert, custom, decode, meta};
 use crate::admission::Operation;
 use crate::definitions;
+use crate::local::attributes;
 
 /// How often a generated name that is taken is generated anew.
 const NAME_ATTEMPTS: usize = 8;
@@ -67,6 +69,7 @@ impl Registry {
         let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
         self.prepare_for_create(call, &mut object);
         self.validate_create(call, &object)?;
+        self.authorize_create(call).await?;
         self.admission_validate(call, Operation::Create, &object, None).await?;
         // What is no number is no revision.
         if !call.is_dry_run() && given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
@@ -76,6 +79,19 @@ impl Registry {
         let done = self.store_new(call, object).await?;
         reserved.keep(call.is_dry_run());
         Ok(done)
+    }
+
+    /// A PUT or an apply to what is not there creates it, which is another right than the one the call was let in by.
+    /// As upstream, this is asked when the object is known to be good.
+    ///
+    /// # Errors
+    /// 403 when the user may not create it.
+    async fn authorize_create(&self, call: &Call) -> Result<(), Status> {
+        if call.request.verb == Verb::Create {
+            return Ok(());
+        }
+        let attributes = attributes(&call.user, &call.resource, &call.request, "create");
+        self.ask(&attributes).await.into_result(&attributes)
     }
 
     async fn store_new(&self, call: &Call, mut object: Value) -> Result<Done, Status> {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use drydock_auth::Ask as _;
 use drydock_client::{Reply, Verb};
 use drydock_machinery::status::Reason;
 use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Value};
@@ -13,7 +12,6 @@ use super::store::{OPTIMISTIC_LOCK, WriteError};
 use super::{Call, Done, Registry, convert, custom, decode, meta, subresources};
 use crate::admission::Operation;
 use crate::definitions;
-use crate::local::attributes;
 
 /// How often a decision is made anew before the client is told of the conflict.
 pub(super) const ATTEMPTS: usize = 32;
@@ -62,17 +60,7 @@ impl Registry {
         if !object.uid().is_empty() {
             return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
         }
-        self.authorize_create(call).await?;
         self.create_tracked(call, object, Tracking::Changes).await
-    }
-
-    /// A write to what is not there creates it, which is another right than the one the call was let in by.
-    ///
-    /// # Errors
-    /// 403 when the user may not create it.
-    pub(super) async fn authorize_create(&self, call: &Call) -> Result<(), Status> {
-        let attributes = attributes(&call.user, &call.resource, &call.request, "create");
-        self.ask(&attributes).await.into_result(&attributes)
     }
 
     /// Replaces the object that the call names by what `make` makes of it, in the working version. `make` may be

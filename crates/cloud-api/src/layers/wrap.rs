@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::{Operation, Stack};
 use crate::{
     CloudError, CloudProvider, ClusterRef, Instance, InstanceGroups, InstanceType, Instances, LaunchRequest,
-    LoadBalancer, LoadBalancerAddress, LoadBalancerRequest, LoadBalancers, PoolRequest, Route, Routes, Zones,
+    LoadBalancer, LoadBalancerAddress, LoadBalancerRequest, LoadBalancers, PoolRequest, Route, Routes,
+    Storage, Zones,
 };
 
 pub(super) struct Layered {
@@ -62,6 +63,10 @@ impl CloudProvider for Layered {
 
     fn zones(&self) -> Option<Arc<dyn Zones>> {
         self.inner.zones().map(|inner| self.on(inner) as Arc<dyn Zones>)
+    }
+
+    fn storage(&self) -> Option<Storage> {
+        self.inner.storage()
     }
 }
 
