@@ -89,7 +89,8 @@ impl Queue {
         entry.pod = pod;
         match entry.place {
             Place::Gated if !gated => self.make_ready(&uid),
-            Place::Waiting(..) if changed => self.wake(&uid, now),
+            // What no plugin has refused is tried again after whatever happens to it.
+            Place::Waiting(by, _) if changed || by == !0 => self.wake(&uid, now),
             Place::Trying if changed => entry.missed = !0,
             _ => {}
         }
@@ -283,6 +284,20 @@ mod tests {
         queue.retry("high", now);
         assert_eq!(popped(&mut queue, now).as_deref(), Some("low"));
         assert_eq!(popped(&mut queue, now), None, "after an error the pause is kept");
+    }
+
+    #[test]
+    fn a_pod_that_no_plugin_has_refused_is_tried_again_after_any_change_of_it() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut queue = Queue::default();
+        for (plugins, again) in [(1, None), (!0, Some("a"))] {
+            queue.put(pod("a", 0), Gate::Open, true, now);
+            assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
+            queue.refused("a", plugins, now);
+            queue.put(pod("a", 0), Gate::Open, false, now);
+            assert_eq!(popped(&mut queue, now).as_deref(), again);
+            queue.remove("a");
+        }
     }
 
     #[test]
