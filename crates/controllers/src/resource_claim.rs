@@ -103,6 +103,12 @@ fn claim_of<'a>(pod: &'a Value, entry: &'a Value) -> Option<&'a str> {
     noted(pod, entry).map(|status| status.str_at(&["resourceClaimName"])).filter(|name| !name.is_empty())
 }
 
+/// The claim that the scheduler made for extended resources.
+fn extended_claim_of(pod: &Value) -> Option<&str> {
+    let name = pod.str_at(&["status", "extendedResourceClaimStatus", "resourceClaimName"]);
+    (!name.is_empty()).then_some(name)
+}
+
 fn noted<'a>(pod: &'a Value, entry: &Value) -> Option<&'a Value> {
     let mut statuses = pod.array_at(&["status", "resourceClaimStatuses"]).iter();
     statuses.find(|status| status.str_at(&["name"]) == entry.str_at(&["name"]))
@@ -161,11 +167,12 @@ fn new_claim(pod: &Object, entry: &str, template: &Value) -> Value {
 impl Claims {
     fn pod_changed(&self, change: &Change<'_>) {
         let pod = change.object();
-        if entries(pod).is_empty() {
+        if entries(pod).is_empty() && extended_claim_of(pod).is_none() {
             return;
         }
         if matches!(change, Change::Deleted(_)) || is_done(pod) {
-            for name in entries(pod).iter().filter_map(|entry| claim_of(pod, entry)) {
+            let named = entries(pod).iter().filter_map(|entry| claim_of(pod, entry));
+            for name in named.chain(extended_claim_of(pod)) {
                 self.queue.add(format!("claim:{}/{name}", pod.namespace()));
             }
         }
@@ -358,6 +365,27 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::cluster;
+
+    #[tokio::test]
+    async fn a_claim_for_extended_resources_is_released_when_its_pod_is_gone() {
+        let (server, tasks) = cluster().await;
+        let client = server.client();
+        let mut pod =
+            value!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "d"}});
+        pod.set(&["status", "extendedResourceClaimStatus", "resourceClaimName"], "c");
+        let uid = client.create(&PODS, pod).await.unwrap().uid().to_owned();
+        let mut claim = value!({
+            "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim",
+            "metadata": {"name": "c", "namespace": "d", "finalizers": [FINALIZER]}, "status": {"allocation": {}},
+        });
+        claim.set(&["status", "reservedFor"], value!([{"resource": "pods", "name": "p", "uid": uid}]));
+        client.create(&RESOURCE_CLAIMS, claim).await.unwrap();
+        client.delete(&PODS, "d", "p", DeleteOptions::default().grace(0)).await.unwrap();
+        let is_free = |claim: &Arc<Object>| claim.finalizers().next().is_none();
+        server.until(|s| s.all(&RESOURCE_CLAIMS).iter().all(is_free)).await;
+        tasks.close().await;
+    }
 
     fn pod(status: Value) -> Object {
         let mut pod = value!({

@@ -14,9 +14,10 @@ use jiff::Timestamp;
 
 use crate::dra::Written;
 use crate::fit_error::FitError;
+use crate::hints;
 use crate::pod_info::PodInfo;
 use crate::schedule::Placement;
-use crate::scheduler::{Nomination, RELEASED, Scheduler, is_finished};
+use crate::scheduler::{Nomination, Scheduler, is_finished};
 use crate::volumes::{Binding, Storage};
 
 /// How long a pod waits for its volumes to be bound.
@@ -176,7 +177,7 @@ impl Scheduler {
                 state.queue.remove(uid);
             }
         }
-        state.queue.cluster_changed(RELEASED, now);
+        state.queue.cluster_changed_for(now, |waiting| hints::pod_gone(pod, waiting));
         drop(state);
         self.wake.notify_one();
     }

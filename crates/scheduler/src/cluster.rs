@@ -7,6 +7,7 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{Key, Map, Object, ObjectMeta};
 
 use crate::dra::Devices;
+use crate::groups::Groups;
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 use crate::volumes::Volumes;
@@ -30,6 +31,7 @@ pub struct Cluster {
     /// Shared with decisions.
     volumes: Arc<Volumes>,
     devices: Arc<Devices>,
+    groups: Groups,
     /// Disruption budgets by their keys.
     budgets: HashMap<Key, Budget>,
 }
@@ -67,6 +69,14 @@ impl Cluster {
 
     pub fn volumes_mut(&mut self) -> &mut Volumes {
         Arc::make_mut(&mut self.volumes)
+    }
+
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub fn groups_mut(&mut self) -> &mut Groups {
+        &mut self.groups
     }
 
     pub fn devices(&self) -> &Arc<Devices> {

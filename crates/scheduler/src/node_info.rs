@@ -23,7 +23,7 @@ pub struct NodeInfo {
     pub pods: HashMap<Key, Arc<PodInfo>>,
     pub requested: Resources,
     pub scoring_requested: Resources,
-    /// How many pods each controller has here.
+    /// How many pods each controller has here, without those that are leaving.
     pub by_controller: HashMap<Key, u32>,
     pub used_ports: Vec<HostPort>,
     /// How many pods here have affinity terms, and required anti-affinity.
@@ -79,7 +79,7 @@ impl NodeInfo {
         self.requested.add(&pod.requests);
         self.scoring_requested.add(&pod.scoring_requests);
         self.used_ports.extend(pod.host_ports.iter().cloned());
-        if let Some(controller) = &pod.controller {
+        if let Some(controller) = pod.controller.as_ref().filter(|_| !pod.object.is_deleting()) {
             *self.by_controller.entry(controller.clone()).or_default() += 1;
         }
         self.with_affinity += usize::from(pod.has_affinity());
@@ -96,7 +96,7 @@ impl NodeInfo {
                 self.used_ports.swap_remove(i);
             }
         }
-        if let Some(controller) = &pod.controller
+        if let Some(controller) = pod.controller.as_ref().filter(|_| !pod.object.is_deleting())
             && let Some(count) = self.by_controller.get_mut(controller)
         {
             *count -= 1;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use drydock_machinery::{Key, Object, ObjectMeta};
+use drydock_machinery::{Key, ObjectMeta};
 use jiff::Timestamp;
 
 use crate::pod_info::PodInfo;
@@ -89,7 +89,8 @@ impl Queue {
         entry.pod = pod;
         match entry.place {
             Place::Gated if !gated => self.make_ready(&uid),
-            Place::Waiting(..) if changed => self.wake(&uid, now),
+            // What no plugin has refused is tried again after whatever happens to it.
+            Place::Waiting(by, _) if changed || by == !0 => self.wake(&uid, now),
             Place::Trying if changed => entry.missed = !0,
             _ => {}
         }
@@ -159,23 +160,16 @@ impl Queue {
 
     /// The cluster changed in a way that concerns pods refused by any of `plugins`.
     pub(crate) fn cluster_changed(&mut self, plugins: u32, now: Timestamp) {
-        self.cluster_changed_for(plugins, now, |_| true);
+        self.cluster_changed_for(now, |_| plugins);
     }
 
-    /// As [`Queue::cluster_changed`], but it can only help pods of which `helps` says so.
-    pub(crate) fn cluster_changed_for(
-        &mut self,
-        plugins: u32,
-        now: Timestamp,
-        helps: impl Fn(&Object) -> bool,
-    ) {
-        let trying = self.entries.values_mut().filter(|entry| entry.place == Place::Trying);
-        for entry in trying.filter(|entry| helps(&entry.pod.object)) {
-            entry.missed |= plugins;
+    /// As [`Queue::cluster_changed`], where `concerned` says of each pod which plugins the change concerns.
+    pub(crate) fn cluster_changed_for(&mut self, now: Timestamp, concerned: impl Fn(&PodInfo) -> u32) {
+        for entry in self.entries.values_mut().filter(|entry| entry.place == Place::Trying) {
+            entry.missed |= concerned(&entry.pod);
         }
-        let concerned = |entry: &Entry| {
-            matches!(entry.place, Place::Waiting(by, _) if by & plugins != 0) && helps(&entry.pod.object)
-        };
+        let concerned =
+            |entry: &Entry| matches!(entry.place, Place::Waiting(by, _) if by & concerned(&entry.pod) != 0);
         let uids: Vec<Key> =
             self.entries.iter().filter(|(_, entry)| concerned(entry)).map(|(uid, _)| uid.clone()).collect();
         for uid in uids {
@@ -258,7 +252,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use drydock_machinery::value;
+    use drydock_machinery::{Object, value};
 
     use super::*;
 
@@ -290,6 +284,20 @@ mod tests {
         queue.retry("high", now);
         assert_eq!(popped(&mut queue, now).as_deref(), Some("low"));
         assert_eq!(popped(&mut queue, now), None, "after an error the pause is kept");
+    }
+
+    #[test]
+    fn a_pod_that_no_plugin_has_refused_is_tried_again_after_any_change_of_it() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut queue = Queue::default();
+        for (plugins, again) in [(1, None), (!0, Some("a"))] {
+            queue.put(pod("a", 0), Gate::Open, true, now);
+            assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
+            queue.refused("a", plugins, now);
+            queue.put(pod("a", 0), Gate::Open, false, now);
+            assert_eq!(popped(&mut queue, now).as_deref(), again);
+            queue.remove("a");
+        }
     }
 
     #[test]

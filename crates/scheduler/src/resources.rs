@@ -63,14 +63,6 @@ impl Resources {
         }
     }
 
-    /// Whether there is less of anything than in `other`.
-    pub(crate) fn lacks_any_of(&self, other: &Self) -> bool {
-        self.milli_cpu < other.milli_cpu
-            || self.memory < other.memory
-            || self.ephemeral_storage < other.ephemeral_storage
-            || other.scalars.iter().any(|(name, amount)| self.scalar(name) < *amount)
-    }
-
     pub fn is_zero(&self) -> bool {
         self.milli_cpu == 0
             && self.memory == 0

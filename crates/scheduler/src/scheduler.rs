@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use drydock_client::resources::{
     CSI_NODES, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS,
-    STORAGE_CLASSES, VOLUME_ATTACHMENTS,
+    REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES, STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS,
 };
 use drydock_client::{Change, Client, EventRecorder, Informer, SharedInformers};
 use drydock_machinery::{Object, ObjectMeta, Value};
@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 
 use crate::cluster::Cluster;
 use crate::fit_error::FitError;
+use crate::hints;
+use crate::node_info::NodeInfo;
 use crate::plugins::Plugin;
 use crate::pod_info::PodInfo;
 use crate::preemption::{NoPreemption, Preemption, preempt};
@@ -114,6 +116,7 @@ impl Scheduler {
         });
         let informers = [NAMESPACES, NODES, PODS, POD_DISRUPTION_BUDGETS]
             .map(|resource| config.informers.informer(&resource));
+        let groups = this.watch_groups(&config.informers);
         let [namespaces, nodes, pods, budgets] = &informers;
         let me = this.clone();
         namespaces.on_change(move |change| me.namespace_changed(change));
@@ -133,16 +136,36 @@ impl Scheduler {
             let (me, kind) = (this.clone(), *kind);
             informer.on_change(move |change| me.storage_changed(kind, change));
         }
-        let devices = this.watch_devices(&config.informers);
         let me = this.clone();
         config.tasks.spawn("scheduler", async move {
+            let devices = me.watch_devices(&config.informers).await;
             let storage = me.storage.iter().map(|(_, informer)| informer);
-            for informer in informers.iter().chain(storage).chain(&devices) {
+            for informer in informers.iter().chain(storage).chain(&groups).chain(&devices) {
                 informer.synced().await;
             }
             me.run().await;
         });
         this
+    }
+
+    /// What pods without constraints are spread by.
+    fn watch_groups(self: &Arc<Self>, informers: &SharedInformers) -> Vec<Arc<Informer>> {
+        let services = informers.informer(&SERVICES);
+        let me = self.clone();
+        services.on_change(move |change| match change {
+            Change::Deleted(service) => me.state.lock().cluster.groups_mut().remove_service(service),
+            _ => me.state.lock().cluster.groups_mut().set_service(change.object()),
+        });
+        let mut watched = vec![services];
+        for resource in [REPLICA_SETS, STATEFUL_SETS, REPLICATION_CONTROLLERS] {
+            let (me, informer) = (self.clone(), informers.informer(&resource));
+            informer.on_change(move |change| match change {
+                Change::Deleted(gone) => me.state.lock().cluster.groups_mut().remove_controller(gone.uid()),
+                _ => me.state.lock().cluster.groups_mut().set_controller(change.object()),
+            });
+            watched.push(informer);
+        }
+        watched
     }
 
     fn namespace_changed(&self, change: Change<'_>) {
@@ -159,8 +182,10 @@ impl Scheduler {
             Change::Deleted(object) => state.cluster.volumes_mut().remove(kind, &object.key()),
             _ => state.cluster.volumes_mut().set(kind, change.object()),
         }
-        let concerned =
-            Plugin::VolumeBinding.bit() | Plugin::VolumeZone.bit() | Plugin::NodeVolumeLimits.bit();
+        let concerned = hints::ANY
+            | Plugin::VolumeBinding.bit()
+            | Plugin::VolumeZone.bit()
+            | Plugin::NodeVolumeLimits.bit();
         state.queue.cluster_changed(concerned, self.clock.now());
         drop(state);
         self.storage_changed.notify_waiters();
@@ -168,20 +193,28 @@ impl Scheduler {
     }
 
     fn node_changed(&self, change: Change<'_>) {
-        let now = self.clock.now();
-        let concerned = match change {
-            Change::Added(_) => !0,
-            Change::Updated { old, new } => concerned_by_node_change(old, new),
-            Change::Deleted(_) => Plugin::PodTopologySpread.bit(),
-        };
-        let mut state = self.state.lock();
-        match change {
-            Change::Deleted(node) => state.cluster.remove_node(node.name()),
-            // Heartbeats change nothing that counts.
-            Change::Updated { .. } if concerned == 0 => return,
-            _ => state.cluster.set_node(change.object()),
+        if matches!(change, Change::Updated { old, new } if !counts_differently(old, new)) {
+            return;
         }
-        state.queue.cluster_changed(concerned, now);
+        let now = self.clock.now();
+        let info = NodeInfo::new(change.object().clone());
+        let mut state = self.state.lock();
+        let State { cluster, queue, .. } = &mut *state;
+        match change {
+            Change::Deleted(node) => {
+                cluster.remove_node(node.name());
+                queue.cluster_changed_for(now, |waiting| hints::node_gone(&info, waiting));
+            }
+            Change::Added(node) => {
+                cluster.set_node(node);
+                queue.cluster_changed_for(now, |waiting| hints::node_added(&info, waiting));
+            }
+            Change::Updated { old, new } => {
+                cluster.set_node(new);
+                let old = NodeInfo::new(old.clone());
+                queue.cluster_changed_for(now, |waiting| hints::node_updated(&old, &info, waiting));
+            }
+        }
         drop(state);
         self.wake.notify_one();
     }
@@ -198,7 +231,8 @@ impl Scheduler {
             queue.remove(pod.uid());
             cluster.forget_nomination(pod.uid());
             if cluster.remove_pod(pod.uid()) {
-                queue.cluster_changed(RELEASED, now);
+                let gone = PodInfo::new(pod.clone());
+                queue.cluster_changed_for(now, |waiting| hints::pod_gone(&gone, waiting));
             }
         } else if assigned {
             queue.remove(pod.uid());
@@ -207,12 +241,14 @@ impl Scheduler {
                 return;
             }
             let info = Arc::new(PodInfo::new(pod.clone()));
-            let mut concerned = Plugin::InterPodAffinity.bit() | Plugin::PodTopologySpread.bit();
-            if change.old().is_some_and(|old| asks_for_less(old, &info)) {
-                concerned |= Plugin::NodeResourcesFit.bit();
+            cluster.add_pod(pod.str_at(&["spec", "nodeName"]), info.clone());
+            match change.old().filter(|old| !old.str_at(&["spec", "nodeName"]).is_empty()) {
+                Some(old) => {
+                    let old = PodInfo::new(old.clone());
+                    queue.cluster_changed_for(now, |waiting| hints::pod_updated(&old, &info, waiting));
+                }
+                None => queue.cluster_changed_for(now, |waiting| hints::pod_added(&info, waiting)),
             }
-            cluster.add_pod(pod.str_at(&["spec", "nodeName"]), info);
-            queue.cluster_changed(concerned, now);
         } else if pod.is_deleting() {
             queue.remove(pod.uid());
             cluster.forget_nomination(pod.uid());
@@ -307,14 +343,6 @@ impl Scheduler {
     }
 }
 
-/// The plugins for which a pod's leaving can make room.
-pub(crate) const RELEASED: u32 = 1 << Plugin::NodeResourcesFit as u32
-    | 1 << Plugin::NodePorts as u32
-    | 1 << Plugin::VolumeRestrictions as u32
-    | 1 << Plugin::NodeVolumeLimits as u32
-    | 1 << Plugin::PodTopologySpread as u32
-    | 1 << Plugin::InterPodAffinity as u32;
-
 impl Cluster {
     /// Looks for pods to push out for one that fits nowhere; `fit` tells of the attempt afterwards.
     fn nomination_after(&mut self, pod: &Arc<PodInfo>, fit: &mut FitError) -> Nomination {
@@ -344,12 +372,6 @@ pub(crate) fn nominated_node(pod: &Value) -> &str {
     pod.str_at(&["status", "nominatedNodeName"])
 }
 
-/// Whether a running pod was made smaller, which leaves room for others.
-fn asks_for_less(old: &Arc<Object>, new: &PodInfo) -> bool {
-    old.get("spec") != new.object.get("spec")
-        && new.requests.lacks_any_of(&PodInfo::new(old.clone()).requests)
-}
-
 pub(crate) fn is_finished(pod: &Value) -> bool {
     matches!(pod.str_at(&["status", "phase"]), "Succeeded" | "Failed")
 }
@@ -368,26 +390,14 @@ fn same_placement(old: &Object, new: &Object) -> bool {
         && is_finished(old) == is_finished(new)
 }
 
-/// The plugins that may judge differently after the change; none when nothing that counts has changed.
-fn concerned_by_node_change(old: &Object, new: &Object) -> u32 {
-    let differs = |path: &[&str]| old.at(path) != new.at(path);
-    let mut concerned = 0;
-    if differs(&["status", "allocatable"]) {
-        concerned |= Plugin::NodeResourcesFit.bit();
-    }
-    if differs(&["metadata", "labels"]) {
-        concerned |=
-            Plugin::NodeAffinity.bit() | Plugin::PodTopologySpread.bit() | Plugin::InterPodAffinity.bit();
-        concerned |= Plugin::VolumeBinding.bit() | Plugin::VolumeZone.bit();
-    }
-    if differs(&["spec", "taints"]) {
-        concerned |= Plugin::TaintToleration.bit() | Plugin::PodTopologySpread.bit();
-    }
-    if differs(&["spec", "unschedulable"]) {
-        concerned |= Plugin::NodeUnschedulable.bit();
-    }
-    if differs(&["status", "images"]) {
-        concerned |= Plugin::NodeName.bit();
-    }
-    concerned
+/// Heartbeats change nothing that counts.
+fn counts_differently(old: &Object, new: &Object) -> bool {
+    let paths: [&[&str]; 5] = [
+        &["status", "allocatable"],
+        &["metadata", "labels"],
+        &["spec", "taints"],
+        &["spec", "unschedulable"],
+        &["status", "images"],
+    ];
+    paths.iter().any(|path| old.at(path) != new.at(path))
 }

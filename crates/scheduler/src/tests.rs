@@ -484,3 +484,54 @@ async fn a_pod_that_somebody_else_has_bound_still_counts_when_binding_it_fails()
     assert!(find(&server, "q").unwrap().str_at(&["spec", "nodeName"]).is_empty());
     tasks.close().await;
 }
+
+#[test]
+fn an_empty_selector_counts_nobody_when_pods_are_spread() {
+    let mut cluster = cluster([node("a", "4"), node("b", "4")]);
+    let mut spread = pod("p", "1");
+    spread.set(
+        &["spec", "topologySpreadConstraints"],
+        value!([{
+            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {},
+        }]),
+    );
+    for name in ["x", "y", "z"] {
+        cluster.add_pod("a", info(pod(name, "100m")));
+    }
+    let mut only_there = spread.clone();
+    only_there.set(&["spec", "nodeSelector"], value!({"kubernetes.io/hostname": "a"}));
+    assert_eq!(schedule(&cluster, &info(only_there), 0).unwrap().node, "a");
+}
+
+#[test]
+fn a_pod_goes_where_it_balances_cpu_and_memory() {
+    let mut cluster = cluster([node("a", "8"), node("b", "8")]);
+    let resources = |cpu: &str, memory: &str| value!({"requests": {"cpu": cpu, "memory": memory}});
+    let of = |name: &str, cpu: &str, memory: &str| {
+        let mut pod = pod(name, cpu);
+        let containers = value!([{"name": "c", "image": "a:1", "resources": resources(cpu, memory)}]);
+        pod.set(&["spec", "containers"], containers);
+        info(pod)
+    };
+    // Equally full, but only on `b` does the pod make up for what is uneven.
+    cluster.add_pod("a", of("x", "4", "2Gi"));
+    cluster.add_pod("b", of("y", "2", "4Gi"));
+    for start in 0..4 {
+        assert_eq!(schedule(&cluster, &of("p", "2", "512Mi"), start).unwrap().node, "b");
+    }
+}
+
+#[test]
+fn pods_of_a_service_are_spread_without_being_asked_for_it() {
+    let mut cluster = cluster([node("a", "4"), node("b", "4")]);
+    cluster.add_pod("b", info(pod("big", "100m")));
+    let mut member = pod("x", "0");
+    member.set(&["metadata", "labels", "app"], "p");
+    cluster.add_pod("a", info(member));
+    let nothing = || info(pod("p", "0"));
+    assert_eq!(schedule(&cluster, &nothing(), 0).unwrap().node, "a", "the emptier one");
+    let service = value!({"metadata": {"name": "s", "namespace": "d"}, "spec": {"selector": {"app": "p"}}});
+    cluster.groups_mut().set_service(&Object::new(service, 1));
+    assert_eq!(schedule(&cluster, &nothing(), 0).unwrap().node, "b");
+}

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use drydock_client::SharedInformers;
 use drydock_client::resources::{NODES, PODS, RESOURCE_CLAIMS};
 use drydock_client::testing::FakeServer;
+use drydock_client::{ApiResource, SharedInformers};
 use drydock_machinery::{Object, ObjectMeta, Value, value};
 use drydock_runtime::{Clock, Tasks};
 
@@ -312,6 +312,7 @@ fn a_class_stands_for_an_extended_resource() {
 async fn a_pod_is_bound_when_its_claim_is_there_and_has_devices() {
     let clock = Clock::real();
     let server = FakeServer::new(clock.clone());
+    server.serve(vec![ApiResource::new(RESOURCE_SLICES, "ResourceSlice", false, &["list", "watch"])]);
     let tasks = Tasks::new("t", clock);
     let informers = SharedInformers::new(server.client(), tasks.clone());
     Scheduler::start(SchedulerConfig::new(server.client(), informers, tasks.clone()));
@@ -337,4 +338,19 @@ async fn a_pod_is_bound_when_its_claim_is_there_and_has_devices() {
     assert_eq!(*consumer, value!({"resource": "pods", "name": "p", "uid": uid}));
     assert!(!claim.str_at(&["status", "allocation", "allocationTimestamp"]).is_empty());
     tasks.close().await;
+}
+
+#[test]
+fn a_shared_device_can_be_had_twice_by_one_claim() {
+    let device = value!([{
+        "name": "g0", "allowMultipleAllocations": true, "attributes": {"numa": {"int": 0}},
+        "capacity": {"memory": {"value": "4Gi", "requestPolicy": {
+            "default": "1Gi", "validRange": {"min": "1Gi", "step": "1Gi"},
+        }}},
+    }]);
+    let any = |name: &str| value!({"name": name, "exactly": {"deviceClassName": "gpu"}});
+    let mut both = claim("c", value!([any("r"), any("s")]));
+    both.set(&["spec", "devices", "constraints"], value!([{"matchAttribute": "d.example.com/numa"}]));
+    let cluster = cluster([(DeviceKind::Slice, slice(device)), (DeviceKind::Claim, both)]);
+    assert_eq!(devices(&cluster, &["c"]), ["g0,g0"]);
 }

@@ -3,26 +3,33 @@
 use std::sync::Arc;
 
 use drydock_client::resources::RESOURCE_CLAIMS;
-use drydock_client::{Change, Informer, SharedInformers};
+use drydock_client::{ApiResource, Change, Informer, SharedInformers};
 use drydock_machinery::{Object, ObjectMeta};
 
 use super::{DEVICE_CLASSES, DeviceKind, RESOURCE_SLICES, Reservation, is_allocated};
+use crate::hints::ANY;
 use crate::plugins::Plugin;
 use crate::queue::Gate;
 use crate::scheduler::{Scheduler, State};
 
 impl Scheduler {
-    pub(crate) fn watch_devices(self: &Arc<Self>, informers: &SharedInformers) -> [Arc<Informer>; 3] {
+    /// None where the server is too old to know devices.
+    pub(crate) async fn watch_devices(self: &Arc<Self>, informers: &SharedInformers) -> Vec<Arc<Informer>> {
+        let is_slice = |one: &ApiResource| one.resource == RESOURCE_SLICES;
+        if self.client.discover().await.is_ok_and(|served| !served.iter().any(is_slice)) {
+            return Vec::new();
+        }
         let kinds = [
             (DeviceKind::Claim, RESOURCE_CLAIMS),
             (DeviceKind::Class, DEVICE_CLASSES),
             (DeviceKind::Slice, RESOURCE_SLICES),
         ];
-        kinds.map(|(kind, resource)| {
+        let watched = kinds.map(|(kind, resource)| {
             let (me, informer) = (self.clone(), informers.informer(&resource));
             informer.on_change(move |change| me.devices_changed(kind, change));
             informer
-        })
+        });
+        watched.to_vec()
     }
 
     fn devices_changed(&self, kind: DeviceKind, change: Change<'_>) {
@@ -33,7 +40,7 @@ impl Scheduler {
             Change::Deleted(object) => cluster.devices_mut().remove(kind, &object.key()),
             _ => cluster.devices_mut().set(kind, change.object()),
         }
-        let plugin = Plugin::DynamicResources.bit();
+        let plugin = Plugin::DynamicResources.bit() | ANY;
         match (kind, &change) {
             (_, Change::Deleted(_)) => {}
             // A class can stand for an extended resource.
@@ -42,13 +49,13 @@ impl Scheduler {
             (DeviceKind::Claim, _) => {
                 let (old, new) = (change.old(), change.object());
                 let devices = cluster.devices().clone();
-                let waits = |pod: &Object| {
-                    devices.claims_of(pod).is_ok_and(|claims| {
+                queue.cluster_changed_for(now, |pod| {
+                    let helped = devices.claims_of(&pod.object).is_ok_and(|claims| {
                         let uses = claims.iter().any(|claim| claim.uid() == new.uid());
                         helps(old.map(|old| &**old), new, uses)
-                    })
-                };
-                queue.cluster_changed_for(plugin, now, waits);
+                    });
+                    if helped { plugin } else { ANY }
+                });
                 queue.open_gates(|pod| devices.gate(&pod.object) == Gate::Open);
             }
         }

@@ -8,6 +8,7 @@ mod inter_pod;
 mod node;
 mod resource_scores;
 mod spread;
+mod spread_scores;
 mod volumes;
 
 use std::sync::Arc;
@@ -118,6 +119,11 @@ fn claim_users(volumes: &VolumeState, pod: &PodInfo, node: &NodeInfo) -> usize {
     volumes.users(&pod.object, node.pods.values().map(|other| &*other.object))
 }
 
+/// Whether the node has what the pod asks for, if it had no pods.
+pub(crate) fn fits_when_empty(pod: &PodInfo, node: &NodeInfo) -> bool {
+    node::shortages(pod, node, |_| false).is_empty()
+}
+
 /// The first plugin, in upstream's order, that has something against the node.
 pub(crate) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
     node::unschedulable(pod, node)?;
@@ -148,11 +154,13 @@ pub(crate) fn score(cluster: &Cluster, state: &CycleState, pod: &PodInfo, nodes:
         add(2, normalized(each(node::preferred_affinity), Direction::MoreIsBetter));
     }
     add(1, each(resource_scores::least_allocated));
-    add(1, each(resource_scores::balanced));
+    if !resource_scores::asks_for_nothing(pod) {
+        add(1, each(resource_scores::balanced));
+    }
     if nodes.iter().any(|node| !node.images.is_empty()) {
         add(1, resource_scores::image_locality(cluster, pod, nodes));
     }
-    if let Some(scores) = spread::scores(&state.spread, cluster, pod, nodes) {
+    if let Some(scores) = spread_scores::scores(cluster, pod, nodes) {
         add(2, scores);
     }
     if let Some(scores) = inter_pod::scores(cluster, pod, nodes) {

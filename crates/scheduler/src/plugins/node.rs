@@ -53,28 +53,41 @@ pub(super) fn ports(pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
 }
 
 pub(super) fn resources(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-    let mut reasons = Vec::new();
-    let mut unresolvable = false;
+    let shortages = shortages(pod, node, |resource| state.devices.delegates(resource, node));
+    if shortages.is_empty() {
+        return Ok(());
+    }
+    let unresolvable = shortages.iter().any(|shortage| shortage.is_lasting);
+    let reasons = shortages.into_iter().map(|shortage| shortage.reason).collect();
+    Err(Rejection { plugin: Plugin::NodeResourcesFit, reasons, unresolvable, is_error: false })
+}
+
+/// Something of which there is not enough.
+pub(super) struct Shortage {
+    reason: String,
+    /// Not even the empty node has enough.
+    is_lasting: bool,
+}
+
+/// What the node lacks, of what is not `delegated` to others.
+pub(super) fn shortages(pod: &PodInfo, node: &NodeInfo, delegated: impl Fn(&str) -> bool) -> Vec<Shortage> {
+    let mut shortages = Vec::new();
     if node.pods.len() as i64 + 1 > node.allowed_pods {
-        reasons.push("Too many pods".to_owned());
+        shortages.push(Shortage { reason: "Too many pods".to_owned(), is_lasting: false });
     }
     let (asked, used, have) = (&pod.requests, &node.requested, &node.allocatable);
     let mut check = |name: &str, asked: i64, used: i64, have: i64| {
         if asked > 0 && asked > have - used {
-            reasons.push(format!("Insufficient {name}"));
-            unresolvable |= asked > have;
+            shortages.push(Shortage { reason: format!("Insufficient {name}"), is_lasting: asked > have });
         }
     };
     check("cpu", asked.milli_cpu, used.milli_cpu, have.milli_cpu);
     check("memory", asked.memory, used.memory, have.memory);
     check("ephemeral-storage", asked.ephemeral_storage, used.ephemeral_storage, have.ephemeral_storage);
-    for (name, amount) in asked.scalars.iter().filter(|(name, _)| !state.devices.delegates(name, node)) {
+    for (name, amount) in asked.scalars.iter().filter(|(name, _)| !delegated(name)) {
         check(name, *amount, used.scalar(name), have.scalar(name));
     }
-    if reasons.is_empty() {
-        return Ok(());
-    }
-    Err(Rejection { plugin: Plugin::NodeResourcesFit, reasons, unresolvable, is_error: false })
+    shortages
 }
 
 /// How many PreferNoSchedule taints the pod does not tolerate.

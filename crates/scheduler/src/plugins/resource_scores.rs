@@ -20,18 +20,24 @@ pub(super) fn least_allocated(pod: &PodInfo, node: &NodeInfo) -> i64 {
     if count == 0 { 0 } else { sum / count }
 }
 
-/// NodeResourcesBalancedAllocation: the more alike the shares of CPU and memory, the better.
+/// Whether the shares of CPU and memory stay what they are, wherever the pod goes.
+pub(super) fn asks_for_nothing(pod: &PodInfo) -> bool {
+    pod.requests.milli_cpu == 0 && pod.requests.memory == 0
+}
+
+/// NodeResourcesBalancedAllocation: 75 and more, the more alike the pod makes the shares of CPU and memory.
 pub(super) fn balanced(pod: &PodInfo, node: &NodeInfo) -> i64 {
-    let share = |wanted: i64, have: i64| {
-        if have == 0 { None } else { Some((wanted as f64 / have as f64).min(1.0)) }
-    };
     let (asked, used, have) = (&pod.requests, &node.requested, &node.allocatable);
-    let cpu = share(asked.milli_cpu + used.milli_cpu, have.milli_cpu);
-    let memory = share(asked.memory + used.memory, have.memory);
-    match cpu.zip(memory) {
-        Some((cpu, memory)) => ((1.0 - ((cpu - memory) / 2.0).abs()) * 100.0) as i64,
-        None => 100,
-    }
+    let share = |wanted: i64, have: i64| (wanted as f64 / have as f64).min(1.0);
+    let balance = |cpu: i64, memory: i64| {
+        if have.milli_cpu == 0 || have.memory == 0 {
+            return 100;
+        }
+        let apart = (share(cpu, have.milli_cpu) - share(memory, have.memory)) / 2.0;
+        ((1.0 - apart.abs()) * 100.0) as i64
+    };
+    let after = balance(asked.milli_cpu + used.milli_cpu, asked.memory + used.memory);
+    50 + (50 + after - balance(used.milli_cpu, used.memory)) / 2
 }
 
 const MIN_IMAGE: i64 = 23 * 1024 * 1024;
@@ -42,7 +48,13 @@ pub(super) fn image_locality(cluster: &Cluster, pod: &PodInfo, nodes: &[&NodeInf
     let total = cluster.nodes().len().max(1) as f64;
     let lists = ["initContainers", "containers"];
     let containers = lists.iter().flat_map(|list| pod.object.array_at(&["spec", list]));
-    let images: Vec<String> = containers.map(|container| normalized(container.str_at(&["image"]))).collect();
+    let mut images: Vec<String> =
+        containers.map(|container| normalized(container.str_at(&["image"]))).collect();
+    let max = MAX_IMAGE_PER_CONTAINER * (images.len().max(1) as i64);
+    let volumes = pod.object.array_at(&["spec", "volumes"]).iter();
+    let volumes =
+        volumes.map(|volume| volume.str_at(&["image", "reference"])).filter(|image| !image.is_empty());
+    images.extend(volumes.map(normalized));
     let spread: Vec<f64> = images
         .iter()
         .map(|image| {
@@ -50,7 +62,6 @@ pub(super) fn image_locality(cluster: &Cluster, pod: &PodInfo, nodes: &[&NodeInf
             have as f64 / total
         })
         .collect();
-    let max = MAX_IMAGE_PER_CONTAINER * (images.len().max(1) as i64);
     let score = |node: &&NodeInfo| {
         let sizes = images.iter().zip(&spread);
         let sum: i64 = sizes

@@ -60,7 +60,7 @@ impl SpreadState {
 }
 
 /// Whether the node's pods count at all.
-fn eligible(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) -> bool {
+pub(super) fn eligible(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) -> bool {
     let affinity = !constraint.honor_affinity || pod.required_node_affinity.matches(&node.node);
     let hard_taints = |effect: &str| matches!(effect, "NoSchedule" | "NoExecute");
     let taints = !constraint.honor_taints
@@ -69,7 +69,11 @@ fn eligible(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) -> bo
 }
 
 /// How many pods on the node count for the constraint.
-fn matching(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) -> i64 {
+pub(super) fn matching(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    if constraint.selector.is_everything() {
+        // As upstream has it.
+        return 0;
+    }
     let counts = |other: &&std::sync::Arc<PodInfo>| {
         other.object.namespace() == pod.object.namespace()
             && !other.object.is_deleting()
@@ -90,49 +94,4 @@ pub(super) fn filter(state: &SpreadState, pod: &PodInfo, node: &NodeInfo) -> Res
         }
     }
     Ok(())
-}
-
-/// By the soft constraints; without any, by how many pods of the same controller are there already, which stands in
-/// for upstream's default constraints.
-pub(super) fn scores(
-    _: &SpreadState,
-    cluster: &Cluster,
-    pod: &PodInfo,
-    nodes: &[&NodeInfo],
-) -> Option<Vec<i64>> {
-    let soft: Vec<_> = pod.spread.iter().filter(|constraint| !constraint.hard).collect();
-    if soft.is_empty() {
-        let controller = pod.controller.as_ref().filter(|_| pod.spread.is_empty())?;
-        let count = |node: &&NodeInfo| i64::from(node.by_controller.get(controller).copied().unwrap_or(0));
-        return Some(reversed(nodes.iter().map(count).map(Some).collect()));
-    }
-    let has_keys = |node: &NodeInfo| soft.iter().all(|c| node.node.label(&c.topology_key).is_some());
-    let mut totals: Vec<Option<f64>> = nodes.iter().map(|node| has_keys(node).then_some(0.0)).collect();
-    for constraint in &soft {
-        let mut counts: HashMap<&str, i64> = HashMap::new();
-        for node in cluster.nodes().iter().filter(|node| has_keys(node) && eligible(constraint, pod, node)) {
-            let domain = node.node.label(&constraint.topology_key).unwrap_or("");
-            *counts.entry(domain).or_default() += matching(constraint, pod, node);
-        }
-        let weight = ((counts.len() + 2) as f64).ln();
-        for (node, total) in nodes.iter().zip(&mut totals) {
-            if let (Some(total), Some(domain)) = (total, node.node.label(&constraint.topology_key)) {
-                let count = counts.get(domain).copied().unwrap_or(0);
-                *total += count as f64 * weight + (constraint.max_skew - 1) as f64;
-            }
-        }
-    }
-    Some(reversed(totals.into_iter().map(|total| total.map(|total| total.round() as i64)).collect()))
-}
-
-/// Few pods make a high score; nodes without the labels get none.
-fn reversed(counts: Vec<Option<i64>>) -> Vec<i64> {
-    let known = || counts.iter().flatten().copied();
-    let (min, max) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
-    let score = |count: Option<i64>| match count {
-        None => 0,
-        Some(_) if max == 0 => 100,
-        Some(count) => 100 * (max + min - count) / max,
-    };
-    counts.iter().map(|count| score(*count)).collect()
 }
