@@ -250,9 +250,11 @@ pub(crate) fn check_served(resource: &Resource, request: &Request, verb: &str) -
         let sub = resource.subresource(&request.subresource).ok_or_else(no_such_resource)?;
         sub.verbs.iter().any(|own| own == verb)
     };
+    // A list that cannot be watched says so itself.
+    let is_list = verb == "watch" && resource.has_verb("list");
     match served {
         true => Ok(()),
-        false if resource.custom.is_some() => {
+        false if resource.custom.is_some() || is_list => {
             Err(Status::method_not_supported(&resource.gvr.group, &resource.gvr.resource, verb))
         }
         false => Err(method_not_allowed()),

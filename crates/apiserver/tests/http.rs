@@ -266,6 +266,8 @@ async fn what_is_not_there_is_refused_in_upstreams_words() {
     let dots = "Name parameter invalid: \"..\": may not be '..'";
     check(Method::GET, &format!("{SECRETS}/%2e%2e"), 400, dots).await;
     check(Method::GET, "/api/v1/componentstatuses/x", 404, "componentstatus \"x\" not found").await;
+    let unwatched = "watch is not supported on resources of kind \"componentstatuses\"";
+    check(Method::GET, "/api/v1/componentstatuses?watch=true", 405, unwatched).await;
     f.tasks.close().await;
 }
 

@@ -9,12 +9,12 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use crate::check::{
     csi_driver_name, dns_label, dns_subdomain, immutable, immutable_struct, is_extended_resource,
 };
-use crate::go_form;
 use crate::kind::{Kind, NEW_THEN_CHANGED, StatusMeta, Step};
 use crate::meta::validate_template_meta;
 use crate::pod::scheduling::node_selector;
-use crate::shape::{default_nil, each_mut, has, present, shown, with_mut};
+use crate::shape::{default_nil, each_mut, has, present, seconds, shown, with_mut};
 use crate::table;
+use crate::{Context, go_form};
 
 const GROUP: &str = "resource.k8s.io";
 
@@ -71,6 +71,8 @@ static CLASS: Kind = Kind {
 
 static SLICE: Kind = Kind {
     generation: true,
+    prepare_create: |context, object| date_taints(context, object),
+    prepare_update: |context, object, _| date_taints(context, object),
     validate: |errors, _, object, old| validate_slice(errors, object, old),
     warnings: |object, _| {
         let driver = object.str_at(&["spec", "driver"]);
@@ -89,6 +91,14 @@ static SLICE: Kind = Kind {
     cells: table::resource_slice,
     ..Kind::new(GROUP, "resourceslices")
 };
+
+/// `SetDefaults_DeviceTaint`: a taint without a time is of now.
+fn date_taints(context: &Context<'_>, slice: &mut Value) {
+    let now = seconds(context.now);
+    each_mut(slice, &["spec", "devices"], |device| {
+        each_mut(device, &["taints"], |taint| default_nil(taint, &["timeAdded"], now.as_str()));
+    });
+}
 
 fn request_defaults(object: &mut Value, at: &[&str]) {
     with_mut(object, at, |spec| {

@@ -138,3 +138,20 @@ fn a_report_is_of_a_device_and_has_addresses() {
     let expected = [format!("{at}.shareID"), at.to_owned(), format!("{at}.networkData.ips[0]")];
     assert_eq!(paths, expected, "{errors:?}");
 }
+
+#[test]
+fn a_taint_is_dated() {
+    let slice = created(
+        ("resource.k8s.io", "v1", "resourceslices"),
+        &value!({"metadata": {"name": "s"}, "spec": {
+            "driver": "d.example.com", "nodeName": "n", "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1},
+            "devices": [{"name": "a", "taints": [
+                {"key": "k", "effect": "NoSchedule"},
+                {"key": "l", "effect": "NoSchedule", "timeAdded": "2020-01-01T00:00:00Z"},
+            ]}],
+        }}),
+    );
+    let taints = slice.array_at(&["spec", "devices"])[0].array_at(&["taints"]).to_vec();
+    let times: Vec<&str> = taints.iter().map(|taint| taint.str_at(&["timeAdded"])).collect();
+    assert_eq!(times, ["1970-01-01T00:00:00Z", "2020-01-01T00:00:00Z"]);
+}
