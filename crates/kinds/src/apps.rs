@@ -10,6 +10,7 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::{label_selector, labels_shown, one_of_given};
+use crate::go_form;
 use crate::kind::Kind;
 use crate::pod::template;
 use crate::shape::{is_zero, shown};
@@ -44,12 +45,19 @@ pub(crate) fn selector_matches_template(
     }
 }
 
-/// Labels of a template, and the pods it makes; these must always be restarted.
-fn replicated_template(errors: &mut FieldErrors, spec: &Value, selector: &Selector, path: &FieldPath) {
-    let template = shown(spec, &["template"]);
-    selector_matches_template(errors, selector, &template, path);
-    template::validate(errors, &template, path);
-    runs_always(errors, &template, path, "ReplicaSet");
+/// The selector of a Deployment or a ReplicaSet, and its template, whose pods must always be restarted. Upstream calls
+/// both deployments.
+fn replicated_template(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+    let at = path.child("selector");
+    required_selector(errors, spec, &at, "deployment");
+    let Some(selector) = selector(spec) else {
+        let given = go_form::label_selector(&shown(spec, &["selector"]));
+        return errors.invalid(&at, given, "invalid label selector");
+    };
+    let (template, path) = (shown(spec, &["template"]), path.child("template"));
+    selector_matches_template(errors, &selector, &template, &path);
+    template::validate(errors, &template, &path);
+    runs_always(errors, &template, &path, "ReplicaSet");
 }
 
 /// The pods of a controller of this kind restart always, and have no deadline.

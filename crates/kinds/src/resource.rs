@@ -71,7 +71,7 @@ static CLASS: Kind = Kind {
 
 static SLICE: Kind = Kind {
     generation: true,
-    prepare_create: |context, object| date_taints(context, object),
+    prepare_create: date_taints,
     prepare_update: |context, object, _| date_taints(context, object),
     validate: |errors, _, object, old| validate_slice(errors, object, old),
     warnings: |object, _| {

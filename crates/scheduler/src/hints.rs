@@ -28,7 +28,7 @@ pub(crate) fn pod_updated(old: &PodInfo, new: &PodInfo, waiting: &PodInfo) -> u3
     if old.object.labels() == new.object.labels() {
         return fit;
     }
-    let mut constraints = waiting.spread.iter().filter(|one| one.hard);
+    let mut constraints = waiting.hard_spread();
     let counts_differently = new.object.namespace() == waiting.object.namespace()
         && constraints.any(|one| {
             one.selector.matches(old.object.labels()) != one.selector.matches(new.object.labels())
@@ -83,7 +83,7 @@ pub(crate) fn node_updated(old: &NodeInfo, new: &NodeInfo, waiting: &PodInfo) ->
     let allocatable = differs(&["status", "allocatable"]);
     let affinity = &waiting.required_node_affinity;
     let (had, has) = (has_topologies(old, waiting), has_topologies(new, waiting));
-    let mut constraints = waiting.spread.iter().filter(|one| one.hard);
+    let mut constraints = waiting.hard_spread();
     let moved = constraints.any(|one| old.node.label(&one.topology_key) != new.node.label(&one.topology_key));
     let spread = had != has || (has && (moved || old.taints != new.taints));
     ANY | when(old.unschedulable && !new.unschedulable, Plugin::NodeUnschedulable)
@@ -104,7 +104,7 @@ pub(crate) fn node_gone(node: &NodeInfo, waiting: &PodInfo) -> u32 {
 
 /// Whether a hard constraint of the waiting pod counts the pod.
 fn is_counted_by(pod: &PodInfo, waiting: &PodInfo) -> bool {
-    let mut constraints = waiting.spread.iter().filter(|one| one.hard);
+    let mut constraints = waiting.hard_spread();
     pod.object.namespace() == waiting.object.namespace()
         && constraints.any(|one| one.selector.matches(pod.object.labels()))
 }
@@ -114,20 +114,12 @@ fn matches_all(terms: &[PodTerm], pod: &PodInfo) -> bool {
 }
 
 fn asks_for_less(old: &PodInfo, new: &PodInfo, waiting: &PodInfo) -> bool {
-    let (old, new, asked) = (&old.requests, &new.requests, &waiting.requests);
-    (asked.milli_cpu > 0 && old.milli_cpu > new.milli_cpu)
-        || (asked.memory > 0 && old.memory > new.memory)
-        || (asked.ephemeral_storage > 0 && old.ephemeral_storage > new.ephemeral_storage)
-        || asked.scalars.iter().any(|(name, amount)| *amount > 0 && old.scalar(name) > new.scalar(name))
+    old.requests.exceeds(&new.requests, &waiting.requests)
 }
 
 fn offers_more(old: &NodeInfo, new: &NodeInfo, waiting: &PodInfo) -> bool {
-    let (had, has, asked) = (&old.allocatable, &new.allocatable, &waiting.requests);
-    let more = new.allowed_pods > old.allowed_pods
-        || (asked.milli_cpu > 0 && has.milli_cpu > had.milli_cpu)
-        || (asked.memory > 0 && has.memory > had.memory)
-        || (asked.ephemeral_storage > 0 && has.ephemeral_storage > had.ephemeral_storage)
-        || asked.scalars.iter().any(|(name, amount)| *amount > 0 && has.scalar(name) > had.scalar(name));
+    let more =
+        new.allowed_pods > old.allowed_pods || new.allocatable.exceeds(&old.allocatable, &waiting.requests);
     more && fits_when_empty(waiting, new)
 }
 
@@ -138,7 +130,7 @@ fn is_tolerated(node: &NodeInfo, waiting: &PodInfo) -> bool {
 }
 
 fn has_topologies(node: &NodeInfo, waiting: &PodInfo) -> bool {
-    let mut constraints = waiting.spread.iter().filter(|one| one.hard);
+    let mut constraints = waiting.hard_spread();
     constraints.all(|one| node.node.label(&one.topology_key).is_some())
 }
 

@@ -108,6 +108,11 @@ pub struct SpreadConstraint {
 }
 
 impl PodInfo {
+    /// The constraints of its spreading that must hold.
+    pub(crate) fn hard_spread(&self) -> impl Iterator<Item = &SpreadConstraint> {
+        self.spread.iter().filter(|constraint| constraint.hard)
+    }
+
     pub fn new(object: Arc<Object>) -> Self {
         let pod = object.value();
         let affinity = |path: [&str; 2]| pod.array_at(&["spec", "affinity", path[0], path[1]]);

@@ -63,6 +63,14 @@ impl Resources {
         }
     }
 
+    /// Whether this is more than `other` of something that is `asked` for.
+    pub(crate) fn exceeds(&self, other: &Self, asked: &Self) -> bool {
+        (asked.milli_cpu > 0 && self.milli_cpu > other.milli_cpu)
+            || (asked.memory > 0 && self.memory > other.memory)
+            || (asked.ephemeral_storage > 0 && self.ephemeral_storage > other.ephemeral_storage)
+            || asked.scalars.iter().any(|(name, asked)| *asked > 0 && self.scalar(name) > other.scalar(name))
+    }
+
     pub fn is_zero(&self) -> bool {
         self.milli_cpu == 0
             && self.memory == 0

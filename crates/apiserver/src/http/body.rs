@@ -62,6 +62,14 @@ pub(crate) fn text(code: u16, text: impl Into<String>) -> Answer {
     answer
 }
 
+/// Adds a `Warning` header, as often as it is said only once.
+pub(crate) fn warn(answer: &mut Answer, text: &str) {
+    let Ok(value) = HeaderValue::from_str(&format!("299 - {text:?}")) else { return };
+    if !answer.headers().get_all(header::WARNING).iter().any(|said| *said == value) {
+        answer.headers_mut().append(header::WARNING, value);
+    }
+}
+
 /// A code alone.
 pub(crate) fn nothing(code: u16) -> Answer {
     let mut answer = whole(code, TEXT, Bytes::new());
@@ -72,4 +80,19 @@ pub(crate) fn nothing(code: u16) -> Answer {
 /// What Go's mux says of a path that nobody has.
 pub(crate) fn page_not_found() -> Answer {
     text(404, "404 page not found\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_said_once() {
+        let mut answer = nothing(200);
+        for warning in ["a", "b", "a"] {
+            warn(&mut answer, warning);
+        }
+        let said: Vec<&HeaderValue> = answer.headers().get_all(header::WARNING).iter().collect();
+        assert_eq!(said, ["299 - \"a\"", "299 - \"b\""]);
+    }
 }

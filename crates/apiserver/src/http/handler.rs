@@ -110,11 +110,7 @@ async fn respond(
     };
     let answered = AssertUnwindSafe(answered).catch_unwind().await;
     let mut answer = audit::answered(noted, answered, form).await;
-    for warning in notes.warnings {
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
-            answer.headers_mut().append(HeaderName::from_static("warning"), value);
-        }
-    }
+    notes.warnings.iter().for_each(|warning| body::warn(&mut answer, warning));
     answer
 }
 

@@ -1,13 +1,12 @@
 //! Requests about resources: from method and path to a call of the registry, and back to an answer.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use drydock_auth::{Attributes, UserInfo};
 use drydock_client::{Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status};
 use http::Method;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use hyper::body::Incoming;
 
 use super::handler::Req;
@@ -72,13 +71,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
             audit::failed(request.audit.as_deref(), &status, form)
         }
     };
-    // The same is said once.
-    let mut said = HashSet::new();
-    for warning in warnings.iter().filter(|warning| said.insert(*warning)) {
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - {warning:?}")) {
-            answer.headers_mut().append(HeaderName::from_static("warning"), value);
-        }
-    }
+    warnings.iter().for_each(|warning| body::warn(&mut answer, warning));
     Ok(answer)
 }
 

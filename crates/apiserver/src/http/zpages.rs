@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use drydock_machinery::{Map, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 use drydock_runtime::wall;
-use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http::header::ACCEPT;
 
 use super::handler::Req;
 use super::negotiate::{self, Page};
@@ -89,12 +89,8 @@ async fn object(request: &Req, kind: &str, page: Page, fields: Value) -> Answer 
     let mut answer = encode::value_answer(request, 200, &object, format).await;
     if version == "v1alpha1" {
         let page = kind.to_ascii_lowercase();
-        let text = format!(
-            "299 - \"This version of the {page} endpoint is deprecated. Please use a newer version.\""
-        );
-        if let Ok(text) = HeaderValue::from_str(&text) {
-            answer.headers_mut().insert(HeaderName::from_static("warning"), text);
-        }
+        let text = format!("This version of the {page} endpoint is deprecated. Please use a newer version.");
+        body::warn(&mut answer, &text);
     }
     answer
 }

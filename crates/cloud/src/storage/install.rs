@@ -8,7 +8,7 @@ use drydock_client::{Change, Controller, PatchType, WorkQueue};
 use drydock_cloud_api::StorageClass;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 
-use super::Context;
+use super::{Context, unless_there};
 
 struct Installer {
     context: Context,
@@ -57,13 +57,13 @@ impl Installer {
             return Ok(());
         }
         for class in self.context.storage.classes {
-            absent(client.create(&STORAGE_CLASSES, storage_class(class)).await)?;
+            unless_there(client.create(&STORAGE_CLASSES, storage_class(class)).await)?;
         }
         let object = value!({
             "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": driver},
             "spec": {"attachRequired": true, "podInfoOnMount": false, "fsGroupPolicy": "ReadWriteOnceWithFSType"},
         });
-        absent(client.create(&CSI_DRIVERS, object).await)
+        unless_there(client.create(&CSI_DRIVERS, object).await)
     }
 
     /// Tells the scheduler that the node's disks are this driver's.
@@ -82,7 +82,7 @@ impl Installer {
                 }]},
                 "spec": {"drivers": [entry]},
             });
-            return absent(client.create(&CSI_NODES, object).await);
+            return unless_there(client.create(&CSI_NODES, object).await);
         };
         let mut drivers = there.array_at(&["spec", "drivers"]).iter();
         if drivers.any(|known| known.str_at(&["name"]) == storage.driver) {
@@ -109,12 +109,4 @@ fn storage_class(class: &StorageClass) -> Value {
         object.set(&["parameters", name], *text);
     }
     object
-}
-
-/// Somebody else may have been faster.
-fn absent<T>(created: Result<T, Status>) -> Result<(), Status> {
-    match created {
-        Err(status) if !status.is_already_exists() => Err(status),
-        _ => Ok(()),
-    }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use drydock_client::{Client, EventRecorder, Informer, SharedInformers, resources};
 use drydock_cloud_api::{CloudProvider, Storage};
 use drydock_machinery::quantity::{Format, Quantity};
-use drydock_machinery::{Object, Value};
+use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::{Clock, Tasks};
 
 /// What the driver works with.
@@ -88,6 +88,14 @@ impl Context {
 /// What a claim asks for.
 fn asked(claim: &Value) -> Quantity {
     Quantity::of(claim.at(&["spec", "resources", "requests", "storage"]))
+}
+
+/// Somebody else may have made it first.
+fn unless_there<T>(created: Result<T, Status>) -> Result<(), Status> {
+    match created {
+        Err(status) if !status.is_already_exists() => Err(status),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

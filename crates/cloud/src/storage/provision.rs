@@ -7,7 +7,7 @@ use drydock_client::resources::{PERSISTENT_VOLUMES, VOLUME_ATTACHMENTS};
 use drydock_client::{Change, Controller, DeleteOptions, Informer, WorkQueue};
 use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 
-use super::{Context, asked};
+use super::{Context, asked, unless_there};
 
 const PROVISIONER: &str = "volume.kubernetes.io/storage-provisioner";
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
@@ -87,10 +87,7 @@ impl Provisioner {
             events.warning(&claim, "ProvisioningFailed", message.clone());
             Status::new(503, Reason::ServiceUnavailable, message)
         })?;
-        match self.context.client.create(&PERSISTENT_VOLUMES, made).await {
-            Err(status) if !status.is_already_exists() => return Err(status),
-            _ => {}
-        }
+        unless_there(self.context.client.create(&PERSISTENT_VOLUMES, made).await)?;
         events.normal(&claim, "ProvisioningSucceeded", format!("Successfully provisioned volume {name}"));
         Ok(())
     }

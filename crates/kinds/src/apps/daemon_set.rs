@@ -45,12 +45,10 @@ pub(super) static KIND: Kind = Kind {
 fn set_defaults(object: &mut Value) {
     let spec = object.at_mut(&["spec"]);
     default(spec, &["updateStrategy", "type"], "RollingUpdate");
-    if spec.str_at(&["updateStrategy", "type"]) == "RollingUpdate" {
-        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxUnavailable"], 1);
-        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxSurge"], 0);
-    } else if present(spec, &["updateStrategy", "rollingUpdate"]).is_some() {
-        // The internal form has both, or neither.
-        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxUnavailable"], 0);
+    let rolls = spec.str_at(&["updateStrategy", "type"]) == "RollingUpdate";
+    // The internal form has both numbers, or neither.
+    if rolls || present(spec, &["updateStrategy", "rollingUpdate"]).is_some() {
+        default_nil(spec, &["updateStrategy", "rollingUpdate", "maxUnavailable"], i64::from(rolls));
         default_nil(spec, &["updateStrategy", "rollingUpdate", "maxSurge"], 0);
     }
     default_nil(spec, &["revisionHistoryLimit"], 10);

@@ -2,14 +2,14 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
-use super::{no_more_than, replicated_template, required_selector, selector};
+use super::{no_more_than, replicated_template};
 use crate::check::{
     IntOrPercent, at_least_zero_each, immutable, int_or_percent, not_more_than_100_percent, percent_of,
     positive_int_or_percent,
 };
 use crate::kind::{Kind, StatusMeta};
 use crate::pod::defaults;
-use crate::shape::{default, default_nil, has, same, shown};
+use crate::shape::{default, default_nil, has, same};
 use crate::{Context, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
@@ -48,14 +48,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let Some(spec) = object.get("spec") else { return };
     at_least_zero_each(errors, spec, &["replicas"], &path);
-    required_selector(errors, spec, &path.child("selector"), "deployment");
-    match selector(spec) {
-        Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
-        None => {
-            let given = go_form::label_selector(&shown(spec, &["selector"]));
-            errors.invalid(&path.child("selector"), given, "invalid label selector");
-        }
-    }
+    replicated_template(errors, spec, &path);
     validate_strategy(errors, spec, &path.child("strategy"));
     at_least_zero_each(errors, spec, &["minReadySeconds", "revisionHistoryLimit"], &path);
     if let Some(seconds) = spec.i64_at(&["progressDeadlineSeconds"]) {

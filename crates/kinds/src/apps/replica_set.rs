@@ -2,12 +2,12 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::{no_more_than, replicated_template, required_selector, selector};
+use super::{no_more_than, replicated_template};
 use crate::check::{at_least_zero_each, immutable};
 use crate::kind::Kind;
 use crate::pod::defaults;
-use crate::shape::{default_nil, shown};
-use crate::{go_form, table};
+use crate::shape::default_nil;
+use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     status: true,
@@ -35,14 +35,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");
     let Some(spec) = object.get("spec") else { return };
     at_least_zero_each(errors, spec, &["replicas", "minReadySeconds"], &path);
-    required_selector(errors, spec, &path.child("selector"), "deployment");
-    match selector(spec) {
-        Some(selector) => replicated_template(errors, spec, &selector, &path.child("template")),
-        None => {
-            let given = go_form::label_selector(&shown(spec, &["selector"]));
-            errors.invalid(&path.child("selector"), given, "invalid label selector");
-        }
-    }
+    replicated_template(errors, spec, &path);
 }
 
 fn validate_status(errors: &mut FieldErrors, object: &Value) {

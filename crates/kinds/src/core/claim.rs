@@ -40,11 +40,7 @@ pub(super) static KIND: Kind = Kind {
     validate_change,
     validate_status,
     warnings: |object, _| {
-        let mut out = Vec::new();
-        if object.annotation(CLASS_ANNOTATION).is_some() {
-            let path = FieldPath::new("metadata").child("annotations").key(CLASS_ANNOTATION);
-            out.push(format!("{path}: deprecated since v1.8; use \"storageClassName\" attribute instead"));
-        }
+        let mut out: Vec<String> = class_warning(object).into_iter().collect();
         out.extend(crate::pod::warnings::claim_spec(&shown(object, &["spec"]), &FieldPath::new("spec")));
         out
     },
@@ -203,7 +199,14 @@ fn attributes_class(errors: &mut FieldErrors, spec: &Value, before: &Value, old:
     errors.forbidden(path, detail);
 }
 
-const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+/// Where the class of a claim or a volume was before it had a field.
+pub(crate) const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+pub(super) fn class_warning(object: &Value) -> Option<String> {
+    object.annotation(CLASS_ANNOTATION)?;
+    let path = FieldPath::new("metadata").child("annotations").key(CLASS_ANNOTATION);
+    Some(format!("{path}: deprecated since v1.8; use \"storageClassName\" attribute instead"))
+}
 
 /// A class may move from the annotation that it once was into the field, or be given to a claim without one.
 fn class_upgrade(errors: &mut FieldErrors, object: &Value, old: &Value, munged: &mut Value) {

@@ -2,6 +2,7 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
+use super::claim::class_warning;
 use crate::check::{
     IMMUTABLE, csi_driver_name, dns_label, dns_subdomain, non_negative_whole, one_of_at, one_of_given,
     positive_quantity, required,
@@ -365,13 +366,6 @@ fn same_affinity(spec: &Value, before: &Value) -> bool {
 
 /// `GetWarningsForPersistentVolume`.
 fn warnings(volume: &Value) -> Vec<String> {
-    const ANNOTATIONS: [(&str, &str); 2] = [
-        (
-            "volume.beta.kubernetes.io/storage-class",
-            "deprecated since v1.8; use \"storageClassName\" attribute instead",
-        ),
-        (MOUNT_OPTIONS, "deprecated since v1.31; use \"mountOptions\" attribute instead"),
-    ];
     const SOURCES: [(&str, &str, &str); 6] = [
         ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
         ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
@@ -380,11 +374,10 @@ fn warnings(volume: &Value) -> Vec<String> {
         ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
         ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
     ];
-    let mut out = Vec::new();
-    let path = FieldPath::new("metadata").child("annotations");
-    let annotations = volume.object_at(&["metadata", "annotations"]);
-    for (key, text) in ANNOTATIONS.into_iter().filter(|(key, _)| annotations.contains_key(key)) {
-        out.push(format!("{}: {text}", path.key(key)));
+    let mut out: Vec<String> = class_warning(volume).into_iter().collect();
+    if volume.annotation(MOUNT_OPTIONS).is_some() {
+        let path = FieldPath::new("metadata").child("annotations").key(MOUNT_OPTIONS);
+        out.push(format!("{path}: deprecated since v1.31; use \"mountOptions\" attribute instead"));
     }
     let path = FieldPath::new("spec");
     if volume.str_at(&["spec", "persistentVolumeReclaimPolicy"]) == "Recycle" {

@@ -4,6 +4,7 @@ use drydock_machinery::{ObjectMeta as _, Value};
 use jiff::Timestamp;
 
 use super::{age, plain, text_or};
+use crate::core::claim::CLASS_ANNOTATION;
 use crate::shape::{has, present};
 
 /// `RWO,ROX,…` in upstream's order, each once.
@@ -40,7 +41,7 @@ pub(crate) fn persistent_volume(object: &Value, now: Timestamp) -> Vec<Value> {
         object.str_at(&["spec", "persistentVolumeReclaimPolicy"]).into(),
         phase.into(),
         claim.into(),
-        class_name(object, "storageClassName", "volume.beta.kubernetes.io/storage-class").into(),
+        class_name(object, "storageClassName", CLASS_ANNOTATION).into(),
         attributes_class(object).into(),
         object.str_at(&["status", "reason"]).into(),
         age(object, now),
@@ -66,7 +67,7 @@ pub(crate) fn persistent_volume_claim(object: &Value, now: Timestamp) -> Vec<Val
         object.str_at(&["spec", "volumeName"]).into(),
         capacity.into(),
         modes.into(),
-        class_name(object, "storageClassName", "volume.beta.kubernetes.io/storage-class").into(),
+        class_name(object, "storageClassName", CLASS_ANNOTATION).into(),
         attributes_class(object).into(),
         age(object, now),
         text_or(object.str_at(&["spec", "volumeMode"]), "<unset>").into(),

@@ -20,16 +20,13 @@ pub(crate) struct SpreadState {
     minimum: Vec<i64>,
 }
 
-fn hard(pod: &PodInfo) -> impl Iterator<Item = &SpreadConstraint> {
-    pod.spread.iter().filter(|constraint| constraint.hard)
-}
-
 impl SpreadState {
     pub(super) fn new(cluster: &Cluster, pod: &PodInfo) -> Self {
-        if hard(pod).next().is_none() {
+        if pod.hard_spread().next().is_none() {
             return Self::default();
         }
-        let mut state = Self { hard: hard(pod).map(|_| HashMap::new()).collect(), minimum: Vec::new() };
+        let mut state =
+            Self { hard: pod.hard_spread().map(|_| HashMap::new()).collect(), minimum: Vec::new() };
         for node in cluster.nodes() {
             state.count(pod, node, 1);
         }
@@ -39,10 +36,10 @@ impl SpreadState {
 
     /// Counts the node's pods, or with -1 no longer.
     pub(super) fn count(&mut self, pod: &PodInfo, node: &NodeInfo, by: i64) {
-        if !hard(pod).all(|constraint| node.node.label(&constraint.topology_key).is_some()) {
+        if !pod.hard_spread().all(|constraint| node.node.label(&constraint.topology_key).is_some()) {
             return;
         }
-        for (constraint, counts) in hard(pod).zip(&mut self.hard) {
+        for (constraint, counts) in pod.hard_spread().zip(&mut self.hard) {
             if eligible(constraint, pod, node) {
                 let domain = node.node.label(&constraint.topology_key).unwrap_or("");
                 *counts.entry(domain.into()).or_default() += by * matching(constraint, pod, node);
@@ -55,7 +52,7 @@ impl SpreadState {
             let enough = counts.len() as i64 >= constraint.min_domains;
             if enough { counts.values().copied().min().unwrap_or(0) } else { 0 }
         };
-        self.minimum = hard(pod).zip(&self.hard).map(minimum).collect();
+        self.minimum = pod.hard_spread().zip(&self.hard).map(minimum).collect();
     }
 }
 
@@ -83,7 +80,7 @@ pub(super) fn matching(constraint: &SpreadConstraint, pod: &PodInfo, node: &Node
 }
 
 pub(super) fn filter(state: &SpreadState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-    for (i, constraint) in hard(pod).enumerate() {
+    for (i, constraint) in pod.hard_spread().enumerate() {
         let Some(domain) = node.node.label(&constraint.topology_key) else {
             return Err(Rejection::unresolvable(Plugin::PodTopologySpread, REASON_MISSING));
         };
