@@ -5,6 +5,7 @@
 //! Handlers run in the reflector's task, one change after another, and must only note what changed (put a key into a
 //! queue). There is no periodic resync: a change that was missed is a bug.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -68,17 +69,33 @@ struct Index {
     keys: HashMap<Key, BTreeSet<Key>>,
 }
 
+/// What an object that came was to a store.
+enum Inserted {
+    /// In it already, at this revision.
+    Known,
+    New,
+    /// In the place of another, or of the same at another revision.
+    Instead(Arc<Object>),
+}
+
 impl Store {
-    fn insert(&mut self, object: &Arc<Object>) -> Option<Arc<Object>> {
+    fn insert(&mut self, object: &Arc<Object>) -> Inserted {
         let key = Key::from(object.key());
-        let old = self.objects.insert(key.clone(), object.clone());
+        let old = match self.objects.entry(key.clone()) {
+            Entry::Occupied(place) if place.get().revision() == object.revision() => return Inserted::Known,
+            Entry::Occupied(mut place) => Some(place.insert(object.clone())),
+            Entry::Vacant(place) => {
+                place.insert(object.clone());
+                None
+            }
+        };
         for index in &mut self.indexes {
             if let Some(old) = &old {
                 index.remove(&key, old);
             }
             index.insert(&key, object);
         }
-        old
+        old.map_or(Inserted::New, Inserted::Instead)
     }
 
     fn remove(&mut self, key: &str) -> Option<Arc<Object>> {
@@ -126,7 +143,7 @@ impl Informer {
 
     /// The object; `namespace` is "" for cluster-scoped resources.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        if namespace.is_empty() { self.get_key(name) } else { self.get_key(&format!("{namespace}/{name}")) }
+        if namespace.is_empty() { self.get_key(name) } else { self.get_key(&[namespace, "/", name].concat()) }
     }
 
     /// By `namespace/name`, or name for cluster-scoped resources.
@@ -141,10 +158,10 @@ impl Informer {
 
     /// The objects of a namespace, sorted by name.
     pub fn list_in(&self, namespace: &str) -> Vec<Arc<Object>> {
-        // '0' follows '/' in ASCII: the range is every key that begins with `namespace/`.
-        let (from, to) = (Key::from(format!("{namespace}/")), Key::from(format!("{namespace}0")));
+        let prefix = [namespace, "/"].concat();
         let store = self.store.read();
-        store.objects.range((Bound::Included(from), Bound::Excluded(to))).map(|(_, v)| v.clone()).collect()
+        let from = store.objects.range::<str, _>((Bound::Included(&*prefix), Bound::Unbounded));
+        from.take_while(|(key, _)| key.starts_with(&prefix)).map(|(_, object)| object.clone()).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -228,21 +245,15 @@ impl Informer {
     }
 
     fn put(&self, object: &Arc<Object>) {
-        let old = {
-            let mut store = self.store.write();
-            let known = store.objects.get(object.key().as_str());
-            if known.is_some_and(|known| known.revision() == object.revision()) {
-                return;
-            }
-            store.insert(object)
-        };
-        match old {
-            Some(old) if old.uid() != object.uid() => {
+        let inserted = self.store.write().insert(object);
+        match inserted {
+            Inserted::Known => {}
+            Inserted::Instead(old) if old.uid() != object.uid() => {
                 self.notify(Change::Deleted(&old));
                 self.notify(Change::Added(object));
             }
-            Some(old) => self.notify(Change::Updated { old: &old, new: object }),
-            None => self.notify(Change::Added(object)),
+            Inserted::Instead(old) => self.notify(Change::Updated { old: &old, new: object }),
+            Inserted::New => self.notify(Change::Added(object)),
         }
     }
 

@@ -4,11 +4,13 @@
 //! maps; `<`, `>` and `&` are escaped, as encoding/json does unless told otherwise. What is stored, hashed or compared
 //! uses [`Value::write_json`] instead, which needs no schema.
 
+use bytes::Bytes;
+
 use crate::catalog::Catalog;
 use crate::names::GroupVersionKind;
 use crate::object::ObjectMeta as _;
 use crate::schema::{Shape, Struct, TypeId, TypeRef};
-use crate::value::{Key, Value, write_json_string};
+use crate::value::{IN_HTML, Key, Value, write_json_string, write_plain_string};
 
 /// Structs with more fields than this are sorted on the heap.
 const ON_STACK: usize = 64;
@@ -101,6 +103,64 @@ pub(crate) fn write_rest(value: &Value, kind: TypeRef<'_>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
+/// An object's JSON before its revision is known: written once to be stored and to be answered.
+#[derive(Clone, Debug)]
+pub struct Unversioned {
+    json: Bytes,
+    /// Where the resourceVersion belongs.
+    place: usize,
+}
+
+impl Unversioned {
+    /// Of an object without a resourceVersion. None when it has no other metadata, which no object lacks.
+    pub fn of(object: &Value) -> Option<Self> {
+        let mut marked = object.clone();
+        marked.set(&METADATA_VERSION, "");
+        let ty = kind_of(object);
+        let mut json = Vec::with_capacity(1024);
+        json.push(b'{');
+        let mut place = None;
+        let mut first = true;
+        each_entry(marked.object_at(&[]).entries(), ty, |key, value, ty| {
+            if key != METADATA_VERSION[0] {
+                return entry(std::mem::take(&mut first), key, value, ty, &mut json);
+            }
+            if !std::mem::take(&mut first) {
+                json.push(b',');
+            }
+            json.extend_from_slice(b"\"metadata\":{");
+            let mut first = true;
+            each_entry(value.object_at(&[]).entries(), ty, |key, value, ty| {
+                if key == METADATA_VERSION[1] {
+                    place = (!first).then_some(json.len());
+                } else {
+                    entry(std::mem::take(&mut first), key, value, ty, &mut json);
+                }
+            });
+            json.push(b'}');
+        });
+        json.push(b'}');
+        Some(Self { json: Bytes::from(json), place: place? })
+    }
+
+    /// As it is stored.
+    pub fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// Appends the object as it is at a revision.
+    pub fn write_at(&self, revision: u64, out: &mut Vec<u8>) {
+        out.reserve(self.json.len() + 48);
+        out.extend_from_slice(&self.json[..self.place]);
+        out.extend_from_slice(b",\"resourceVersion\":\"");
+        out.extend_from_slice(itoa::Buffer::new().format(revision).as_bytes());
+        out.push(b'"');
+        out.extend_from_slice(&self.json[self.place..]);
+    }
+}
+
+const METADATA_VERSION: [&str; 2] = ["metadata", "resourceVersion"];
+
 fn write_typed(value: &Value, ty: Option<TypeRef<'_>>, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => write_object(value, map.entries(), ty, out),
@@ -128,21 +188,28 @@ fn write_object(value: &Value, entries: &[(Key, Value)], ty: Option<TypeRef<'_>>
     };
     out.push(b'{');
     let mut first = true;
+    each_entry(entries, ty, |key, value, ty| entry(std::mem::take(&mut first), key, value, ty, out));
+    out.push(b'}');
+}
+
+/// Calls `write` with each entry of an object and its type, in the order in which they are written.
+fn each_entry<'a>(
+    entries: &[(Key, Value)],
+    ty: Option<TypeRef<'a>>,
+    mut write: impl FnMut(&str, &Value, Option<TypeRef<'a>>),
+) {
     match ty.map(|ty| (ty, ty.shape())) {
         Some((ty, Shape::Struct(fields))) => in_order(entries, fields, |key, value, field| {
-            entry(std::mem::take(&mut first), key, value, field.map(|field| ty.with(field)), out);
+            write(key, value, field.map(|field| ty.with(field)));
         }),
         other => {
             let child = match other {
                 Some((ty, Shape::Map { value, .. })) => Some(ty.with(*value)),
                 _ => None,
             };
-            for (key, value) in entries {
-                entry(std::mem::take(&mut first), key, value, child, out);
-            }
+            entries.iter().for_each(|(key, value)| write(key, value, child));
         }
     }
-    out.push(b'}');
 }
 
 /// Calls `write` with each entry and its field's type in Go's order; entries that the type does not have come last.
@@ -184,14 +251,12 @@ fn entry(first: bool, key: &str, value: &Value, ty: Option<TypeRef<'_>>, out: &m
 
 /// A string that may stand in HTML.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    let start = out.len();
-    write_json_string(text, out);
-    let risky = |byte: &u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2 | 0x7f);
-    if !out[start..].iter().any(risky) {
+    if write_plain_string(text, IN_HTML, out) {
         return;
     }
-    let plain = out.split_off(start);
-    // Cut out of a valid string at ASCII and at whole characters only.
+    let mut plain = Vec::with_capacity(text.len() + 16);
+    write_json_string(text, &mut plain);
+    // Made of a valid string by putting ASCII between whole characters.
     for letter in String::from_utf8_lossy(&plain).chars() {
         match letter {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
@@ -231,6 +296,23 @@ mod tests {
     fn other_objects_are_sorted() {
         let oven = value!({"kind": "Oven", "apiVersion": "a/v1", "baked": {"b": 1, "a": 2}});
         assert_eq!(written(&oven), r#"{"apiVersion":"a/v1","baked":{"a":2,"b":1},"kind":"Oven"}"#);
+    }
+
+    #[test]
+    fn what_was_written_before_the_revision_was_known_is_what_is_written_after() {
+        for object in [
+            value!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"resourceVersion": "<"},
+                "metadata": {"uid": "u", "name": "n", "annotations": {"resourceVersion": "x"}, "generation": 1}}),
+            value!({"kind": "Oven", "apiVersion": "a/v1", "metadata": {"uid": "u", "name": "n"}, "a": {"b": 1}}),
+        ] {
+            let unversioned = Unversioned::of(&object).unwrap();
+            assert_eq!(Value::from_json(unversioned.json()).unwrap(), object);
+            let mut out = Vec::new();
+            unversioned.write_at(17, &mut out);
+            let mut whole = object.clone();
+            whole.set(&METADATA_VERSION, "17");
+            assert_eq!(String::from_utf8(out).unwrap(), written(&whole));
+        }
     }
 
     #[test]

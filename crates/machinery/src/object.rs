@@ -223,7 +223,7 @@ impl ObjectMeta for Value {
     fn key(&self) -> String {
         match self.namespace() {
             "" => self.name().to_owned(),
-            namespace => format!("{namespace}/{}", self.name()),
+            namespace => [namespace, "/", self.name()].concat(),
         }
     }
 }

@@ -27,6 +27,10 @@ pub struct TypeTable {
     defaulted: OnceLock<Box<[bool]>>,
     /// Whether there is a list or map that is written also when empty, at or below each type.
     nilable: OnceLock<Box<[bool]>>,
+    /// Whether there is a list whose elements are told apart by what they hold, at or below each type.
+    associative: OnceLock<Box<[bool]>>,
+    /// What Go writes of each struct that nothing was given of.
+    zeros: OnceLock<Box<[OnceLock<Value>]>>,
 }
 
 /// The schema of one kind: a root in a table.
@@ -113,7 +117,12 @@ pub struct Struct {
     pub preserve_unknown: bool,
     /// `x-kubernetes-embedded-resource`: apiVersion, kind and metadata are understood inside.
     pub embedded_resource: bool,
+    pub(crate) by_name: NameIndex,
 }
+
+/// Where a struct's fields are, by name; made on first use. Slots of a hash table, each with a field's place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NameIndex(OnceLock<Box<[u32]>>);
 
 #[derive(Clone, Debug, Default)]
 pub struct Field {
@@ -206,6 +215,25 @@ impl TypeTable {
         nilable.get(id.0 as usize).copied().unwrap_or(false)
     }
 
+    /// Whether there is a list of type `set` or `map` somewhere in values of this type.
+    pub(crate) fn has_associative(&self, id: TypeId) -> bool {
+        let is_associative = |ty: &Type| match &ty.shape {
+            Shape::List { list_type, .. } => *list_type != ListType::Atomic,
+            _ => false,
+        };
+        let associative = self.associative.get_or_init(|| self.spread(is_associative));
+        associative.get(id.0 as usize).copied().unwrap_or(false)
+    }
+
+    /// The zero value of a type, as `make` makes it the first time.
+    pub(crate) fn zero(&self, id: TypeId, make: impl FnOnce() -> Value) -> Value {
+        let zeros = self.zeros.get_or_init(|| self.types.iter().map(|_| OnceLock::new()).collect());
+        match zeros.get(id.0 as usize) {
+            Some(zero) => zero.get_or_init(make).clone(),
+            None => make(),
+        }
+    }
+
     /// Whether a field is a list, map or bytes that Go writes also when empty.
     pub(crate) fn is_nilable(&self, field: &Field) -> bool {
         let shape = self.types.get(field.ty.0 as usize).map(|ty| &ty.shape);
@@ -285,11 +313,49 @@ impl<'a> TypeRef<'a> {
 
 impl Struct {
     pub fn field(&self, name: &str) -> Option<&Field> {
-        const FEW: usize = 12;
-        if self.fields.len() <= FEW {
-            return self.fields.iter().find(|field| field.name.as_str() == name);
-        }
-        let i = self.fields.binary_search_by(|field| field.name.as_str().cmp(name)).ok()?;
-        Some(&self.fields[i])
+        self.place(name).map(|i| &self.fields[i])
     }
+
+    /// Which of the fields has this name.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        let slots = self.by_name.0.get_or_init(|| NameIndex::of(&self.fields));
+        let mut at = slot(name, slots.len());
+        loop {
+            let i = slots[at] as usize;
+            // An empty slot's place is beyond all fields.
+            if self.fields.get(i)?.name.as_str() == name {
+                return Some(i);
+            }
+            at = (at + 1) & (slots.len() - 1);
+        }
+    }
+}
+
+impl NameIndex {
+    const EMPTY: u32 = u32::MAX;
+
+    fn of(fields: &[Field]) -> Box<[u32]> {
+        let mut slots = vec![Self::EMPTY; (fields.len() * 2).next_power_of_two()].into_boxed_slice();
+        for (i, field) in (0..).zip(fields) {
+            let mut at = slot(&field.name, slots.len());
+            while slots[at] != Self::EMPTY {
+                at = (at + 1) % slots.len();
+            }
+            slots[at] = i;
+        }
+        slots
+    }
+}
+
+/// The first slot to look for `name` in. Of `slots`, a power of two, at least half are empty.
+fn slot(name: &str, slots: usize) -> usize {
+    let bytes = name.as_bytes();
+    let byte = |i: usize| bytes.get(i).copied().unwrap_or(0);
+    let mixed = u32::from_le_bytes([
+        byte(0),
+        byte(bytes.len() / 2),
+        byte(bytes.len().wrapping_sub(1)),
+        bytes.len() as u8,
+    ]);
+    (mixed.wrapping_mul(0x9e37_79b1) >> 16) as usize & (slots - 1)
 }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 
 use crate::clock::{now_instant, now_wall};
@@ -12,10 +13,12 @@ pub fn now() -> Timestamp {
     now_wall()
 }
 
-/// Runs `future` for at most `duration` of wall time; None when time ran out.
+/// Runs `future` for at most `duration` of wall time, from this call on; None when time ran out.
+///
+/// An `async fn` would hold the future twice: as what it was given and as what it waits for.
 #[expect(clippy::disallowed_methods, reason = "this is the place that waits")]
-pub async fn timeout<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
-    tokio::time::timeout(duration, future).await.ok()
+pub fn timeout<F: Future>(duration: Duration, future: F) -> impl Future<Output = Option<F::Output>> {
+    tokio::time::timeout(duration, future).map(Result::ok)
 }
 
 /// Waits for wall time to pass.

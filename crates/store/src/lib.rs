@@ -246,6 +246,11 @@ impl Payload {
     /// Encodes `content`, and keeps it.
     pub fn of(content: Arc<dyn Content>) -> Self {
         let bytes = content.encode();
+        Self::encoded(content, bytes)
+    }
+
+    /// As [`Payload::of`], where the bytes have been made.
+    pub fn encoded(content: Arc<dyn Content>, bytes: Bytes) -> Self {
         Self { len: bytes.len(), bytes: Some(bytes), content: Some(content) }
     }
 

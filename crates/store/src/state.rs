@@ -20,7 +20,7 @@ pub(crate) struct State {
     entries: BTreeMap<Arc<str>, Entry>,
     expiries: Expiries,
     /// The newest staged version of each key with a commit in flight; None when that deletes it.
-    in_flight: HashMap<Arc<str>, (Revision, Option<Entry>)>,
+    in_flight: HashMap<Arc<str>, (Revision, Option<Entry>), foldhash::fast::RandomState>,
     /// The latest batches, oldest first; each follows the one before by one revision.
     history: VecDeque<Arc<Batch>>,
     bytes: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Staged {
 
 #[derive(Debug, Default)]
 struct Expiries {
-    by_key: HashMap<Arc<str>, i64>,
+    by_key: HashMap<Arc<str>, i64, foldhash::fast::RandomState>,
     by_time: BTreeSet<(i64, Arc<str>)>,
 }
 

@@ -1,7 +1,7 @@
 //! Small plugins that fill in what a client left out: DefaultTolerationSeconds, DefaultStorageClass,
 //! DefaultIngressClass, TaintNodesByCondition.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
@@ -30,18 +30,24 @@ impl AdmissionPlugin for DefaultTolerationSeconds {
         request: &mut AdmissionRequest<'_>,
     ) -> Result<(), Status> {
         let Some(pod) = &mut request.object else { return Ok(()) };
+        // All pods share them.
+        static MISSING: LazyLock<[(&str, Value); 2]> = LazyLock::new(|| {
+            [NOT_READY, UNREACHABLE].map(|taint| {
+                let toleration =
+                    value!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+                (taint, toleration)
+            })
+        });
         let tolerated = |pod: &Value, taint: &str| {
             pod.array_at(&["spec", "tolerations"]).iter().any(|toleration| {
                 let (key, effect) = (toleration.str_at(&["key"]), toleration.str_at(&["effect"]));
                 (key == taint || key.is_empty()) && matches!(effect, "" | "NoExecute")
             })
         };
-        let missing = [NOT_READY, UNREACHABLE].map(|taint| (taint, tolerated(pod, taint)));
-        for (taint, _) in missing.into_iter().filter(|(_, tolerated)| !tolerated) {
-            add_toleration(
-                pod,
-                value!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
-            );
+        // Looked at before any is added.
+        let missing = MISSING.each_ref().map(|(taint, toleration)| (toleration, tolerated(pod, taint)));
+        for (toleration, _) in missing.into_iter().filter(|(_, tolerated)| !tolerated) {
+            add_toleration(pod, toleration.clone());
         }
         Ok(())
     }

@@ -154,6 +154,10 @@ fn mount_token(pod: &mut Value) {
         }
     });
 
+    let mut mount = Value::object();
+    mount.set(&["name"], name.as_str());
+    mount.set(&["readOnly"], true);
+    mount.set(&["mountPath"], TOKEN_PATH);
     let mut mounted = false;
     for list in &CONTAINERS[..2] {
         let mut containers = pod.array_at(&["spec", list]).to_vec();
@@ -163,7 +167,7 @@ fn mount_token(pod: &mut Value) {
                 continue;
             }
             let mut mounts = mounts.to_vec();
-            mounts.push(value!({"name": name, "readOnly": true, "mountPath": TOKEN_PATH}));
+            mounts.push(mount.clone());
             container.set(&["volumeMounts"], mounts);
             mounted = true;
         }
@@ -189,7 +193,8 @@ fn token_volume(name: &str) -> Value {
             ]}},
         ]})
     });
-    let mut volume = value!({"name": name});
+    let mut volume = Value::object();
+    volume.set(&["name"], name);
     volume.set(&["projected"], PROJECTED.clone());
     volume
 }

@@ -21,7 +21,7 @@ pub(crate) async fn read(core: &Core, user: &UserInfo, request: &Request) -> Opt
         return None;
     }
     let route = core.aggregation.route_of(&request.resource.group, &request.resource.version)?;
-    Some(ask(core, user, request, &route).await)
+    Some(Box::pin(ask(core, user, request, &route)).await)
 }
 
 async fn ask(core: &Core, user: &UserInfo, request: &Request, route: &Route) -> Result<Reply, Status> {

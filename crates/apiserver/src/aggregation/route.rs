@@ -158,7 +158,7 @@ impl Route {
         path: &str,
         accept: &str,
     ) -> Result<(u16, Bytes), String> {
-        let asked = wall::timeout(TIMEOUT, self.exchange(core, user, path, accept)).await;
+        let asked = wall::timeout(TIMEOUT, Box::pin(self.exchange(core, user, path, accept))).await;
         asked.unwrap_or_else(|| {
             Err("context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned())
         })

@@ -34,7 +34,7 @@ pub use watcher::{Changes, Filter, Step, Watcher, WatcherStart};
 /// All resources' caches of one tenant.
 pub struct Cache {
     store: Arc<dyn Store>,
-    resources: RwLock<HashMap<Box<str>, Arc<ResourceCache>>>,
+    resources: RwLock<HashMap<Box<str>, Arc<ResourceCache>, foldhash::fast::RandomState>>,
     progress: Progress,
     /// The revision that was read at the start: no resource has events in the window from before it.
     loaded: AtomicU64,
@@ -268,17 +268,17 @@ impl crate::admission::Reader for Cache {
 /// What the keys of a resource's objects start with: `/core/pods/`, `/apps/deployments/`.
 pub fn key_prefix(group: &str, resource: &str) -> String {
     let group = if group.is_empty() { "core" } else { group };
-    format!("/{group}/{resource}/")
+    ["/", group, "/", resource, "/"].concat()
 }
 
 /// An object's key; `namespace` is "" for cluster-scoped resources.
 pub fn object_key(prefix: &str, namespace: &str, name: &str) -> String {
-    if namespace.is_empty() { format!("{prefix}{name}") } else { format!("{prefix}{namespace}/{name}") }
+    if namespace.is_empty() { [prefix, name].concat() } else { [prefix, namespace, "/", name].concat() }
 }
 
 /// What the keys of a namespace's objects start with.
 pub fn namespace_prefix(prefix: &str, namespace: &str) -> String {
-    if namespace.is_empty() { prefix.to_owned() } else { format!("{prefix}{namespace}/") }
+    if namespace.is_empty() { prefix.to_owned() } else { [prefix, namespace, "/"].concat() }
 }
 
 fn resource_prefix(key: &str) -> Option<&str> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use drydock_client::Reply;
-use drydock_machinery::{Object, ObjectMeta, Status, Value, json, value};
+use drydock_machinery::json::{self, Unversioned};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 
 use super::handler::Req;
@@ -26,7 +27,7 @@ pub(crate) async fn done(
     wanted: Wanted,
     done: Done,
 ) -> Result<Answer, Status> {
-    let Done { reply, code } = done;
+    let Done { reply, code, json } = done;
     if let Some(event) = &request.audit {
         note(request, resource, wanted, &reply, event);
     }
@@ -38,7 +39,8 @@ pub(crate) async fn done(
     }
     let value = match (reply, wanted.view) {
         (Reply::Object(object), View::Whole) if wanted.format != Format::Yaml && !request.is_pretty() => {
-            return Ok(finish(request, body::whole(code, body::JSON, object_bytes(&object))).await);
+            let bytes = object_bytes(&object, json.as_ref());
+            return Ok(finish(request, body::whole(code, body::JSON, bytes)).await);
         }
         (Reply::List(list), View::Whole) if wanted.format != Format::Yaml && !request.is_pretty() => {
             return Ok(list_body::answer(request, resource, list).await);
@@ -124,9 +126,13 @@ pub(crate) fn document(value: &Value, definition: &str) -> Answer {
     body::whole(200, body::JSON, json::indent(&bytes))
 }
 
-fn object_bytes(object: &Object) -> Bytes {
+/// `json` is the object's, if that was made already.
+fn object_bytes(object: &Object, json: Option<&Unversioned>) -> Bytes {
     let mut out = Vec::with_capacity(1024);
-    object.write_json(&mut out);
+    match json {
+        Some(json) => json.write_at(object.revision(), &mut out),
+        None => object.write_json(&mut out),
+    }
     out.push(b'\n');
     Bytes::from(out)
 }

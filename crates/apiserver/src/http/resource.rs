@@ -31,9 +31,10 @@ impl Asked {
     }
 }
 
+/// What is rare and large is on the heap, so that the future of the usual requests is small.
 pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) -> Result<Answer, Status> {
     if is_proxied(&path) {
-        return super::proxy::serve(&request, &path, incoming).await;
+        return Box::pin(super::proxy::serve(&request, &path, incoming)).await;
     }
     let Some(resource) = find(&request, &path) else { return not_served(&request, &path).await };
     let asked = asked(&request.parts.method, &path, &request.query);
@@ -44,11 +45,11 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     check_served(&call.resource, &call.request, asked.name())?;
     if &*call.resource.gvr.resource == "pods" && call.resource.gvr.group.is_empty() {
         match call.request.subresource.as_str() {
-            "log" => return super::streams::log(&request, &call).await,
+            "log" => return Box::pin(super::streams::log(&request, &call)).await,
             "exec" | "attach" | "portforward" => {
                 // Who connects by a WebSocket, which is a GET, needs the right to create as well.
                 authorize(&request, &call, Asked { verb: Verb::Create, watch: false }).await?;
-                return super::streams::connect(&request, call).await;
+                return Box::pin(super::streams::connect(&request, call)).await;
             }
             _ => {}
         }
@@ -56,7 +57,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     let wanted = wanted(&request, &call, asked)?;
     check_view(&wanted, &call, asked)?;
     if asked.watch {
-        return watch(&request, call, wanted).await;
+        return Box::pin(watch(&request, call, wanted)).await;
     }
     read_body(&request, &mut call, asked, incoming).await?;
     let done = request.core.registry.call(&mut call).await;

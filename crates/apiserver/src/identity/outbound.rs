@@ -111,7 +111,9 @@ impl Outbound {
         timeout: Duration,
     ) -> Result<Answer, String> {
         let name = if method == Method::GET { "Get" } else { "Post" };
-        let sent = wall::timeout(timeout, self.exchange(method, url, body, authorization)).await;
+        // On the heap, as it is large and every request may come to it.
+        let exchange = Box::pin(self.exchange(method, url, body, authorization));
+        let sent = wall::timeout(timeout, exchange).await;
         let late = || Err("context deadline exceeded".to_owned());
         sent.unwrap_or_else(late).map_err(|why| format!("{name} {url:?}: {why}"))
     }

@@ -106,7 +106,7 @@ pub(crate) async fn step(reader: &dyn Reader, resource: &Resource, step: Step) -
 }
 
 /// Whether stored objects may look otherwise in the resource's version.
-fn is_needed(resource: &Resource) -> bool {
+pub(super) fn is_needed(resource: &Resource) -> bool {
     !resource.is_storage_version() || resource.custom.is_some()
 }
 
@@ -131,9 +131,6 @@ fn changed(object: Arc<Object>, change: impl FnOnce(Value) -> Value) -> Arc<Obje
 /// # Errors
 /// What the conversion webhook did wrong.
 pub(crate) async fn reply(reader: &dyn Reader, resource: &Resource, reply: Reply) -> Result<Reply, Status> {
-    if !is_needed(resource) {
-        return Ok(reply);
-    }
     Ok(match reply {
         Reply::Object(stored) => match shown(reader, resource, vec![stored]).await?.pop() {
             Some(object) => Reply::Object(object),

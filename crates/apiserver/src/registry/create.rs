@@ -107,7 +107,7 @@ impl Registry {
         }
         let stored = convert::to_stored(&*self.cache, &call.resource, object.clone()).await?;
         match self.put(call, key, 0, stored).await {
-            Ok(created) => Ok(Done::created(Reply::Object(created))),
+            Ok(written) => Ok(Done::written(201, written)),
             Err(WriteError::Lost(Some(existing))) => Err(already_exists(call, &object, &existing)),
             Err(WriteError::Lost(None)) => Err(Status::internal("the store lost track of a key")),
             Err(WriteError::Failed(status)) => Err(status),

@@ -116,7 +116,7 @@ impl Registry {
         } else {
             let marked = convert::to_stored(&*self.cache, &call.resource, marked).await;
             let marked = marked.map_err(WriteError::Failed)?;
-            self.put(call, call.key_of(old.name()), old.revision(), marked).await?
+            self.put(call, call.key_of(old.name()), old.revision(), marked).await?.object
         };
         if is_last {
             match self.remove(call, call.key_of(old.name()), kept.revision()).await {
@@ -129,7 +129,7 @@ impl Registry {
         }
         // The old way of asking for a cascade is told that it is under way; a propagation policy is not.
         let code = if call.request.options.orphan_dependents == Some(false) { 202 } else { 200 };
-        Ok(Done { reply: Reply::Object(kept), code })
+        Ok(Done { code, ..Done::ok(Reply::Object(kept)) })
     }
 
     async fn delete_now(&self, call: &Call, old: &Arc<Object>) -> Result<Done, WriteError> {

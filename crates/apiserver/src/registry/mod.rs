@@ -39,9 +39,11 @@ use bytes::Bytes;
 use drydock_auth::UserInfo;
 use drydock_client::{Client, Reply, Request, Verb};
 use drydock_kinds::Context;
+use drydock_machinery::json::Unversioned;
 use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::Clock;
 
+use self::store::Written;
 use crate::admission::{AdmissionChain, AdmissionContext};
 use crate::audit::Event;
 use crate::cache::{Cache, object_key};
@@ -109,15 +111,21 @@ impl Body {
 pub(crate) struct Done {
     pub(crate) reply: Reply,
     pub(crate) code: u16,
+    /// The reply's JSON, when it is an object that was just written.
+    pub(crate) json: Option<Unversioned>,
 }
 
 impl Done {
     pub(crate) fn ok(reply: Reply) -> Self {
-        Self { reply, code: 200 }
+        Self { reply, code: 200, json: None }
     }
 
     pub(crate) fn created(reply: Reply) -> Self {
-        Self { reply, code: 201 }
+        Self { reply, code: 201, json: None }
+    }
+
+    pub(crate) fn written(code: u16, written: Written) -> Self {
+        Self { reply: Reply::Object(written.object), code, json: written.json }
     }
 }
 
@@ -136,12 +144,15 @@ impl Registry {
         }
         let done = match call.resource.source {
             Source::Components => return self.component_statuses(call),
-            Source::Request => self.call_virtual(call).await?,
+            Source::Request => Box::pin(self.call_virtual(call)).await?,
             Source::Store if call.request.subresource.is_empty() => self.call_main(call).await?,
-            Source::Store => self.call_subresource(call).await?,
+            Source::Store => Box::pin(self.call_subresource(call)).await?,
         };
+        if !convert::is_needed(&call.resource) {
+            return Ok(done);
+        }
         let reply = convert::reply(&*self.cache, &call.resource, done.reply).await?;
-        Ok(Done { reply, code: done.code })
+        Ok(Done { reply, json: None, ..done })
     }
 
     async fn call_main(&self, call: &mut Call) -> Result<Done, Status> {
@@ -152,7 +163,7 @@ impl Registry {
             Verb::Update => self.update(call).await,
             Verb::Patch(kind) => self.patch(call, kind).await,
             Verb::Delete => self.delete(call).await,
-            Verb::DeleteCollection => self.delete_collection(call).await,
+            Verb::DeleteCollection => Box::pin(self.delete_collection(call)).await,
         }
     }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use drydock_machinery::json::Unversioned;
 use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::wall::Stopwatch;
-use drydock_store::{Check, Durability, Entry, StoreError, Txn, Write};
+use drydock_store::{Check, Durability, Entry, Payload, StoreError, Txn, Write};
 
 use parking_lot::Mutex;
 
-use super::{Call, Registry};
+use super::{Body, Call, Registry};
 use crate::cache::Stored;
 use crate::metrics::Histogram;
 
@@ -18,6 +19,12 @@ pub(crate) enum WriteError {
     /// Another writer was faster; the key's present object, None when there is none.
     Lost(Option<Arc<Object>>),
     Failed(Status),
+}
+
+/// What came of a write.
+pub(crate) struct Written {
+    pub(crate) object: Arc<Object>,
+    pub(crate) json: Option<Unversioned>,
 }
 
 /// Upstream's text for a write that lost against another.
@@ -41,17 +48,25 @@ impl Registry {
         key: Arc<str>,
         expected: u64,
         mut value: Value,
-    ) -> Result<Arc<Object>, WriteError> {
+    ) -> Result<Written, WriteError> {
         value.remove(&["metadata", "resourceVersion"]);
         let expires_at = self.expiry(call);
-        let stored = Stored::new(value);
+        // Who sends JSON mostly wants to see JSON.
+        let (stored, json) = match call.body {
+            Body::Json(_) => Stored::answered(value),
+            _ => (Stored::new(value), None),
+        };
+        let payload = match &json {
+            Some(json) => Payload::encoded(stored.clone(), json.json().clone()),
+            None => Payload::of(stored.clone()),
+        };
         let txn = Txn {
             checks: vec![Check { key: key.clone(), mod_revision: expected }],
-            writes: vec![Write::Put { key, value: stored.payload(), expires_at }],
+            writes: vec![Write::Put { key, value: payload, expires_at }],
             durability: durability(call),
         };
         let revision = self.commit(txn).await?;
-        Ok(stored.object(revision))
+        Ok(Written { object: stored.object(revision), json })
     }
 
     /// Deletes the key if its revision still is `expected`; answers the deletion's revision.

@@ -113,10 +113,10 @@ impl Registry {
         if object == *stored.value() {
             return Ok(Done::ok(Reply::Object(old.clone())));
         }
-        let stored = self.put(call, key, old.revision(), object).await?;
+        let written = self.put(call, key, old.revision(), object).await?;
         reserved.keep(false);
-        self.addresses.release_difference(&call.resource, old.value(), Some(stored.value()));
-        Ok(Done::ok(Reply::Object(stored)))
+        self.addresses.release_difference(&call.resource, old.value(), Some(written.object.value()));
+        Ok(Done::written(200, written))
     }
 
     /// The object as it would be stored in place of `old`.

@@ -90,7 +90,7 @@ fn spec(out: &mut Vec<String>, spec: &Value, meta: &Value, holder: Holder, path:
     repeated_aliases(out, spec, &path.child("hostAliases"));
     pull_secrets(out, spec, &path.child("imagePullSecrets"));
     for name in ["memory", "ephemeral-storage"] {
-        fractional(out, spec.at(&["overhead", name]), &path.child("overhead").key(name));
+        fractional(out, spec.at(&["overhead", name]), || path.child("overhead").key(name));
     }
     containers::all(out, spec, meta, holder, path, &annotations);
     let grace = "terminationGracePeriodSeconds";
@@ -151,10 +151,13 @@ fn addresses(out: &mut Vec<String>, spec: &Value, path: &FieldPath) {
 }
 
 /// A part of a byte makes no sense.
-fn fractional(out: &mut Vec<String>, amount: Option<&Value>, path: &FieldPath) {
+fn fractional(out: &mut Vec<String>, amount: Option<&Value>, path: impl FnOnce() -> FieldPath) {
+    if amount.is_none() {
+        return;
+    }
     let amount = Quantity::of(amount);
     if amount.milli_value() % 1000 != 0 {
-        let shown = amount.to_string();
+        let (path, shown) = (path(), amount.to_string());
         out.push(format!("{path}: fractional byte value {shown:?} is invalid, must be an integer"));
     }
 }
@@ -165,7 +168,7 @@ pub(crate) fn claim_spec(spec: &Value, path: &FieldPath) -> Vec<String> {
     for list in ["requests", "limits"] {
         let at = &["resources", list, "storage"];
         if has(spec, at) {
-            fractional(&mut out, spec.at(at), &path.child("resources").child(list).key("storage"));
+            fractional(&mut out, spec.at(at), || path.child("resources").child(list).key("storage"));
         }
     }
     out

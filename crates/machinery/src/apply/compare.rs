@@ -27,9 +27,9 @@ impl Comparison {
         }
     }
 
-    fn add(&mut self, element: &PathElement, node: Node) {
-        self.removed.add(element, node.removed);
-        self.modified.add(element, node.modified);
+    fn add(&mut self, element: PathElement, node: Node) {
+        self.removed.add(element.clone(), node.removed);
+        self.modified.add(element.clone(), node.modified);
         self.added.add(element, node.added);
     }
 }
@@ -51,14 +51,20 @@ fn node(old: Option<&Value>, new: Option<&Value>, ty: Ty<'_>) -> Node {
     let mut out = Node::default();
     out.added.member = old.is_none();
     out.removed.member = new.is_none();
-    if let (Some(old), Some(new)) = (old, new)
-        && old.shares_storage(new)
-    {
-        return out;
-    }
-    let below = match (ty.atom(old), ty.atom(new)) {
-        (atom, _) if new.is_none() => inside(old, new, atom, &mut out),
-        (_, atom) if old.is_none() => inside(old, new, atom, &mut out),
+    let (old, new) = match (old, new) {
+        (None, None) => return out,
+        (Some(old), None) => {
+            out.removed.set = below(old, ty);
+            return out;
+        }
+        (None, Some(new)) => {
+            out.added.set = below(new, ty);
+            return out;
+        }
+        (Some(old), Some(new)) if old.shares_storage(new) => return out,
+        (Some(old), Some(new)) => (old, new),
+    };
+    let below = match (ty.atom(Some(old)), ty.atom(Some(new))) {
         (Atom::Scalar(_), atom @ Atom::Scalar(_))
         | (Atom::Map { .. }, atom @ Atom::Map { .. })
         | (Atom::AtomicList(_), atom @ Atom::AtomicList(_))
@@ -80,7 +86,31 @@ fn node(old: Option<&Value>, new: Option<&Value>, ty: Ty<'_>) -> Node {
     out
 }
 
-fn inside(old: Option<&Value>, new: Option<&Value>, atom: Atom<'_>, node: &mut Node) -> Comparison {
+/// Everything inside of a value that the other object does not have.
+fn below(value: &Value, ty: Ty<'_>) -> FieldSet {
+    let mut out = FieldSet::default();
+    match ty.atom(Some(value)) {
+        Atom::Map { ty, atomic: false } => {
+            for (key, value) in fields(value).iter() {
+                let Some(child) = ty.child(key) else { continue };
+                let set = below(value, child);
+                out.add(PathElement::Field(key.clone()), Found { member: true, set });
+            }
+        }
+        atom @ (Atom::Set(item) | Atom::ListMap(item, _)) => {
+            for (element, _, values) in places(&[], elements(value), atom) {
+                // Elements that occur several times are one leaf.
+                let set = if let [value] = values[..] { below(value, item) } else { FieldSet::default() };
+                out.add(element, Found { member: true, set });
+            }
+        }
+        Atom::Map { .. } | Atom::Scalar(_) | Atom::AtomicList(_) => {}
+    }
+    out
+}
+
+/// What differs inside of two values.
+fn inside(old: &Value, new: &Value, atom: Atom<'_>, node: &mut Node) -> Comparison {
     let leaf = match atom {
         Atom::Scalar(_) | Atom::AtomicList(_) | Atom::Map { atomic: true, .. } => true,
         Atom::Map { .. } => fields(old).is_empty() && fields(new).is_empty(),
@@ -88,9 +118,7 @@ fn inside(old: Option<&Value>, new: Option<&Value>, atom: Atom<'_>, node: &mut N
     };
     match atom {
         _ if leaf => {
-            if let (Some(old), Some(new)) = (old, new) {
-                node.modified.member |= !same(old, new);
-            }
+            node.modified.member |= !same(old, new);
             Comparison::default()
         }
         Atom::Map { ty, .. } => maps(fields(old), fields(new), ty),
@@ -103,17 +131,21 @@ fn maps(old: &Map, new: &Map, ty: Ty<'_>) -> Comparison {
     let mut out = Comparison::default();
     for (key, before) in old.iter() {
         let Some(child) = ty.child(key) else { continue };
-        out.add(&PathElement::Field(key.clone()), node(Some(before), new.get(key), child));
+        out.add(PathElement::Field(key.clone()), node(Some(before), new.get(key), child));
     }
     for (key, after) in new.iter().filter(|(key, _)| !old.contains_key(key)) {
         let Some(child) = ty.child(key) else { continue };
-        out.add(&PathElement::Field(key.clone()), node(None, Some(after), child));
+        out.add(PathElement::Field(key.clone()), node(None, Some(after), child));
     }
     out
 }
 
-fn lists(old: &[Value], new: &[Value], atom: Atom<'_>, item: Ty<'_>) -> Comparison {
-    let mut out = Comparison::default();
+/// The elements of two lists, in order, with what is at each in either.
+fn places<'a>(
+    old: &'a [Value],
+    new: &'a [Value],
+    atom: Atom<'_>,
+) -> Vec<(PathElement, Vec<&'a Value>, Vec<&'a Value>)> {
     let mut places: Vec<(PathElement, Vec<&Value>, Vec<&Value>)> = Vec::new();
     let values = old.iter().map(|value| (value, false)).chain(new.iter().map(|value| (value, true)));
     for (value, is_new) in values {
@@ -124,7 +156,12 @@ fn lists(old: &[Value], new: &[Value], atom: Atom<'_>, item: Ty<'_>) -> Comparis
         });
         if is_new { places[i].2.push(value) } else { places[i].1.push(value) }
     }
-    for (element, old, new) in places {
+    places
+}
+
+fn lists(old: &[Value], new: &[Value], atom: Atom<'_>, item: Ty<'_>) -> Comparison {
+    let mut out = Comparison::default();
+    for (element, old, new) in places(old, new, atom) {
         let found = match (&old[..], &new[..]) {
             (old @ ([] | [_]), new @ ([] | [_])) => node(old.first().copied(), new.first().copied(), item),
             // Elements that occur several times are one leaf.
@@ -145,7 +182,7 @@ fn lists(old: &[Value], new: &[Value], atom: Atom<'_>, item: Ty<'_>) -> Comparis
                 found
             }
         };
-        out.add(&element, found);
+        out.add(element, found);
     }
     out
 }

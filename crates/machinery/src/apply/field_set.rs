@@ -33,7 +33,7 @@ fn add_fields(set: &mut FieldSet, map: &Map, ty: Ty<'_>) {
             _ => false,
         };
         below.member |= empty || ty.declared(key).is_none();
-        set.add(&PathElement::Field(key.clone()), below);
+        set.add(PathElement::Field(key.clone()), below);
     }
 }
 
@@ -43,6 +43,6 @@ fn add_elements(set: &mut FieldSet, items: &[Value], atom: Atom<'_>, item: Ty<'_
     for (element, value) in &elements {
         let times = elements.iter().filter(|(other, _)| other == element).take(2).count();
         let below = if times > 1 { FieldSet::default() } else { found(value, item).set };
-        set.add(element, Found { member: true, set: below });
+        set.add(element.clone(), Found { member: true, set: below });
     }
 }

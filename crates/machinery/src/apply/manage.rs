@@ -11,7 +11,7 @@ use super::managed::{Managed, ManagerId, Operation};
 use super::set::FieldSet;
 use super::typed::Ty;
 use super::updater::{Force, Updater};
-use super::validate::{Duplicates, TypeErrors, validate};
+use super::validate::{Given, TypeErrors, validate};
 use super::versions::Versions;
 use crate::names::GroupVersionKind;
 use crate::names_validation::TOTAL_ANNOTATION_SIZE_LIMIT;
@@ -132,10 +132,10 @@ impl FieldManager<'_> {
     ) -> Result<Managed, TypeErrors> {
         let version = self.kind.api_version();
         if let Some(schema) = self.versions.schema(&version) {
-            validate(new, Ty::new(schema), Duplicates::Allowed)?;
+            validate(new, Ty::new(schema), Given::Object)?;
             if schema.ty().source.is_some() {
                 // A custom resource's schema may have changed; what is stored of built-in kinds fits.
-                validate(live, Ty::new(schema), Duplicates::Allowed)?;
+                validate(live, Ty::new(schema), Given::Object)?;
             }
         }
         // A name of its own tells whether this operation changed anything.
@@ -221,10 +221,10 @@ impl FieldManager<'_> {
             return Err(other(format!("no corresponding type for {}", go_kind(self.kind))).into());
         };
         let ty = Ty::new(schema);
-        validate(applied, ty, Duplicates::Refused).map_err(|e| {
+        validate(applied, ty, Given::Applied).map_err(|e| {
             other(format!("failed to create typed patch object ({}): {e}", described(applied)))
         })?;
-        validate(live, ty, Duplicates::Allowed)
+        validate(live, ty, Given::Object)
             .map_err(|e| other(format!("failed to create typed live object ({}): {e}", described(live))))?;
         self.updater()
             .apply(live, applied, &version, &mut managed.managers, id, force)
@@ -258,8 +258,8 @@ impl FieldManager<'_> {
             return None;
         }
         let ty = Ty::new(self.versions.schema(&version)?);
-        validate(live, ty, Duplicates::Refused).ok()?;
-        validate(&last, ty, Duplicates::Refused).ok()?;
+        validate(live, ty, Given::Applied).ok()?;
+        validate(&last, ty, Given::Applied).ok()?;
         let differs = super::compare::compare(&last, live, ty);
         let set = field_set(&last, ty);
         Some(set.difference(&differs.modified).difference(&differs.added).difference(&differs.removed))

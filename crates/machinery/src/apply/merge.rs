@@ -23,7 +23,7 @@ fn node(live: &Value, config: &Value, ty: Ty<'_>) -> Option<Value> {
     match config_atom {
         Atom::Scalar(_) | Atom::AtomicList(_) | Atom::Map { atomic: true, .. } => Some(config.clone()),
         Atom::Map { ty, .. } => {
-            let (live, applied) = (fields(Some(live)), fields(Some(config)));
+            let (live, applied) = (fields(live), fields(config));
             if live.is_empty() && applied.is_empty() {
                 return Some(config.clone());
             }
@@ -31,7 +31,7 @@ fn node(live: &Value, config: &Value, ty: Ty<'_>) -> Option<Value> {
             (!merged.is_empty()).then_some(Value::Object(merged))
         }
         atom @ (Atom::Set(item) | Atom::ListMap(item, _)) => {
-            let (live, applied) = (elements(Some(live)), elements(Some(config)));
+            let (live, applied) = (elements(live), elements(config));
             if live.is_empty() && applied.is_empty() {
                 return Some(config.clone());
             }

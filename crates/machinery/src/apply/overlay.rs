@@ -3,7 +3,7 @@
 use super::merge::merge;
 use super::path::{PathElement, path_text};
 use super::typed::{Atom, Ty};
-use super::validate::{Duplicates, validate};
+use super::validate::{Given, validate};
 use crate::schema::TypeRef;
 use crate::value::Value;
 
@@ -15,7 +15,7 @@ use crate::value::Value;
 /// others may have a part in.
 pub fn overlay(live: &Value, config: &Value, schema: TypeRef<'_>) -> Result<Value, String> {
     let ty = Ty::new(schema);
-    validate(config, ty, Duplicates::Refused)
+    validate(config, ty, Given::Applied)
         .map_err(|why| format!("failed to convert patch object to typed object: {why}"))?;
     let mut atomics = Vec::new();
     find_atomics(config, ty, &mut Vec::new(), &mut atomics);
@@ -25,7 +25,7 @@ pub fn overlay(live: &Value, config: &Value, schema: TypeRef<'_>) -> Result<Valu
             atomics.join(", ")
         ));
     }
-    validate(live, ty, Duplicates::Allowed)
+    validate(live, ty, Given::Object)
         .map_err(|why| format!("failed to convert original object to typed object: {why}"))?;
     Ok(merge(live, config, ty))
 }

@@ -4,7 +4,7 @@
 //! State: a pool of the process. Nobody can tell whether a tree came from it, as trees are never changed in place.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
@@ -20,9 +20,9 @@ static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
 struct Pool {
-    by_hash: HashMap<u64, Arc<Known>>,
+    by_hash: HashMap<u64, Arc<Known>, foldhash::fast::FixedState>,
     /// By the address of the tree, which is in use as long as the entry is.
-    by_tree: HashMap<usize, Arc<Known>>,
+    by_tree: HashMap<usize, Arc<Known>, foldhash::fast::FixedState>,
 }
 
 struct Known {
@@ -47,9 +47,8 @@ pub(super) fn set_of(tree: &Value) -> Result<FieldSet, FieldsError> {
 }
 
 fn known(set: &FieldSet) -> Arc<Known> {
-    let mut hasher = DefaultHasher::new();
-    set.hash(&mut hasher);
-    let hash = hasher.finish();
+    // Whoever makes two sets of one hash makes one of them be written anew each time, and no more.
+    let hash = foldhash::fast::FixedState::default().hash_one(set);
     let found = POOL.lock().by_hash.get(&hash).cloned();
     if let Some(known) = found
         && known.set == *set

@@ -101,14 +101,23 @@ impl FieldSet {
     }
 
     /// Adds what was found in the node `element`.
-    pub(super) fn add(&mut self, element: &PathElement, found: Found) {
+    pub(super) fn add(&mut self, element: PathElement, found: Found) {
+        if found.set.is_empty() {
+            if found.member {
+                self.insert_member(element);
+            }
+            return;
+        }
         if found.member {
             self.insert_member(element.clone());
         }
-        if !found.set.is_empty() {
-            let child = self.child_mut(element);
-            *child = if child.is_empty() { found.set } else { child.union(&found.set) };
+        // Walks mostly come in order.
+        if self.children.last().is_none_or(|(last, _)| *last < element) {
+            self.children.push((element, found.set));
+            return;
         }
+        let child = self.child_mut(&element);
+        *child = if child.is_empty() { found.set } else { child.union(&found.set) };
     }
 
     /// What is in either.

@@ -89,6 +89,11 @@ impl<'a> Ty<'a> {
         }
     }
 
+    /// Whether it is a built-in type, at and below which lists are atomic.
+    pub(super) fn has_no_associative_list(self) -> bool {
+        matches!(self, Self::Schema(ty) if ty.ty().source.is_none() && !ty.table.has_associative(ty.id))
+    }
+
     /// The declared field `name`.
     pub(super) fn declared(self, name: &str) -> Option<&'a Field> {
         if let Self::Schema(ty) = self { ty.field(name) } else { None }
@@ -171,12 +176,11 @@ fn default_of(item: Ty<'_>, key: &str) -> Option<Value> {
 }
 
 /// The value as a list; null and everything else have no elements.
-pub(super) fn elements(value: Option<&Value>) -> &[Value] {
-    value.and_then(Value::as_array).unwrap_or(&[])
+pub(super) fn elements(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or(&[])
 }
 
 /// The value as a map; null and everything else have no fields.
-pub(super) fn fields(value: Option<&Value>) -> &Map {
-    static NULL: Value = Value::Null;
-    value.unwrap_or(&NULL).object_at(&[])
+pub(super) fn fields(value: &Value) -> &Map {
+    value.object_at(&[])
 }

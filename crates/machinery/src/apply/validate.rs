@@ -7,11 +7,14 @@ use super::typed::{Atom, Scalar, Ty, list_element};
 use crate::patch::go_format::{go_format, go_type};
 use crate::value::{Map, Value};
 
-/// Whether lists of type `set` and `map` may have an element twice. Stored objects may, what is applied may not.
+/// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Duplicates {
-    Allowed,
-    Refused,
+pub(super) enum Given {
+    /// Stored or about to be. Lists of type `set` and `map` may have an element twice. Decoding has seen to it that values
+    /// of built-in types are of them.
+    Object,
+    /// Such lists may not have an element twice.
+    Applied,
 }
 
 /// Everything that is wrong, with structured-merge-diff's texts.
@@ -34,8 +37,8 @@ impl fmt::Display for TypeErrors {
     }
 }
 
-pub(super) fn validate(value: &Value, ty: Ty<'_>, duplicates: Duplicates) -> Result<(), TypeErrors> {
-    let mut walk = Walk { errors: TypeErrors::default(), path: Vec::new(), duplicates };
+pub(super) fn validate(value: &Value, ty: Ty<'_>, given: Given) -> Result<(), TypeErrors> {
+    let mut walk = Walk { errors: TypeErrors::default(), path: Vec::new(), given };
     walk.value(value, ty);
     if walk.errors.0.is_empty() { Ok(()) } else { Err(walk.errors) }
 }
@@ -43,7 +46,7 @@ pub(super) fn validate(value: &Value, ty: Ty<'_>, duplicates: Duplicates) -> Res
 struct Walk {
     errors: TypeErrors,
     path: Vec<PathElement>,
-    duplicates: Duplicates,
+    given: Given,
 }
 
 impl Walk {
@@ -52,7 +55,7 @@ impl Walk {
     }
 
     fn value(&mut self, value: &Value, ty: Ty<'_>) {
-        if value.is_null() {
+        if value.is_null() || (self.given == Given::Object && ty.has_no_associative_list()) {
             return;
         }
         match (ty.atom(Some(value)), value) {
@@ -101,7 +104,7 @@ impl Walk {
                 Ok(element) => element,
                 Err(text) => return self.error(format!("element {i}: {text}")),
             };
-            if !seen.insert(element.clone()) && self.duplicates == Duplicates::Refused {
+            if !seen.insert(element.clone()) && self.given == Given::Applied {
                 self.error(format!("duplicate entries for key {element}"));
             }
             self.below(element, value, item);

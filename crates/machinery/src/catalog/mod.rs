@@ -31,7 +31,7 @@ pub struct Catalog {
     text: Text<'static>,
     table: Arc<TypeTable>,
     definitions: HashMap<EcoString, TypeId>,
-    kinds: HashMap<GroupVersionKind, TypeId>,
+    kinds: HashMap<GroupVersionKind, TypeId, foldhash::fast::FixedState>,
     groups: Vec<Group>,
     documents: BuiltInDocuments,
 }

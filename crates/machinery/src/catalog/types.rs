@@ -16,14 +16,14 @@ pub(super) struct Types {
     pub(super) table: TypeTable,
     /// By OpenAPI name.
     pub(super) definitions: HashMap<EcoString, TypeId>,
-    pub(super) kinds: HashMap<GroupVersionKind, TypeId>,
+    pub(super) kinds: HashMap<GroupVersionKind, TypeId, foldhash::fast::FixedState>,
 }
 
 pub(super) fn build(text: &Text<'static>) -> Result<Types, CatalogError> {
     let mut builder =
         Builder { text, table: TypeTable::default(), known: HashMap::new(), names: HashMap::new() };
     let mut definitions = HashMap::new();
-    let mut kinds = HashMap::new();
+    let mut kinds = HashMap::default();
     for (i, definition) in text.definitions.iter().enumerate() {
         let id = TypeId(u32::try_from(i).map_err(|_| bad("too many types"))?);
         builder.known.insert(definition.reference, id);

@@ -106,7 +106,7 @@ impl Builder {
         }
         fields.sort_by(|a, b| a.name.as_str().cmp(&b.name));
         let preserve_unknown = source.bool_at(&["x-kubernetes-preserve-unknown-fields"]);
-        Shape::Struct(Struct { fields, atomic, preserve_unknown, embedded_resource })
+        Shape::Struct(Struct { fields, atomic, preserve_unknown, embedded_resource, ..Struct::default() })
     }
 
     /// `apiVersion`, `kind` and `metadata`, which every object has whether its schema says so or not.

@@ -92,7 +92,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         let base = self.fields.len();
         let mut unknown = Map::new();
         while let Some(key) = self.reader.key() {
-            let Ok(i) = fields.fields.binary_search_by(|field| field.name.as_str().cmp(key.as_str())) else {
+            let Some(i) = fields.place(key.as_str()) else {
                 if fields.preserve_unknown {
                     let value = self.untyped();
                     unknown.insert(key.into_key(), value);
@@ -413,13 +413,13 @@ pub(super) fn zero(ty: TypeRef<'_>) -> Value {
         Shape::String(StringFormat::Plain) => Value::from(""),
         Shape::String(StringFormat::Duration) => Value::from("0s"),
         Shape::Any | Shape::String(_) | Shape::List { .. } | Shape::Map { .. } => Value::Null,
-        Shape::Struct(fields) => {
+        Shape::Struct(fields) => ty.table.zero(ty.id, || {
             let entries = fields
                 .fields
                 .iter()
                 .filter_map(|field| Some((field.name.clone(), present(field, None, ty)?)));
             Value::Object(Map::from_sorted(entries.collect()))
-        }
+        }),
     }
 }
 

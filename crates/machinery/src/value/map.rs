@@ -52,7 +52,7 @@ impl Map {
     /// Where `key` is. Names of fields mostly differ in length, so that looking at each in turn is faster than halving as
     /// long as there are few.
     fn position(&self, key: &str) -> Option<usize> {
-        const FEW: usize = 12;
+        const FEW: usize = 24;
         if self.entries.len() > FEW {
             return self.find(key).ok();
         }
@@ -70,9 +70,10 @@ impl Map {
 
     /// The value of `key`, inserted as null when absent.
     pub fn get_or_insert(&mut self, key: &str) -> &mut Value {
-        let i = match self.find(key) {
-            Ok(i) => i,
-            Err(i) => {
+        let i = match self.position(key) {
+            Some(i) => i,
+            None => {
+                let i = self.find(key).unwrap_or_else(|place| place);
                 self.entries.insert(i, (intern(key), Value::Null));
                 i
             }

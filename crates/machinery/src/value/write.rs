@@ -63,31 +63,73 @@ fn write_float(f: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Of a byte in a string: JSON wants it escaped.
+const ESCAPED: u8 = 1;
+/// Of a byte in a string: it is, or begins, what HTML wants escaped.
+pub(crate) const IN_HTML: u8 = 2;
+
+/// What is to be said about each byte.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        classes[byte] = ESCAPED;
+        byte += 1;
+    }
+    classes[b'"' as usize] = ESCAPED;
+    classes[b'\\' as usize] = ESCAPED;
+    classes[b'<' as usize] = IN_HTML;
+    classes[b'>' as usize] = IN_HTML;
+    classes[b'&' as usize] = IN_HTML;
+    // The first byte of U+2028 and U+2029.
+    classes[0xe2] = IN_HTML;
+    classes
+};
+
+/// Where the first byte is that is of one of these classes.
+fn first_of(bytes: &[u8], classes: u8) -> Option<usize> {
+    bytes.iter().position(|byte| CLASSES[usize::from(*byte)] & classes != 0)
+}
+
+/// Appends `s` as a JSON string, quotes included, if nothing in it needs to be escaped, nor is of `also`.
+pub(crate) fn write_plain_string(s: &str, also: u8, out: &mut Vec<u8>) -> bool {
+    let is_plain = first_of(s.as_bytes(), ESCAPED | also).is_none();
+    if is_plain {
+        out.reserve(s.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(s.as_bytes());
+        out.push(b'"');
+    }
+    is_plain
+}
+
 /// Appends `s` as a JSON string, quotes included.
 pub fn write_json_string(s: &str, out: &mut Vec<u8>) {
+    if !write_plain_string(s, 0, out) {
+        write_escaped(s, out);
+    }
+}
+
+fn write_escaped(s: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let bytes = s.as_bytes();
-    let mut start = 0;
-    for (i, &b) in bytes.iter().enumerate() {
-        if b >= 0x20 && b != b'"' && b != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[start..i]);
-        start = i + 1;
-        match b {
+    let mut rest = s.as_bytes();
+    while let Some(at) = first_of(rest, ESCAPED) {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
+            byte => {
                 const HEX: &[u8; 16] = b"0123456789abcdef";
                 out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(b >> 4)]);
-                out.push(HEX[usize::from(b & 15)]);
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
             }
         }
+        rest = &rest[at + 1..];
     }
-    out.extend_from_slice(&bytes[start..]);
+    out.extend_from_slice(rest);
     out.push(b'"');
 }

@@ -50,14 +50,14 @@ impl Registry {
         }
         let wanted = self.wanted(call)?;
         match self.update_scale(call, &wanted).await? {
-            Done { reply: Reply::Object(object), code } => {
+            Done { reply: Reply::Object(object), code, .. } => {
                 let object = convert::working(&*self.cache, &call.resource, object).await?;
-                Ok(Done { reply: Reply::Virtual(scale_of(&call.resource, &object)?), code })
+                Ok(Done { code, ..Done::ok(Reply::Virtual(scale_of(&call.resource, &object)?)) })
             }
-            Done { reply: Reply::Virtual(value), code } => {
+            Done { reply: Reply::Virtual(value), code, .. } => {
                 let revision = value.resource_version().parse().unwrap_or(0);
                 let object = Object::new(value, revision);
-                Ok(Done { reply: Reply::Virtual(scale_of(&call.resource, &object)?), code })
+                Ok(Done { code, ..Done::ok(Reply::Virtual(scale_of(&call.resource, &object)?)) })
             }
             done => Ok(done),
         }

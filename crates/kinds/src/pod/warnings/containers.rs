@@ -38,6 +38,9 @@ fn app_armor(
 
 /// Of a new pod's annotations, which is said before anything else.
 pub(super) fn app_armor_of_pod(out: &mut Vec<String>, spec: &Value, meta: &Value) {
+    if meta.object_at(&["annotations"]).is_empty() {
+        return;
+    }
     let annotations = FieldPath::new("metadata").child("annotations");
     if spec.str_at(&["os", "name"]) != "windows" {
         for (container, _) in every(spec, &FieldPath::new("spec")) {
@@ -60,20 +63,23 @@ pub(super) fn all(
     if !has(spec, &["securityContext", "seccompProfile"]) && given(pod_key) {
         out.push(format!("{}: {SECCOMP}", annotations.key(pod_key)));
     }
-    for (container, path) in every(spec, path) {
-        let name = container.str_at(&["name"]);
-        let key = format!("container.seccomp.security.alpha.kubernetes.io/{name}");
-        if !has(container, &["securityContext", "seccompProfile"]) && given(&key) {
-            out.push(format!("{}: {SECCOMP}", annotations.key(&key)));
+    let containers = every(spec, path);
+    for (container, path) in &containers {
+        if !meta.object_at(&["annotations"]).is_empty() {
+            let name = container.str_at(&["name"]);
+            let key = format!("container.seccomp.security.alpha.kubernetes.io/{name}");
+            if !has(container, &["securityContext", "seccompProfile"]) && given(&key) {
+                out.push(format!("{}: {SECCOMP}", annotations.key(&key)));
+            }
+            if holder == Holder::Template {
+                app_armor(out, container, spec, meta, holder, annotations);
+            }
         }
-        if holder == Holder::Template {
-            app_armor(out, container, spec, meta, holder, annotations);
-        }
-        amounts(out, container, &path.child("resources"));
-        variables(out, container, &path.child("env"));
+        amounts(out, container, path);
+        variables(out, container, path);
     }
-    ports(out, spec, path);
-    port_names(out, spec, path);
+    ports(out, &containers);
+    port_names(out, &containers);
 }
 
 fn every<'a>(spec: &'a Value, path: &FieldPath) -> Vec<(&'a Value, FieldPath)> {
@@ -88,7 +94,8 @@ fn every<'a>(spec: &'a Value, path: &FieldPath) -> Vec<(&'a Value, FieldPath)> {
 fn amounts(out: &mut Vec<String>, container: &Value, path: &FieldPath) {
     for name in ["memory", "ephemeral-storage"] {
         for list in ["limits", "requests"] {
-            fractional(out, container.at(&["resources", list, name]), &path.child(list).key(name));
+            let amount = container.at(&["resources", list, name]);
+            fractional(out, amount, || path.child("resources").child(list).key(name));
         }
     }
 }
@@ -97,12 +104,15 @@ fn variables(out: &mut Vec<String>, container: &Value, path: &FieldPath) {
     let variables = container.array_at(&["env"]);
     for (i, variable) in variables.iter().enumerate() {
         let (name, value) = (variable.str_at(&["name"]), variable.str_at(&["value"]));
+        if !variables[..i].iter().any(|before| before.str_at(&["name"]) == name) {
+            continue;
+        }
         let reference = format!("$({name})");
         let builds_on_it = !has(variable, &["valueFrom"]) && value != reference && value.contains(&reference);
-        let again = variables[..i].iter().any(|before| before.str_at(&["name"]) == name);
-        if again && !builds_on_it {
+        if !builds_on_it {
             let text = "which may be dropped when using apply";
-            out.push(format!("{}: hides previous definition of {name:?}, {text}", path.index(i)));
+            let at = path.child("env").index(i);
+            out.push(format!("{at}: hides previous definition of {name:?}, {text}"));
         }
     }
 }
@@ -113,9 +123,9 @@ struct Port<'a> {
     host_port: i64,
 }
 
-fn ports(out: &mut Vec<String>, spec: &Value, path: &FieldPath) {
+fn ports(out: &mut Vec<String>, containers: &[(&Value, FieldPath)]) {
     let mut seen: HashMap<(i64, &str), Vec<Port<'_>>> = HashMap::new();
-    for (container, path) in every(spec, path) {
+    for (container, path) in containers {
         for (i, given) in container.array_at(&["ports"]).iter().enumerate() {
             let number = |field: &str| given.i64_at(&[field]).unwrap_or(0);
             let (protocol, host_ip) = (given.str_at(&["protocol"]), given.str_at(&["hostIP"]));
@@ -149,9 +159,9 @@ fn conflict(port: &Port<'_>, other: &Port<'_>) -> Option<String> {
     Some(format!("{}: {what} port definition with {}", port.at, other.at))
 }
 
-fn port_names(out: &mut Vec<String>, spec: &Value, path: &FieldPath) {
+fn port_names(out: &mut Vec<String>, containers: &[(&Value, FieldPath)]) {
     let mut seen: HashMap<&str, FieldPath> = HashMap::new();
-    for (container, path) in every(spec, path) {
+    for (container, path) in containers {
         for (i, port) in container.array_at(&["ports"]).iter().enumerate() {
             let (name, at) = (port.str_at(&["name"]), path.child("ports").index(i));
             match seen.get(name) {

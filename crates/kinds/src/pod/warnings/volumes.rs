@@ -19,10 +19,14 @@ pub(super) fn deprecated(out: &mut Vec<String>, spec: &Value, path: &FieldPath) 
         ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
     ];
     for (i, volume) in spec.array_at(&["volumes"]).iter().enumerate() {
-        for (source, shown, text) in SOURCES {
-            if has(volume, &[source]) {
-                out.push(format!("{}: {text}", path.index(i).child(shown)));
-            }
+        let given = volume.object_at(&[]);
+        for (_, shown, text) in
+            SOURCES.iter().filter(|(source, ..)| given.get(source).is_some_and(|of| !of.is_null()))
+        {
+            out.push(format!("{}: {text}", path.index(i).child(shown)));
+        }
+        if !has(volume, &["ephemeral"]) {
+            continue;
         }
         let claim = shown(volume, &["ephemeral", "volumeClaimTemplate", "spec"]);
         let at = path.index(i).child("ephemeral").child("volumeClaimTemplate").child("spec");
@@ -40,15 +44,17 @@ pub(super) fn overlapping(out: &mut Vec<String>, spec: &Value) {
             ("downwardAPI", "DownwardAPI", ""),
         ] {
             let Some(given) = volume.get(source) else { continue };
+            let items = given.array_at(&["items"]);
+            if items.is_empty() {
+                continue;
+            }
             let what = if names.is_empty() {
                 kind.to_owned()
             } else {
                 format!("{kind} {:?}", given.str_at(&[names]))
             };
             let mut paths = Paths::default();
-            for item in given.array_at(&["items"]) {
-                paths.add(item.str_at(&["path"]), "");
-            }
+            items.iter().for_each(|item| paths.add(item.str_at(&["path"]), ""));
             paths.warn(out, name, &what);
         }
         if has(volume, &["projected"]) {
@@ -66,9 +72,10 @@ fn projected(out: &mut Vec<String>, volume: &Value, name: &str) {
             continue;
         }
         for (field, kind) in [("configMap", "ConfigMap"), ("secret", "Secret")] {
-            let what = format!("{kind} {:?}", source.str_at(&[field, "name"]));
-            for item in source.array_at(&[field, "items"]) {
-                paths.add(item.str_at(&["path"]), &what);
+            let items = source.array_at(&[field, "items"]);
+            if !items.is_empty() {
+                let what = format!("{kind} {:?}", source.str_at(&[field, "name"]));
+                items.iter().for_each(|item| paths.add(item.str_at(&["path"]), &what));
             }
         }
         for item in source.array_at(&["downwardAPI", "items"]) {
