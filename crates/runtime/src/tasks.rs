@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -77,17 +78,24 @@ impl Tasks {
     /// Runs `future` until it ends or the group closes, which drops it at its next await.
     pub fn spawn(&self, component: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let cancel = self.inner.cancel.clone();
-        self.spawn_to_end(component, async move {
+        // Boxed before anything is wrapped around it: each wrapping of a future holds it twice.
+        let mut future = future.boxed();
+        let until_closed = async move {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {}
-                () = future => {}
+                () = &mut future => {}
             }
-        });
+        };
+        self.start(component, until_closed.boxed());
     }
 
     /// Runs `future` to its end; closing the group waits for it. For work that watches [`Tasks::cancelled`] itself.
     pub fn spawn_to_end(&self, component: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        self.start(component, future.boxed());
+    }
+
+    fn start(&self, component: &'static str, future: BoxFuture<'static, ()>) {
         let span = tracing::info_span!("task", tenant = %self.inner.tenant, component);
         let guarded = async move {
             if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
@@ -109,7 +117,8 @@ impl Tasks {
             let mut delay = FIRST_DELAY;
             loop {
                 let started = clock.now();
-                let outcome = AssertUnwindSafe(async { make().await }).catch_unwind().await;
+                let run = async { make().boxed().await };
+                let outcome = AssertUnwindSafe(run).catch_unwind().await;
                 match outcome {
                     Ok(Ok(())) => return,
                     Ok(Err(error)) => tracing::warn!(error = %chain(&*error), "task failed"),

@@ -69,7 +69,11 @@ pub(crate) fn parse(raw: &str) -> Path {
 
 /// Whether a path of the old spelling of watches and proxies ends before it says of what.
 pub(crate) fn names_no_resource(path: &str) -> bool {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let path = path.trim_matches('/');
+    if !path.ends_with("/watch") && !path.ends_with("/proxy") {
+        return false;
+    }
+    let parts: Vec<&str> = path.split('/').collect();
     matches!(parts.as_slice(), ["api", _, "watch" | "proxy"] | ["apis", _, _, "watch" | "proxy"])
 }
 

@@ -160,7 +160,11 @@ fn expected(call: &Call) -> Expected {
 fn text(body: &Body) -> Cow<'_, str> {
     match body {
         Body::Value(_) | Body::Protobuf(_) => Cow::Borrowed(""),
-        Body::Json(bytes) | Body::Yaml(bytes) => String::from_utf8_lossy(bytes),
+        // Whole texts are checked faster than wrong ones are mended.
+        Body::Json(bytes) | Body::Yaml(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        },
     }
 }
 
