@@ -214,29 +214,26 @@ fn each_entry<'a>(
 
 /// Calls `write` with each entry and its field's type in Go's order; entries that the type does not have come last.
 fn in_order(entries: &[(Key, Value)], fields: &Struct, mut write: impl FnMut(&str, &Value, Option<TypeId>)) {
-    let mut stack = [(0, 0, 0); ON_STACK];
+    const UNKNOWN: u16 = u16::MAX;
+    let mut stack = [(0, 0, TypeId(0)); ON_STACK];
     let mut heap = Vec::new();
-    let places: &mut [(u16, usize, usize)] = match stack.get_mut(..entries.len()) {
+    let places: &mut [(u16, usize, TypeId)] = match stack.get_mut(..entries.len()) {
         Some(places) => places,
         None => {
-            heap.resize(entries.len(), (0, 0, 0));
+            heap.resize(entries.len(), (0, 0, TypeId(0)));
             &mut heap
         }
     };
-    // Both are sorted by name: one walk finds each entry's field.
-    let mut at = 0;
     for (i, ((key, _), place)) in entries.iter().zip(places.iter_mut()).enumerate() {
-        while fields.fields.get(at).is_some_and(|field| field.name < *key) {
-            at += 1;
-        }
-        let known = fields.fields.get(at).filter(|field| field.name == *key);
-        *place = (known.map_or(u16::MAX, |field| field.position), i, at);
+        *place = match fields.field(key) {
+            Some(field) => (field.position, i, field.ty),
+            None => (UNKNOWN, i, TypeId(0)),
+        };
     }
     places.sort_unstable();
-    for (position, i, field) in places.iter() {
+    for (position, i, ty) in places.iter() {
         let (key, value) = &entries[*i];
-        let field = (*position != u16::MAX).then(|| fields.fields[*field].ty);
-        write(key, value, field);
+        write(key, value, (*position != UNKNOWN).then_some(*ty));
     }
 }
 

@@ -37,14 +37,17 @@ impl Value {
         Self::Object(Map::new())
     }
 
+    #[inline]
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
+    #[inline]
     pub fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(b) = self { Some(*b) } else { None }
     }
 
+    #[inline]
     pub fn as_i64(&self) -> Option<i64> {
         if let Self::Int(i) = self { Some(*i) } else { None }
     }
@@ -58,10 +61,12 @@ impl Value {
         }
     }
 
+    #[inline]
     pub fn as_str(&self) -> Option<&str> {
         if let Self::String(s) = self { Some(s) } else { None }
     }
 
+    #[inline]
     pub fn as_array(&self) -> Option<&[Value]> {
         if let Self::Array(a) = self { Some(a) } else { None }
     }
@@ -70,6 +75,7 @@ impl Value {
         if let Self::Array(a) = self { Some(a) } else { None }
     }
 
+    #[inline]
     pub fn as_object(&self) -> Option<&Map> {
         if let Self::Object(m) = self { Some(m) } else { None }
     }
@@ -79,36 +85,43 @@ impl Value {
     }
 
     /// The field `key`, when this is an object that has it.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.as_object()?.get(key)
     }
 
     /// The value at a path of field names. An explicit null counts as present.
+    #[inline]
     pub fn at(&self, path: &[&str]) -> Option<&Value> {
         path.iter().try_fold(self, |value, key| value.get(key))
     }
 
     /// The string at a path, or "" when there is none.
+    #[inline]
     pub fn str_at(&self, path: &[&str]) -> &str {
         self.at(path).and_then(Value::as_str).unwrap_or("")
     }
 
     /// The integer at a path.
+    #[inline]
     pub fn i64_at(&self, path: &[&str]) -> Option<i64> {
         self.at(path).and_then(Value::as_i64)
     }
 
     /// The boolean at a path; false when there is none.
+    #[inline]
     pub fn bool_at(&self, path: &[&str]) -> bool {
         self.at(path).and_then(Value::as_bool).unwrap_or(false)
     }
 
     /// The elements of the array at a path; empty when there is none.
+    #[inline]
     pub fn array_at(&self, path: &[&str]) -> &[Value] {
         self.at(path).and_then(Value::as_array).unwrap_or(&[])
     }
 
     /// The fields of the object at a path; empty when there is none.
+    #[inline]
     pub fn object_at(&self, path: &[&str]) -> &Map {
         static EMPTY: Map = Map::new();
         self.at(path).and_then(Value::as_object).unwrap_or(&EMPTY)

@@ -37,10 +37,12 @@ impl Map {
         Self { entries }
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -51,6 +53,7 @@ impl Map {
 
     /// Where `key` is. Names of fields mostly differ in length, so that looking at each in turn is faster than halving as
     /// long as there are few.
+    #[inline]
     fn position(&self, key: &str) -> Option<usize> {
         const FEW: usize = 24;
         if self.entries.len() > FEW {
@@ -59,6 +62,7 @@ impl Map {
         self.entries.iter().position(|(other, _)| other.as_str() == key)
     }
 
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.position(key).map(|i| &self.entries[i].1)
     }
