@@ -55,6 +55,7 @@ use jiff::Timestamp;
 pub use authorization::{validate_subject_access_review, validate_token_request};
 pub use autoscaling::validate_scale;
 pub use convert::convert;
+pub use core::validate_service_addresses;
 pub use meta::{validate_object_meta, validate_object_meta_update};
 pub use pod::{assign_pod, validate_binding};
 

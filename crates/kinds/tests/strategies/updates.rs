@@ -388,22 +388,6 @@ fn a_stateful_set_that_was_wrong_keeps_its_template() {
 }
 
 #[test]
-fn a_service_keeps_the_address_that_is_left_out() {
-    let kind = ("", "v1", "services");
-    let service = value!({
-        "metadata": {"name": "s", "namespace": "ns"},
-        "spec": {"clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "a"}},
-    });
-    for left_out in ["clusterIP", "clusterIPs"] {
-        let service = updated(kind, "", &created(kind, &service), |service| {
-            service.remove(&["spec", left_out]);
-        });
-        assert_eq!(service.str_at(&["spec", "clusterIP"]), "None");
-        assert_eq!(service.array_at(&["spec", "clusterIPs"]), ["None".into()]);
-    }
-}
-
-#[test]
 fn an_endpoint_slice_has_no_topology_of_before() {
     let kind = ("discovery.k8s.io", "v1", "endpointslices");
     let slice = value!({
