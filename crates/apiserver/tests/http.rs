@@ -366,3 +366,26 @@ async fn too_many_requests_at_a_time_are_turned_away() {
     while f.send(get()).await.status() != StatusCode::OK {}
     f.tasks.close().await;
 }
+
+#[tokio::test]
+async fn an_api_server_tells_how_it_serves_and_who_serves_beside_it() {
+    let f = start().await;
+    let service = value!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+        "metadata": {"name": "v1.far.example.com"},
+        "spec": {"group": "far.example.com", "version": "v1", "groupPriorityMinimum": 10, "versionPriority": 10,
+            "service": {"namespace": "default", "name": "none"}, "insecureSkipTLSVerify": true}});
+    let services = "/apis/apiregistration.k8s.io/v1/apiservices";
+    assert_eq!(f.call(Method::POST, services, Some(service)).await.0, StatusCode::CREATED);
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = "/metrics".parse().unwrap();
+    let answer = f.send(request).await.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(answer.to_vec()).unwrap();
+    for line in [
+        "aggregator_unavailable_apiservice{name=\"v1.far.example.com\"} 1",
+        "apiserver_request_sli_duration_seconds_count{component=\"apiserver\",group=\"apiregistration.k8s.io\",\
+         resource=\"apiservices\",scope=\"cluster\",subresource=\"\",verb=\"POST\",version=\"v1\"} 1",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line} in {text}");
+    }
+    f.tasks.close().await;
+}

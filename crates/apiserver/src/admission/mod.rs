@@ -97,6 +97,8 @@ pub struct AdmissionRequest<'a> {
     pub warnings: Vec<String>,
     /// What plugins have to say to an audit log, by key. The registry hands it on with the call.
     pub audit: Vec<(String, String)>,
+    /// How long webhooks were waited for.
+    pub webhooks: std::time::Duration,
     pub reinvocation: Reinvocation,
 }
 

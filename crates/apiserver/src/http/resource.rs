@@ -242,6 +242,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         default_manager: manager(request),
         warnings: Vec::new(),
         audit: request.audit.clone(),
+        elsewhere: request.elsewhere.clone(),
     })
 }
 

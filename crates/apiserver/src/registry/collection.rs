@@ -33,6 +33,7 @@ impl Registry {
             default_manager: call.default_manager.clone(),
             warnings: Vec::new(),
             audit: call.audit.clone(),
+            elsewhere: call.elsewhere.clone(),
         };
         match self.delete_object(&mut one, item).await {
             Err(status) if !status.is_not_found() => Err(status),

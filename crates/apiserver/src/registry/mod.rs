@@ -45,6 +45,7 @@ use drydock_runtime::Clock;
 use crate::admission::{AdmissionChain, AdmissionContext};
 use crate::audit::Event;
 use crate::cache::{Cache, object_key};
+use crate::metrics::Elsewhere;
 use crate::resources::{Resource, Resources, Source};
 use crate::seams::{Authorizer, TokenIssuer};
 
@@ -83,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) warnings: Vec<String>,
     /// The request's audit event, if it has one.
     pub(crate) audit: Option<Arc<Event>>,
+    /// What of the request's time is not the server's.
+    pub(crate) elsewhere: Arc<Elsewhere>,
 }
 
 /// What a request carries.
@@ -211,6 +214,7 @@ impl Registry {
             default_manager: "kube-apiserver".to_owned(),
             warnings: Vec::new(),
             audit: None,
+            elsewhere: Arc::default(),
         }
     }
 
