@@ -135,7 +135,7 @@ impl Registry {
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(resource.strategy.validate_create(&context, object));
         errors = meta::of_custom(&resource, errors, None);
-        call.warnings.extend(custom::validate(&mut errors, &resource, object, None, ""));
+        call.warnings.extend(custom::validate(&mut errors, &resource, object, None, &context));
         invalid(call, object.name(), &errors)?;
         call.warnings.extend(custom::warnings(&resource, object, None));
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));

@@ -156,7 +156,7 @@ impl Registry {
         let mut errors = strategy.validate_update(&context, &new, old.value());
         errors = meta::of_custom(&call.resource, errors, Some((&new, old.value())));
         let resource = call.resource.clone();
-        let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &subresource);
+        let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &context);
         call.warnings.extend(warnings);
         invalid(call, old.name(), &errors)?;
         call.warnings.extend(custom::warnings(&call.resource, &new, Some(old.value())));
