@@ -78,6 +78,12 @@ pub trait Strategy: Send + Sync {
     /// called on objects read from storage, so it must be idempotent.
     fn set_defaults(&self, _object: &mut Value) {}
 
+    /// What [`Strategy::prepare_for_create`] is about to hide: warning headers, without code and agent, also of an object
+    /// that is then found invalid.
+    fn warnings_before_create(&self, _object: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Clears what clients may not set (status) and sets what the server sets. Generation is the registry's: 1 on
     /// create for kinds with [`Strategy::has_generation`].
     fn prepare_for_create(&self, _context: &Context<'_>, _object: &mut Value) {}

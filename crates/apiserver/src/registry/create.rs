@@ -67,6 +67,7 @@ impl Registry {
         meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));
         name_requester(call, &mut object);
         let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
+        call.warnings.extend(call.resource.strategy.warnings_before_create(&object));
         self.prepare_for_create(call, &mut object);
         self.validate_create(call, &object)?;
         self.authorize_create(call).await?;

@@ -286,7 +286,7 @@ fn a_new_pods_annotated_profiles_become_fields() {
     assert_eq!(profile("containers", 0), None, "the pod's own field says the same");
     assert_eq!(profile("containers", 1), None, "no profile has no name");
     assert_eq!(profile("containers", 2), Some(value!({"type": "Unconfined"})));
-    let warnings = strategy.warnings_on_create(&context(""), &made);
+    let warnings = strategy.warnings_before_create(&decoded(POD, &pod));
     let text = |name: &str| {
         format!(
             "metadata.annotations[{}]: deprecated since v1.30; use the \"appArmorProfile\" field instead",

@@ -246,3 +246,26 @@ fn a_key_that_does_not_fit_its_certificate_is_warned_of() {
         assert_eq!(secret(certificate, key), [expected]);
     }
 }
+
+#[test]
+fn annotations_that_become_fields_are_warned_of_before_they_do() {
+    let pod = |profile: &str, field: Value| {
+        value!({
+            "metadata": {"name": "p", "annotations": {"container.apparmor.security.beta.kubernetes.io/c": profile}},
+            "spec": {"containers": [{"name": "c", "image": "i", "securityContext": {"appArmorProfile": field}}]},
+        })
+    };
+    let text = "metadata.annotations[container.apparmor.security.beta.kubernetes.io/c]: deprecated since v1.30; use \
+                the \"appArmorProfile\" field instead";
+    let kind = ("", "v1", "pods");
+    for (profile, field, expected) in [
+        ("runtime/default", Value::Null, &[text][..]),
+        ("nonsense", Value::Null, &[text]),
+        // Whoever gives both is told nothing, also when they say the same.
+        ("runtime/default", value!({"type": "RuntimeDefault"}), &[]),
+    ] {
+        let pod = crate::common::decoded(kind, &pod(profile, field));
+        assert_eq!(strategy("", "pods").warnings_before_create(&pod), expected, "{profile}");
+        assert_eq!(on_create(kind, &pod), [""; 0], "{profile}");
+    }
+}
