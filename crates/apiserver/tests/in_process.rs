@@ -311,3 +311,30 @@ async fn discovery_lists_each_resource_once() {
     assert!(f.server.is_ready());
     f.tasks.close().await;
 }
+
+const DEFINITIONS: GroupVersionResource =
+    GroupVersionResource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+
+#[tokio::test]
+async fn a_definition_keeps_an_empty_list_of_stored_versions() {
+    let f = start().await;
+    let body = value!({"metadata": {"name": "boats.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "boats", "kind": "Boat"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}});
+    let cluster = |verb, name: &str, body| Request {
+        namespace: String::new(),
+        ..request(verb, DEFINITIONS, name, body)
+    };
+    f.call(cluster(Verb::Create, "", Some(body))).await.unwrap();
+    let mut written = cluster(
+        Verb::Patch(PatchType::Merge),
+        "boats.example.com",
+        Some(value!({"status": {"storedVersions": []}})),
+    );
+    written.subresource = "status".to_owned();
+    let answered = f.call(written).await.unwrap();
+    assert_eq!(answered.at(&["status", "storedVersions"]), Some(&value!([])));
+    let read = f.call(cluster(Verb::Get, "boats.example.com", None)).await.unwrap();
+    assert_eq!(read.at(&["status", "storedVersions"]), Some(&value!([])));
+    f.tasks.close().await;
+}

@@ -75,10 +75,14 @@ pub(crate) fn split_warning(warning: String) -> Vec<String> {
     }
 }
 
+/// Groups whose servers store JSON, which tells an empty list from none.
+const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+
 /// What storing a built-in kind changes of an object.
 pub(crate) fn as_stored(resource: &Resource, object: &mut Value) {
     let storage = GroupVersionKind::from_api_version(object.api_version(), object.kind());
     if resource.custom.is_none()
+        && !STORED_AS_JSON.contains(&&*storage.group)
         && let Some(schema) = drydock_machinery::Catalog::builtin().schema(&storage)
     {
         defaults::forget_empty(object, schema.root());
