@@ -11,6 +11,7 @@
 
 mod admit;
 pub(crate) mod allocate;
+mod claims;
 mod collection;
 mod components;
 mod connect;
