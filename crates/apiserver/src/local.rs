@@ -80,6 +80,7 @@ impl Local {
             warnings: Vec::new(),
             audit: event,
             elsewhere: Arc::default(),
+            emptied: Default::default(),
         })
     }
 

@@ -312,8 +312,48 @@ async fn discovery_lists_each_resource_once() {
     f.tasks.close().await;
 }
 
+const AUTOSCALERS: GroupVersionResource =
+    GroupVersionResource::new("autoscaling", "v2", "horizontalpodautoscalers");
 const DEFINITIONS: GroupVersionResource =
     GroupVersionResource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+
+#[tokio::test]
+async fn validation_sees_empty_lists_that_nobody_else_does() {
+    let f = start().await;
+    let body = |policies: Value| {
+        value!({"metadata": {"name": "a"}, "spec": {
+        "maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
+        "behavior": {"scaleUp": {"policies": policies}}}})
+    };
+    let text = "HorizontalPodAutoscaler.autoscaling \"a\" is invalid: spec.behavior.scaleUp.policies: Required value: \
+                must specify at least one Policy";
+    let refused = f.create(AUTOSCALERS, body(value!([]))).await.unwrap_err();
+    assert_eq!(refused.message, text);
+    let made = f.create(AUTOSCALERS, body(Value::Null)).await.unwrap();
+    assert_eq!(made.array_at(&["spec", "behavior", "scaleUp", "policies"]).len(), 2);
+    let refused = f.call(request(Verb::Update, AUTOSCALERS, "a", Some(body(value!([]))))).await.unwrap_err();
+    assert_eq!(refused.message, text);
+    let patch = value!({"spec": {"behavior": {"scaleUp": {"policies": []}}}});
+    let patched = request(Verb::Patch(PatchType::Merge), AUTOSCALERS, "a", Some(patch));
+    assert_eq!(f.call(patched).await.unwrap_err().message, text);
+    // What is let pass is stored without them.
+    let given = value!({"metadata": {"name": "c", "labels": {}, "annotations": {}}, "data": {}});
+    let stored = f.create(CONFIG_MAPS, given).await.unwrap();
+    assert_eq!((stored.at(&["metadata", "labels"]), stored.get("data")), (None, None));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_update_can_have_managed_fields_forgotten() {
+    let f = start().await;
+    let made = f.config_map("a").await;
+    assert_eq!(made.array_at(&["metadata", "managedFields"]).len(), 1);
+    let mut forgetful = made.clone();
+    forgetful.set(&["metadata", "managedFields"], value!([]));
+    let forgotten = f.call(request(Verb::Update, CONFIG_MAPS, "a", Some(forgetful))).await.unwrap();
+    assert_eq!(forgotten.at(&["metadata", "managedFields"]), None);
+    f.tasks.close().await;
+}
 
 #[tokio::test]
 async fn a_definition_keeps_an_empty_list_of_stored_versions() {

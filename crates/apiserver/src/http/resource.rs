@@ -243,6 +243,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         warnings: Vec::new(),
         audit: request.audit.clone(),
         elsewhere: request.elsewhere.clone(),
+        emptied: Default::default(),
     })
 }
 

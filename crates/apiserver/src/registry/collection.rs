@@ -34,6 +34,7 @@ impl Registry {
             warnings: Vec::new(),
             audit: call.audit.clone(),
             elsewhere: call.elsewhere.clone(),
+            emptied: Default::default(),
         };
         match self.delete_object(&mut one, item).await {
             Err(status) if !status.is_not_found() => Err(status),

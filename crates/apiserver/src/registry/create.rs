@@ -135,7 +135,7 @@ impl Registry {
         let context = self.strategy_context("");
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(self.may_create_claim(call, object));
-        errors.append(resource.strategy.validate_create(&context, object));
+        errors.append(resource.strategy.validate_create(&context, &call.as_given(object)));
         errors = meta::of_custom(&resource, errors, None);
         call.warnings.extend(custom::validate(&mut errors, &resource, object, None, &context));
         invalid(call, object.name(), &errors)?;

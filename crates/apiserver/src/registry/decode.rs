@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use drydock_client::{Options, Preconditions};
-use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
+use drydock_client::{Options, Preconditions, Verb};
+use drydock_machinery::decode::{self, DecodeError, Decoded, Emptied, FieldValidation, TypeMeta};
 use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
-use super::{Body, Call, legacy};
+use super::{Body, Call, legacy, managed};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
 
@@ -56,7 +56,9 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
     settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
     call.warnings.extend(decoded.warnings.drain(..).flat_map(split_warning));
-    let mut object = settle(call, &expected, decoded.value);
+    let Decoded { value, emptied, .. } = with_emptied(decoded);
+    let object = settle(call, &expected, value);
+    let mut object = without_emptied(call, object, emptied);
     if let Body::Value(given) = &call.body {
         // What every cluster begins with is in memory once.
         object.share_with(given);
@@ -65,6 +67,46 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         event.request_object(&object);
     }
     Ok(object)
+}
+
+/// The object as it was given, for defaults to see.
+fn with_emptied(mut decoded: Decoded) -> Decoded {
+    decoded.emptied.iter().for_each(|emptied| emptied.put_back(&mut decoded.value));
+    decoded
+}
+
+/// The object as Go would write it. The call remembers what that leaves out.
+pub(crate) fn without_emptied(call: &Call, mut object: Value, mut emptied: Vec<Emptied>) -> Value {
+    emptied.retain(|emptied| emptied.take_out(&mut object));
+    if call.request.verb == Verb::Update && emptied.iter().any(|emptied| emptied.is_at(&managed::PATH)) {
+        // That asks for them to be forgotten.
+        object.set(&managed::PATH, Value::Array(Default::default()));
+    }
+    *call.emptied.lock() = emptied;
+    object
+}
+
+impl Call {
+    /// The object that is to be written as validation sees it: with the empty lists and maps that were given.
+    pub(crate) fn as_given<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
+        let emptied = self.emptied.lock();
+        // What is written in another version has its fields elsewhere.
+        if emptied.is_empty() || self.resource.gvk != *self.resource.working_kind() {
+            return Cow::Borrowed(object);
+        }
+        let keeps_status = self.request.verb != Verb::Create && self.resource.subresource("status").is_some();
+        let is_written = |top: &str| match self.request.subresource.as_str() {
+            "" => top != "status" || !keeps_status,
+            "status" => top == "status",
+            _ => false,
+        };
+        let mut given = object.clone();
+        emptied
+            .iter()
+            .filter(|emptied| is_written(emptied.top()))
+            .for_each(|emptied| emptied.put_back(&mut given));
+        Cow::Owned(given)
+    }
 }
 
 /// What is strictly wrong with a YAML text is one error, but a warning for each line.
@@ -113,9 +155,10 @@ pub(crate) fn patched(
     }
     let mut decoded = match &expected.schema {
         Some(schema) if expected.custom.is_none() => decode::value(tree, schema.root(), validation)?,
-        _ => Decoded { value: tree.clone(), warnings: Vec::new() },
+        _ => Decoded { value: tree.clone(), ..Decoded::default() },
     };
     settle_custom(&expected, &mut decoded, validation)?;
+    let mut decoded = with_emptied(decoded);
     finish(&expected, &mut decoded.value);
     // What the patch left alone is shared with the object as it was.
     decoded.value.share_with(tree);
@@ -130,8 +173,8 @@ fn nameless(tree: &Value, validation: FieldValidation) -> Result<Decoded, Decode
     let unknown: Vec<String> = keys.map(|key| format!("unknown field {:?}", key.as_str())).collect();
     match validation {
         FieldValidation::Strict if !unknown.is_empty() => Err(DecodeError::Strict(unknown)),
-        FieldValidation::Ignore => Ok(Decoded { value: Value::object(), warnings: Vec::new() }),
-        _ => Ok(Decoded { value: Value::object(), warnings: unknown }),
+        FieldValidation::Ignore => Ok(Decoded { value: Value::object(), ..Decoded::default() }),
+        _ => Ok(Decoded { value: Value::object(), warnings: unknown, ..Decoded::default() }),
     }
 }
 
@@ -208,7 +251,7 @@ fn decoded(
     };
     match (body, typed) {
         (Body::Value(value), Some(schema)) => decode::value(value, schema.root(), validation),
-        (Body::Value(value), None) => Ok(Decoded { value: value.clone(), warnings: Vec::new() }),
+        (Body::Value(value), None) => Ok(Decoded { value: value.clone(), ..Decoded::default() }),
         (Body::Json(_), Some(schema)) => decode::json(text, schema.root(), validation),
         (Body::Json(_), None) => decode::untyped(text, validation),
         (Body::Yaml(_), typed) => yaml(text, typed, validation),
@@ -221,7 +264,7 @@ fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Resu
     let yaml = decode::yaml(text).map_err(|why| DecodeError::Value(why.to_string()))?;
     let decoded = match typed {
         Some(schema) => decode::value(&yaml.value, schema.root(), validation),
-        None => Ok(Decoded { value: yaml.value, warnings: Vec::new() }),
+        None => Ok(Decoded { value: yaml.value, ..Decoded::default() }),
     };
     let Some(duplicates) = yaml.duplicates else { return decoded };
     match (decoded, validation) {
@@ -244,7 +287,7 @@ fn from_protobuf(bytes: &[u8], kind: &GroupVersionKind, schema: &Schema) -> Resu
     let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, newest.root());
     let value = read().map_err(|why: protobuf::ProtobufError| DecodeError::Value(why.to_string()))?;
     if Arc::ptr_eq(&newest.table, &schema.table) {
-        return Ok(Decoded { value, warnings: Vec::new() });
+        return Ok(Decoded { value, ..Decoded::default() });
     }
     decode::value(&value, schema.root(), FieldValidation::Ignore)
 }

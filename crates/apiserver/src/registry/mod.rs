@@ -40,8 +40,10 @@ use bytes::Bytes;
 use drydock_auth::UserInfo;
 use drydock_client::{Client, Reply, Request, Verb};
 use drydock_kinds::Context;
+use drydock_machinery::decode::Emptied;
 use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::Clock;
+use parking_lot::Mutex;
 
 use crate::admission::{AdmissionChain, AdmissionContext};
 use crate::audit::Event;
@@ -87,6 +89,8 @@ pub(crate) struct Call {
     pub(crate) audit: Option<Arc<Event>>,
     /// What of the request's time is not the server's.
     pub(crate) elsewhere: Arc<Elsewhere>,
+    /// Empty lists and maps that were given and are not written.
+    pub(crate) emptied: Mutex<Vec<Emptied>>,
 }
 
 /// What a request carries.
@@ -216,6 +220,7 @@ impl Registry {
             warnings: Vec::new(),
             audit: None,
             elsewhere: Arc::default(),
+            emptied: Default::default(),
         }
     }
 

@@ -154,7 +154,7 @@ impl Registry {
         }
         count_generation(call, &mut new, old.value());
         let mut errors = self.may_change_claim(call, &new, old.value()).await;
-        errors.append(strategy.validate_update(&context, &new, old.value()));
+        errors.append(strategy.validate_update(&context, &call.as_given(&new), old.value()));
         errors = meta::of_custom(&call.resource, errors, Some((&new, old.value())));
         let resource = call.resource.clone();
         let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &context);

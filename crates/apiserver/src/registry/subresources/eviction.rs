@@ -177,6 +177,7 @@ impl Registry {
             warnings: Vec::new(),
             audit: call.audit.clone(),
             elsewhere: call.elsewhere.clone(),
+            emptied: Default::default(),
         }
     }
 }
