@@ -8,7 +8,7 @@ use drydock_runtime::clock::rfc3339;
 
 use super::managed::{self, Tracking};
 use super::store::WriteError;
-use super::{Call, Done, Registry, convert, custom, decode, meta};
+use super::{Call, Done, Registry, convert, custom, decode, given, meta};
 use crate::admission::Operation;
 use crate::definitions;
 use crate::local::attributes;
@@ -96,7 +96,7 @@ impl Registry {
     }
 
     async fn store_new(&self, call: &Call, mut object: Value) -> Result<Done, Status> {
-        decode::as_stored(&call.resource, &mut object);
+        given::as_stored(&call.resource, &mut object);
         let key = call.key_of(object.name());
         if call.is_dry_run() {
             object.remove(&["metadata", "resourceVersion"]);

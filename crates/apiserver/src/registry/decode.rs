@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use drydock_client::{Options, Preconditions, Verb};
-use drydock_machinery::decode::{self, DecodeError, Decoded, Emptied, FieldValidation, TypeMeta};
+use drydock_client::{Options, Preconditions};
+use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
 use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
-use super::{Body, Call, legacy, managed};
+use super::given::{with_emptied, without_emptied};
+use super::{Body, Call, legacy};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
 
@@ -69,65 +70,11 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     Ok(object)
 }
 
-/// The object as it was given, for defaults to see.
-fn with_emptied(mut decoded: Decoded) -> Decoded {
-    decoded.emptied.iter().for_each(|emptied| emptied.put_back(&mut decoded.value));
-    decoded
-}
-
-/// The object as Go would write it. The call remembers what that leaves out.
-pub(crate) fn without_emptied(call: &Call, mut object: Value, mut emptied: Vec<Emptied>) -> Value {
-    emptied.retain(|emptied| emptied.take_out(&mut object));
-    if call.request.verb == Verb::Update && emptied.iter().any(|emptied| emptied.is_at(&managed::PATH)) {
-        // That asks for them to be forgotten.
-        object.set(&managed::PATH, Value::Array(Default::default()));
-    }
-    *call.emptied.lock() = emptied;
-    object
-}
-
-impl Call {
-    /// The object that is to be written as validation sees it: with the empty lists and maps that were given.
-    pub(crate) fn as_given<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
-        let emptied = self.emptied.lock();
-        // What is written in another version has its fields elsewhere.
-        if emptied.is_empty() || self.resource.gvk != *self.resource.working_kind() {
-            return Cow::Borrowed(object);
-        }
-        let keeps_status = self.request.verb != Verb::Create && self.resource.subresource("status").is_some();
-        let is_written = |top: &str| match self.request.subresource.as_str() {
-            "" => top != "status" || !keeps_status,
-            "status" => top == "status",
-            _ => false,
-        };
-        let mut given = object.clone();
-        emptied
-            .iter()
-            .filter(|emptied| is_written(emptied.top()))
-            .for_each(|emptied| emptied.put_back(&mut given));
-        Cow::Owned(given)
-    }
-}
-
 /// What is strictly wrong with a YAML text is one error, but a warning for each line.
 pub(crate) fn split_warning(warning: String) -> Vec<String> {
     match warning.strip_prefix("yaml: unmarshal errors:\n") {
         Some(lines) => lines.split('\n').map(|line| line.trim().to_owned()).collect(),
         None => vec![warning],
-    }
-}
-
-/// Groups whose servers store JSON, which tells an empty list from none.
-const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
-
-/// What storing a built-in kind changes of an object.
-pub(crate) fn as_stored(resource: &Resource, object: &mut Value) {
-    let storage = GroupVersionKind::from_api_version(object.api_version(), object.kind());
-    if resource.custom.is_none()
-        && !STORED_AS_JSON.contains(&&*storage.group)
-        && let Some(schema) = drydock_machinery::Catalog::builtin().schema(&storage)
-    {
-        defaults::forget_empty(object, schema.root());
     }
 }
 

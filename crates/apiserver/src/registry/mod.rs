@@ -20,6 +20,7 @@ mod create;
 mod custom;
 mod decode;
 mod delete;
+mod given;
 mod legacy;
 mod list;
 mod managed;

@@ -11,6 +11,7 @@ use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Schema, Status, Value,
 };
 
+use super::given::without_emptied;
 use super::managed::{self, Tracking};
 use super::update::{Updated, match_name};
 use super::{Body, Call, Done, Registry, convert, decode, meta};
@@ -129,11 +130,11 @@ fn finished(
     match_name(call, &object)?;
     meta::match_namespace(call, &mut object)?;
     if resource.gvk != *resource.working_kind() {
-        object = decode::without_emptied(call, object, std::mem::take(&mut emptied));
+        object = without_emptied(call, object, std::mem::take(&mut emptied));
     }
     let mut object = convert::to_working(resource, object);
     resource.strategy.set_defaults(&mut object);
-    Ok(decode::without_emptied(call, object, emptied))
+    Ok(without_emptied(call, object, emptied))
 }
 
 /// A custom object that a patch made another kind of is found invalid, where a built-in one does not decode.

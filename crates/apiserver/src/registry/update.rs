@@ -9,7 +9,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Valu
 use super::create::invalid;
 use super::managed::{self, Tracking};
 use super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::{Call, Done, Registry, convert, custom, decode, meta, subresources};
+use super::{Call, Done, Registry, convert, custom, decode, given, meta, subresources};
 use crate::admission::Operation;
 use crate::definitions;
 
@@ -96,7 +96,7 @@ impl Registry {
     ) -> Result<Done, WriteError> {
         let (mut object, reserved) =
             self.decide_update(call, tracking, old, new).await.map_err(WriteError::Failed)?;
-        decode::as_stored(&call.resource, &mut object);
+        given::as_stored(&call.resource, &mut object);
         let deletes = deletes(call, &object);
         if call.is_dry_run() {
             return Ok(Done::ok(Reply::Virtual(object)));

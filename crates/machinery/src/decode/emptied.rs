@@ -4,6 +4,7 @@
 //! is refused, no policies are the default ones. They see what was decoded; all else sees what Go would write. So the
 //! decoder leaves them out and says where they were, for those who must know to put them back.
 
+use crate::schema::{Field, Presence, Shape, TypeRef};
 use crate::value::{Key, Value};
 
 /// Beyond so many empty values it is not said where they were.
@@ -23,6 +24,18 @@ pub struct Emptied {
 pub(super) enum Place {
     Name(Key),
     Index(usize),
+}
+
+/// Whether Go's encoding leaves out this value of a field of `owner`, a list or map that was given.
+pub(super) fn is_left_out(value: &Value, field: &Field, owner: TypeRef<'_>) -> bool {
+    let is_empty = match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    is_empty
+        && field.presence == Presence::OmitEmpty
+        && !matches!(owner.with(field.ty).shape(), Shape::Struct(_))
 }
 
 impl Emptied {

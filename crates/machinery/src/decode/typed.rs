@@ -129,16 +129,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
 
     /// Remembers a list or map that [`close`] leaves out.
     fn note_empty(&mut self, owner: TypeRef<'s>, field: &'s Field, value: &Value) {
-        let is_empty = match value {
-            Value::Array(items) => items.is_empty(),
-            Value::Object(map) => map.is_empty(),
-            _ => false,
-        };
-        if !is_empty
-            || field.presence != Presence::OmitEmpty
-            || matches!(owner.with(field.ty).shape(), Shape::Struct(_))
-            || self.emptied.len() == emptied::MOST
-        {
+        if self.emptied.len() == emptied::MOST || !emptied::is_left_out(value, field, owner) {
             return;
         }
         // The last step is the field itself.
