@@ -340,6 +340,11 @@ async fn validation_sees_empty_lists_that_nobody_else_does() {
     let given = value!({"metadata": {"name": "c", "labels": {}, "annotations": {}}, "data": {}});
     let stored = f.create(CONFIG_MAPS, given).await.unwrap();
     assert_eq!((stored.at(&["metadata", "labels"]), stored.get("data")), (None, None));
+    // And has the defaults of what is absent when it is read.
+    let node = value!({"metadata": {"name": "n"}, "status": {"capacity": {"cpu": "1"}, "allocatable": {}}});
+    const NODES: GroupVersionResource = GroupVersionResource::new("", "v1", "nodes");
+    let node = Request { namespace: String::new(), ..request(Verb::Create, NODES, "", Some(node)) };
+    assert_eq!(f.call(node).await.unwrap().at(&["status", "allocatable"]), Some(&value!({"cpu": "1"})));
     f.tasks.close().await;
 }
 
@@ -377,99 +382,4 @@ async fn a_definition_keeps_an_empty_list_of_stored_versions() {
     let read = f.call(cluster(Verb::Get, "boats.example.com", None)).await.unwrap();
     assert_eq!(read.at(&["status", "storedVersions"]), Some(&value!([])));
     f.tasks.close().await;
-}
-
-/// Lets everybody do everything but write to subresources that only permissions know.
-struct Guarded;
-
-impl drydock_apiserver::Authorizer for Guarded {
-    fn authorize(
-        &self,
-        _: &dyn drydock_auth::Reader,
-        attributes: &drydock_auth::Attributes<'_>,
-    ) -> drydock_auth::Decision {
-        let is_node = attributes.verb == "associated-node:update";
-        let is_guarded = ["binding", "driver"].contains(&attributes.subresource);
-        if is_guarded && !is_node && attributes.user.name != "scheduler" {
-            return drydock_auth::Decision::NoOpinion {
-                reason: String::new(),
-                evaluation_error: String::new(),
-            };
-        }
-        drydock_auth::Decision::allow("")
-    }
-
-    fn rules(&self, _: &dyn drydock_auth::Reader, _: &UserInfo, _: &str) -> Value {
-        value!({})
-    }
-}
-
-#[tokio::test]
-async fn parts_of_a_claims_status_need_permissions_of_their_own() {
-    const CLAIMS: GroupVersionResource = GroupVersionResource::new("resource.k8s.io", "v1", "resourceclaims");
-    let clock = Clock::real();
-    let tasks = Tasks::new("test", clock.clone());
-    let store = std::sync::Arc::new(drydock_store::memory::MemoryStore::new());
-    let mut config = testing::open_config(store, tasks.clone(), clock);
-    config.authorizer = std::sync::Arc::new(Guarded);
-    let server = drydock_apiserver::ApiServer::start(config).await.unwrap();
-    server.set_ready();
-    let fixture = |user: UserInfo| Fixture {
-        client: server.client(user),
-        server: server.clone(),
-        tasks: tasks.clone(),
-    };
-    let scheduler = fixture(UserInfo::new("scheduler", &[]));
-    let namespace = |labels: Value| value!({"metadata": {"name": "default", "labels": labels}});
-    const NAMESPACES: GroupVersionResource = GroupVersionResource::new("", "v1", "namespaces");
-    let of_cluster =
-        |verb, body| Request { namespace: String::new(), ..request(verb, NAMESPACES, "", Some(body)) };
-    scheduler.call(of_cluster(Verb::Create, namespace(value!({})))).await.unwrap();
-    let claim = |name: &str, admin: bool| {
-        value!({"metadata": {"name": name}, "spec": {"devices": {"requests": [
-        {"name": "r", "exactly": {"deviceClassName": "c", "adminAccess": admin}}]}}})
-    };
-    let refused = scheduler.create(CLAIMS, claim("admin", true)).await.unwrap_err();
-    let text = "ResourceClaim.resource.k8s.io \"admin\" is invalid: spec.devices.requests[0].adminAccess: Forbidden: \
-                admin access to devices requires the `resource.kubernetes.io/admin-access: true` label on the \
-                containing namespace";
-    assert_eq!(refused.message, text);
-    let labelled = namespace(value!({"resource.kubernetes.io/admin-access": "true"}));
-    let mut label = of_cluster(Verb::Patch(PatchType::Merge), labelled);
-    label.name = "default".to_owned();
-    scheduler.call(label).await.unwrap();
-    scheduler.create(CLAIMS, claim("admin", true)).await.unwrap();
-
-    let made = scheduler.create(CLAIMS, claim("a", false)).await.unwrap();
-    let status = |claim: &Value, status: Value| {
-        let mut body = claim.clone();
-        body.set(&["status"], status);
-        Request { subresource: "status".to_owned(), ..request(Verb::Update, CLAIMS, "a", Some(body)) }
-    };
-    let allocation = value!({
-        "devices": {"results": [{"request": "r", "driver": "d.example.com", "pool": "p", "device": "x"}]},
-        "nodeSelector": {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}]},
-    });
-    let mallory = fixture(UserInfo::new("mallory", &[]));
-    let refused = mallory.call(status(&made, value!({"allocation": allocation}))).await.unwrap_err();
-    let text = "ResourceClaim.resource.k8s.io \"a\" is invalid: status.allocation: Forbidden: changing \
-                status.allocation or status.reservedFor requires resource=\"resourceclaims/binding\", verb=\"update\" \
-                permission: resourceclaims.resource.k8s.io is forbidden: User \"mallory\" cannot update resource \
-                \"resourceclaims/binding\" in API group \"resource.k8s.io\" at the cluster scope";
-    assert_eq!(refused.message, text);
-    let bound = scheduler.call(status(&made, value!({"allocation": allocation}))).await.unwrap();
-    let device = value!({"driver": "d.example.com", "pool": "p", "device": "x"});
-    let reported = value!({"allocation": allocation, "devices": [device]});
-    let refused = mallory.call(status(&bound, reported.clone())).await.unwrap_err();
-    assert!(refused.message.contains("verb=\"[arbitrary-node:update]\" permission"), "{}", refused.message);
-    // A driver's pod may speak for its own node.
-    let on = |node: &str| {
-        let mut user = UserInfo::new("system:serviceaccount:default:driver", &[]);
-        user.extra.insert("authentication.kubernetes.io/node-name".to_owned(), vec![node.to_owned()]);
-        fixture(user)
-    };
-    assert!(on("other").call(status(&bound, reported.clone())).await.is_err());
-    let told = on("n").call(status(&bound, reported)).await.unwrap();
-    assert_eq!(told.array_at(&["status", "devices"]).len(), 1);
-    tasks.close().await;
 }

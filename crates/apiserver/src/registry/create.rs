@@ -69,7 +69,7 @@ impl Registry {
         let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
         call.warnings.extend(call.resource.strategy.warnings_before_create(&object));
         self.prepare_for_create(call, &mut object);
-        self.validate_create(call, &object)?;
+        self.validate_create(call, &object).await?;
         self.authorize_create(call).await?;
         self.admission_validate(call, Operation::Create, &object, None).await?;
         // What is no number is no revision.
@@ -96,7 +96,7 @@ impl Registry {
     }
 
     async fn store_new(&self, call: &Call, mut object: Value) -> Result<Done, Status> {
-        given::as_stored(&call.resource, &mut object);
+        given::as_stored(call, &mut object);
         let key = call.key_of(object.name());
         if call.is_dry_run() {
             object.remove(&["metadata", "resourceVersion"]);
@@ -130,7 +130,7 @@ impl Registry {
         }
     }
 
-    fn validate_create(&self, call: &mut Call, object: &Value) -> Result<(), Status> {
+    async fn validate_create(&self, call: &mut Call, object: &Value) -> Result<(), Status> {
         let resource = call.resource.clone();
         let context = self.strategy_context("");
         let mut errors = meta::validate_namespace(&resource, object);
@@ -138,6 +138,9 @@ impl Registry {
         errors.append(resource.strategy.validate_create(&context, &call.as_given(object)));
         errors = meta::of_custom(&resource, errors, None);
         call.warnings.extend(custom::validate(&mut errors, &resource, object, None, &context));
+        if errors.is_empty() {
+            errors = self.may_use_parameters(call, object, None).await;
+        }
         invalid(call, object.name(), &errors)?;
         call.warnings.extend(custom::warnings(&resource, object, None));
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));

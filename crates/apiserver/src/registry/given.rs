@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use drydock_client::Verb;
 use drydock_machinery::decode::{Decoded, Emptied};
-use drydock_machinery::{GroupVersionKind, Value, defaults};
+use drydock_machinery::{GroupVersionKind, ObjectMeta as _, Value, defaults};
 
 use super::{Call, managed};
 use crate::resources::Resource;
@@ -53,7 +53,12 @@ impl Call {
 const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
 
 /// What storing a built-in kind changes of an object.
-pub(crate) fn as_stored(resource: &Resource, object: &mut Value) {
+pub(super) fn as_stored(call: &Call, object: &mut Value) {
+    let resource: &Resource = &call.resource;
+    if !call.emptied.lock().is_empty() {
+        // What was given as empty is absent to whoever reads it, and has its defaults.
+        resource.strategy.set_defaults(object);
+    }
     let storage = GroupVersionKind::from_api_version(object.api_version(), object.kind());
     if resource.custom.is_none()
         && !STORED_AS_JSON.contains(&&*storage.group)

@@ -27,6 +27,7 @@ mod managed;
 mod meta;
 mod options;
 mod paging;
+mod parameters;
 mod patch;
 mod select;
 mod store;

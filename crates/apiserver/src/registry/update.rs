@@ -96,7 +96,7 @@ impl Registry {
     ) -> Result<Done, WriteError> {
         let (mut object, reserved) =
             self.decide_update(call, tracking, old, new).await.map_err(WriteError::Failed)?;
-        given::as_stored(&call.resource, &mut object);
+        given::as_stored(call, &mut object);
         let deletes = deletes(call, &object);
         if call.is_dry_run() {
             return Ok(Done::ok(Reply::Virtual(object)));
@@ -159,6 +159,9 @@ impl Registry {
         let resource = call.resource.clone();
         let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &context);
         call.warnings.extend(warnings);
+        if errors.is_empty() {
+            errors = self.may_use_parameters(call, &new, Some(old.value())).await;
+        }
         invalid(call, old.name(), &errors)?;
         call.warnings.extend(custom::warnings(&call.resource, &new, Some(old.value())));
         call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));
