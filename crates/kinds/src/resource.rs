@@ -74,8 +74,14 @@ static CLASS: Kind = Kind {
 
 static SLICE: Kind = Kind {
     generation: true,
-    prepare_create: date_taints,
-    prepare_update: |context, object, _| date_taints(context, object),
+    prepare_create: |context, object| {
+        device::drop_disabled(object, None);
+        date_taints(context, object);
+    },
+    prepare_update: |context, object, old| {
+        device::drop_disabled(object, Some(old));
+        date_taints(context, object);
+    },
     validate: |errors, _, object, old| validate_slice(errors, object, old),
     warnings: |object, _| {
         let driver = object.str_at(&["spec", "driver"]);

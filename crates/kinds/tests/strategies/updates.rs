@@ -457,3 +457,39 @@ fn a_claims_source_is_of_its_own_namespace() {
     assert!(with(value!({"kind": "PersistentVolumeClaim", "name": "a"})));
     assert!(!with(value!({"kind": "PersistentVolumeClaim", "name": "a", "namespace": "other"})));
 }
+
+#[test]
+fn fields_of_features_that_are_off_are_dropped_and_old_ones_kept() {
+    let slices = ("resource.k8s.io", "v1", "resourceslices");
+    let slice = value!({"metadata": {"name": "s"}, "spec": {"devices": [{
+        "name": "d", "attributes": {"a": {"bools": [true]}, "b": {"int": 1}},
+        "nodeAllocatableResourceMappings": {"cpu": {"allocationMultiplier": "1"}},
+    }]}});
+    let device = |slice: &Value| slice.array_at(&["spec", "devices"])[0].clone();
+    let made = device(&created(slices, &slice));
+    assert_eq!(made.get("attributes"), Some(&value!({"a": {}, "b": {"int": 1}})));
+    assert_eq!(made.get("nodeAllocatableResourceMappings"), None);
+    let old = stored(slices, &slice);
+    assert_eq!(device(&updated(slices, "", &old, |_| {})), device(&old));
+
+    let drivers = ("storage.k8s.io", "v1", "csidrivers");
+    let driver = value!({"metadata": {"name": "d"}, "spec": {"preventPodSchedulingIfMissing": true}});
+    let at = ["spec", "preventPodSchedulingIfMissing"];
+    assert_eq!(created(drivers, &driver).at(&at), None);
+    let old = stored(drivers, &driver);
+    assert!(updated(drivers, "", &old, |_| {}).bool_at(&at));
+
+    let mounts = value!({"containerStatuses": [{"name": "c", "volumeMounts": [
+        {"name": "v", "mountPath": "/v", "volumeStatus": {"image": {"imageRef": "r"}}}]}]});
+    let pod = value!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let report = |pod: &mut Value| pod.set(&["status"], mounts.clone());
+    let mount = |pod: &Value| {
+        let statuses = pod.array_at(&["status", "containerStatuses"]);
+        statuses[0].array_at(&["volumeMounts"])[0].get("volumeStatus").cloned()
+    };
+    let old = stored(POD, &pod);
+    assert_eq!(mount(&updated(POD, "status", &old, report)), None);
+    let mut had = old.clone();
+    report(&mut had);
+    assert!(mount(&updated(POD, "status", &had, report)).is_some());
+}
