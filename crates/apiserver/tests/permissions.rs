@@ -93,11 +93,10 @@ async fn whoever_writes_a_policy_can_read_its_parameters() {
                 user &{mallory  [g] map[]} must have \"get\" permission on all objects of the referenced paramKind \
                 (kind=ConfigMap, apiVersion=v1)";
     assert_eq!(refused.message, text);
-    let made = alice.call(of_cluster(Verb::Create, POLICIES, "", policy)).await.unwrap();
+    alice.call(of_cluster(Verb::Create, POLICIES, "", policy)).await.unwrap();
     // What stays as it is needs no permission.
-    let mut relabelled = made.clone();
-    relabelled.set(&["metadata", "labels"], value!({"a": "b"}));
-    mallory.call(of_cluster(Verb::Update, POLICIES, "p", relabelled)).await.unwrap();
+    let label = value!({"metadata": {"labels": {"a": "b"}}});
+    mallory.call(of_cluster(Verb::Patch(PatchType::Merge), POLICIES, "p", label)).await.unwrap();
     let binding = |policy: &str| {
         value!({"metadata": {"name": "b"}, "spec": {
         "policyName": policy, "validationActions": ["Deny"],

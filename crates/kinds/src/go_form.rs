@@ -175,6 +175,7 @@ impl Writer<'_> {
 
     fn tree(&mut self, value: &Value, depth: usize, rename: fn(&str) -> String) {
         match value {
+            literal if literal_text(literal).is_some() => self.scalar(literal),
             Value::Object(map) => {
                 self.open('{');
                 for (i, (key, value)) in map.iter().enumerate() {
