@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     if !definition::validate(&defined, None).is_empty() {
         return;
     }
-    let compiled = CustomResource::compile(&schema);
+    let compiled = CustomResource::compile(&schema, 36);
     if compiled.coerce(&mut object).is_ok() {
         prune(&mut object, compiled.schema.root());
         apply_defaults(&mut object, compiled.schema.root());

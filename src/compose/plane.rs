@@ -132,12 +132,12 @@ impl ControlPlane for Plane {
         *wanted = pools;
     }
 
-    fn configure(&self, settings: &ClusterSettings) {
+    fn configure(&self, version: &str, settings: &ClusterSettings) {
         let mut known = self.settings.lock();
         if *known == *settings {
             return;
         }
-        match settings::parse(settings) {
+        match settings::parse(settings, version) {
             Ok(parsed) => {
                 self.tenant.configure(parsed);
                 known.clone_from(settings);

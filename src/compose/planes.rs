@@ -202,7 +202,7 @@ fn service_range(cluster: &ClusterRecord) -> Result<ServiceRange, ControlPlaneEr
 
 /// Validation let them pass; a newer drydock may have let more pass.
 fn settings(cluster: &ClusterRecord) -> Result<drydock_auth::config::Settings, ControlPlaneError> {
-    crate::service::settings::parse(&cluster.settings).map_err(|wrong| {
+    crate::service::settings::parse(&cluster.settings, &cluster.version).map_err(|wrong| {
         let wrong = wrong.0.into_iter().map(|error| format!("{}: {}", error.field, error.message));
         let message =
             format!("the cluster's settings cannot be used: {}", wrong.collect::<Vec<_>>().join("; "));
@@ -212,8 +212,7 @@ fn settings(cluster: &ClusterRecord) -> Result<drydock_auth::config::Settings, C
 
 /// The release of a minor version that clusters run.
 fn version(minor: &str) -> Version {
-    let number = minor.rsplit('.').next().and_then(|number| number.parse().ok()).unwrap_or(36);
-    Version { minor: number, git: git_version(minor) }
+    Version { minor: crate::service::minor(minor), git: git_version(minor) }
 }
 
 pub(super) fn git_version(minor: &str) -> String {

@@ -130,7 +130,7 @@ impl Service {
         let service_cidr = request.service_cidr.unwrap_or_else(|| DEFAULT_SERVICE_CIDR.to_owned());
         validation::networks(&mut findings, &pod_cidr, &service_cidr);
         validation::labels(&mut findings, "labels", &request.labels);
-        if let Err(wrong) = settings::parse(&request.settings) {
+        if let Err(wrong) = settings::parse(&request.settings, &version) {
             findings.0.extend(wrong.0);
         }
         let provider = self.provider_of(request.provider.as_deref(), &mut findings);
@@ -243,7 +243,7 @@ impl Service {
         validation::labels(&mut findings, "labels", &labels);
         let mut settings = cluster.settings;
         update.settings.apply(&mut settings);
-        if let Err(wrong) = settings::parse(&settings) {
+        if let Err(wrong) = settings::parse(&settings, &cluster.version) {
             findings.0.extend(wrong.0);
         }
         if !findings.0.is_empty() {
@@ -254,7 +254,7 @@ impl Service {
         txn.commit().await.map_err(crate::database::DatabaseError::from)?;
         // In force when this answers; the reconciler does the same, in the order of the records.
         if let Some(plane) = self.inner.fleet.plane(&uid) {
-            plane.configure(&changed.settings);
+            plane.configure(&changed.version, &changed.settings);
         }
         self.oversee(&uid);
         Ok(self.view(changed))

@@ -46,7 +46,7 @@ pub trait ControlPlane: Send + Sync + 'static {
     fn set_pools(&self, pools: Vec<NodePoolRecord>);
 
     /// The settings that are in force from the next request on. They were checked.
-    fn configure(&self, settings: &ClusterSettings);
+    fn configure(&self, version: &str, settings: &ClusterSettings);
 
     /// The audit log from the oldest event that is kept; when it is followed it goes on until the control plane closes.
     fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes>;

@@ -39,7 +39,7 @@ pub use error::{FieldError, Result, ServiceError};
 pub use page::{Page, PageRequest};
 pub use ports::PortRange;
 pub use provider::{Provider, Providers};
-pub use version::{DEFAULT_VERSION, VERSIONS, Version};
+pub use version::{DEFAULT_VERSION, VERSIONS, Version, minor};
 
 /// The service. Clones are the same service.
 #[derive(Clone)]

@@ -90,7 +90,7 @@ impl Service {
                 return Ok(Next::Retry);
             }
         };
-        plane.configure(&cluster.settings);
+        plane.configure(&cluster.version, &cluster.settings);
         let observed = plane.status();
         self.record_observation(&cluster.uid, &*plane, &observed).await?;
         if observed.failure.is_some() {

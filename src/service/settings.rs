@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::database::cluster::ClusterSettings;
 
 use super::validation::Findings;
+use super::version;
 
 /// Documents of this size and above are refused: they are in memory for as long as the cluster runs.
 const LARGEST: usize = 256 * 1024;
@@ -44,18 +45,19 @@ impl SettingsUpdate {
     }
 }
 
-/// What a cluster's control plane is configured with.
+/// What the control plane of a cluster of this version, `1.36`, is configured with.
 ///
 /// # Errors
 /// Everything that is wrong with the documents, by the path of the field.
-pub fn parse(settings: &ClusterSettings) -> Result<Settings, Findings> {
+pub fn parse(settings: &ClusterSettings, version: &str) -> Result<Settings, Findings> {
     let mut findings = Findings::default();
+    let minor = version::minor(version);
     let own_issuer = TokenConfig::default().issuer;
     let mut out = Settings::default();
     let authentication = read(
         "authenticationConfiguration",
         settings.authentication_configuration.as_ref(),
-        |document| AuthenticationConfiguration::parse(document, &[&own_issuer]),
+        |document| AuthenticationConfiguration::parse(document, &[&own_issuer], minor),
         &mut findings,
     );
     out.authentication = authentication.unwrap_or_default();
@@ -64,7 +66,7 @@ pub fn parse(settings: &ClusterSettings) -> Result<Settings, Findings> {
     let authorization = read(
         "authorizationConfiguration",
         settings.authorization_configuration.as_ref(),
-        AuthorizationConfiguration::parse,
+        |document| AuthorizationConfiguration::parse(document, minor),
         &mut findings,
     );
     out.authorization = authorization.unwrap_or_default();

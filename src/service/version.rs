@@ -18,6 +18,12 @@ pub const VERSIONS: [Version; 4] = [
 
 pub const DEFAULT_VERSION: &str = VERSIONS[0].name;
 
+/// The number of a minor version: 36 of `1.36`, and of what is none the default's.
+pub fn minor(version: &str) -> u32 {
+    const DEFAULT: u32 = 36;
+    version.rsplit('.').next().and_then(|number| number.parse().ok()).unwrap_or(DEFAULT)
+}
+
 pub(super) fn check(version: &str) -> Result<(), String> {
     let names = VERSIONS.map(|version| version.name);
     if names.contains(&version) {

@@ -143,7 +143,7 @@ impl ControlPlane for Fake {
         self.look();
     }
 
-    fn configure(&self, settings: &ClusterSettings) {
+    fn configure(&self, _: &str, settings: &ClusterSettings) {
         *self.settings.lock().unwrap() = settings.clone();
     }
 

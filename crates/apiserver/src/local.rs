@@ -79,6 +79,8 @@ impl Local {
             default_manager: self.manager.clone(),
             warnings: Vec::new(),
             audit: event,
+            elsewhere: Arc::default(),
+            emptied: Default::default(),
         })
     }
 

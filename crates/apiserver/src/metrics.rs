@@ -1,6 +1,7 @@
-//! A histogram in Prometheus' text form.
+//! A histogram in Prometheus' text form, and the time that is not the server's own.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Counts durations by their upper bound.
@@ -35,5 +36,19 @@ impl Histogram {
         let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {total}");
         let _ = writeln!(out, "{name}_sum{{{labels}}} {}", self.sum);
         let _ = writeln!(out, "{name}_count{{{labels}}} {total}");
+    }
+}
+
+/// Time that a request spent elsewhere: in its queue and with webhooks.
+#[derive(Debug, Default)]
+pub(crate) struct Elsewhere(AtomicU64);
+
+impl Elsewhere {
+    pub(crate) fn add(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }

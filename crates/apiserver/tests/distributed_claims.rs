@@ -100,7 +100,7 @@ async fn groups_may_be_another_servers_to_tell() {
             },
         }],
     });
-    identity.configure(AuthenticationConfiguration::parse(&configuration, &[]).unwrap(), None);
+    identity.configure(AuthenticationConfiguration::parse(&configuration, &[], 36).unwrap(), None);
     let store = Arc::new(drydock_store::memory::MemoryStore::new());
     let server = ApiServer::start(Config {
         authenticator: identity.clone(),

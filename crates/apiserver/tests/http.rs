@@ -366,3 +366,60 @@ async fn too_many_requests_at_a_time_are_turned_away() {
     while f.send(get()).await.status() != StatusCode::OK {}
     f.tasks.close().await;
 }
+
+/// What a connection answers to bytes that no client library would send.
+async fn raw(f: &Fixture, request: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(f.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn what_is_not_escaped_in_a_target_is_taken_as_it_is() {
+    let f = start().await;
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let answer = raw(&f, &get("/api/v1/namespaces/default/secrets?labelSelector=rank>5&x={\"y\"}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("SecretList"), "{answer}");
+    let answer = raw(&f, &get("/api/v1/secrets?fieldSelector=metadata.name==a")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let answer = raw(&f, &get("/api/v1/secrets?fieldSelector=metadata.name>a")).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 400 Bad Request") && answer.contains("invalid selector"),
+        "{answer}"
+    );
+    // A parameter that cannot be read is none.
+    let answer = raw(&f, &get("/api/v1/secrets?fieldSelector=%zz&limit=1")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let answer = raw(&f, &get("/api/v1/namespaces/%zz/secrets")).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 400 Bad Request"), "{answer}");
+    assert!(!head.contains("audit-id"), "nothing else has seen it: {answer}");
+    assert_eq!(body, "400 Bad Request");
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_api_server_tells_how_it_serves_and_who_serves_beside_it() {
+    let f = start().await;
+    let service = value!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+        "metadata": {"name": "v1.far.example.com"},
+        "spec": {"group": "far.example.com", "version": "v1", "groupPriorityMinimum": 10, "versionPriority": 10,
+            "service": {"namespace": "default", "name": "none"}, "insecureSkipTLSVerify": true}});
+    let services = "/apis/apiregistration.k8s.io/v1/apiservices";
+    assert_eq!(f.call(Method::POST, services, Some(service)).await.0, StatusCode::CREATED);
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = "/metrics".parse().unwrap();
+    let answer = f.send(request).await.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(answer.to_vec()).unwrap();
+    for line in [
+        "aggregator_unavailable_apiservice{name=\"v1.far.example.com\"} 1",
+        "apiserver_request_sli_duration_seconds_count{component=\"apiserver\",group=\"apiregistration.k8s.io\",\
+         resource=\"apiservices\",scope=\"cluster\",subresource=\"\",verb=\"POST\",version=\"v1\"} 1",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line} in {text}");
+    }
+    f.tasks.close().await;
+}

@@ -202,6 +202,83 @@ async fn a_service_gets_an_address_that_nobody_else_gets() {
 }
 
 #[tokio::test]
+async fn a_service_keeps_each_of_its_addresses_that_is_left_out() {
+    let f = start().await;
+    let body = value!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    let made = f.create(SERVICES, body.clone()).await.unwrap();
+    let address = made.str_at(&["spec", "clusterIP"]).to_owned();
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        let mut changed = made.clone();
+        changed.remove(&["metadata", "resourceVersion"]);
+        changed.remove(&["spec", field]);
+        let changed = f.call(request(Verb::Update, SERVICES, "s", Some(changed))).await.unwrap();
+        assert_eq!(changed.get("spec"), made.get("spec"), "without {field}");
+    }
+    let mut other = made.clone();
+    other.set(&["spec", "clusterIPs"], value!(["10.96.0.77"]));
+    let refused = f.call(request(Verb::Update, SERVICES, "s", Some(other))).await.unwrap_err();
+    let text = format!(
+        "Service \"s\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.0.77\"]: first value must match \
+         `clusterIP`"
+    );
+    assert_eq!(refused.message, text);
+    let mut both = made.clone();
+    both.remove(&["spec", "clusterIP"]);
+    both.set(&["spec", "ipFamilies"], value!(["IPv6"]));
+    let refused = f.call(request(Verb::Update, SERVICES, "s", Some(both))).await.unwrap_err();
+    let text = format!(
+        "Service \"s\" is invalid: spec.clusterIPs[0]: Invalid value: \"{address}\": expected an IPv6 value as \
+         indicated by `ipFamilies[0]`"
+    );
+    assert_eq!(refused.message, text);
+    f.tasks.close().await;
+}
+
+/// What a Service's ports have: name, protocol, port and node port.
+fn node_ports(service: &Value) -> Vec<(String, String, i64, i64)> {
+    let text = |port: &Value, field: &str| port.str_at(&[field]).to_owned();
+    let number = |port: &Value, field: &str| port.i64_at(&[field]).unwrap_or(0);
+    let ports = service.array_at(&["spec", "ports"]).iter();
+    ports
+        .map(|port| {
+            (text(port, "name"), text(port, "protocol"), number(port, "port"), number(port, "nodePort"))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn node_ports_are_kept_by_name_and_shared_by_number() {
+    let f = start().await;
+    let body =
+        |ports: Value| value!({"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": ports}});
+    let dns = value!([
+        {"name": "tcp", "port": 53}, {"name": "udp", "port": 53, "protocol": "UDP"}, {"name": "web", "port": 80},
+    ]);
+    let made = f.create(SERVICES, body(dns)).await.unwrap();
+    let given = node_ports(&made);
+    assert_eq!(given[0].3, given[1].3, "ports of one number share a node port: {given:?}");
+    assert_ne!(given[0].3, given[2].3);
+    // Another number under the name of before has the node port of before; a new name has a new one.
+    let moved = value!([
+        {"name": "tcp", "port": 5353}, {"name": "udp", "port": 53, "protocol": "UDP"}, {"name": "new", "port": 80},
+    ]);
+    let changed = f.call(request(Verb::Update, SERVICES, "s", Some(body(moved)))).await.unwrap();
+    let kept = node_ports(&changed);
+    assert_eq!((kept[0].3, kept[1].3), (given[0].3, given[1].3));
+    assert!(kept[2].3 != given[2].3 && kept[2].3 != 0, "{kept:?}");
+    let twice =
+        value!([{"name": "a", "port": 1, "nodePort": 30100}, {"name": "b", "port": 2, "nodePort": 30100}]);
+    let refused = f.call(request(Verb::Update, SERVICES, "s", Some(body(twice.clone())))).await.unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), (500, "duplicate nodePort: {TCP 30100}"));
+    let mut other = body(twice);
+    other.set(&["metadata", "name"], "t");
+    let refused = f.create(SERVICES, other).await.unwrap_err();
+    let text = "Service \"t\" is invalid: spec.ports[1].nodePort: Invalid value: 30100: provided port is already allocated";
+    assert_eq!(refused.message, text);
+    f.tasks.close().await;
+}
+
+#[tokio::test]
 async fn scale_reads_and_writes_replicas() {
     let f = start().await;
     let body = value!({"metadata": {"name": "d"}, "spec": {
@@ -232,5 +309,77 @@ async fn discovery_lists_each_resource_once() {
     let autoscalers = found.iter().filter(|resource| resource.kind == "HorizontalPodAutoscaler");
     assert_eq!(autoscalers.count(), 1);
     assert!(f.server.is_ready());
+    f.tasks.close().await;
+}
+
+const AUTOSCALERS: GroupVersionResource =
+    GroupVersionResource::new("autoscaling", "v2", "horizontalpodautoscalers");
+const DEFINITIONS: GroupVersionResource =
+    GroupVersionResource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+
+#[tokio::test]
+async fn validation_sees_empty_lists_that_nobody_else_does() {
+    let f = start().await;
+    let body = |policies: Value| {
+        value!({"metadata": {"name": "a"}, "spec": {
+        "maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
+        "behavior": {"scaleUp": {"policies": policies}}}})
+    };
+    let text = "HorizontalPodAutoscaler.autoscaling \"a\" is invalid: spec.behavior.scaleUp.policies: Required value: \
+                must specify at least one Policy";
+    let refused = f.create(AUTOSCALERS, body(value!([]))).await.unwrap_err();
+    assert_eq!(refused.message, text);
+    let made = f.create(AUTOSCALERS, body(Value::Null)).await.unwrap();
+    assert_eq!(made.array_at(&["spec", "behavior", "scaleUp", "policies"]).len(), 2);
+    let refused = f.call(request(Verb::Update, AUTOSCALERS, "a", Some(body(value!([]))))).await.unwrap_err();
+    assert_eq!(refused.message, text);
+    let patch = value!({"spec": {"behavior": {"scaleUp": {"policies": []}}}});
+    let patched = request(Verb::Patch(PatchType::Merge), AUTOSCALERS, "a", Some(patch));
+    assert_eq!(f.call(patched).await.unwrap_err().message, text);
+    // What is let pass is stored without them.
+    let given = value!({"metadata": {"name": "c", "labels": {}, "annotations": {}}, "data": {}});
+    let stored = f.create(CONFIG_MAPS, given).await.unwrap();
+    assert_eq!((stored.at(&["metadata", "labels"]), stored.get("data")), (None, None));
+    // And has the defaults of what is absent when it is read.
+    let node = value!({"metadata": {"name": "n"}, "status": {"capacity": {"cpu": "1"}, "allocatable": {}}});
+    const NODES: GroupVersionResource = GroupVersionResource::new("", "v1", "nodes");
+    let node = Request { namespace: String::new(), ..request(Verb::Create, NODES, "", Some(node)) };
+    assert_eq!(f.call(node).await.unwrap().at(&["status", "allocatable"]), Some(&value!({"cpu": "1"})));
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn an_update_can_have_managed_fields_forgotten() {
+    let f = start().await;
+    let made = f.config_map("a").await;
+    assert_eq!(made.array_at(&["metadata", "managedFields"]).len(), 1);
+    let mut forgetful = made.clone();
+    forgetful.set(&["metadata", "managedFields"], value!([]));
+    let forgotten = f.call(request(Verb::Update, CONFIG_MAPS, "a", Some(forgetful))).await.unwrap();
+    assert_eq!(forgotten.at(&["metadata", "managedFields"]), None);
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_definition_keeps_an_empty_list_of_stored_versions() {
+    let f = start().await;
+    let body = value!({"metadata": {"name": "boats.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "boats", "kind": "Boat"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}});
+    let cluster = |verb, name: &str, body| Request {
+        namespace: String::new(),
+        ..request(verb, DEFINITIONS, name, body)
+    };
+    f.call(cluster(Verb::Create, "", Some(body))).await.unwrap();
+    let mut written = cluster(
+        Verb::Patch(PatchType::Merge),
+        "boats.example.com",
+        Some(value!({"status": {"storedVersions": []}})),
+    );
+    written.subresource = "status".to_owned();
+    let answered = f.call(written).await.unwrap();
+    assert_eq!(answered.at(&["status", "storedVersions"]), Some(&value!([])));
+    let read = f.call(cluster(Verb::Get, "boats.example.com", None)).await.unwrap();
+    assert_eq!(read.at(&["status", "storedVersions"]), Some(&value!([])));
     f.tasks.close().await;
 }

@@ -271,7 +271,7 @@ mod tests {
                 },
             }],
         });
-        AuthenticationConfiguration::parse(&document, &[]).unwrap().jwt.remove(0)
+        AuthenticationConfiguration::parse(&document, &[], 36).unwrap().jwt.remove(0)
     }
 
     fn keys(key: &SigningKey) -> KeySet {
@@ -338,7 +338,7 @@ mod tests {
                 ],
             }],
         });
-        let authenticator = AuthenticationConfiguration::parse(&document, &[]).unwrap().jwt.remove(0);
+        let authenticator = AuthenticationConfiguration::parse(&document, &[], 36).unwrap().jwt.remove(0);
         let key = SigningKey::generate_ecdsa().unwrap();
         let user = |change: fn(&mut Value)| {
             let token = token(&key, |claims| {

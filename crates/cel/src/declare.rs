@@ -27,7 +27,7 @@ pub struct Overload {
 pub type Functions = HashMap<Arc<str>, Vec<Overload>>;
 
 /// A version of Kubernetes, as far as it changes what expressions may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KubernetesVersion {
     V1_33,
     /// With CEL's own list library: `slice`, `sort`, `lists.range`.

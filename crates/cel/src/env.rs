@@ -34,8 +34,15 @@ impl Env {
     /// The base environment of a version of Kubernetes.
     pub fn new(version: KubernetesVersion) -> Self {
         let lists = version >= KubernetesVersion::V1_34;
-        let macros = Macros { two_variables: true, sort_by: lists };
+        let macros = Macros { two_variables: true, sort_by: lists, bind: false };
         Self { functions: functions(version), macros, variables: HashMap::new(), types: None }
+    }
+
+    /// With `cel.bind`, which only some of Kubernetes' environments have.
+    #[must_use]
+    pub fn bindings(mut self) -> Self {
+        self.macros.bind = true;
+        self
     }
 
     /// Declares a variable. Its name may have several parts: `request.userInfo`.

@@ -88,7 +88,11 @@ fn required_selector(errors: &mut FieldErrors, spec: &Value, path: &FieldPath, o
 
 fn not_empty(errors: &mut FieldErrors, selector: &Value, path: &FieldPath, of: &str) {
     if is_zero(selector.get("matchLabels")) && is_zero(selector.get("matchExpressions")) {
-        errors.invalid(path, selector.clone(), format!("empty selector is invalid for {of}"));
+        errors.invalid(
+            path,
+            go_form::label_selector(selector),
+            format!("empty selector is invalid for {of}"),
+        );
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod volume;
 use crate::kind::Kind;
 
 pub(crate) use self::secret::decode as decode_base64;
+pub use self::service::validate_service_addresses;
 pub(crate) use self::service::{load_balancer, load_balancer_warnings};
 
 pub(crate) const KINDS: &[&Kind] = &[

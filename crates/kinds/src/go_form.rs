@@ -39,13 +39,20 @@ pub(crate) fn list(values: impl Iterator<Item = Value>) -> Value {
     literal(format!("[{}]", parts.join(",")))
 }
 
-/// A label selector, as it serialises.
+/// A label selector, as it serialises: without what is empty.
 pub(crate) fn label_selector(selector: &Value) -> Value {
-    let mut shown = selector.clone();
-    if !shown.array_at(&["matchExpressions"]).is_empty() {
-        let requirements = selector.array_at(&["matchExpressions"]).iter();
-        let requirements = list(requirements.map(|one| ordered(one, &["key", "operator", "values"])));
-        shown.set(&["matchExpressions"], requirements);
+    let mut shown = Value::object();
+    let labels = selector.object_at(&["matchLabels"]);
+    if !labels.is_empty() {
+        shown.set(&["matchLabels"], labels.clone());
+    }
+    let requirements = selector.array_at(&["matchExpressions"]);
+    if !requirements.is_empty() {
+        let requirement = |one: &Value| {
+            let has_values = !one.array_at(&["values"]).is_empty();
+            ordered(one, if has_values { &["key", "operator", "values"] } else { &["key", "operator"] })
+        };
+        shown.set(&["matchExpressions"], list(requirements.iter().map(requirement)));
     }
     ordered(&shown, &["matchLabels", "matchExpressions"])
 }
@@ -146,6 +153,8 @@ impl Writer<'_> {
                 }
                 self.close(false, ']', depth);
             }
+            // One that was given, and has nothing in it, is not nil.
+            (Type::List(_), Some(Value::Array(_))) => self.out.push_str("[]"),
             (Type::Any, Some(value)) => self.plain(value, depth),
             (Type::Text | Type::Number | Type::Bool, Some(value)) => self.scalar(value),
             _ => self.out.push_str("null"),
@@ -166,6 +175,7 @@ impl Writer<'_> {
 
     fn tree(&mut self, value: &Value, depth: usize, rename: fn(&str) -> String) {
         match value {
+            literal if literal_text(literal).is_some() => self.scalar(literal),
             Value::Object(map) => {
                 self.open('{');
                 for (i, (key, value)) in map.iter().enumerate() {
@@ -187,7 +197,7 @@ impl Writer<'_> {
     }
 
     fn scalar(&mut self, value: &Value) {
-        self.out.push_str(&String::from_utf8_lossy(&value.to_json()));
+        self.out.push_str(&compact(value));
     }
 }
 

@@ -111,6 +111,8 @@ pub(crate) struct Kind {
     pub(crate) create: &'static [Step],
     pub(crate) update: &'static [Step],
     pub(crate) update_status: &'static [Step],
+    /// Of what is to be made, before [`Kind::prepare_create`] changes it.
+    pub(crate) early_warnings: fn(&Value) -> Vec<String>,
     /// The old object is given on update.
     pub(crate) warnings: fn(&Value, Option<&Value>) -> Vec<String>,
     /// Of what was written to `status`.
@@ -148,6 +150,7 @@ impl Kind {
             create: NEW,
             update: CHANGED,
             update_status: STATUS,
+            early_warnings: |_| Vec::new(),
             warnings: |_, _| Vec::new(),
             status_warnings: |_| Vec::new(),
             warnings_on_delete: Vec::new,
@@ -179,6 +182,10 @@ impl Kind {
 impl Strategy for Kind {
     fn set_defaults(&self, object: &mut Value) {
         (self.defaults)(object);
+    }
+
+    fn warnings_before_create(&self, object: &Value) -> Vec<String> {
+        (self.early_warnings)(object)
     }
 
     fn prepare_for_create(&self, context: &Context<'_>, object: &mut Value) {

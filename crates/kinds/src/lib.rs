@@ -55,6 +55,7 @@ use jiff::Timestamp;
 pub use authorization::{validate_subject_access_review, validate_token_request};
 pub use autoscaling::validate_scale;
 pub use convert::convert;
+pub use core::validate_service_addresses;
 pub use meta::{validate_object_meta, validate_object_meta_update};
 pub use pod::{assign_pod, validate_binding};
 
@@ -76,6 +77,12 @@ pub trait Strategy: Send + Sync {
     /// Defaults that the schema alone cannot say: those that depend on other fields, or on absent parents. Also
     /// called on objects read from storage, so it must be idempotent.
     fn set_defaults(&self, _object: &mut Value) {}
+
+    /// What [`Strategy::prepare_for_create`] is about to hide: warning headers, without code and agent, also of an object
+    /// that is then found invalid.
+    fn warnings_before_create(&self, _object: &Value) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Clears what clients may not set (status) and sets what the server sets. Generation is the registry's: 1 on
     /// create for kinds with [`Strategy::has_generation`].

@@ -58,6 +58,7 @@ static KIND: Kind = Kind {
     validate: |errors, _, object, _| validate(errors, object),
     validate_change: update::validate,
     validate_status: validate_subresource,
+    early_warnings: warnings::of_new_pod,
     warnings: warnings::of_pod,
     status_warnings: status::warnings,
     grace: |object, requested| Some(grace_period(object, requested)),

@@ -9,12 +9,13 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use crate::check::{
     csi_driver_name, dns_label, dns_subdomain, immutable, immutable_struct, is_extended_resource,
 };
-use crate::kind::{Kind, NEW_THEN_CHANGED, StatusMeta, Step};
+use crate::kind::{Kind, StatusMeta, Step};
 use crate::meta::validate_template_meta;
 use crate::pod::scheduling::node_selector;
-use crate::shape::{default_nil, each_mut, has, present, seconds, shown, with_mut};
+use crate::shape::{default_nil, each_mut, has, present, same, seconds, shown, with_mut};
 use crate::table;
 use crate::{Context, go_form};
+use parts::Versions;
 
 const GROUP: &str = "resource.k8s.io";
 
@@ -25,8 +26,9 @@ static CLAIM: Kind = Kind {
     status_meta: StatusMeta::Kept,
     status: true,
     defaults: |object| request_defaults(object, &["spec"]),
-    validate: |errors, _, object, _| {
-        validate_spec(errors, &shown(object, &["spec"]), &FieldPath::new("spec"))
+    validate: |errors, context, object, _| {
+        let versions = Versions::of(context, false);
+        validate_spec(errors, &shown(object, &["spec"]), versions, &FieldPath::new("spec"))
     },
     validate_change: |errors, object, old| {
         immutable_struct(errors, object, old, &["spec"], "ResourceClaimSpec");
@@ -42,16 +44,17 @@ static CLAIM: Kind = Kind {
 };
 
 static CLAIM_TEMPLATE: Kind = Kind {
-    update: NEW_THEN_CHANGED,
+    update: &[Step::MetaChange, Step::Change],
     defaults: |object| {
         default_nil(object, &["spec", "metadata"], Value::object());
         request_defaults(object, &["spec", "spec"]);
     },
-    validate: |errors, _, object, _| {
+    validate: |errors, context, object, _| {
         let path = FieldPath::new("spec");
         validate_template_meta(errors, &shown(object, &["spec"]), &path.child("metadata"));
         let path = path.child("spec");
-        validate_spec(errors, &shown(object, &["spec", "spec"]), &path);
+        let versions = Versions::of(context, false);
+        validate_spec(errors, &shown(object, &["spec", "spec"]), versions, &path);
     },
     validate_change: |errors, object, old| {
         immutable_struct(errors, object, old, &["spec"], "ResourceClaimTemplateSpec");
@@ -64,15 +67,21 @@ static CLASS: Kind = Kind {
     update: &[Step::Meta, Step::MetaChange, Step::Body],
     name: crate::NameRule::Long,
     generation: true,
-    validate: |errors, _, object, _| validate_class(errors, object),
+    validate: |errors, context, object, old| validate_class(errors, context, object, old),
     cells: table::name_and_age,
     ..Kind::new(GROUP, "deviceclasses")
 };
 
 static SLICE: Kind = Kind {
     generation: true,
-    prepare_create: date_taints,
-    prepare_update: |context, object, _| date_taints(context, object),
+    prepare_create: |context, object| {
+        device::drop_disabled(object, None);
+        date_taints(context, object);
+    },
+    prepare_update: |context, object, old| {
+        device::drop_disabled(object, Some(old));
+        date_taints(context, object);
+    },
     validate: |errors, _, object, old| validate_slice(errors, object, old),
     warnings: |object, _| {
         let driver = object.str_at(&["spec", "driver"]);
@@ -118,11 +127,13 @@ fn exact_defaults(request: &mut Value) {
 }
 
 /// `validateDeviceClaim`.
-fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
+fn validate_spec(errors: &mut FieldErrors, spec: &Value, versions: Versions, path: &FieldPath) {
     let path = path.child("devices");
     let devices = shown(spec, &["devices"]);
     let requests = devices.array_at(&["requests"]);
-    parts::set(errors, requests, 32, &path.child("requests"), parts::by_name, device_request);
+    parts::set(errors, requests, 32, &path.child("requests"), parts::by_name, |errors, request, path| {
+        device_request(errors, request, versions, path);
+    });
     let constraints = devices.array_at(&["constraints"]);
     parts::each(errors, constraints, 32, &path.child("constraints"), |errors, constraint, path| {
         validate_constraint(errors, &devices, constraint, path);
@@ -130,7 +141,7 @@ fn validate_spec(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let configs = devices.array_at(&["config"]);
     parts::each(errors, configs, 32, &path.child("config"), |errors, config, path| {
         parts::request_references(errors, &devices, config, path);
-        parts::configuration(errors, config, path);
+        parts::configuration(errors, config, false, path);
     });
 }
 
@@ -147,7 +158,7 @@ fn validate_constraint(errors: &mut FieldErrors, devices: &Value, constraint: &V
     }
 }
 
-fn device_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath) {
+fn device_request(errors: &mut FieldErrors, request: &Value, versions: Versions, path: &FieldPath) {
     dns_label(errors, request.str_at(&["name"]), &path.child("name"));
     let alternatives = request.array_at(&["firstAvailable"]);
     match (present(request, &["exactly"]), alternatives.is_empty()) {
@@ -157,23 +168,28 @@ fn device_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath) {
             errors.invalid(path, Value::Null, detail);
         }
         (None, true) => errors.required(path, "exactly one of `exactly` or `firstAvailable` is required"),
-        (Some(exact), true) => validate_request(errors, exact, &path.child("exactly")),
+        (Some(exact), true) => validate_request(errors, exact, versions, &path.child("exactly")),
         (None, false) => {
             let path = path.child("firstAvailable");
             parts::set(errors, alternatives, 8, &path, parts::by_name, |errors, alternative, path| {
                 dns_label(errors, alternative.str_at(&["name"]), &path.child("name"));
-                validate_request(errors, alternative, path);
+                validate_request(errors, alternative, versions, path);
             });
         }
     }
 }
 
-/// `validateDeviceClassSpec`.
-fn validate_class(errors: &mut FieldErrors, object: &Value) {
+/// `validateDeviceClassSpec`: what is exactly as before is stored.
+fn validate_class(errors: &mut FieldErrors, context: &Context<'_>, object: &Value, old: Option<&Value>) {
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
-    parts::selectors(errors, &spec, &path.child("selectors"));
-    parts::each(errors, spec.array_at(&["config"]), 32, &path.child("config"), parts::configuration);
+    let is_stored = |field: &str| old.is_some_and(|old| same(old.at(&["spec", field]), spec.get(field)));
+    let versions = Versions::of(context, is_stored("selectors"));
+    parts::selectors(errors, &spec, versions, &path.child("selectors"));
+    let is_stored = is_stored("config");
+    parts::each(errors, spec.array_at(&["config"]), 32, &path.child("config"), |errors, config, path| {
+        parts::configuration(errors, config, is_stored, path);
+    });
     if let Some(name) = present(&spec, &["extendedResourceName"]).and_then(Value::as_str)
         && !is_extended_resource(name)
     {
@@ -181,14 +197,14 @@ fn validate_class(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
-fn validate_request(errors: &mut FieldErrors, request: &Value, path: &FieldPath) {
+fn validate_request(errors: &mut FieldErrors, request: &Value, versions: Versions, path: &FieldPath) {
     let class = request.str_at(&["deviceClassName"]);
     if class.is_empty() {
         errors.required(&path.child("deviceClassName"), "");
     } else {
         dns_subdomain(errors, class, &path.child("deviceClassName"));
     }
-    parts::selectors(errors, request, &path.child("selectors"));
+    parts::selectors(errors, request, versions, &path.child("selectors"));
     let count = request.i64_at(&["count"]).unwrap_or(0);
     match request.str_at(&["allocationMode"]) {
         "All" => {

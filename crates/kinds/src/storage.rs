@@ -249,6 +249,9 @@ fn csi_node_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     }
 }
 
+/// Behind a feature gate that is off: what is new does not have it.
+const LIMIT_SCALING: [&str; 2] = ["spec", "preventPodSchedulingIfMissing"];
+
 static CSI_DRIVER: Kind = Kind {
     unconditional_update: false,
     defaults: set_driver_defaults,
@@ -265,7 +268,13 @@ static CSI_DRIVER: Kind = Kind {
         immutable(errors, object, old, &["spec", "volumeLifecycleModes"]);
     },
     warnings: driver_warnings,
+    prepare_create: |_, object| {
+        object.remove(&LIMIT_SCALING);
+    },
     prepare_update: |_, object, old| {
+        if !has(old, &LIMIT_SCALING) {
+            object.remove(&LIMIT_SCALING);
+        }
         // It is counted from the first change on.
         if !same(object.get("spec"), old.get("spec")) {
             object.set(&["metadata", "generation"], old.generation() + 1);

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use drydock_cel::library::Library;
 
-pub use devices::compile_device_selector;
+pub use devices::{DEVICE_SELECTOR_MAX_COST, DeviceSelector, compile_device_selector};
 pub use json::{from_json, to_json};
 
 /// Every function that Kubernetes' expressions may call.

@@ -39,16 +39,19 @@ pub struct CustomResource {
     validation: node::Node,
     /// What [`CustomResource::rules`] are made from.
     source: Value,
+    minor_version: u32,
     rules: Arc<OnceLock<Option<Rules>>>,
 }
 
 impl CustomResource {
-    /// Compiles a structural schema that [`definition::validate`] has found to be one.
-    pub fn compile(open_api_v3_schema: &Value) -> Self {
+    /// Compiles a structural schema that [`definition::validate`] has found to be one, for a cluster of Kubernetes
+    /// 1.`minor_version`.
+    pub fn compile(open_api_v3_schema: &Value, minor_version: u32) -> Self {
         Self {
             schema: compile::schema(open_api_v3_schema),
             validation: node::Node::compile(open_api_v3_schema),
             source: open_api_v3_schema.clone(),
+            minor_version,
             rules: Arc::default(),
         }
     }
@@ -120,7 +123,8 @@ impl CustomResource {
 
     /// The schema's rules, which are not looked at when values are of the wrong type or too many.
     pub fn validate_rules(&self, errors: &mut FieldErrors, new: &Value, old: Option<&Value>) -> Vec<String> {
-        let Some(rules) = self.rules.get_or_init(|| Rules::compile(&self.source)) else { return Vec::new() };
+        let compile = || Rules::compile(&self.source, self.minor_version);
+        let Some(rules) = self.rules.get_or_init(compile) else { return Vec::new() };
         let blocks = |kind| {
             matches!(
                 kind,

@@ -177,7 +177,7 @@ proptest! {
     fn any_custom_object_is_valid_or_not(schema in json(), object in json()) {
         let schema = Value::from_json(schema.to_string().as_bytes()).unwrap();
         let mut object = Value::from_json(object.to_string().as_bytes()).unwrap();
-        let custom = CustomResource::compile(&schema);
+        let custom = CustomResource::compile(&schema, 36);
         let _ = custom.coerce(&mut object);
         decode::prune(&mut object, custom.schema.root());
         let old = object.clone();

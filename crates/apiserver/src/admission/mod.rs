@@ -18,6 +18,7 @@ mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod options;
+mod pod_resize;
 mod pod_security;
 mod pod_topology;
 mod policy;
@@ -97,6 +98,8 @@ pub struct AdmissionRequest<'a> {
     pub warnings: Vec<String>,
     /// What plugins have to say to an audit log, by key. The registry hands it on with the call.
     pub audit: Vec<(String, String)>,
+    /// How long webhooks were waited for.
+    pub webhooks: std::time::Duration,
     pub reinvocation: Reinvocation,
 }
 

@@ -149,8 +149,14 @@ async fn check_all(core: &Arc<Core>, due: Vec<Arc<Route>>) -> Vec<(String, bool)
 
 async fn check_one(core: Arc<Core>, route: Arc<Route>) -> bool {
     let verdict = check(&core, &route).await;
-    if let Err(error) = write(&core.registry, &route.name, &verdict).await {
-        tracing::debug!(%error, name = route.name, "an APIService's condition was not written");
+    let before = core.registry.cache.get(GROUP, PLURAL, "", &route.name);
+    let was_available = before
+        .and_then(|object| available(&object).map(|condition| condition.str_at(&["status"]) == "True"))
+        .unwrap_or(false);
+    match write(&core.registry, &route.name, &verdict).await {
+        Ok(()) if was_available && verdict.0 != "True" => core.aggregation.lose(&route.name, verdict.1),
+        Ok(()) => {}
+        Err(error) => tracing::debug!(%error, name = route.name, "an APIService's condition was not written"),
     }
     verdict.0 == "True"
 }

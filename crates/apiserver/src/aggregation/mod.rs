@@ -16,15 +16,17 @@ mod proxy;
 mod route;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use drydock_machinery::Value;
+use drydock_auth::Reader as _;
+use drydock_machinery::{ObjectMeta as _, Value};
 use drydock_runtime::Tasks;
 use parking_lot::{Mutex, RwLock};
 use rustls::client::ResolvesClientCert;
 
-use crate::cache::key_prefix;
+use crate::cache::{Cache, key_prefix};
 use crate::http::path::Path;
 use crate::server::Core;
 
@@ -47,6 +49,8 @@ pub(crate) struct Aggregation {
     identity: Option<FrontProxy>,
     routes: RwLock<Arc<Routes>>,
     learned: Mutex<HashMap<String, Learned>>,
+    /// How often API services became unavailable, by name and reason.
+    losses: Mutex<BTreeMap<(String, String), u64>>,
     /// Counts changes of what discovery shows.
     generation: AtomicU64,
 }
@@ -69,7 +73,13 @@ struct Learned {
 
 impl Aggregation {
     pub(crate) fn new(identity: Option<FrontProxy>) -> Self {
-        Self { identity, routes: RwLock::default(), learned: Mutex::default(), generation: AtomicU64::new(0) }
+        Self {
+            identity,
+            routes: RwLock::default(),
+            learned: Mutex::default(),
+            losses: Mutex::default(),
+            generation: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -114,6 +124,32 @@ impl Aggregation {
         if all.get(name) != Some(&learned) {
             all.insert(name.to_owned(), learned);
             self.generation.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts that an API service became unavailable.
+    fn lose(&self, name: &str, reason: &str) {
+        *self.losses.lock().entry((name.to_owned(), reason.to_owned())).or_default() += 1;
+    }
+
+    /// Appends which API services are unavailable and how often they became so, as kube-aggregator tells it.
+    pub(crate) fn write_metrics(&self, cache: &Cache, out: &mut String) {
+        let _ = writeln!(out, "# TYPE aggregator_unavailable_apiservice gauge");
+        for service in cache.list(GROUP, PLURAL, "") {
+            let is_available =
+                route::available(&service).is_some_and(|condition| condition.str_at(&["status"]) == "True");
+            let value = u8::from(!is_available);
+            let _ = writeln!(out, "aggregator_unavailable_apiservice{{name=\"{}\"}} {value}", service.name());
+        }
+        let losses = self.losses.lock();
+        if !losses.is_empty() {
+            let _ = writeln!(out, "# TYPE aggregator_unavailable_apiservice_total counter");
+        }
+        for ((name, reason), count) in losses.iter() {
+            let _ = writeln!(
+                out,
+                "aggregator_unavailable_apiservice_total{{name=\"{name}\",reason=\"{reason}\"}} {count}"
+            );
         }
     }
 

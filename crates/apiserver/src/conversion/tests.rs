@@ -73,7 +73,7 @@ fn what_a_webhook_may_not_change_is_refused() {
 
 #[test]
 fn without_a_webhook_the_version_alone_changes() {
-    let schema = drydock_machinery::crd::CustomResource::compile(&value!({"type": "object"})).schema;
+    let schema = drydock_machinery::crd::CustomResource::compile(&value!({"type": "object"}), 36).schema;
     let schemas = ["e.io/v1", "e.io/v2"].map(|version| (version.to_owned(), schema.clone()));
     let conversion = Conversion::new(&value!({}), schemas.into_iter().collect());
     let converted = conversion.without_asking(&door("v1", value!({})), "e.io/v2").unwrap();

@@ -20,7 +20,11 @@ const SUBRESOURCE_VERBS: [&str; 3] = ["get", "patch", "update"];
 const AGE: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 
 /// The served versions, in the order of Kubernetes' version priority; none until the definition is established.
-pub(super) fn resources(definition: &Object, outdated: &CancellationToken) -> Vec<Arc<Resource>> {
+pub(super) fn resources(
+    definition: &Object,
+    minor_version: u32,
+    outdated: &CancellationToken,
+) -> Vec<Arc<Resource>> {
     if !definition::is_established(definition.value()) {
         return Vec::new();
     }
@@ -30,18 +34,23 @@ pub(super) fn resources(definition: &Object, outdated: &CancellationToken) -> Ve
         .filter(|version| version.bool_at(&["served"]))
         .collect();
     versions.sort_by_key(|version| std::cmp::Reverse(priority(version.str_at(&["name"]))));
-    let conversion = conversion(definition);
+    let conversion = conversion(definition, minor_version);
     versions
         .into_iter()
-        .map(|version| Arc::new(resource(definition, version, &conversion, outdated)))
+        .map(|version| Arc::new(resource(definition, version, &conversion, minor_version, outdated)))
         .collect()
 }
 
 /// The definition in the version that its objects are stored in, whether or not that is served.
-pub(super) fn stored(definition: &Object, outdated: &CancellationToken) -> Option<Arc<Resource>> {
+pub(super) fn stored(
+    definition: &Object,
+    minor_version: u32,
+    outdated: &CancellationToken,
+) -> Option<Arc<Resource>> {
     let mut versions = definition.array_at(&["spec", "versions"]).iter();
     let version = versions.find(|version| version.bool_at(&["storage"]))?;
-    Some(Arc::new(resource(definition, version, &conversion(definition), outdated)))
+    let conversion = conversion(definition, minor_version);
+    Some(Arc::new(resource(definition, version, &conversion, minor_version, outdated)))
 }
 
 /// GA before beta before alpha, newer before older; anything else last, by name.
@@ -64,12 +73,12 @@ pub(super) fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String
     other
 }
 
-fn conversion(definition: &Object) -> Arc<Conversion> {
+fn conversion(definition: &Object, minor_version: u32) -> Arc<Conversion> {
     let group = definition.str_at(&["spec", "group"]);
     let versions = definition.array_at(&["spec", "versions"]).iter();
     let schemas = versions.map(|version| {
         let api_version = format!("{group}/{}", version.str_at(&["name"]));
-        (api_version, CustomResource::compile(&schema_of(version)).schema)
+        (api_version, CustomResource::compile(&schema_of(version), minor_version).schema)
     });
     Arc::new(Conversion::new(definition.value(), schemas.collect()))
 }
@@ -78,6 +87,7 @@ fn resource(
     definition: &Object,
     version: &Value,
     conversion: &Arc<Conversion>,
+    minor_version: u32,
     outdated: &CancellationToken,
 ) -> Resource {
     let names = definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default();
@@ -92,7 +102,7 @@ fn resource(
     let storage =
         definition.array_at(&["spec", "versions"]).iter().find(|version| version.bool_at(&["storage"]));
     let schema = schema_of(version);
-    let compiled = CustomResource::compile(&schema);
+    let compiled = CustomResource::compile(&schema, minor_version);
     let storage_version = kind(storage.map_or(name, |version| version.str_at(&["name"])));
     let storage_schema =
         conversion.schema(&storage_version.api_version()).unwrap_or(&compiled.schema).clone();

@@ -1,5 +1,6 @@
 //! What the registry does differently with a definition: defaults, status, validation, deletion.
 
+use drydock_kinds::Context;
 use drydock_machinery::crd::definition;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta, Value, value};
 
@@ -50,9 +51,9 @@ fn storage_version(object: &Value) -> String {
 }
 
 /// What is wrong with a definition, besides what its strategy finds.
-pub(crate) fn validate(object: &Value, old: Option<&Value>, subresource: &str) -> FieldErrors {
+pub(crate) fn validate(context: &Context<'_>, object: &Value, old: Option<&Value>) -> FieldErrors {
     let mut errors = FieldErrors::new();
-    if subresource == "status" {
+    if context.subresource == "status" {
         definition::validate_status(&mut errors, object);
         return errors;
     }
@@ -67,7 +68,7 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>, subresource: &str) -
             }
         }
     }
-    errors.append(definition::validate(object, old));
+    errors.append(definition::validate(object, old, context.minor_version));
     errors
 }
 

@@ -141,7 +141,7 @@ impl Registrar {
         for definition in &definitions {
             let known = self.compiled.get(definition.name());
             if known.is_none_or(|known| known.revision != definition.revision()) {
-                self.compile(definition);
+                self.compile(definition, core.version.minor);
                 changed = true;
             }
         }
@@ -159,15 +159,15 @@ impl Registrar {
         }
     }
 
-    fn compile(&mut self, definition: &Object) {
+    fn compile(&mut self, definition: &Object, minor_version: u32) {
         let spec = definition.get("spec").cloned().unwrap_or_default();
         if let Some(known) = self.compiled.get_mut(definition.name()).filter(|known| known.spec == spec) {
             known.revision = definition.revision();
-            known.resources = compile::resources(definition, &known.outdated);
+            known.resources = compile::resources(definition, minor_version, &known.outdated);
             return;
         }
         let outdated = CancellationToken::new();
-        let resources = compile::resources(definition, &outdated);
+        let resources = compile::resources(definition, minor_version, &outdated);
         let compiled = Compiled { revision: definition.revision(), spec, resources, outdated };
         self.compiled.insert(definition.name().to_owned(), compiled);
     }
@@ -178,7 +178,8 @@ impl Registrar {
             return Ok(true);
         }
         let compiled = self.compiled.get(definition.name());
-        if let Some(resource) = compiled.and_then(|known| compile::stored(definition, &known.outdated))
+        let stored = |known: &Compiled| compile::stored(definition, core.version.minor, &known.outdated);
+        if let Some(resource) = compiled.and_then(stored)
             && core.registry.delete_all(&resource).await? > 0
         {
             return Ok(false);

@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use drydock_auth::{UserInfo, certificate_end};
+use drydock_machinery::go_text::path_unescape;
 use drydock_runtime::{Tasks, wall};
+use http::header::{CONNECTION, HeaderValue};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,7 +21,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::handler;
+use super::lenient::Lenient;
+use super::{Answer, body, handler};
 use crate::ApiServer;
 
 /// The other end of a connection.
@@ -121,7 +124,12 @@ impl ApiServer {
         let service = service_fn(move |request: http::Request<_>| {
             let (core, peer) = (core.clone(), peer.clone());
             noted.note(request.version());
-            async move { Ok::<_, std::convert::Infallible>(handler::handle(core, peer, request).await) }
+            async move {
+                if path_unescape(request.uri().path()).is_none() {
+                    return malformed(request.version());
+                }
+                Ok(handler::handle(core, peer, request).await)
+            }
         });
         let executor = TaskExecutor { tasks: self.core.tasks.clone(), life: life.clone() };
         let mut builder = auto::Builder::new(executor);
@@ -134,7 +142,7 @@ impl ApiServer {
             .max_header_list_size(MOST_HEADERS)
             .max_concurrent_streams(MAX_STREAMS)
             .adaptive_window(true);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(Lenient::new(stream)), service);
         tokio::pin!(connection);
         let closed = self.core.tasks.cancelled();
         let no_longer_needed = async {
@@ -155,6 +163,17 @@ impl ApiServer {
             tracing::debug!(%error, "connection ended");
         }
     }
+}
+
+/// What Go's server makes of a path with an escape that is none, before anything else sees it: over HTTP/2 the end of
+/// the stream.
+fn malformed(version: http::Version) -> Result<Answer, h2::Error> {
+    if version >= http::Version::HTTP_2 {
+        return Err(h2::Reason::PROTOCOL_ERROR.into());
+    }
+    let mut answer = body::whole(400, body::TEXT, "400 Bad Request");
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(answer)
 }
 
 /// What happens on a connection whose client speaks HTTP/2, or has not said yet what it speaks. HTTP/1.1 has a time limit

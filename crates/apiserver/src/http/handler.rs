@@ -21,6 +21,7 @@ use super::query::Query;
 use super::{Answer, audit, authenticate, body, deadline, failure, flow, impersonate, raw, resource};
 use crate::aggregation;
 use crate::audit::Event;
+use crate::metrics::Elsewhere;
 use crate::server::Core;
 
 /// What is known of a request once it is authenticated.
@@ -31,6 +32,8 @@ pub(crate) struct Req {
     pub(crate) query: Query,
     /// The request's audit event, if it has one.
     pub(crate) audit: Option<Arc<Event>>,
+    /// What of its time is not the server's.
+    pub(crate) elsewhere: Arc<Elsewhere>,
 }
 
 pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
@@ -105,7 +108,7 @@ async fn respond(
     let answered = async move {
         let sender = resource::attributes_of(&user, &verb, &path, &query);
         let user = impersonate::user(&core, user.clone(), &parts, &sender, event.as_deref()).await?;
-        let request = Req { core, user, parts, query, audit: event };
+        let request = Req { core, user, parts, query, audit: event, elsewhere: Arc::default() };
         Ok(answer(request, path, verb, timeout, incoming).await)
     };
     let answered = AssertUnwindSafe(answered).catch_unwind().await;
@@ -123,7 +126,10 @@ async fn answer(request: Req, path: Path, verb: String, timeout: Duration, incom
         _ => false,
     };
     let running = core.requests.begin(&request.parts.method, &path, &request.query, served);
+    let elsewhere = request.elsewhere.clone();
+    let waiting = wall::Stopwatch::start();
     let (classified, ticket) = flow::enter(&request, &path, &verb).await;
+    elsewhere.add(waiting.elapsed());
     let mut answer = match ticket {
         // A watch gives its seats back once it has begun.
         Ok(_ticket) => match in_time(request, path, verb, timeout, incoming).await {
@@ -133,7 +139,7 @@ async fn answer(request: Req, path: Path, verb: String, timeout: Duration, incom
         Err(_) => flow::too_many_requests(),
     };
     flow::name(&mut answer, &classified);
-    running.done(answer.status().as_u16());
+    running.done(answer.status().as_u16(), &elsewhere);
     answer
 }
 

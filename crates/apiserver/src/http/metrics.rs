@@ -16,12 +16,18 @@ use super::handler::Req;
 use super::path::Path;
 use super::query::Query;
 use super::{Answer, body};
-use crate::metrics::Histogram;
+use crate::metrics::{Elsewhere, Histogram};
 
 /// Upper bounds in seconds of upstream's `apiserver_request_duration_seconds`.
 const REQUEST_BOUNDS: &[f64] = &[
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0,
     20.0, 30.0, 45.0, 60.0,
+];
+
+/// Those of `apiserver_request_sli_duration_seconds`.
+const SLI_BOUNDS: &[f64] = &[
+    0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0,
+    45.0, 60.0,
 ];
 
 /// The media type of metrics.
@@ -35,6 +41,8 @@ const MOST_SERIES: usize = 4096;
 pub(crate) struct Requests {
     /// By labels, as text.
     series: RwLock<HashMap<Box<str>, Arc<Mutex<Series>>>>,
+    /// What the server itself took of each request, by labels without the dry run's.
+    service_levels: RwLock<HashMap<Box<str>, Arc<Mutex<Histogram>>>>,
     reading: AtomicI64,
     mutating: AtomicI64,
     watches: Arc<AtomicUsize>,
@@ -57,10 +65,28 @@ struct Series {
     durations: Histogram,
 }
 
+/// A series' labels as text.
+struct Labels {
+    verb: &'static str,
+    before_dry_run: &'static str,
+    dry_run: &'static str,
+    after_dry_run: String,
+}
+
+impl Labels {
+    fn whole(&self) -> String {
+        format!("{},dry_run=\"{}\",{}", self.before_dry_run, self.dry_run, self.after_dry_run)
+    }
+
+    fn without_dry_run(&self) -> String {
+        format!("{},{}", self.before_dry_run, self.after_dry_run)
+    }
+}
+
 /// A request that is being answered; dropped without [`Running::done`] when its client went away.
 pub(crate) struct Running<'a> {
     requests: &'a Requests,
-    labels: String,
+    labels: Labels,
     started: Stopwatch,
     in_flight: Option<&'a AtomicI64>,
 }
@@ -68,8 +94,8 @@ pub(crate) struct Running<'a> {
 impl Requests {
     /// A path that is not `served` is counted with those of no resource: clients could make any number of them up.
     pub(crate) fn begin(&self, method: &Method, path: &Path, query: &Query, served: bool) -> Running<'_> {
-        let (verb, labels) = labels(method, path, query, served);
-        let in_flight = match verb {
+        let labels = labels(method, path, query, served);
+        let in_flight = match labels.verb {
             // They last for as long as their clients like.
             "WATCH" | "CONNECT" => None,
             "GET" | "LIST" => Some(&self.reading),
@@ -88,7 +114,21 @@ impl Requests {
         (before < MOST_WATCHES).then_some(watching)
     }
 
-    fn record(&self, labels: &str, code: u16, duration: Duration) {
+    fn record(&self, labels: &Labels, code: u16, duration: Duration, elsewhere: Duration) {
+        self.record_whole(&labels.whole(), code, duration);
+        let labels = labels.without_dry_run();
+        let known = self.service_levels.read().get(labels.as_str()).cloned();
+        if known.is_none() && self.service_levels.read().len() >= MOST_SERIES {
+            return;
+        }
+        let histogram = known.unwrap_or_else(|| {
+            let new = || Arc::new(Mutex::new(Histogram::new(SLI_BOUNDS)));
+            self.service_levels.write().entry(labels.into()).or_insert_with(new).clone()
+        });
+        histogram.lock().observe(duration.saturating_sub(elsewhere));
+    }
+
+    fn record_whole(&self, labels: &str, code: u16, duration: Duration) {
         let known = self.series.read().get(labels).cloned();
         if known.is_none() && self.series.read().len() >= MOST_SERIES {
             return;
@@ -121,6 +161,18 @@ impl Requests {
         for (labels, series) in &all {
             series.lock().durations.write(out, "apiserver_request_duration_seconds", labels);
         }
+        const SLI: &str = "apiserver_request_sli_duration_seconds";
+        let mut levels: Vec<(Box<str>, Arc<Mutex<Histogram>>)> = self
+            .service_levels
+            .read()
+            .iter()
+            .map(|(labels, level)| (labels.clone(), level.clone()))
+            .collect();
+        levels.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let _ = writeln!(out, "# TYPE {SLI} histogram");
+        for (labels, level) in &levels {
+            level.lock().write(out, SLI, labels);
+        }
         let _ = writeln!(out, "# TYPE apiserver_request_total counter");
         for (labels, series) in &all {
             for (code, count) in &series.lock().codes {
@@ -131,8 +183,8 @@ impl Requests {
 }
 
 impl Running<'_> {
-    pub(crate) fn done(self, code: u16) {
-        self.requests.record(&self.labels, code, self.started.elapsed());
+    pub(crate) fn done(self, code: u16, elsewhere: &Elsewhere) {
+        self.requests.record(&self.labels, code, self.started.elapsed(), elsewhere.time());
     }
 }
 
@@ -144,13 +196,13 @@ impl Drop for Running<'_> {
     }
 }
 
-/// The verb, and the labels as text.
-fn labels(method: &Method, path: &Path, query: &Query, served: bool) -> (&'static str, String) {
+fn labels(method: &Method, path: &Path, query: &Query, served: bool) -> Labels {
+    const BEFORE: &str = "component=\"apiserver\"";
     let (Path::Resource(of), true) = (path, served) else {
         let verb = if *method == Method::GET || *method == Method::HEAD { "GET" } else { "other" };
-        let labels =
-            "component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"\",scope=\"\",subresource=\"\"";
-        return (verb, format!("{labels},verb=\"{verb}\",version=\"\""));
+        let after =
+            format!("group=\"\",resource=\"\",scope=\"\",subresource=\"\",verb=\"{verb}\",version=\"\"");
+        return Labels { verb, before_dry_run: BEFORE, dry_run: "", after_dry_run: after };
     };
     let one = !of.name.is_empty();
     let verb = match method.as_str() {
@@ -170,16 +222,16 @@ fn labels(method: &Method, path: &Path, query: &Query, served: bool) -> (&'stati
         (false, false) => "namespace",
         (false, true) => "cluster",
     };
-    let dry_run = query.get("dryRun").filter(|value| *value == "All").unwrap_or("");
-    let text = format!(
-        "component=\"apiserver\",dry_run=\"{dry_run}\",group=\"{}\",resource=\"{}\",scope=\"{scope}\",\
+    let dry_run = if query.get("dryRun") == Some("All") { "All" } else { "" };
+    let after = format!(
+        "group=\"{}\",resource=\"{}\",scope=\"{scope}\",\
          subresource=\"{}\",verb=\"{verb}\",version=\"{}\"",
         plain(&of.group),
         plain(&of.resource),
         plain(&of.subresource),
         plain(&of.version)
     );
-    (verb, text)
+    Labels { verb, before_dry_run: BEFORE, dry_run, after_dry_run: after }
 }
 
 /// What cannot be a name is left out: it would have to be escaped.
@@ -193,6 +245,7 @@ pub(crate) fn serve(request: &Req) -> Answer {
     let core = &request.core;
     let mut out = String::new();
     core.requests.write(&mut out);
+    core.aggregation.write_metrics(&core.registry.cache, &mut out);
     core.auditor.write_metrics(&mut out);
     core.flow.write_metrics(&mut out);
     let mut counts = core.registry.cache.counts();
@@ -267,7 +320,11 @@ mod tests {
         let served = |url: &str| !url.contains("made-up");
         let check = |method: Method, url: &str, code: u16| {
             let (path, query) = url.split_once('?').unwrap_or((url, ""));
-            requests.begin(&method, &path::parse(path), &Query::parse(Some(query)), served(url)).done(code);
+            let running =
+                requests.begin(&method, &path::parse(path), &Query::parse(Some(query)), served(url));
+            let elsewhere = Elsewhere::default();
+            elsewhere.add(Duration::from_secs(3600));
+            running.done(code, &elsewhere);
         };
         check(Method::GET, "/api/v1/pods?watch=true", 200);
         check(Method::POST, "/apis/apps/v1/namespaces/a/deployments", 201);
@@ -284,6 +341,12 @@ mod tests {
              resource=\"pods\",scope=\"cluster\",subresource=\"\",verb=\"WATCH\",version=\"v1\"} 1",
             "apiserver_request_duration_seconds_count{component=\"apiserver\",dry_run=\"\",group=\"apps\",\
              resource=\"deployments\",scope=\"namespace\",subresource=\"\",verb=\"POST\",version=\"v1\"} 2",
+            // What was spent elsewhere is not the server's.
+            "apiserver_request_sli_duration_seconds_sum{component=\"apiserver\",group=\"apps\",\
+             resource=\"deployments\",scope=\"namespace\",subresource=\"\",verb=\"POST\",version=\"v1\"} 0",
+            "apiserver_request_sli_duration_seconds_bucket{component=\"apiserver\",group=\"apps\",\
+             resource=\"deployments\",scope=\"namespace\",subresource=\"\",verb=\"POST\",version=\"v1\",\
+             le=\"0.05\"} 2",
         ] {
             assert!(out.lines().any(|found| found == line), "{line} in {out}");
         }

@@ -16,6 +16,7 @@ mod flow;
 pub(crate) mod handler;
 mod health;
 mod impersonate;
+mod lenient;
 mod list_body;
 pub(crate) mod metrics;
 mod negotiate;

@@ -243,6 +243,8 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         default_manager: manager(request),
         warnings: Vec::new(),
         audit: request.audit.clone(),
+        elsewhere: request.elsewhere.clone(),
+        emptied: Default::default(),
     })
 }
 

@@ -1,10 +1,12 @@
 //! `/statusz` and `/flagz`: how the server is, for people who look into it. Upstream has them since 1.36.
 //!
-//! Plain text, unless a structured kind is asked for by name. Of flags there are those whose meaning this server has.
+//! Plain text, unless a structured kind is asked for by name. Of flags there are those of upstream: what
+//! this server is set to, and otherwise what they are when nobody sets them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use drydock_auth::tokens::TokenConfig;
 use drydock_machinery::{Map, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 use drydock_runtime::wall;
@@ -57,12 +59,7 @@ pub(crate) async fn statusz(request: &Req) -> Result<Answer, Status> {
 /// # Errors
 /// 406 for a form that the page does not have.
 pub(crate) async fn flagz(request: &Req) -> Result<Answer, Status> {
-    let (address, port) = request.core.address.rsplit_once(':').unwrap_or((&request.core.address, ""));
-    let flags = [
-        ("advertise-address", address.to_owned()),
-        ("secure-port", port.to_owned()),
-        ("service-cluster-ip-range", request.core.service_range.to_string()),
-    ];
+    let flags = flags(request);
     match negotiate::page(request.header(ACCEPT), "Flagz")? {
         Page::Text => {
             let mut text = format!("\n{COMPONENT} flagz\n{NOT_FOR_MACHINES}");
@@ -72,10 +69,34 @@ pub(crate) async fn flagz(request: &Req) -> Result<Answer, Status> {
             Ok(body::whole(200, body::TEXT, text))
         }
         structured => {
-            let flags = Map::from_entries(flags.map(|(name, text)| (name.into(), Value::from(text))));
+            let flags =
+                Map::from_entries(flags.into_iter().map(|(name, text)| (name.into(), Value::from(text))));
             Ok(object(request, "Flagz", structured, value!({"flags": Value::from(flags)})).await)
         }
     }
+}
+
+/// All of upstream's flags by name: those of the cluster's own settings, and the others as they are when nobody sets
+/// them.
+fn flags(request: &Req) -> BTreeMap<&'static str, String> {
+    const DEFAULTS: &str = include_str!("flags.txt");
+    let core = &request.core;
+    let (address, port) = core.address.rsplit_once(':').unwrap_or((&core.address, ""));
+    let mut flags: BTreeMap<&str, String> = DEFAULTS
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, text)| (name, text.to_owned()))
+        .collect();
+    let issuers = format!("[{}]", TokenConfig::default().issuer);
+    flags.extend([
+        ("advertise-address", address.to_owned()),
+        ("api-audiences", issuers.clone()),
+        ("external-hostname", address.to_owned()),
+        ("secure-port", port.to_owned()),
+        ("service-account-issuer", issuers),
+        ("service-cluster-ip-range", core.service_range.to_string()),
+    ]);
+    flags
 }
 
 async fn object(request: &Req, kind: &str, page: Page, fields: Value) -> Answer {

@@ -26,7 +26,8 @@ impl Registry {
         let mut request = request(call, operation, named.to_owned(), old);
         request.object = Some(object);
         let admitted = self.admission.admit(&self.admission_context(), &mut request).await;
-        let AdmissionRequest { object, warnings, audit, .. } = request;
+        let AdmissionRequest { object, warnings, audit, webhooks, .. } = request;
+        call.elsewhere.add(webhooks);
         call.warnings.extend(warnings);
         annotate(call, audit);
         admitted?;
@@ -53,7 +54,8 @@ impl Registry {
         let mut request = request(call, operation, name, old);
         request.object = (operation != Operation::Delete).then(|| object.clone());
         let validated = self.admission.validate(&self.admission_context(), &mut request).await;
-        let AdmissionRequest { warnings, audit, .. } = request;
+        let AdmissionRequest { warnings, audit, webhooks, .. } = request;
+        call.elsewhere.add(webhooks);
         call.warnings.extend(warnings);
         annotate(call, audit);
         validated
@@ -82,6 +84,7 @@ fn request<'a>(
         dry_run: call.is_dry_run(),
         warnings: Vec::new(),
         audit: Vec::new(),
+        webhooks: Default::default(),
         reinvocation: Default::default(),
     }
 }

@@ -33,6 +33,8 @@ impl Registry {
             default_manager: call.default_manager.clone(),
             warnings: Vec::new(),
             audit: call.audit.clone(),
+            elsewhere: call.elsewhere.clone(),
+            emptied: Default::default(),
         };
         match self.delete_object(&mut one, item).await {
             Err(status) if !status.is_not_found() => Err(status),

@@ -8,7 +8,7 @@ use drydock_runtime::clock::rfc3339;
 
 use super::managed::{self, Tracking};
 use super::store::WriteError;
-use super::{Call, Done, Registry, convert, custom, decode, meta};
+use super::{Call, Done, Registry, convert, custom, decode, given, meta};
 use crate::admission::Operation;
 use crate::definitions;
 use crate::local::attributes;
@@ -67,8 +67,9 @@ impl Registry {
         meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));
         name_requester(call, &mut object);
         let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
+        call.warnings.extend(call.resource.strategy.warnings_before_create(&object));
         self.prepare_for_create(call, &mut object);
-        self.validate_create(call, &object)?;
+        self.validate_create(call, &object).await?;
         self.authorize_create(call).await?;
         self.admission_validate(call, Operation::Create, &object, None).await?;
         // What is no number is no revision.
@@ -95,7 +96,7 @@ impl Registry {
     }
 
     async fn store_new(&self, call: &Call, mut object: Value) -> Result<Done, Status> {
-        decode::as_stored(&call.resource, &mut object);
+        given::as_stored(call, &mut object);
         let key = call.key_of(object.name());
         if call.is_dry_run() {
             object.remove(&["metadata", "resourceVersion"]);
@@ -129,13 +130,17 @@ impl Registry {
         }
     }
 
-    fn validate_create(&self, call: &mut Call, object: &Value) -> Result<(), Status> {
+    async fn validate_create(&self, call: &mut Call, object: &Value) -> Result<(), Status> {
         let resource = call.resource.clone();
         let context = self.strategy_context("");
         let mut errors = meta::validate_namespace(&resource, object);
-        errors.append(resource.strategy.validate_create(&context, object));
+        errors.append(self.may_create_claim(call, object));
+        errors.append(resource.strategy.validate_create(&context, &call.as_given(object)));
         errors = meta::of_custom(&resource, errors, None);
-        call.warnings.extend(custom::validate(&mut errors, &resource, object, None, ""));
+        call.warnings.extend(custom::validate(&mut errors, &resource, object, None, &context));
+        if errors.is_empty() {
+            errors = self.may_use_parameters(call, object, None).await;
+        }
         invalid(call, object.name(), &errors)?;
         call.warnings.extend(custom::warnings(&resource, object, None));
         call.warnings.extend(resource.strategy.warnings_on_create(&context, object));

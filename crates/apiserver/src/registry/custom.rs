@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use drydock_kinds::Context;
 use drydock_machinery::crd::definition::unrecognized_formats;
 use drydock_machinery::names_validation::is_qualified_name;
 use drydock_machinery::patch::go_format::go_format;
@@ -17,14 +18,14 @@ pub(crate) fn validate(
     resource: &Resource,
     object: &Value,
     old: Option<&Value>,
-    subresource: &str,
+    context: &Context<'_>,
 ) -> Vec<String> {
     if definitions::is_definition(resource) {
-        errors.append(definitions::validate(object, old, subresource));
+        errors.append(definitions::validate(context, object, old));
         return Vec::new();
     }
     let Some(custom) = &resource.custom else { return Vec::new() };
-    let of_status = subresource == "status";
+    let of_status = context.subresource == "status";
     if of_status {
         custom.compiled.validate_status(errors, object, old);
     } else {

@@ -9,6 +9,7 @@ use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
 };
 
+use super::given::{with_emptied, without_emptied};
 use super::{Body, Call, legacy};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
@@ -56,7 +57,9 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
     let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
     settle_custom(&expected, &mut decoded, validation).map_err(refuse)?;
     call.warnings.extend(decoded.warnings.drain(..).flat_map(split_warning));
-    let mut object = settle(call, &expected, decoded.value);
+    let Decoded { value, emptied, .. } = with_emptied(decoded);
+    let object = settle(call, &expected, value);
+    let mut object = without_emptied(call, object, emptied);
     if let Body::Value(given) = &call.body {
         // What every cluster begins with is in memory once.
         object.share_with(given);
@@ -72,16 +75,6 @@ pub(crate) fn split_warning(warning: String) -> Vec<String> {
     match warning.strip_prefix("yaml: unmarshal errors:\n") {
         Some(lines) => lines.split('\n').map(|line| line.trim().to_owned()).collect(),
         None => vec![warning],
-    }
-}
-
-/// What storing a built-in kind changes of an object.
-pub(crate) fn as_stored(resource: &Resource, object: &mut Value) {
-    let storage = GroupVersionKind::from_api_version(object.api_version(), object.kind());
-    if resource.custom.is_none()
-        && let Some(schema) = drydock_machinery::Catalog::builtin().schema(&storage)
-    {
-        defaults::forget_empty(object, schema.root());
     }
 }
 
@@ -109,9 +102,10 @@ pub(crate) fn patched(
     }
     let mut decoded = match &expected.schema {
         Some(schema) if expected.custom.is_none() => decode::value(tree, schema.root(), validation)?,
-        _ => Decoded { value: tree.clone(), warnings: Vec::new() },
+        _ => Decoded { value: tree.clone(), ..Decoded::default() },
     };
     settle_custom(&expected, &mut decoded, validation)?;
+    let mut decoded = with_emptied(decoded);
     finish(&expected, &mut decoded.value);
     // What the patch left alone is shared with the object as it was.
     decoded.value.share_with(tree);
@@ -126,8 +120,8 @@ fn nameless(tree: &Value, validation: FieldValidation) -> Result<Decoded, Decode
     let unknown: Vec<String> = keys.map(|key| format!("unknown field {:?}", key.as_str())).collect();
     match validation {
         FieldValidation::Strict if !unknown.is_empty() => Err(DecodeError::Strict(unknown)),
-        FieldValidation::Ignore => Ok(Decoded { value: Value::object(), warnings: Vec::new() }),
-        _ => Ok(Decoded { value: Value::object(), warnings: unknown }),
+        FieldValidation::Ignore => Ok(Decoded { value: Value::object(), ..Decoded::default() }),
+        _ => Ok(Decoded { value: Value::object(), warnings: unknown, ..Decoded::default() }),
     }
 }
 
@@ -208,7 +202,7 @@ fn decoded(
     };
     match (body, typed) {
         (Body::Value(value), Some(schema)) => decode::value(value, schema.root(), validation),
-        (Body::Value(value), None) => Ok(Decoded { value: value.clone(), warnings: Vec::new() }),
+        (Body::Value(value), None) => Ok(Decoded { value: value.clone(), ..Decoded::default() }),
         (Body::Json(_), Some(schema)) => decode::json(text, schema.root(), validation),
         (Body::Json(_), None) => decode::untyped(text, validation),
         (Body::Yaml(_), typed) => yaml(text, typed, validation),
@@ -221,7 +215,7 @@ fn yaml(text: &str, typed: Option<&Schema>, validation: FieldValidation) -> Resu
     let yaml = decode::yaml(text).map_err(|why| DecodeError::Value(why.to_string()))?;
     let decoded = match typed {
         Some(schema) => decode::value(&yaml.value, schema.root(), validation),
-        None => Ok(Decoded { value: yaml.value, warnings: Vec::new() }),
+        None => Ok(Decoded { value: yaml.value, ..Decoded::default() }),
     };
     let Some(duplicates) = yaml.duplicates else { return decoded };
     match (decoded, validation) {
@@ -244,7 +238,7 @@ fn from_protobuf(bytes: &[u8], kind: &GroupVersionKind, schema: &Schema) -> Resu
     let read = || protobuf::decode_message(protobuf::open(bytes)?.raw, newest.root());
     let value = read().map_err(|why: protobuf::ProtobufError| DecodeError::Value(why.to_string()))?;
     if Arc::ptr_eq(&newest.table, &schema.table) {
-        return Ok(Decoded { value, warnings: Vec::new() });
+        return Ok(Decoded { value, ..Decoded::default() });
     }
     decode::value(&value, schema.root(), FieldValidation::Ignore)
 }

@@ -60,9 +60,11 @@ fn track(call: &Call, old: Option<&Value>, object: &mut Value, now: Timestamp) {
     }
 }
 
+/// Where managed fields are.
+pub(crate) const PATH: [&str; 2] = ["metadata", "managedFields"];
+
 /// An empty list of managed fields asks for them to be forgotten, which decoding would lose.
 pub(crate) fn keep_reset(given: &Value, object: &mut Value) {
-    const PATH: [&str; 2] = ["metadata", "managedFields"];
     let Some(Value::Array(entries)) = given.at(&PATH) else { return };
     let empty = |entry: &Value| entry.as_object().is_some_and(drydock_machinery::Map::is_empty);
     if entries.is_empty() || (entries.len() == 1 && empty(&entries[0])) {

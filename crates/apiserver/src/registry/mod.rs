@@ -11,6 +11,7 @@
 
 mod admit;
 pub(crate) mod allocate;
+mod claims;
 mod collection;
 mod components;
 mod connect;
@@ -19,12 +20,14 @@ mod create;
 mod custom;
 mod decode;
 mod delete;
+mod given;
 mod legacy;
 mod list;
 mod managed;
 mod meta;
 mod options;
 mod paging;
+mod parameters;
 mod patch;
 mod select;
 mod store;
@@ -39,14 +42,17 @@ use bytes::Bytes;
 use drydock_auth::UserInfo;
 use drydock_client::{Client, Reply, Request, Verb};
 use drydock_kinds::Context;
+use drydock_machinery::decode::Emptied;
 use drydock_machinery::json::Unversioned;
 use drydock_machinery::{Object, Status, Value};
 use drydock_runtime::Clock;
+use parking_lot::Mutex;
 
 use self::store::Written;
 use crate::admission::{AdmissionChain, AdmissionContext};
 use crate::audit::Event;
 use crate::cache::{Cache, object_key};
+use crate::metrics::Elsewhere;
 use crate::resources::{Resource, Resources, Source};
 use crate::seams::{Authorizer, TokenIssuer};
 
@@ -85,6 +91,10 @@ pub(crate) struct Call {
     pub(crate) warnings: Vec<String>,
     /// The request's audit event, if it has one.
     pub(crate) audit: Option<Arc<Event>>,
+    /// What of the request's time is not the server's.
+    pub(crate) elsewhere: Arc<Elsewhere>,
+    /// Empty lists and maps that were given and are not written.
+    pub(crate) emptied: Mutex<Vec<Emptied>>,
 }
 
 /// What a request carries.
@@ -222,6 +232,8 @@ impl Registry {
             default_manager: "kube-apiserver".to_owned(),
             warnings: Vec::new(),
             audit: None,
+            elsewhere: Arc::default(),
+            emptied: Default::default(),
         }
     }
 

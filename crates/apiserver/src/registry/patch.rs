@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use drydock_client::PatchType;
-use drydock_machinery::decode::{self as machinery, DecodeError, Decoded, FieldValidation};
+use drydock_machinery::decode::{self as machinery, DecodeError, Decoded, Emptied, FieldValidation};
 use drydock_machinery::patch::json::unknown_fields;
 use drydock_machinery::patch::{go_format, json_patch, merge_patch, strategic_merge_patch};
 use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Schema, Status, Value,
 };
 
+use super::given::without_emptied;
 use super::managed::{self, Tracking};
 use super::update::{Updated, match_name};
 use super::{Body, Call, Done, Registry, convert, decode, meta};
@@ -36,7 +37,7 @@ impl Registry {
             let decoded = with_strict(decoded, &strict, validation)
                 .map_err(|error| does_not_fit(kind, &tree, &patch, &error))?;
             warnings = decoded.warnings;
-            let mut object = finished(call, &resource, decoded.value)?;
+            let mut object = finished(call, &resource, decoded.value, decoded.emptied)?;
             managed::keep_reset(&tree, &mut object);
             Ok(object)
         };
@@ -116,16 +117,24 @@ fn applied_over(
             DecodeError::Value(_) => Status::bad_request(error.to_string()),
         }
     })?;
-    Ok((finished(call, resource, decoded.value)?, decoded.warnings))
+    Ok((finished(call, resource, decoded.value, decoded.emptied)?, decoded.warnings))
 }
 
 /// Checks that the patched object still is the one that was asked for, and takes it to the version that is worked on.
-fn finished(call: &Call, resource: &Resource, mut object: Value) -> Result<Value, Status> {
+fn finished(
+    call: &Call,
+    resource: &Resource,
+    mut object: Value,
+    mut emptied: Vec<Emptied>,
+) -> Result<Value, Status> {
     match_name(call, &object)?;
     meta::match_namespace(call, &mut object)?;
+    if resource.gvk != *resource.working_kind() {
+        object = without_emptied(call, object, std::mem::take(&mut emptied));
+    }
     let mut object = convert::to_working(resource, object);
     resource.strategy.set_defaults(&mut object);
-    Ok(object)
+    Ok(without_emptied(call, object, emptied))
 }
 
 /// A custom object that a patch made another kind of is found invalid, where a built-in one does not decode.
@@ -178,7 +187,7 @@ pub(crate) fn read(call: &Call, kind: PatchType) -> Result<Read, Status> {
     machinery::check_syntax(bytes).map_err(refuse)?;
     let text = String::from_utf8_lossy(bytes);
     let validation = if is_lax { FieldValidation::Ignore } else { FieldValidation::Warn };
-    let Decoded { value: patch, warnings: mut strict } =
+    let Decoded { value: patch, warnings: mut strict, .. } =
         machinery::untyped(&text, validation).map_err(|error| refuse(error.to_string()))?;
     if kind == PatchType::Json && !is_lax {
         strict.iter_mut().for_each(|text| text.insert_str(0, "json patch "));
@@ -228,7 +237,10 @@ fn with_strict(
         Ok(_) if validation == FieldValidation::Strict && !strict.is_empty() => {
             Err(DecodeError::Strict(strict.to_vec()))
         }
-        Ok(Decoded { value, warnings }) => Ok(Decoded { value, warnings: all(&warnings) }),
+        Ok(mut decoded) => {
+            decoded.warnings = all(&decoded.warnings);
+            Ok(decoded)
+        }
         Err(error) => Err(error),
     }
 }

@@ -9,7 +9,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Object, ObjectMeta, Status, Valu
 use super::create::invalid;
 use super::managed::{self, Tracking};
 use super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::{Call, Done, Registry, convert, custom, decode, meta, subresources};
+use super::{Call, Done, Registry, convert, custom, decode, given, meta, subresources};
 use crate::admission::Operation;
 use crate::definitions;
 
@@ -96,7 +96,7 @@ impl Registry {
     ) -> Result<Done, WriteError> {
         let (mut object, reserved) =
             self.decide_update(call, tracking, old, new).await.map_err(WriteError::Failed)?;
-        decode::as_stored(&call.resource, &mut object);
+        given::as_stored(call, &mut object);
         let deletes = deletes(call, &object);
         if call.is_dry_run() {
             return Ok(Done::ok(Reply::Virtual(object)));
@@ -153,11 +153,15 @@ impl Registry {
             definitions::prepare_update(&mut new);
         }
         count_generation(call, &mut new, old.value());
-        let mut errors = strategy.validate_update(&context, &new, old.value());
+        let mut errors = self.may_change_claim(call, &new, old.value()).await;
+        errors.append(strategy.validate_update(&context, &call.as_given(&new), old.value()));
         errors = meta::of_custom(&call.resource, errors, Some((&new, old.value())));
         let resource = call.resource.clone();
-        let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &subresource);
+        let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &context);
         call.warnings.extend(warnings);
+        if errors.is_empty() {
+            errors = self.may_use_parameters(call, &new, Some(old.value())).await;
+        }
         invalid(call, old.name(), &errors)?;
         call.warnings.extend(custom::warnings(&call.resource, &new, Some(old.value())));
         call.warnings.extend(strategy.warnings_on_update(&context, &new, old.value()));

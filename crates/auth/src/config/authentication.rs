@@ -89,15 +89,16 @@ impl TokenWebhook {
 }
 
 impl AuthenticationConfiguration {
-    /// Reads the document. `own_issuers` are those of the cluster's service accounts, which nobody else may be.
+    /// Reads the document for a cluster of Kubernetes 1.`minor_version`. `own_issuers` are those of the cluster's service accounts, which nobody else may be.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse(document: &Value, own_issuers: &[&str]) -> Result<Self, FieldErrors> {
+    pub fn parse(document: &Value, own_issuers: &[&str], minor_version: u32) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let mut out = Self::default();
         let kind = "AuthenticationConfiguration";
-        if let Some(mut fields) = Fields::document(document, kind, &VERSIONS, &mut errors) {
+        if let Some(fields) = Fields::document(document, kind, &VERSIONS, &mut errors) {
+            let mut fields = fields.for_cluster(minor_version);
             let authenticators = fields.objects("jwt", &mut errors);
             if authenticators.len() > MAX_ISSUERS {
                 errors.too_many(&fields.child("jwt"), authenticators.len(), MAX_ISSUERS);
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     fn refused(document: &Value, expected: &[&str]) {
-        let errors = AuthenticationConfiguration::parse(document, &["https://kubernetes.default.svc"]);
+        let errors = AuthenticationConfiguration::parse(document, &["https://kubernetes.default.svc"], 36);
         let errors: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(errors, expected);
     }
@@ -201,7 +202,7 @@ mod tests {
             &["anonymous"],
             value!({"enabled": true, "conditions": [{"path": "/livez"}, {"path": "/readyz"}]}),
         );
-        let read = AuthenticationConfiguration::parse(&good, &[]).unwrap();
+        let read = AuthenticationConfiguration::parse(&good, &[], 36).unwrap();
         assert_eq!(read.jwt[0].username, ClaimMapping::Claim { claim: "email".into(), prefix: "id:".into() });
         assert_eq!(read.jwt[0].required_claims, [("hd".to_owned(), "example.com".to_owned())]);
         assert_eq!(read.jwt[0].uid, Some(ClaimMapping::Claim { claim: "sub".into(), prefix: String::new() }));

@@ -55,15 +55,16 @@ impl Default for AuthorizationConfiguration {
 }
 
 impl AuthorizationConfiguration {
-    /// Reads the document. A webhook's `connectionInfo` has the kubeconfig itself, as `kubeConfig`.
+    /// Reads the document for a cluster of Kubernetes 1.`minor_version`. A webhook's `connectionInfo` has the kubeconfig itself, as `kubeConfig`.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn parse(document: &Value) -> Result<Self, FieldErrors> {
+    pub fn parse(document: &Value, minor_version: u32) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let mut out = Self { authorizers: Vec::new() };
         let kind = "AuthorizationConfiguration";
-        if let Some(mut fields) = Fields::document(document, kind, &VERSIONS, &mut errors) {
+        if let Some(fields) = Fields::document(document, kind, &VERSIONS, &mut errors) {
+            let mut fields = fields.for_cluster(minor_version);
             let path = fields.child("authorizers");
             let authorizers = fields.objects("authorizers", &mut errors);
             let mut names = Vec::new();
@@ -217,7 +218,7 @@ fn read_conditions(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<Exp
             errors.duplicate(&path, text);
         } else {
             seen.push(text);
-            out.extend(Expression::compile(About::Request, text, true, &path, errors));
+            out.extend(Expression::compile(condition.cluster(), About::Request, text, true, &path, errors));
         }
         condition.finish(errors);
     }
@@ -289,7 +290,7 @@ mod tests {
     fn the_order_is_that_of_the_document() {
         let node = value!({"type": "Node", "name": "node"});
         let rbac = value!({"type": "RBAC", "name": "rbac"});
-        let read = AuthorizationConfiguration::parse(&document(vec![webhook(), node, rbac])).unwrap();
+        let read = AuthorizationConfiguration::parse(&document(vec![webhook(), node, rbac]), 36).unwrap();
         let AuthorizerKind::Webhook(first) = &read.authorizers[0] else { panic!("{read:?}") };
         assert_eq!(first.failure_policy, FailurePolicy::Deny);
         assert_eq!((first.authorized_ttl, first.unauthorized_ttl), (Some(Duration::from_secs(300)), None));
@@ -306,7 +307,8 @@ mod tests {
             value!({"type": "KubeConfigFile", "kubeConfigFile": "/etc/w"}),
         );
         let rbac = || value!({"type": "RBAC", "name": "w"});
-        let errors = AuthorizationConfiguration::parse(&document(vec![hook, rbac(), rbac()])).unwrap_err();
+        let errors =
+            AuthorizationConfiguration::parse(&document(vec![hook, rbac(), rbac()]), 36).unwrap_err();
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             errors,

@@ -125,17 +125,16 @@ impl Rule {
 }
 
 impl Expression {
-    /// Compiles an expression; None, and errors at `path`, when it is none.
+    /// Compiles an expression for a cluster of this version; None, and errors at `path`, when it is none.
     pub(super) fn compile(
+        cluster: KubernetesVersion,
         about: About,
         text: &str,
         must_be_bool: bool,
         path: &FieldPath,
         errors: &mut FieldErrors,
     ) -> Option<Self> {
-        let env = Env::new(KubernetesVersion::V1_36)
-            .types(Arc::new(Declared))
-            .variable(about.variable(), about.of());
+        let env = Env::new(cluster).types(Arc::new(Declared)).variable(about.variable(), about.of());
         let checked = match env.compile(text) {
             Ok(checked) => checked,
             Err(issues) => {
@@ -310,7 +309,14 @@ mod tests {
 
     fn compile(about: About, text: &str, must_be_bool: bool) -> Result<Expression, String> {
         let mut errors = FieldErrors::new();
-        let compiled = Expression::compile(about, text, must_be_bool, &FieldPath::new("e"), &mut errors);
+        let compiled = Expression::compile(
+            KubernetesVersion::V1_36,
+            about,
+            text,
+            must_be_bool,
+            &FieldPath::new("e"),
+            &mut errors,
+        );
         compiled.ok_or_else(|| errors.iter().map(ToString::to_string).collect())
     }
 

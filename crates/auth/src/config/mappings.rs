@@ -1,5 +1,6 @@
 //! What the claims of a token become, and which rules claims and users must meet.
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::names_validation::validate_domain_prefixed_path;
 use drydock_machinery::{FieldErrors, FieldPath};
 
@@ -36,7 +37,15 @@ pub(super) fn read_rules(
                     errors.invalid(&rule.child("requiredValue"), value, why);
                 }
                 let path = rule.child("expression");
-                rules.extend(read_rule(About::Claims, expression, message, &path, &mut seen, errors));
+                rules.extend(read_rule(
+                    rule.cluster(),
+                    About::Claims,
+                    expression,
+                    message,
+                    &path,
+                    &mut seen,
+                    errors,
+                ));
             }
             (_, "") => {
                 if !message.is_empty() {
@@ -62,7 +71,15 @@ pub(super) fn read_user_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors)
         if expression.is_empty() {
             errors.required(&path, "");
         } else {
-            rules.extend(read_rule(About::User, expression, message, &path, &mut seen, errors));
+            rules.extend(read_rule(
+                rule.cluster(),
+                About::User,
+                expression,
+                message,
+                &path,
+                &mut seen,
+                errors,
+            ));
         }
         rule.finish(errors);
     }
@@ -71,6 +88,7 @@ pub(super) fn read_user_rules(fields: &mut Fields<'_>, errors: &mut FieldErrors)
 
 /// A rule by an expression, unless the expression was there before.
 fn read_rule(
+    cluster: KubernetesVersion,
     about: About,
     expression: &str,
     message: &str,
@@ -83,7 +101,7 @@ fn read_rule(
         return None;
     }
     seen.push(expression.to_owned());
-    let expression = Expression::compile(about, expression, true, path, errors)?;
+    let expression = Expression::compile(cluster, about, expression, true, path, errors)?;
     Some(Rule { expression, message: message.to_owned() })
 }
 
@@ -133,9 +151,8 @@ fn read_uid(mut fields: Fields<'_>, errors: &mut FieldErrors) -> Option<ClaimMap
     let read = match (claim, expression) {
         ("", "") => None,
         (_, "") => Some(ClaimMapping::Claim { claim: claim.to_owned(), prefix: String::new() }),
-        ("", _) => {
-            Expression::compile(About::Claims, expression, false, &path, errors).map(ClaimMapping::Expression)
-        }
+        ("", _) => Expression::compile(fields.cluster(), About::Claims, expression, false, &path, errors)
+            .map(ClaimMapping::Expression),
         _ => {
             errors.invalid(fields.path(), "", "claim and expression can't both be set");
             None
@@ -167,7 +184,8 @@ fn read_extra(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<(String,
         } else if expression.is_empty() {
             errors.required(&path, "");
         } else {
-            let compiled = Expression::compile(About::Claims, expression, false, &path, errors);
+            let compiled =
+                Expression::compile(extra.cluster(), About::Claims, expression, false, &path, errors);
             out.extend(compiled.map(|compiled| (key.to_owned(), compiled)));
         }
         seen.push(key);
@@ -189,7 +207,8 @@ fn read_mapping(mut fields: Fields<'_>, errors: &mut FieldErrors) -> (Option<Cla
                 errors.invalid(&fields.child("prefix"), prefix, why);
             }
             let path = fields.child("expression");
-            Expression::compile(About::Claims, expression, false, &path, errors).map(ClaimMapping::Expression)
+            Expression::compile(fields.cluster(), About::Claims, expression, false, &path, errors)
+                .map(ClaimMapping::Expression)
         }
         (_, "") => {
             if prefix.is_none() {

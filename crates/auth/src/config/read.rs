@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
 
 /// An object whose fields are taken one by one; those that nobody took are unknown.
@@ -9,13 +10,14 @@ pub(crate) struct Fields<'a> {
     fields: &'a Map,
     path: FieldPath,
     known: Vec<&'static str>,
+    cluster: KubernetesVersion,
 }
 
 impl<'a> Fields<'a> {
     /// None, and an error, when `value` is no object.
     pub(crate) fn of(value: &'a Value, path: FieldPath, errors: &mut FieldErrors) -> Option<Self> {
         match value.as_object() {
-            Some(fields) => Some(Self { fields, path, known: Vec::new() }),
+            Some(fields) => Some(Self { fields, path, known: Vec::new(), cluster: KubernetesVersion::V1_36 }),
             None => {
                 errors.type_invalid(&path, value.clone(), "must be an object");
                 None
@@ -40,6 +42,16 @@ impl<'a> Fields<'a> {
             errors.not_supported(&fields.child("apiVersion"), version, versions);
         }
         Some(fields)
+    }
+
+    /// Expressions may use what a cluster of Kubernetes 1.`minor_version` knows.
+    pub(crate) fn for_cluster(mut self, minor_version: u32) -> Self {
+        self.cluster = KubernetesVersion::of_minor(minor_version);
+        self
+    }
+
+    pub(crate) fn cluster(&self) -> KubernetesVersion {
+        self.cluster
     }
 
     pub(crate) fn path(&self) -> &FieldPath {
@@ -117,13 +129,16 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn object(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<Self> {
         let value = self.take(name)?;
-        Self::of(value, self.child(name), errors)
+        let read = Self::of(value, self.child(name), errors)?;
+        Some(Self { cluster: self.cluster, ..read })
     }
 
     pub(crate) fn objects(&mut self, name: &'static str, errors: &mut FieldErrors) -> Vec<Self> {
         let path = self.child(name);
         let items = self.items(name, errors).iter().enumerate();
-        items.filter_map(|(i, item)| Self::of(item, path.index(i), errors)).collect()
+        let cluster = self.cluster;
+        let read = |(i, item)| Some(Self { cluster, ..Self::of(item, path.index(i), errors)? });
+        items.filter_map(read).collect()
     }
 
     fn items(&mut self, name: &'static str, errors: &mut FieldErrors) -> &'a [Value] {

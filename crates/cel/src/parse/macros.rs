@@ -26,6 +26,8 @@ pub struct Macros {
     pub two_variables: bool,
     /// `sortBy`.
     pub sort_by: bool,
+    /// `cel.bind`.
+    pub bind: bool,
 }
 
 /// Expands a call if it is a macro's, else hands its parts back.
@@ -44,6 +46,9 @@ pub(super) fn expand(
         }
         (Some(target), "optMap" | "optFlatMap", 2) => factory.opt_map(function, target, arguments)?,
         (Some(target), "sortBy", 2) if factory.builder.macros.sort_by => factory.sort_by(target, arguments),
+        (Some(target), "bind", 3) if factory.builder.macros.bind && is_cel(&target) => {
+            factory.bind(arguments)
+        }
         (Some(target), _, 3 | 4)
             if factory.builder.macros.two_variables && is_pair(function, arguments.len()) =>
         {
@@ -65,6 +70,11 @@ fn is_fold(function: &str, arguments: usize) -> bool {
         2 => matches!(function, "all" | "exists" | "exists_one" | "existsOne" | "map" | "filter"),
         _ => function == "map",
     }
+}
+
+/// Whether a call's target is the namespace of CEL's own macros.
+fn is_cel(target: &Expr) -> bool {
+    matches!(&target.kind, ExprKind::Ident(name) if **name == *"cel")
 }
 
 fn is_pair(function: &str, arguments: usize) -> bool {
@@ -252,6 +262,23 @@ impl Factory<'_, '_> {
         }
         let none = self.call("optional.none", Vec::new());
         Ok(Ok(self.call(functions::CONDITIONAL, vec![has_value, mapped, none])))
+    }
+
+    /// `cel.bind(name, value, result)`: the result, in which the name stands for the value.
+    fn bind(&mut self, arguments: Vec<Expr>) -> Expansion {
+        let mut arguments = arguments.into_iter();
+        let wrong = || "cel.bind() variable names must be simple identifiers".to_owned();
+        // Callers hand over three arguments.
+        let (Some(variable), Some(initial), Some(result)) =
+            (arguments.next(), arguments.next(), arguments.next())
+        else {
+            return Err((self.offset, wrong()));
+        };
+        let ExprKind::Ident(name) = variable.kind else { return Err((variable.offset, wrong())) };
+        let nothing = self.list(Vec::new());
+        let fold =
+            Fold { initial, condition: self.literal(Literal::Bool(false)), step: self.ident(&name), result };
+        Ok(self.comprehension(nothing, UNUSED, None, &name, fold))
     }
 
     /// Binds the list to a name, makes its keys, and sorts by them.

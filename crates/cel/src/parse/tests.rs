@@ -7,7 +7,8 @@ const OPERANDS: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', 
                         BYTES, IDENTIFIER}";
 
 fn parsed(text: &str) -> Result<Expr, String> {
-    parse(text, Macros { two_variables: true, sort_by: true }).map_err(|issues| issues.to_string())
+    parse(text, Macros { two_variables: true, sort_by: true, bind: true })
+        .map_err(|issues| issues.to_string())
 }
 
 /// Checks every issue of a text, given as column and message.

@@ -4,6 +4,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use super::schedule;
 use crate::check::{at_least_zero_each, one_of, path_of};
+use crate::go_form;
 use crate::kind::Kind;
 use crate::pod::warnings;
 use crate::shape::{default, default_nil, has, present, same, shown};
@@ -64,7 +65,8 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     super::job::validate_spec(errors, &shown(&job, &["spec"]), &path.child("jobTemplate").child("spec"));
     if has(&job, &["spec", "selector"]) {
         let path = path.child("jobTemplate").child("spec").child("selector");
-        errors.invalid(&path, shown(&job, &["spec", "selector"]), "`selector` will be auto-generated");
+        let selector = go_form::label_selector(&shown(&job, &["spec", "selector"]));
+        errors.invalid(&path, selector, "`selector` will be auto-generated");
     }
     if job.bool_at(&["spec", "manualSelector"]) {
         let path = path.child("jobTemplate").child("spec").child("manualSelector");

@@ -1,5 +1,7 @@
 //! Secret: its type says which keys it must have.
 
+mod tls;
+
 use drydock_machinery::decode::{base64_decode, base64_encode};
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
@@ -23,7 +25,7 @@ pub(super) static KIND: Kind = Kind {
     },
     validate: |errors, _, object, _| validate(errors, object),
     validate_change,
-    warnings: |object, _| tls(object),
+    warnings: |object, _| pair(object),
     field_names: &["type"],
     field_values: |object| vec![("type", object.str_at(&["type"]).into())],
     cells: table::secret,
@@ -83,27 +85,13 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     }
 }
 
-/// What Go's `tls.X509KeyPair` says of the framing of a TLS secret's certificate and key.
-fn tls(object: &Value) -> Vec<String> {
+/// A certificate that its key does not fit is no error: upstream warns of it.
+fn pair(object: &Value) -> Vec<String> {
     if object.str_at(&["type"]) != "kubernetes.io/tls" {
         return Vec::new();
     }
-    let text = |key: &str| String::from_utf8_lossy(&decode(object.str_at(&["data", key]))).into_owned();
-    for (key, what, block) in
-        [("tls.crt", "certificate", "-----BEGIN CERTIFICATE-----"), ("tls.key", "key", "PRIVATE KEY-----")]
-    {
-        let text = text(key);
-        if !text.contains("-----BEGIN ") {
-            return vec![format!("tls: failed to find any PEM data in {what} input")];
-        }
-        if !text.contains(block) {
-            return vec![format!(
-                "tls: failed to find \"{}\" PEM block in {what} input",
-                what.to_uppercase()
-            )];
-        }
-    }
-    Vec::new()
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| decode(object.str_at(&["data", name])));
+    tls::key_pair(&certificate, &key).err().into_iter().collect()
 }
 
 fn docker(errors: &mut FieldErrors, data: &Map, key: &str, path: &FieldPath) {

@@ -4,6 +4,8 @@ mod validate;
 
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
+pub use validate::validate_service_addresses;
+
 use crate::check::{dns_subdomain, net, one_of_given, path_of};
 use crate::kind::{Kind, Step};
 use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, same};
@@ -82,21 +84,8 @@ fn needs_internal_policy(kind: &str) -> bool {
 fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
     if context.subresource.is_empty() {
         keep(object, old, &["status"]);
-        keep_addresses(object, old);
         drop_type_dependent(object, old);
         drop_internal_policy(object);
-    }
-}
-
-/// A client that leaves out either of its addresses keeps both: `patchAllocatedValues`, of what the server's allocation
-/// has not patched.
-fn keep_addresses(object: &mut Value, old: &Value) {
-    if has_addresses(old) && has_addresses(object) {
-        for at in [&["spec", "clusterIP"], &["spec", "clusterIPs"]] {
-            if is_zero(object.at(at)) {
-                keep(object, old, at);
-            }
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::security::annotation_updates;
 use crate::Context;
 use crate::check::{IMMUTABLE, dns_subdomain, net, qualified_name};
-use crate::shape::{each_mut, keep, same, seconds, shown};
+use crate::shape::{each_mut, has, keep, same, seconds, shown};
 
 /// A condition, replaced or added; its transition time is kept when the status stays.
 pub(super) fn set_condition(
@@ -76,6 +76,27 @@ pub(super) fn prepare(object: &mut Value, old: &Value) {
         object.set(&["status", "qosClass"], class.to_owned());
     }
     keep_generations(object, old);
+    drop_disabled(object, old);
+}
+
+/// `dropDisabledPodStatusFields`, of fields behind feature gates that are off: who has one of them keeps them.
+fn drop_disabled(object: &mut Value, old: &Value) {
+    const LISTS: [&str; 3] = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
+    const CLAIMS: [&str; 2] = ["status", "nodeAllocatableResourceClaimStatuses"];
+    let has_image = |mount: &Value| has(mount, &["volumeStatus"]);
+    let mut statuses = LISTS.iter().flat_map(|list| old.array_at(&["status", list]));
+    if !statuses.any(|status| status.array_at(&["volumeMounts"]).iter().any(has_image)) {
+        for list in LISTS {
+            each_mut(object, &["status", list], |status| {
+                each_mut(status, &["volumeMounts"], |mount| {
+                    mount.remove(&["volumeStatus"]);
+                });
+            });
+        }
+    }
+    if old.array_at(&CLAIMS).is_empty() {
+        object.remove(&CLAIMS);
+    }
 }
 
 /// `preserveOldObservedGeneration`: clients that know of no generations do not take them away.

@@ -13,6 +13,13 @@ use drydock_machinery::{FieldPath, ObjectMeta as _, Value};
 use crate::check::net;
 use crate::shape::{has, shown};
 
+/// Of a pod that is made, as its maker gave it.
+pub(super) fn of_new_pod(object: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    containers::app_armor_of_pod(&mut out, &shown(object, &["spec"]), &shown(object, &["metadata"]));
+    out
+}
+
 /// Of a new pod.
 pub(super) fn of_pod(object: &Value, old: Option<&Value>) -> Vec<String> {
     let mut out = Vec::new();
@@ -20,7 +27,6 @@ pub(super) fn of_pod(object: &Value, old: Option<&Value>) -> Vec<String> {
         return out;
     }
     let (meta, pod) = (shown(object, &["metadata"]), shown(object, &["spec"]));
-    containers::app_armor_of_pod(&mut out, &pod, &meta);
     let wrong = names::is_dns1123_label(object.name());
     if !wrong.is_empty() {
         out.push(format!(

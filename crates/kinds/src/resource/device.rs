@@ -2,24 +2,51 @@
 
 use drydock_machinery::names_validation as names;
 use drydock_machinery::quantity::Quantity;
-use drydock_machinery::{FieldErrors, FieldPath, Value};
+use drydock_machinery::{FieldErrors, FieldPath, Key, Value};
 
 use super::parts::{self, EFFECTS};
 use crate::check::{dns_label, dns_subdomain, label_value, one_of};
 use crate::go_form;
 use crate::pod::scheduling::node_selector;
-use crate::shape::{has, is_zero, present, same, shown};
+use crate::shape::{each_mut, has, is_zero, present, same, shown};
 
 const MOST_DEVICES: usize = 128;
 const MOST_ADVANCED: usize = 64;
+/// Lists of an attribute's values.
+const LISTS: [&str; 4] = ["bools", "ints", "strings", "versions"];
+
+/// `dropDisabledFields`, of fields behind feature gates that are off: a new slice does not get them, an old one that has
+/// one of them keeps them.
+pub(super) fn drop_disabled(slice: &mut Value, old: Option<&Value>) {
+    let devices = |slice: &Value| slice.array_at(&["spec", "devices"]).to_vec();
+    let before = old.map(devices).unwrap_or_default();
+    let maps = before.iter().any(|device| !device.object_at(&[MAPPINGS]).is_empty());
+    let lists = before.iter().any(|device| {
+        let mut attributes = device.object_at(&["attributes"]).values();
+        attributes.any(|attribute| LISTS.iter().any(|list| !attribute.array_at(&[list]).is_empty()))
+    });
+    each_mut(slice, &["spec", "devices"], |device| {
+        if !maps {
+            device.remove(&[MAPPINGS]);
+        }
+        if !lists {
+            let names: Vec<Key> = device.object_at(&["attributes"]).keys().cloned().collect();
+            for (name, list) in names.iter().flat_map(|name| LISTS.map(|list| (name, list))) {
+                device.remove(&["attributes", name, list]);
+            }
+        }
+    });
+}
+
+const MAPPINGS: &str = "nodeAllocatableResourceMappings";
+
 /// A driver's name, a slash and an identifier.
 const LONGEST_KEY: usize = 63 + 1 + 32;
 
 /// The devices of a slice. Taints that were let pass once may stay.
 pub(super) fn devices(errors: &mut FieldErrors, spec: &Value, old: Option<&Value>, path: &FieldPath) {
     let all = spec.array_at(&["devices"]);
-    let lists = ["bools", "ints", "strings", "versions"];
-    let has_lists = |attribute: &Value| lists.iter().any(|list| has(attribute, &[list]));
+    let has_lists = |attribute: &Value| LISTS.iter().any(|list| has(attribute, &[list]));
     let advanced = |device: &Value| {
         !is_zero(device.get("taints"))
             || !is_zero(device.get("consumesCounters"))
@@ -83,7 +110,7 @@ fn amounts(errors: &mut FieldErrors, device: &Value, path: &FieldPath) {
         errors.invalid(path, count, detail);
     }
     let values = |attribute: &Value| {
-        let lists = ["bools", "ints", "strings", "versions"].map(|list| attribute.array_at(&[list]).len());
+        let lists = LISTS.map(|list| attribute.array_at(&[list]).len());
         lists.into_iter().sum::<usize>().max(1)
     };
     let count: usize = attributes.values().map(values).sum();
@@ -100,7 +127,7 @@ fn validate_attribute(errors: &mut FieldErrors, attribute: &Value, path: &FieldP
             attribute_text(errors, text, field == "version", &path.child(field));
         }
     }
-    for field in ["bools", "ints", "strings", "versions"] {
+    for field in LISTS {
         let Some(list) = present(attribute, &[field]) else { continue };
         found += 1;
         let path = path.child(field);

@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use drydock_machinery::cel::compile_device_selector;
+use drydock_cel::declare::KubernetesVersion;
+use drydock_machinery::cel::{DEVICE_SELECTOR_MAX_COST, compile_device_selector};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use crate::Context;
 use crate::check::{csi_driver_name, dns_label, dns_subdomain, label_value, one_of_given, qualified_name};
+use crate::expression::for_new;
 use crate::shape::{has, present};
 
 const UNKNOWN_REQUEST: &str =
@@ -120,8 +123,23 @@ pub(super) fn request_references(
     );
 }
 
+/// What a selector may use.
+#[derive(Clone, Copy)]
+pub(super) struct Versions {
+    cluster: KubernetesVersion,
+    language: KubernetesVersion,
+}
+
+impl Versions {
+    /// Of selectors that are new, or were stored as they are.
+    pub(super) fn of(context: &Context<'_>, is_stored: bool) -> Self {
+        let cluster = KubernetesVersion::of_minor(context.minor_version);
+        Self { cluster, language: if is_stored { cluster } else { for_new(context) } }
+    }
+}
+
 /// `validateSelectorSlice`, but for what the expressions cost.
-pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
+pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, versions: Versions, path: &FieldPath) {
     each(errors, holder.array_at(&["selectors"]), 32, path, |errors, selector, path| {
         let path = path.child("cel");
         if !has(selector, &["cel"]) {
@@ -130,25 +148,33 @@ pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, path: &FieldPa
             errors.too_long(&path.child("expression"), 10 * 1024);
         } else if selector.str_at(&["cel", "expression"]).trim().is_empty() {
             errors.required(&path.child("expression"), "");
-        } else if let Err(why) = compile_device_selector(selector.str_at(&["cel", "expression"])) {
-            errors.invalid(&path.child("expression"), selector.str_at(&["cel", "expression"]), why);
+        } else {
+            let expression = selector.str_at(&["cel", "expression"]);
+            let path = path.child("expression");
+            match compile_device_selector(expression, versions.language, versions.cluster) {
+                Err(why) => errors.invalid(&path, expression, why),
+                Ok(selector) if selector.max_cost > DEVICE_SELECTOR_MAX_COST => {
+                    errors.forbidden(&path, "too complex, exceeds cost limit");
+                }
+                Ok(_) => {}
+            }
         }
     });
 }
 
 /// `validateDeviceConfiguration`.
-pub(super) fn configuration(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {
+pub(super) fn configuration(errors: &mut FieldErrors, config: &Value, is_stored: bool, path: &FieldPath) {
     let path = path.child("opaque");
     let Some(opaque) = present(config, &["opaque"]) else { return errors.required(&path, "") };
     csi_driver_name(errors, opaque.str_at(&["driver"]), &path.child("driver"));
-    raw_object(errors, opaque.get("parameters"), &path.child("parameters"));
+    raw_object(errors, opaque.get("parameters"), is_stored, &path.child("parameters"));
 }
 
-/// `validateRawExtension`: some JSON object.
-pub(super) fn raw_object(errors: &mut FieldErrors, given: Option<&Value>, path: &FieldPath) {
+/// `validateRawExtension`: some JSON object. What is stored already may be longer.
+pub(super) fn raw_object(errors: &mut FieldErrors, given: Option<&Value>, is_stored: bool, path: &FieldPath) {
     match given.filter(|given| !given.is_null()) {
         None => errors.required(path, ""),
-        Some(given) if given.to_json().len() > 10 * 1024 => errors.too_long(path, 10 * 1024),
+        Some(given) if !is_stored && given.to_json().len() > 10 * 1024 => errors.too_long(path, 10 * 1024),
         Some(Value::Object(_)) => {}
         Some(_) => errors.invalid(path, "<value omitted>", "must be a valid JSON object"),
     }

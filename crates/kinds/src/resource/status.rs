@@ -79,7 +79,7 @@ fn devices(errors: &mut FieldErrors, status: &Value, path: &FieldPath) {
         }
         conditions(errors, reported, &path.child("conditions"));
         if has(device, &["data"]) {
-            parts::raw_object(errors, device.get("data"), &path.child("data"));
+            parts::raw_object(errors, device.get("data"), false, &path.child("data"));
         }
         if let Some(network) = present(device, &["networkData"]) {
             network_data(errors, network, &path.child("networkData"));
@@ -143,7 +143,7 @@ fn allocation(errors: &mut FieldErrors, allocation: &Value, devices: &Value, pat
     parts::each(errors, configs, 64, &at.child("config"), |errors, config, path| {
         one_of(errors, config.str_at(&["source"]), &["FromClaim", "FromClass"], &path.child("source"));
         parts::request_references(errors, devices, config, path);
-        parts::configuration(errors, config, path);
+        parts::configuration(errors, config, false, path);
     });
     if let Some(selector) = present(allocation, &["nodeSelector"]) {
         node_selector(errors, selector, &path.child("nodeSelector"));

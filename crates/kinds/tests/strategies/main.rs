@@ -3,6 +3,7 @@
 mod certificates;
 mod common;
 mod devices;
+mod empty;
 mod invalid;
 mod tables;
 mod updates;

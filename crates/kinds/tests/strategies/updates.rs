@@ -286,14 +286,15 @@ fn a_new_pods_annotated_profiles_become_fields() {
     assert_eq!(profile("containers", 0), None, "the pod's own field says the same");
     assert_eq!(profile("containers", 1), None, "no profile has no name");
     assert_eq!(profile("containers", 2), Some(value!({"type": "Unconfined"})));
-    let warnings = strategy.warnings_on_create(&context(""), &made);
+    let warnings = strategy.warnings_before_create(&decoded(POD, &pod));
     let text = |name: &str| {
         format!(
             "metadata.annotations[{}]: deprecated since v1.30; use the \"appArmorProfile\" field instead",
             key(name)
         )
     };
-    assert_eq!(warnings, [text("i"), text("b"), text("c")]);
+    // Who gives the field too is told nothing.
+    assert_eq!(warnings, [text("i"), text("b")]);
     pod.set(&["spec", "os", "name"], "windows");
     assert_eq!(created(POD, &pod).array_at(&["spec", "initContainers"])[0].get("securityContext"), None);
 }
@@ -388,22 +389,6 @@ fn a_stateful_set_that_was_wrong_keeps_its_template() {
 }
 
 #[test]
-fn a_service_keeps_the_address_that_is_left_out() {
-    let kind = ("", "v1", "services");
-    let service = value!({
-        "metadata": {"name": "s", "namespace": "ns"},
-        "spec": {"clusterIP": "None", "clusterIPs": ["None"], "selector": {"app": "a"}},
-    });
-    for left_out in ["clusterIP", "clusterIPs"] {
-        let service = updated(kind, "", &created(kind, &service), |service| {
-            service.remove(&["spec", left_out]);
-        });
-        assert_eq!(service.str_at(&["spec", "clusterIP"]), "None");
-        assert_eq!(service.array_at(&["spec", "clusterIPs"]), ["None".into()]);
-    }
-}
-
-#[test]
 fn an_endpoint_slice_has_no_topology_of_before() {
     let kind = ("discovery.k8s.io", "v1", "endpointslices");
     let slice = value!({
@@ -472,4 +457,40 @@ fn a_claims_source_is_of_its_own_namespace() {
     };
     assert!(with(value!({"kind": "PersistentVolumeClaim", "name": "a"})));
     assert!(!with(value!({"kind": "PersistentVolumeClaim", "name": "a", "namespace": "other"})));
+}
+
+#[test]
+fn fields_of_features_that_are_off_are_dropped_and_old_ones_kept() {
+    let slices = ("resource.k8s.io", "v1", "resourceslices");
+    let slice = value!({"metadata": {"name": "s"}, "spec": {"devices": [{
+        "name": "d", "attributes": {"a": {"bools": [true]}, "b": {"int": 1}},
+        "nodeAllocatableResourceMappings": {"cpu": {"allocationMultiplier": "1"}},
+    }]}});
+    let device = |slice: &Value| slice.array_at(&["spec", "devices"])[0].clone();
+    let made = device(&created(slices, &slice));
+    assert_eq!(made.get("attributes"), Some(&value!({"a": {}, "b": {"int": 1}})));
+    assert_eq!(made.get("nodeAllocatableResourceMappings"), None);
+    let old = stored(slices, &slice);
+    assert_eq!(device(&updated(slices, "", &old, |_| {})), device(&old));
+
+    let drivers = ("storage.k8s.io", "v1", "csidrivers");
+    let driver = value!({"metadata": {"name": "d"}, "spec": {"preventPodSchedulingIfMissing": true}});
+    let at = ["spec", "preventPodSchedulingIfMissing"];
+    assert_eq!(created(drivers, &driver).at(&at), None);
+    let old = stored(drivers, &driver);
+    assert!(updated(drivers, "", &old, |_| {}).bool_at(&at));
+
+    let mounts = value!({"containerStatuses": [{"name": "c", "volumeMounts": [
+        {"name": "v", "mountPath": "/v", "volumeStatus": {"image": {"imageRef": "r"}}}]}]});
+    let pod = value!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let report = |pod: &mut Value| pod.set(&["status"], mounts.clone());
+    let mount = |pod: &Value| {
+        let statuses = pod.array_at(&["status", "containerStatuses"]);
+        statuses[0].array_at(&["volumeMounts"])[0].get("volumeStatus").cloned()
+    };
+    let old = stored(POD, &pod);
+    assert_eq!(mount(&updated(POD, "status", &old, report)), None);
+    let mut had = old.clone();
+    report(&mut had);
+    assert!(mount(&updated(POD, "status", &had, report)).is_some());
 }

@@ -184,3 +184,88 @@ fn a_claims_class_in_an_annotation() {
     let text = "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead";
     assert_eq!(on_create(("", "v1", "persistentvolumeclaims"), &claim), [text]);
 }
+
+#[test]
+fn a_key_that_does_not_fit_its_certificate_is_warned_of() {
+    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
+    let secret = |certificate: &str, key: &str| {
+        on_create(
+            ("", "v1", "secrets"),
+            &value!({"metadata": {"name": "s", "namespace": "ns"}, "type": "kubernetes.io/tls",
+                "stringData": {"tls.crt": certificate, "tls.key": key}}),
+        )
+    };
+    let pairs: Vec<(String, String)> = [&PKCS_ECDSA_P256_SHA256, &PKCS_ED25519, &PKCS_RSA_SHA256]
+        .into_iter()
+        .map(|algorithm| {
+            let key = KeyPair::generate_for(algorithm).unwrap();
+            let certificate =
+                CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+            (certificate.pem(), key.serialize_pem())
+        })
+        .collect();
+    for (i, (certificate, key)) in pairs.iter().enumerate() {
+        assert_eq!(secret(certificate, key), [""; 0], "pair {i}");
+        let other = &pairs[(i + 1) % pairs.len()].1;
+        assert_eq!(secret(certificate, other), ["tls: private key type does not match public key type"]);
+    }
+    for algorithm in [&PKCS_ECDSA_P256_SHA256, &PKCS_ED25519, &PKCS_RSA_SHA256] {
+        let other = KeyPair::generate_for(algorithm).unwrap().serialize_pem();
+        let said: Vec<_> = pairs.iter().flat_map(|(certificate, _)| secret(certificate, &other)).collect();
+        assert!(said.contains(&"tls: private key does not match public key".to_owned()), "{said:?}");
+    }
+    let (certificate, key) = &pairs[0];
+    let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (certificate, key, expected) in [
+        ("x", key.as_str(), "tls: failed to find any PEM data in certificate input"),
+        (
+            key,
+            certificate,
+            "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs \
+             may have been switched",
+        ),
+        (certificate, "", "tls: failed to find any PEM data in key input"),
+        (
+            certificate,
+            certificate,
+            "tls: found a certificate rather than a key in the PEM for the private key",
+        ),
+        (malformed, key, "x509: malformed certificate"),
+        (
+            certificate,
+            "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
+            "tls: failed to parse private key",
+        ),
+        (
+            "-----BEGIN A-----\nAAAA\n-----END A-----\n-----BEGIN B-----\nAAAA\n-----END B-----\n",
+            key,
+            "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the \
+             following types: [A B]",
+        ),
+    ] {
+        assert_eq!(secret(certificate, key), [expected]);
+    }
+}
+
+#[test]
+fn annotations_that_become_fields_are_warned_of_before_they_do() {
+    let pod = |profile: &str, field: Value| {
+        value!({
+            "metadata": {"name": "p", "annotations": {"container.apparmor.security.beta.kubernetes.io/c": profile}},
+            "spec": {"containers": [{"name": "c", "image": "i", "securityContext": {"appArmorProfile": field}}]},
+        })
+    };
+    let text = "metadata.annotations[container.apparmor.security.beta.kubernetes.io/c]: deprecated since v1.30; use \
+                the \"appArmorProfile\" field instead";
+    let kind = ("", "v1", "pods");
+    for (profile, field, expected) in [
+        ("runtime/default", Value::Null, &[text][..]),
+        ("nonsense", Value::Null, &[text]),
+        // Whoever gives both is told nothing, also when they say the same.
+        ("runtime/default", value!({"type": "RuntimeDefault"}), &[]),
+    ] {
+        let pod = crate::common::decoded(kind, &pod(profile, field));
+        assert_eq!(strategy("", "pods").warnings_before_create(&pod), expected, "{profile}");
+        assert_eq!(on_create(kind, &pod), [""; 0], "{profile}");
+    }
+}

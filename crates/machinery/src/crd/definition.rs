@@ -78,11 +78,12 @@ pub fn name_errors(definition: &Value, name: &str) -> Vec<String> {
     errors
 }
 
-/// Everything wrong with a definition but its metadata, in upstream's order. `old` is what it replaces.
-pub fn validate(definition: &Value, old: Option<&Value>) -> FieldErrors {
+/// Everything wrong with a definition but its metadata, in upstream's order. `old` is what it replaces; the cluster is
+/// of Kubernetes 1.`minor_version`.
+pub fn validate(definition: &Value, old: Option<&Value>, minor_version: u32) -> FieldErrors {
     let mut errors = FieldErrors::new();
     let path = FieldPath::new("spec");
-    spec::validate(&mut errors, &Spec::of(definition), &Ratchet::of(definition, old), &path);
+    spec::validate(&mut errors, &Spec::of(definition), &Ratchet::of(definition, old, minor_version), &path);
     if let Some(old) = old {
         validate_immutable(&mut errors, definition, old, &path);
     }
@@ -156,7 +157,6 @@ fn stored_versions(errors: &mut FieldErrors, definition: &Value) {
 }
 
 /// What an update may keep because it was stored already.
-#[derive(Default)]
 struct Ratchet<'a> {
     expressions: Stored<'a>,
     /// Versions whose schemas stay what they were.
@@ -164,8 +164,8 @@ struct Ratchet<'a> {
 }
 
 impl<'a> Ratchet<'a> {
-    fn of(new: &'a Value, old: Option<&'a Value>) -> Self {
-        let mut ratchet = Self::default();
+    fn of(new: &'a Value, old: Option<&'a Value>, minor_version: u32) -> Self {
+        let mut ratchet = Self { expressions: Stored::new(minor_version), unchanged: Vec::new() };
         let Some(old) = old else { return ratchet };
         let stored = old.array_at(&["spec", "versions"]);
         for version in stored {

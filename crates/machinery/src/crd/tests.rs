@@ -12,7 +12,7 @@ fn prepare(custom: &CustomResource, object: &Value) -> Result<Value, FieldErrors
 }
 
 fn object_schema(properties: &Value) -> CustomResource {
-    CustomResource::compile(&value!({"type": "object", "properties": (properties.clone())}))
+    CustomResource::compile(&value!({"type": "object", "properties": (properties.clone())}), 36)
 }
 
 fn texts(errors: &FieldErrors) -> Vec<String> {

@@ -11,6 +11,7 @@
 //! Deliberately absent: defaulting ([`crate::defaults`]), and the `Status` around a message, which the API server writes.
 
 mod base64;
+mod emptied;
 mod prune;
 mod reader;
 mod restore;
@@ -22,6 +23,7 @@ mod untyped;
 mod yaml;
 
 pub use self::base64::{Base64Error, decode as base64_decode, encode as base64_encode};
+pub use emptied::Emptied;
 pub use prune::prune;
 pub use restore::restorable;
 pub(crate) use scan::MAX_DEPTH;
@@ -45,9 +47,11 @@ pub enum FieldValidation {
 }
 
 /// A decoded object, and what strict decoding would have said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decoded {
     pub value: Value,
+    /// Empty lists and maps that `value` does not have, since Go would not write them.
+    pub emptied: Vec<Emptied>,
     /// Such as `unknown field "spec.foo"`; at most 100, none when validation is [`FieldValidation::Ignore`].
     pub warnings: Vec<String>,
 }
@@ -110,7 +114,7 @@ fn finish(value: Value, strict: Vec<String>, validation: FieldValidation) -> Res
     if validation == FieldValidation::Strict && !strict.is_empty() {
         return Err(DecodeError::Strict(strict));
     }
-    Ok(Decoded { value, warnings: strict })
+    Ok(Decoded { value, warnings: strict, ..Decoded::default() })
 }
 
 /// At most this many strict errors are collected.

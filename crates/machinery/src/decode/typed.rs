@@ -2,6 +2,7 @@
 
 use ecow::{EcoString, EcoVec};
 
+use super::emptied::{self, Emptied, Place};
 use super::reader::{Number, Reader, Text, Token};
 use super::{DecodeError, Decoded, FieldValidation, add_strict, base64, finish, time};
 use crate::catalog::Catalog;
@@ -22,6 +23,7 @@ pub(super) fn decode<'a>(
         strict_errors: Vec::new(),
         error: None,
         fields: Vec::new(),
+        emptied: Vec::new(),
         marker: std::marker::PhantomData,
     };
     let value = decoder.value(schema).map_err(|Fatal(message)| DecodeError::Value(message))?;
@@ -29,7 +31,8 @@ pub(super) fn decode<'a>(
         return Err(DecodeError::Value(message));
     }
     let value = if value.is_null() { zero(schema) } else { value };
-    finish(value, decoder.strict_errors, validation)
+    let decoded = finish(value, decoder.strict_errors, validation)?;
+    Ok(Decoded { emptied: decoder.emptied, ..decoded })
 }
 
 /// An error that ends decoding at once: a type's own reader refused the value.
@@ -45,6 +48,7 @@ struct Decoder<'r, 's, 'a, R> {
     error: Option<String>,
     /// Fields of all structs that are open, each with its place in the schema.
     fields: Vec<(usize, Value)>,
+    emptied: Vec<Emptied>,
     marker: std::marker::PhantomData<&'a ()>,
 }
 
@@ -109,6 +113,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
             }
             self.steps.push(Step::Field(ty, &field.name));
             let value = self.value(ty.with(field.ty))?;
+            self.note_empty(ty, field, &value);
             self.steps.pop();
             match known {
                 None => self.fields.push((i, value)),
@@ -120,6 +125,21 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
             map.insert(key.clone(), value.clone());
         }
         Ok(Value::Object(map))
+    }
+
+    /// Remembers a list or map that [`close`] leaves out.
+    fn note_empty(&mut self, owner: TypeRef<'s>, field: &'s Field, value: &Value) {
+        if self.emptied.len() == emptied::MOST || !emptied::is_left_out(value, field, owner) {
+            return;
+        }
+        // The last step is the field itself.
+        let parents = self.steps.iter().take(self.steps.len() - 1).map(|step| match step {
+            Step::Field(_, name) => Place::Name((*name).clone()),
+            Step::Index(i) => Place::Index(*i),
+            Step::MapKey(key) => Place::Name(key.clone()),
+        });
+        let (parents, name) = (parents.collect(), field.name.clone());
+        self.emptied.push(Emptied { parents, name, value: value.clone() });
     }
 
     fn map(&mut self, ty: TypeRef<'s>) -> Result<Value, Fatal> {

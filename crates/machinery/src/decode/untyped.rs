@@ -10,7 +10,7 @@ use crate::value::{Map, Value};
 pub(super) fn decode(text: &str, validation: FieldValidation) -> Result<Decoded, DecodeError> {
     let mut reader = JsonReader::new(text);
     if validation == FieldValidation::Ignore {
-        return Ok(Decoded { value: read(&mut reader), warnings: Vec::new() });
+        return Ok(Decoded { value: read(&mut reader), ..Decoded::default() });
     }
     let mut errors = Vec::new();
     let value = read_strict(&mut reader, &mut String::new(), &mut errors);

@@ -9,7 +9,7 @@ use drydock_cel::env::Env;
 use drydock_cel::types::Type;
 use drydock_cel::value::{BuiltMap, Map as CelMap, MapView, Value as CelValue};
 use drydock_cel::{Budget, EvalError, Program, Variables};
-use drydock_machinery::cel::{compile_device_selector, library};
+use drydock_machinery::cel::{DEVICE_SELECTOR_MAX_COST, DeviceSelector, compile_device_selector, library};
 use drydock_machinery::{Key, Value};
 use parking_lot::Mutex;
 
@@ -18,7 +18,10 @@ use super::slice::Device;
 /// Programs that are kept; classes and claims share few expressions.
 const KEPT: usize = 256;
 
-type Compiled = Arc<Result<Program, String>>;
+/// What is stored was let in: nothing more is asked of it.
+const NEWEST: KubernetesVersion = KubernetesVersion::V1_36;
+
+type Compiled = Arc<Result<DeviceSelector, String>>;
 
 /// Compiled expressions.
 #[derive(Debug, Default)]
@@ -30,9 +33,10 @@ impl Selectors {
     /// # Errors
     /// `CEL compile error: …` or `CEL runtime error: …`
     pub(super) fn matches(&self, expression: &str, device: &Device) -> Result<bool, String> {
-        let program = self.program(expression);
-        let program = program.as_ref().as_ref().map_err(|error| format!("CEL compile error: {error}"))?;
-        let evaluated = program.evaluate(&DeviceVariable(device), Budget::default());
+        let selector = self.selector(expression);
+        let selector = selector.as_ref().as_ref().map_err(|error| format!("CEL compile error: {error}"))?;
+        let budget = Budget { cost: DEVICE_SELECTOR_MAX_COST };
+        let evaluated = selector.program.evaluate(&DeviceVariable(device), budget);
         let value = evaluated.result.map_err(|error| format!("CEL runtime error: {error}"))?;
         value.as_bool().ok_or_else(|| {
             let of = value.type_name();
@@ -40,11 +44,11 @@ impl Selectors {
         })
     }
 
-    fn program(&self, expression: &str) -> Compiled {
+    fn selector(&self, expression: &str) -> Compiled {
         if let Some(known) = self.0.lock().get(expression) {
             return known.clone();
         }
-        let compiled = Arc::new(compile_device_selector(expression));
+        let compiled = Arc::new(compile_device_selector(expression, NEWEST, NEWEST));
         let mut programs = self.0.lock();
         if programs.len() >= KEPT {
             programs.clear();

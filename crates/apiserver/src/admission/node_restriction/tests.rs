@@ -27,6 +27,7 @@ fn check_with(
         dry_run: false,
         warnings: Vec::new(),
         audit: Vec::new(),
+        webhooks: Default::default(),
         reinvocation: Default::default(),
     };
     assert_eq!(judge(&request, "n1").as_deref(), expected);

@@ -25,6 +25,7 @@ fn check_quota(
         dry_run: false,
         warnings: Vec::new(),
         audit: Vec::new(),
+        webhooks: Default::default(),
         reinvocation: Default::default(),
     };
     let quota = Arc::new(Object::new(quota, 1));

@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use drydock_machinery::patch::json_patch;
 use drydock_machinery::{Status, Value};
+use drydock_runtime::wall::Stopwatch;
 use futures::future::join_all;
 
 use super::expression::Asker;
@@ -116,7 +117,10 @@ impl AdmissionPlugin for ValidatingAdmissionWebhook {
         }
         let asker = Asker::new(context, request);
         let asked = hooks.iter().map(|hook| validate(context, request, &asker, hook));
+        let asking = Stopwatch::start();
         let answers = join_all(asked).await;
+        // They are asked at the same time.
+        request.webhooks += asking.elapsed();
         for (index, (hook, answer)) in hooks.iter().zip(answers).enumerate() {
             match answer? {
                 Asked::Answered(answer) => answer.tell(hook.name(), request),
@@ -150,7 +154,10 @@ async fn mutate(
     if request.reinvocation.is_running() && !request.reinvocation.webhooks.is_again(&hook.key) {
         return Ok(());
     }
-    match ask(context, request, hook, &matched, &versioned).await? {
+    let asking = Stopwatch::start();
+    let answered = ask(context, request, hook, &matched, &versioned).await;
+    request.webhooks += asking.elapsed();
+    match answered? {
         Asked::Answered(answer) => {
             let patch = answer.patch.clone();
             let changed = apply_answer(context, request, hook, &versioned, answer).await?;

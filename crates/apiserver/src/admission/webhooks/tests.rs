@@ -37,6 +37,7 @@ fn with_request<T>(subresource: &str, check: impl FnOnce(&mut AdmissionRequest<'
         dry_run: false,
         warnings: Vec::new(),
         audit: Vec::new(),
+        webhooks: Default::default(),
         reinvocation: Default::default(),
     })
 }

@@ -88,6 +88,8 @@ async fn admit(request: &Req, path: &ResourcePath, rest: &str) -> Result<(), Sta
         default_manager: String::new(),
         warnings: Vec::new(),
         audit: request.audit.clone(),
+        elsewhere: request.elsewhere.clone(),
+        emptied: Default::default(),
     };
     let options = value!({"kind": kind, "apiVersion": "v1", "path": rest});
     request.core.registry.admit_connection(&mut call, options).await

@@ -4,6 +4,7 @@
 //! cache at first use; nothing is stored. A reservation that is not kept (the write failed) is given back.
 
 mod pool;
+mod ports;
 mod range;
 mod service;
 

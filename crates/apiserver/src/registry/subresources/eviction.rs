@@ -176,6 +176,8 @@ impl Registry {
             default_manager: call.default_manager.clone(),
             warnings: Vec::new(),
             audit: call.audit.clone(),
+            elsewhere: call.elsewhere.clone(),
+            emptied: Default::default(),
         }
     }
 }

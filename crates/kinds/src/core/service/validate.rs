@@ -55,6 +55,14 @@ pub(super) fn service(errors: &mut FieldErrors, object: &Value, old: Option<&Val
     distribution(errors, &spec, &path);
 }
 
+/// `ValidateServiceClusterIPsRelatedFields`, which upstream also asks before it allocates.
+pub fn validate_service_addresses(object: &Value, old: Option<&Value>) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    let path = FieldPath::new("spec");
+    ips::cluster_ips(&mut errors, object, &shown(object, &["spec"]), &texts(old, "clusterIPs"), &path);
+    errors
+}
+
 /// The texts of a list in the old service's spec.
 fn texts<'a>(old: Option<&'a Value>, field: &str) -> Vec<&'a str> {
     old.map_or(&[][..], |old| old.array_at(&["spec", field])).iter().filter_map(Value::as_str).collect()
@@ -277,13 +285,6 @@ fn distribution(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
 /// `ValidateServiceUpdate`.
 pub(super) fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec");
-    // Addresses are looked at before everything else, when they are about to be allocated.
-    let mut early = FieldErrors::new();
-    ips::cluster_ips(&mut early, object, &shown(object, &["spec"]), &texts(Some(old), "clusterIPs"), &path);
-    if !early.is_empty() {
-        *errors = early;
-        return;
-    }
     ips::changes(errors, object, old);
     if kind_of(object) == "LoadBalancer" && kind_of(old) == "LoadBalancer" {
         let class = &["spec", "loadBalancerClass"];

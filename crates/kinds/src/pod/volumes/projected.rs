@@ -7,6 +7,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use super::{downward_file, key_to_path, mode, relative_non_reserved};
 use crate::certificates::{bundle_name_errors, signer_name};
 use crate::check::{label_selector, one_of_given, required, token_lifetime};
+use crate::go_form;
 use crate::shape::{has, present};
 
 const KEY_TYPES: [&str; 6] = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
@@ -113,7 +114,7 @@ fn trust_bundle(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {
             }
             if let Some(selector) = present(source, &["labelSelector"]) {
                 let detail = "labelSelector must be unset if name is specified";
-                errors.invalid(&path.child("labelSelector"), selector.clone(), detail);
+                errors.invalid(&path.child("labelSelector"), go_form::label_selector(selector), detail);
             }
         }
         (None, Some(signer)) => {

@@ -11,32 +11,19 @@ use crate::shape::{has, present, same};
 const SECCOMP: &str = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
 const APP_ARMOR: &str = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
 
-/// What an annotation names that a field should. A new pod has been given the field by now, unless the annotation is
-/// wrong or names what the pod's own field does.
-fn app_armor(
-    out: &mut Vec<String>,
-    container: &Value,
-    spec: &Value,
-    meta: &Value,
-    holder: Holder,
-    annotations: &FieldPath,
-) {
+/// What an annotation names that a field should, unless it is what the pod's own field says.
+fn app_armor(out: &mut Vec<String>, container: &Value, spec: &Value, meta: &Value, annotations: &FieldPath) {
     let key = format!("container.apparmor.security.beta.kubernetes.io/{}", container.str_at(&["name"]));
     let Some(annotation) = meta.at(&["annotations", &key]).and_then(Value::as_str) else { return };
     let named = app_armor_field(annotation);
     let of_pod = present(spec, &["securityContext", "appArmorProfile"]);
-    let redundant = match (&named, holder) {
-        (None, Holder::Template) => false,
-        (named, _) => named.is_some() && same(named.as_ref(), of_pod),
-    };
-    let own = present(container, &["securityContext", "appArmorProfile"]);
-    let from_annotation = holder == Holder::Pod && named.is_some() && same(own, named.as_ref());
-    if (own.is_none() || from_annotation) && !redundant {
+    let redundant = named.is_some() && same(named.as_ref(), of_pod);
+    if !has(container, &["securityContext", "appArmorProfile"]) && !redundant {
         out.push(format!("{}: {APP_ARMOR}", annotations.key(&key)));
     }
 }
 
-/// Of a new pod's annotations, which is said before anything else.
+/// Of the annotations of a pod that is made, before they become fields.
 pub(super) fn app_armor_of_pod(out: &mut Vec<String>, spec: &Value, meta: &Value) {
     if meta.object_at(&["annotations"]).is_empty() {
         return;
@@ -44,7 +31,7 @@ pub(super) fn app_armor_of_pod(out: &mut Vec<String>, spec: &Value, meta: &Value
     let annotations = FieldPath::new("metadata").child("annotations");
     if spec.str_at(&["os", "name"]) != "windows" {
         for (container, _) in every(spec, &FieldPath::new("spec")) {
-            app_armor(out, container, spec, meta, Holder::Pod, &annotations);
+            app_armor(out, container, spec, meta, &annotations);
         }
     }
 }
@@ -72,7 +59,7 @@ pub(super) fn all(
                 out.push(format!("{}: {SECCOMP}", annotations.key(&key)));
             }
             if holder == Holder::Template {
-                app_armor(out, container, spec, meta, holder, annotations);
+                app_armor(out, container, spec, meta, annotations);
             }
         }
         amounts(out, container, path);

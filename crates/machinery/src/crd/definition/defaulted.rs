@@ -7,11 +7,11 @@ use crate::schema::Shape;
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::{Map, Value};
 
-pub(super) fn validate(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
+pub(super) fn validate(errors: &mut FieldErrors, schema: &Value, minor_version: u32, path: &FieldPath) {
     // A default at the root has to be a whole object.
     let mut root = schema.clone();
     root.set(&[EMBEDDED], true);
-    let mut walk = Walk { errors: FieldErrors::new(), budget: REQUEST_BUDGET };
+    let mut walk = Walk { errors: FieldErrors::new(), budget: REQUEST_BUDGET, minor_version };
     // Out of budget: what is left is not looked at.
     let _ = walk.schema(&root, Place::Root, path);
     errors.append(walk.errors);
@@ -33,6 +33,7 @@ struct Walk {
     errors: FieldErrors,
     /// What rules may still cost, over all defaults of the schema.
     budget: i64,
+    minor_version: u32,
 }
 
 /// That the budget is used up.
@@ -83,7 +84,9 @@ impl Walk {
             self.errors.append(wrong);
             return Ok(());
         }
-        let Some(rules) = Rules::compile_part(s, place == Place::Root) else { return Ok(()) };
+        let Some(rules) = Rules::compile_part(s, place == Place::Root, self.minor_version) else {
+            return Ok(());
+        };
         self.errors.append(rules.check_default(default, path, &mut self.budget));
         if self.budget < 0 { Err(Stop) } else { Ok(()) }
     }

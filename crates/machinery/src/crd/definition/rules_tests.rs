@@ -23,7 +23,7 @@ fn definition(spec: &Value) -> Value {
 
 /// What is wrong with a definition, without the path of its `spec`.
 fn wrong(spec: &Value, old: Option<&Value>) -> Vec<String> {
-    let errors = validate(&definition(spec), old.map(definition).as_ref());
+    let errors = validate(&definition(spec), old.map(definition).as_ref(), 36);
     errors
         .iter()
         .map(|error| error.to_string().replacen(&format!("{ROOT}.properties[spec]"), "", 1))
@@ -171,4 +171,16 @@ fn rules_see_what_the_schema_declares() {
     let detail = "internal error: failed to construct type information for x-kubernetes-validations rules: unable to \
                   convert structural schema to CEL declarations";
     assert_eq!(wrong(&hidden, None), [format!(".x-kubernetes-validations: Internal error: {detail}")]);
+}
+
+#[test]
+fn rules_may_use_what_the_version_before_the_clusters_knows() {
+    let sorted = gauge(value!([{"rule": "[self.gauge, 1].sort().size() == 2"}]));
+    let count = |minor, old: Option<&Value>| validate(&definition(&sorted), old, minor).len();
+    let usual = validate(&definition(&gauge(value!([]))), None, 36).len();
+    // `sort` came with 1.34: what is new waits for 1.35, what is stored does not.
+    let stored = definition(&sorted);
+    assert_eq!([33, 34, 35, 36].map(|minor| count(minor, None) - usual), [1, 1, 0, 0]);
+    let of_update = |minor| count(minor, Some(&stored)) - count(36, Some(&stored));
+    assert_eq!([33, 34, 35, 36].map(of_update), [1, 0, 0, 0]);
 }

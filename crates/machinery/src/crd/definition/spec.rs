@@ -175,7 +175,7 @@ fn open_api_schema(
     }
     let mut wrong = structural::validate(schema, &path);
     if wrong.is_empty() {
-        defaulted::validate(&mut wrong, schema, &path);
+        defaulted::validate(&mut wrong, schema, budget.minor_version(), &path);
     }
     // Only a structural schema has types that rules can be compiled over.
     let budget = wrong.is_empty().then_some(budget);

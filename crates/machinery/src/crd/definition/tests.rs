@@ -32,7 +32,7 @@ fn defaults_are_filled_in() {
     );
     assert_eq!(definition.at(&["spec", "conversion"]), Some(&value!({"strategy": "None"})));
     assert_eq!(definition.at(&["status", "storedVersions"]), Some(&value!(["v1"])));
-    assert_eq!(texts(&validate(&definition, None)), Vec::<String>::new());
+    assert_eq!(texts(&validate(&definition, None, 36)), Vec::<String>::new());
     assert!(name_errors(&definition, "boats.example.com").is_empty());
     assert_eq!(name_errors(&definition, "boats"), [r#"must be spec.names.plural+"."+spec.group"#]);
 }
@@ -83,7 +83,7 @@ fn definitions_are_checked_with_upstreams_messages() {
     ] {
         let mut definition = plain();
         definition.set(path, value.clone());
-        assert_eq!(texts(&validate(&definition, None)), expect, "{path:?} {value:?}");
+        assert_eq!(texts(&validate(&definition, None, 36)), expect, "{path:?} {value:?}");
     }
 }
 
@@ -137,7 +137,7 @@ fn schemas_must_be_structural() {
         ),
     ] {
         let definition = boats(value!({"type": "object", "properties": {"f": (field.clone())}}));
-        let errors = texts(&validate(&definition, None));
+        let errors = texts(&validate(&definition, None, 36));
         let expect: Vec<String> = expect.iter().map(|text| format!("{ROOT}{text}")).collect();
         assert_eq!(errors, expect, "{field:?}");
     }
@@ -149,7 +149,7 @@ fn some_fields_never_change() {
     let change = |old: &Value, path: &[&str], value: &str| {
         let mut new = old.clone();
         new.set(path, value);
-        texts(&validate(&new, Some(old)))
+        texts(&validate(&new, Some(old), 36))
     };
     assert_eq!(
         change(&old, &["spec", "group"], "other.example.com"),
@@ -176,7 +176,7 @@ fn stored_versions_must_stay() {
     new.at_mut(&["spec", "versions"]).as_array_mut().unwrap().make_mut()[0].set(&["name"], "v2");
     add_stored_versions(&mut new);
     assert_eq!(new.at(&["status", "storedVersions"]), Some(&value!(["v1", "v2"])));
-    let errors = texts(&validate(&new, Some(&old)));
+    let errors = texts(&validate(&new, Some(&old), 36));
     assert_eq!(errors.len(), 1);
     assert!(
         errors[0].starts_with(
@@ -187,7 +187,7 @@ fn stored_versions_must_stay() {
 
 fn refused(property: Value) -> Vec<String> {
     let schema = value!({"type": "object", "properties": {"a": (property)}});
-    texts(&validate(&boats(schema), None))
+    texts(&validate(&boats(schema), None, 36))
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn defaults_must_pass_the_rules_over_them() {
     let list = value!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}, "default": ["a", "a"]});
     assert_eq!(refused(list), [""; 0]);
     assert_eq!(refused(value!({"x-kubernetes-int-or-string": true, "default": true})), [""; 0]);
-    let whole = texts(&validate(&boats(value!({"type": "object", "default": {}})), None));
+    let whole = texts(&validate(&boats(value!({"type": "object", "default": {}})), None, 36));
     assert_eq!(whole[0], "spec.validation.openAPIV3Schema.default.apiVersion: Required value");
 }
 
@@ -223,7 +223,7 @@ fn versions_are_shown_as_go_prints_them() {
         |ty: &str| value!({"openAPIV3Schema": {"type": "object", "properties": {"a": {"type": ty}}}});
     let version = |ty: &str| value!({"name": "v1", "served": true, "storage": true, "schema": (schema(ty))});
     definition.set(&["spec", "versions"], value!([(version("string")), (version("integer"))]));
-    let shown = texts(&validate(&definition, None)).join("\n");
+    let shown = texts(&validate(&definition, None, 36)).join("\n");
     assert!(
         shown.contains("\"Schema\":{\"OpenAPIV3Schema\":{\"ID\":\"\",\"Schema\":\"\",\"Ref\":null"),
         "{shown}"

@@ -14,19 +14,27 @@ use super::declare::{Declared, LARGEST_REQUEST, SelfType};
 use crate::cel::library;
 use crate::value::Value;
 
-/// What expressions that are new may use: what the version before this one understands, should a cluster go back.
-const NEW: KubernetesVersion = KubernetesVersion::V1_35;
-/// What expressions may use that are stored already.
-const STORED: KubernetesVersion = KubernetesVersion::V1_36;
-
-/// The expressions that a stored definition has.
-#[derive(Debug, Default)]
+/// The expressions that a stored definition has, and what they and others may use.
+#[derive(Debug)]
 pub struct Stored<'a> {
+    pub(super) minor_version: u32,
     rules: HashSet<&'a str>,
     messages: HashSet<&'a str>,
 }
 
 impl<'a> Stored<'a> {
+    /// Of a cluster of Kubernetes 1.`minor_version`.
+    pub fn new(minor_version: u32) -> Self {
+        Self { minor_version, rules: HashSet::new(), messages: HashSet::new() }
+    }
+
+    /// What is stored may use all that the cluster knows; what is new only what the version before it knows, should the
+    /// cluster go back.
+    fn version(&self, known: &HashSet<&str>, expression: &str) -> KubernetesVersion {
+        let back = u32::from(!known.contains(expression));
+        KubernetesVersion::of_minor(self.minor_version.saturating_sub(back))
+    }
+
     /// Adds the expressions of a schema.
     pub fn collect(&mut self, schema: &'a Value) {
         match schema {
@@ -82,7 +90,7 @@ impl Compiler {
     pub fn compile(&self, rule: &Value, stored: &Stored<'_>) -> Result<Rule, String> {
         let optional = rule.bool_at(&["optionalOldSelf"]);
         let (text, message) = (rule.str_at(&["rule"]), rule.str_at(&["messageExpression"]));
-        let env = self.env(version(&stored.rules, text), optional);
+        let env = self.env(stored.version(&stored.rules, text), optional);
         let checked = env.compile(text).map_err(|issues| format!("compilation failed: {issues}"))?;
         if checked.output != Type::Bool {
             return Err("cel expression must evaluate to a bool".to_owned());
@@ -90,7 +98,7 @@ impl Compiler {
         let program = Program::new(&checked, library())
             .map_err(|error| format!("program instantiation failed: {error}"))?;
         let message = (!message.is_empty()).then(|| {
-            let env = self.env(version(&stored.messages, message), optional);
+            let env = self.env(stored.version(&stored.messages, message), optional);
             self.message(&env, message)
         });
         let max_cost = estimate(&checked, &self.of).max;
@@ -113,10 +121,6 @@ impl Compiler {
         let old = if optional_old_self { Type::optional(of.clone()) } else { of.clone() };
         Env::new(version).types(Arc::new(self.of.clone())).variable("self", of).variable("oldSelf", old)
     }
-}
-
-fn version(stored: &HashSet<&str>, expression: &str) -> KubernetesVersion {
-    if stored.contains(expression) { STORED } else { NEW }
 }
 
 /// Whether an expression has an identifier.

@@ -73,17 +73,21 @@ struct Rule {
 }
 
 impl Rules {
-    /// Compiles the rules of a structural schema; None when it has none.
-    pub fn compile(open_api_v3_schema: &Value) -> Option<Self> {
-        Self::compile_part(open_api_v3_schema, true)
+    /// Compiles the rules of a structural schema for a cluster of Kubernetes 1.`minor_version`; None when it has none.
+    pub fn compile(open_api_v3_schema: &Value, minor_version: u32) -> Option<Self> {
+        Self::compile_part(open_api_v3_schema, true, minor_version)
     }
 
     /// Compiles the rules of a part of a schema, which is an object with a name of its own if it `is_resource`.
-    pub(in crate::crd) fn compile_part(schema: &Value, is_resource: bool) -> Option<Self> {
+    pub(in crate::crd) fn compile_part(
+        schema: &Value,
+        is_resource: bool,
+        minor_version: u32,
+    ) -> Option<Self> {
         if !has_rules(schema) {
             return None;
         }
-        let mut stored = Stored::default();
+        let mut stored = Stored::new(minor_version);
         stored.collect(schema);
         Some(Self { root: Node::compile(schema, schema, is_resource, &stored)? })
     }

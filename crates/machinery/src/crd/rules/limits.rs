@@ -94,6 +94,10 @@ impl<'a> Budget<'a> {
         Self { stored, is_unchanged, total: 0, most_expensive: Vec::new(), errors: FieldErrors::new() }
     }
 
+    pub(crate) fn minor_version(&self) -> u32 {
+        self.stored.minor_version
+    }
+
     /// Checks the rules of a node whose schema has nothing else wrong with it.
     pub(crate) fn check(&mut self, schema: &Value, place: &Place, path: &FieldPath) {
         let rules = schema.array_at(&["x-kubernetes-validations"]);

@@ -6,7 +6,7 @@ use crate::value;
 /// The errors of rules over `spec`, whose schema has `properties`, then the warnings after a `!`.
 fn findings(spec: &Value, new: &Value, old: Option<&Value>) -> Vec<String> {
     let schema = value!({"type": "object", "properties": {"spec": (spec.clone())}});
-    let rules = Rules::compile(&schema).expect("rules");
+    let rules = Rules::compile(&schema, 36).expect("rules");
     let object = |spec: &Value| value!({"apiVersion": "a/v1", "kind": "K", "metadata": {"name": "n"}, "spec": (spec.clone())});
     let findings = rules.evaluate(&object(new), old.map(object).as_ref());
     let errors = findings.errors.iter().map(ToString::to_string);

@@ -1,0 +1,69 @@
+//! What of an object is given, and what is written: Go's `omitempty` and protobuf lose what is empty.
+
+use std::borrow::Cow;
+
+use drydock_client::Verb;
+use drydock_machinery::decode::{Decoded, Emptied};
+use drydock_machinery::{GroupVersionKind, ObjectMeta as _, Value, defaults};
+
+use super::{Call, managed};
+use crate::resources::Resource;
+
+/// The object as it was given, for defaults to see.
+pub(super) fn with_emptied(mut decoded: Decoded) -> Decoded {
+    decoded.emptied.iter().for_each(|emptied| emptied.put_back(&mut decoded.value));
+    decoded
+}
+
+/// The object as Go would write it. The call remembers what that leaves out.
+pub(super) fn without_emptied(call: &Call, mut object: Value, mut emptied: Vec<Emptied>) -> Value {
+    emptied.retain(|emptied| emptied.take_out(&mut object));
+    if call.request.verb == Verb::Update && emptied.iter().any(|emptied| emptied.is_at(&managed::PATH)) {
+        // That asks for them to be forgotten.
+        object.set(&managed::PATH, Value::Array(Default::default()));
+    }
+    *call.emptied.lock() = emptied;
+    object
+}
+
+impl Call {
+    /// The object that is to be written as validation sees it: with the empty lists and maps that were given.
+    pub(crate) fn as_given<'a>(&self, object: &'a Value) -> Cow<'a, Value> {
+        let emptied = self.emptied.lock();
+        // What is written in another version has its fields elsewhere.
+        if emptied.is_empty() || self.resource.gvk != *self.resource.working_kind() {
+            return Cow::Borrowed(object);
+        }
+        let keeps_status = self.request.verb != Verb::Create && self.resource.subresource("status").is_some();
+        let is_written = |top: &str| match self.request.subresource.as_str() {
+            "" => top != "status" || !keeps_status,
+            "status" => top == "status",
+            _ => false,
+        };
+        let mut given = object.clone();
+        emptied
+            .iter()
+            .filter(|emptied| is_written(emptied.top()))
+            .for_each(|emptied| emptied.put_back(&mut given));
+        Cow::Owned(given)
+    }
+}
+
+/// Groups whose servers store JSON, which tells an empty list from none.
+const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
+
+/// What storing a built-in kind changes of an object.
+pub(super) fn as_stored(call: &Call, object: &mut Value) {
+    let resource: &Resource = &call.resource;
+    if !call.emptied.lock().is_empty() {
+        // What was given as empty is absent to whoever reads it, and has its defaults.
+        resource.strategy.set_defaults(object);
+    }
+    let storage = GroupVersionKind::from_api_version(object.api_version(), object.kind());
+    if resource.custom.is_none()
+        && !STORED_AS_JSON.contains(&&*storage.group)
+        && let Some(schema) = drydock_machinery::Catalog::builtin().schema(&storage)
+    {
+        defaults::forget_empty(object, schema.root());
+    }
+}
