@@ -39,6 +39,7 @@ pub use error::{FieldError, Result, ServiceError};
 pub use page::{Page, PageRequest};
 pub use ports::PortRange;
 pub use provider::{Provider, Providers};
+pub(crate) use version::minor as minor_version;
 pub use version::{DEFAULT_VERSION, VERSIONS, Version};
 
 /// The service. Clones are the same service.
