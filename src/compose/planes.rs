@@ -212,7 +212,7 @@ fn settings(cluster: &ClusterRecord) -> Result<drydock_auth::config::Settings, C
 
 /// The release of a minor version that clusters run.
 fn version(minor: &str) -> Version {
-    Version { minor: crate::service::minor(minor), git: git_version(minor) }
+    Version { minor: crate::service::minor_version(minor), git: git_version(minor) }
 }
 
 pub(super) fn git_version(minor: &str) -> String {

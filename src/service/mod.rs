@@ -39,7 +39,8 @@ pub use error::{FieldError, Result, ServiceError};
 pub use page::{Page, PageRequest};
 pub use ports::PortRange;
 pub use provider::{Provider, Providers};
-pub use version::{DEFAULT_VERSION, VERSIONS, Version, minor};
+pub(crate) use version::minor as minor_version;
+pub use version::{DEFAULT_VERSION, VERSIONS, Version};
 
 /// The service. Clones are the same service.
 #[derive(Clone)]

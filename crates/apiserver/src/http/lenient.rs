@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Bytes that are read at once while a head is awaited.
 const CHUNK: usize = 8 * 1024;
 /// A head that is longer passes unseen, to be refused or not.
-const LONGEST_HEAD: usize = 1 << 20;
+const LONGEST_HEAD: usize = 256 << 10;
 
 /// A connection whose requests' targets are made acceptable.
 pub(super) struct Lenient<S> {
