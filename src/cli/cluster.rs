@@ -124,6 +124,7 @@ pub(super) struct CreateArgs {
         conflicts_with_all = [
             "name", "version", "provider", "region", "nodes", "pod_cidr", "service_cidr", "labels",
             "authentication_config", "token_webhook", "authorization_config", "audit_policy",
+            "scheduler_config",
         ]
     )]
     file: Option<PathBuf>,
@@ -134,11 +135,12 @@ pub(super) struct CreateArgs {
 }
 
 const UPDATE_HELP: &str = "\
-Settings are in force from the next request on; no restart is needed.
+Settings are in force from the next request on, those of the scheduler from its next decision; no restart is needed.
 
 Examples:
   drydock cluster update web --audit-policy policy.yaml    write an audit log from now on
   drydock cluster update web --unset audit-policy          and no more
+  drydock cluster update web --scheduler-config sched.yaml other profiles for pods that come or wait
   drydock cluster update web --label team=blue --label old-";
 
 #[derive(Args, Debug)]
@@ -150,7 +152,8 @@ pub(super) struct UpdateArgs {
     labels: Vec<(String, Option<String>)>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Setting to go back to the default of: authentication-config, token-webhook, authorization-config or audit-policy
+    /// Setting to go back to the default of: authentication-config, token-webhook, authorization-config, audit-policy or
+    /// scheduler-config
     #[arg(long, value_name = "SETTING", value_parser = settings::NAMES.map(|(name, _)| name))]
     unset: Vec<String>,
     #[command(flatten)]

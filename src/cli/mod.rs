@@ -11,6 +11,7 @@ mod clock;
 mod cluster;
 mod duration;
 mod error;
+mod explain_scheduling;
 mod kubeconfig;
 mod node_pool;
 mod operation;
@@ -76,6 +77,14 @@ enum Command {
         #[command(subcommand)]
         command: provider::ProviderCommand,
     },
+    /// Explain why a pod is on its node, or on none: filters and scores of every node
+    #[command(after_help = explain_scheduling::HELP)]
+    ExplainScheduling {
+        #[command(flatten)]
+        connection: ConnectionArgs,
+        #[command(flatten)]
+        args: explain_scheduling::ExplainArgs,
+    },
     /// List, get and wait for operations
     #[command(visible_alias = "operations", arg_required_else_help = true)]
     Operation {
@@ -115,6 +124,9 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Cluster { connection, command } => cluster::run(&connection.client()?, command).await,
         Command::NodePool { connection, command } => node_pool::run(&connection.client()?, command).await,
         Command::Provider { connection, command } => provider::run(&connection.client()?, command).await,
+        Command::ExplainScheduling { connection, args } => {
+            explain_scheduling::run(&connection.client()?, args).await
+        }
         Command::Operation { connection, command } => operation::run(&connection.client()?, command).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

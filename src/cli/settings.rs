@@ -1,4 +1,4 @@
-//! Settings of a cluster, from files as upstream's API server takes them.
+//! Settings of a cluster, from files as upstream's API server and scheduler take them.
 //!
 //! The service reads no files of its machine: kubeconfigs that a file names, and certificates and keys that those name,
 //! are read here and sent along. Paths are relative to the file that has them, as for kubectl.
@@ -30,14 +30,18 @@ pub(super) struct SettingsArgs {
     /// Audit policy: what is written to the audit log
     #[arg(long, value_name = "FILE")]
     audit_policy: Option<PathBuf>,
+    /// KubeSchedulerConfiguration: the profiles by which pods are scheduled
+    #[arg(long, value_name = "FILE")]
+    scheduler_config: Option<PathBuf>,
 }
 
 /// The names of the settings, as `--unset` takes them, and of their fields.
-pub(super) const NAMES: [(&str, &str); 4] = [
+pub(super) const NAMES: [(&str, &str); 5] = [
     ("authentication-config", "authenticationConfiguration"),
     ("token-webhook", "tokenWebhook"),
     ("authorization-config", "authorizationConfiguration"),
     ("audit-policy", "auditPolicy"),
+    ("scheduler-config", "schedulerConfiguration"),
 ];
 
 impl SettingsArgs {
@@ -59,6 +63,9 @@ impl SettingsArgs {
         }
         if let Some(file) = &self.audit_policy {
             fields.insert("auditPolicy".to_owned(), document(file)?);
+        }
+        if let Some(file) = &self.scheduler_config {
+            fields.insert("schedulerConfiguration".to_owned(), document(file)?);
         }
         Ok(fields)
     }

@@ -4,6 +4,7 @@ mod boot;
 mod plane;
 mod planes;
 mod providers;
+mod scheduling;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ use drydock_client::{Options, Request, Verb, WatchEvent, resources};
 use drydock_cloud::{NodePoolsStatus, PoolSpec, PoolState, Reservation};
 use drydock_cloud_api::CloudErrorKind;
 use drydock_machinery::ObjectMeta as _;
+use drydock_scheduler::NotExplained;
 use drydock_tenant::Tenant;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -16,13 +17,15 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::boot::Boot;
-use super::planes::{git_version, tenant_error};
+use super::planes::{git_version, tenant_error, tenant_settings};
+use super::scheduling::scheduling;
 use crate::database::cluster::{ClusterRecord, ClusterSettings, Reason};
 use crate::database::node_pool::{NodePoolRecord, NodePoolState, Observed};
 use crate::service::control_plane::{
     ClockChange, ClockState, ControlPlane, ControlPlaneError, ControlPlaneStatus, Credential, PoolStatus,
     Trouble,
 };
+use crate::service::scheduling::Scheduling;
 use crate::service::settings;
 
 pub(super) struct Plane {
@@ -139,7 +142,7 @@ impl ControlPlane for Plane {
         }
         match settings::parse(settings, version) {
             Ok(parsed) => {
-                self.tenant.configure(parsed);
+                self.tenant.configure(tenant_settings(parsed));
                 known.clone_from(settings);
             }
             Err(wrong) => tracing::error!(?wrong, "a cluster's recorded settings cannot be used"),
@@ -148,6 +151,23 @@ impl ControlPlane for Plane {
 
     fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes> {
         self.tenant.audit_log(follow)
+    }
+
+    async fn explain_scheduling(
+        &self,
+        namespace: &str,
+        pod: &str,
+    ) -> Result<Option<Scheduling>, ControlPlaneError> {
+        match self.tenant.explain_scheduling(namespace, pod).await {
+            Ok(explained) => Ok(Some(scheduling(namespace, pod, explained))),
+            Err(NotExplained::NoPod) => Ok(None),
+            Err(why @ NotExplained::NoProfile { .. }) => {
+                let message =
+                    format!("the pod {:?} is not scheduled here: {why}", format!("{namespace}/{pod}"));
+                Err(ControlPlaneError::new("noProfile", message))
+            }
+            Err(why @ NotExplained::Failed) => Err(ControlPlaneError::new("notExplained", why.to_string())),
+        }
     }
 
     fn status(&self) -> ControlPlaneStatus {

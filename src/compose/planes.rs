@@ -201,13 +201,18 @@ fn service_range(cluster: &ClusterRecord) -> Result<ServiceRange, ControlPlaneEr
 }
 
 /// Validation let them pass; a newer drydock may have let more pass.
-fn settings(cluster: &ClusterRecord) -> Result<drydock_auth::config::Settings, ControlPlaneError> {
-    crate::service::settings::parse(&cluster.settings, &cluster.version).map_err(|wrong| {
+fn settings(cluster: &ClusterRecord) -> Result<drydock_tenant::Settings, ControlPlaneError> {
+    let parsed = crate::service::settings::parse(&cluster.settings, &cluster.version);
+    parsed.map(tenant_settings).map_err(|wrong| {
         let wrong = wrong.0.into_iter().map(|error| format!("{}: {}", error.field, error.message));
         let message =
             format!("the cluster's settings cannot be used: {}", wrong.collect::<Vec<_>>().join("; "));
         ControlPlaneError::new("SettingsUnusable", message)
     })
+}
+
+pub(super) fn tenant_settings(parsed: crate::service::settings::Parsed) -> drydock_tenant::Settings {
+    drydock_tenant::Settings { access: parsed.access, scheduler: parsed.scheduler }
 }
 
 /// The release of a minor version that clusters run.

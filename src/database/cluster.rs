@@ -50,7 +50,7 @@ words! {
     }
 }
 
-/// Configuration files of a cluster's API server, as they were given. None: as upstream without one.
+/// Configuration files of a cluster's API server and scheduler, as they were given. None: as upstream without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterSettings {
@@ -66,6 +66,9 @@ pub struct ClusterSettings {
     /// `audit.k8s.io/v1 Policy`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_policy: Option<Value>,
+    /// `kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler_configuration: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

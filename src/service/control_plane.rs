@@ -15,6 +15,8 @@ use futures::stream::BoxStream;
 use crate::database::cluster::{ClusterRecord, ClusterSettings, Reason};
 use crate::database::node_pool::{NodePoolRecord, Observed};
 
+use super::scheduling::Scheduling;
+
 /// Opens and destroys clusters' control planes.
 #[async_trait]
 pub trait ControlPlanes: Send + Sync + 'static {
@@ -50,6 +52,16 @@ pub trait ControlPlane: Send + Sync + 'static {
 
     /// The audit log from the oldest event that is kept; when it is followed it goes on until the control plane closes.
     fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes>;
+
+    /// What the scheduler makes of a pod now; None when there is no such pod.
+    ///
+    /// # Errors
+    /// When the pod is not for the cluster's own scheduler.
+    async fn explain_scheduling(
+        &self,
+        namespace: &str,
+        pod: &str,
+    ) -> Result<Option<Scheduling>, ControlPlaneError>;
 
     /// What is observed now.
     fn status(&self) -> ControlPlaneStatus;

@@ -27,6 +27,7 @@ mod page;
 mod ports;
 mod provider;
 mod reconcile;
+pub mod scheduling;
 pub mod settings;
 mod sweep;
 pub mod validation;

@@ -5,6 +5,7 @@ use drydock_auth::audit::Policy;
 use drydock_auth::config::{AuthenticationConfiguration, AuthorizationConfiguration, Settings, TokenWebhook};
 use drydock_auth::tokens::TokenConfig;
 use drydock_machinery::FieldErrors;
+use drydock_scheduler::Configuration;
 use serde_json::Value;
 
 use crate::database::cluster::ClusterSettings;
@@ -22,6 +23,14 @@ pub struct SettingsUpdate {
     pub token_webhook: Option<Option<Value>>,
     pub authorization_configuration: Option<Option<Value>>,
     pub audit_policy: Option<Option<Value>>,
+    pub scheduler_configuration: Option<Option<Value>>,
+}
+
+/// What a cluster's control plane is configured with.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    pub access: Settings,
+    pub scheduler: Configuration,
 }
 
 impl SettingsUpdate {
@@ -31,12 +40,14 @@ impl SettingsUpdate {
             token_webhook,
             authorization_configuration,
             audit_policy,
+            scheduler_configuration,
         } = settings;
         for (own, change) in [
             (authentication_configuration, self.authentication_configuration),
             (token_webhook, self.token_webhook),
             (authorization_configuration, self.authorization_configuration),
             (audit_policy, self.audit_policy),
+            (scheduler_configuration, self.scheduler_configuration),
         ] {
             if let Some(change) = change {
                 *own = change;
@@ -45,11 +56,11 @@ impl SettingsUpdate {
     }
 }
 
-/// What the control plane of a cluster of this version, `1.36`, is configured with.
+/// Reads the documents, for a cluster of this version, `1.36`.
 ///
 /// # Errors
 /// Everything that is wrong with the documents, by the path of the field.
-pub fn parse(settings: &ClusterSettings, version: &str) -> Result<Settings, Findings> {
+pub fn parse(settings: &ClusterSettings, version: &str) -> Result<Parsed, Findings> {
     let mut findings = Findings::default();
     let minor = version::minor(version);
     let own_issuer = TokenConfig::default().issuer;
@@ -71,7 +82,14 @@ pub fn parse(settings: &ClusterSettings, version: &str) -> Result<Settings, Find
     );
     out.authorization = authorization.unwrap_or_default();
     out.audit_policy = read("auditPolicy", settings.audit_policy.as_ref(), Policy::parse, &mut findings);
-    if findings.0.is_empty() { Ok(out) } else { Err(findings) }
+    let scheduler = read(
+        "schedulerConfiguration",
+        settings.scheduler_configuration.as_ref(),
+        Configuration::parse,
+        &mut findings,
+    );
+    let parsed = Parsed { access: out, scheduler: scheduler.unwrap_or_default() };
+    if findings.0.is_empty() { Ok(parsed) } else { Err(findings) }
 }
 
 fn read<T>(

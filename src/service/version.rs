@@ -19,7 +19,7 @@ pub const VERSIONS: [Version; 4] = [
 pub const DEFAULT_VERSION: &str = VERSIONS[0].name;
 
 /// The number of a minor version: 36 of `1.36`, and of what is none the default's.
-pub fn minor(version: &str) -> u32 {
+pub(crate) fn minor(version: &str) -> u32 {
     const DEFAULT: u32 = 36;
     version.rsplit('.').next().and_then(|number| number.parse().ok()).unwrap_or(DEFAULT)
 }

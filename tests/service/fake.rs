@@ -11,6 +11,7 @@ use drydock::service::control_plane::{
     ClockChange, ClockState, ControlPlane, ControlPlaneError, ControlPlaneStatus, ControlPlanes, Credential,
     PoolStatus, Trouble,
 };
+use drydock::service::scheduling::{NodeScheduling, Scheduling};
 use drydock_runtime::Clock;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -150,6 +151,34 @@ impl ControlPlane for Fake {
     fn audit_log(&self, follow: bool) -> BoxStream<'static, Bytes> {
         let text = if follow { "{\"followed\":true}\n" } else { "{}\n" };
         futures::stream::iter([Bytes::from(text)]).boxed()
+    }
+
+    async fn explain_scheduling(
+        &self,
+        namespace: &str,
+        pod: &str,
+    ) -> Result<Option<Scheduling>, ControlPlaneError> {
+        match pod {
+            "foreign" => Err(ControlPlaneError::new("noProfile", "it is somebody else's")),
+            "none" => Ok(None),
+            _ => Ok(Some(Scheduling {
+                namespace: namespace.to_owned(),
+                pod: pod.to_owned(),
+                profile: "default-scheduler".to_owned(),
+                node: None,
+                held: None,
+                refused: None,
+                message: None,
+                best: vec!["a".to_owned()],
+                nodes: vec![NodeScheduling {
+                    name: "a".to_owned(),
+                    feasible: true,
+                    filters: Vec::new(),
+                    scores: Vec::new(),
+                    total: Some(7),
+                }],
+            })),
+        }
     }
 
     fn status(&self) -> ControlPlaneStatus {

@@ -73,7 +73,7 @@ async fn shapes_are_strict() {
             "nodePools: must be a list, not {\"a\":1}",
             "network.podCIDR: is not a field of a network; those are podCidr, serviceCidr",
             "nodes: is not a field of a cluster; those are network, name, version, provider, region, labels, authenticationConfiguration, tokenWebhook, \
-             authorizationConfiguration, auditPolicy, nodePools",
+             authorizationConfiguration, auditPolicy, schedulerConfiguration, nodePools",
         ]
     );
     assert_eq!(

@@ -83,6 +83,48 @@ async fn what_is_wrong_with_settings_is_named() {
 }
 
 #[tokio::test]
+async fn a_scheduler_configuration_is_a_setting() {
+    let world = World::new().await;
+    let profiles = |profile: Value| {
+        json!({
+            "apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration",
+            "profiles": [profile],
+        })
+    };
+    let good = profiles(json!({"schedulerName": "packing"}));
+    world
+        .done(world.post("/v1/clusters", &json!({"name": "web", "schedulerConfiguration": good})).await)
+        .await;
+    let cluster = world.get("/v1/clusters/web").await.ok().json;
+    assert_eq!(cluster["schedulerConfiguration"], good);
+    assert_eq!(world.configured(cluster["uid"].as_str().unwrap()), json!({"schedulerConfiguration": good}));
+    let bad = json!({"schedulerConfiguration": profiles(json!({"plugins": {"filter": {"enabled": [{"name": "X"}]}}}))});
+    let (_, errors) = world.patch("/v1/clusters/web", &bad).await.problem(422);
+    assert_eq!(
+        errors,
+        [
+            "schedulerConfiguration.profiles[0].plugins.filter.enabled[0]: Invalid value: \"X\": plugin \"X\" does not exist"
+        ]
+    );
+    let changed = world.patch("/v1/clusters/web", &json!({"schedulerConfiguration": null})).await.ok().json;
+    assert_eq!(changed.get("schedulerConfiguration"), None);
+}
+
+#[tokio::test]
+async fn scheduling_is_explained() {
+    let world = World::new().await;
+    world.cluster("web", 0).await;
+    let path = "/v1/clusters/web/scheduling";
+    let explained = world.get(&format!("{path}?pod=p&namespace=n")).await.ok().json;
+    assert_eq!((&explained["namespace"], &explained["nodes"][0]["total"]), (&json!("n"), &json!(7)));
+    assert_eq!(world.get(&format!("{path}?pod=p")).await.ok().json["namespace"], "default");
+    assert_eq!(world.get(path).await.problem(422).1, ["pod: is required"]);
+    assert_eq!(world.get(&format!("{path}?pod=none")).await.problem(404).0, "notFound");
+    assert_eq!(world.get(&format!("{path}?pod=foreign")).await.problem(409).0, "noProfile");
+    assert_eq!(world.get("/v1/clusters/none/scheduling?pod=p").await.problem(404).0, "notFound");
+}
+
+#[tokio::test]
 async fn the_audit_log_is_downloaded() {
     let world = World::new().await;
     world.cluster("web", 0).await;

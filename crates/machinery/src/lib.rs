@@ -22,6 +22,7 @@ pub mod cel;
 pub mod crd;
 pub mod decode;
 pub mod defaults;
+pub mod document;
 mod field_path;
 pub mod go_duration;
 pub mod go_text;

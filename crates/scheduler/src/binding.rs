@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use drydock_client::PatchType;
 use drydock_client::events::{EventType, reference};
@@ -19,9 +18,6 @@ use crate::pod_info::PodInfo;
 use crate::schedule::Placement;
 use crate::scheduler::{Nomination, Scheduler, is_finished};
 use crate::volumes::{Binding, Storage};
-
-/// How long a pod waits for its volumes to be bound.
-const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What could not be done.
 #[derive(Debug)]
@@ -104,7 +100,8 @@ impl Scheduler {
                 Binding::Claim(claim) => self.client.update(&PERSISTENT_VOLUME_CLAIMS, claim.clone()).await?,
             };
         }
-        let deadline = self.clock.now().saturating_add(BIND_TIMEOUT).unwrap_or(Timestamp::MAX);
+        let timeout = self.profile_of(pod).args.volumes_timeout;
+        let deadline = self.clock.now().saturating_add(timeout).unwrap_or(Timestamp::MAX);
         loop {
             let changed = self.storage_changed.notified();
             tokio::pin!(changed);
@@ -149,7 +146,8 @@ impl Scheduler {
         });
         self.client.create_subresource(&PODS, namespace, name, "binding", binding).await?;
         let message = format!("Successfully assigned {namespace}/{name} to {node}");
-        self.events.record(&reference(object), EventType::Normal, "Scheduled", "Binding", message);
+        let about = reference(object);
+        self.events(object).record(&about, EventType::Normal, "Scheduled", "Binding", message);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::dra::Release;
 use crate::fit_error::FitError;
 use crate::pod_info::PodInfo;
 use crate::preemption::Preemption;
+use crate::profile::scheduler_name;
 use crate::scheduler::{Nomination, Scheduler, nominated_node};
 
 impl Scheduler {
@@ -16,7 +17,13 @@ impl Scheduler {
         self.release(&fit.release).await;
         let message = fit.to_string();
         let about = reference(&pod.object);
-        self.events.record(&about, EventType::Warning, "FailedScheduling", "Scheduling", message.clone());
+        self.events(&pod.object).record(
+            &about,
+            EventType::Warning,
+            "FailedScheduling",
+            "Scheduling",
+            message.clone(),
+        );
         let nominated = match nomination {
             Nomination::AsBefore => None,
             Nomination::GivenBack => Some(Value::Null).filter(|_| !nominated_node(&pod.object).is_empty()),
@@ -81,11 +88,12 @@ impl Scheduler {
 
     /// Tells the victims why, and deletes them.
     async fn evict(&self, pod: &PodInfo, preemption: &Preemption) {
+        let by = scheduler_name(&pod.object);
         for victim in preemption.victims.iter().filter(|victim| !victim.object.is_deleting()) {
             let victim = &victim.object;
             let condition = value!({
                 "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
-                "message": format!("{}: preempting to accommodate a higher priority pod", self.name),
+                "message": format!("{by}: preempting to accommodate a higher priority pod"),
                 "lastProbeTime": Value::Null, "lastTransitionTime": self.clock.now_rfc3339(),
                 "observedGeneration": victim.generation(),
             });
@@ -102,7 +110,8 @@ impl Scheduler {
                 continue;
             }
             let message = format!("Preempted by pod {} on node {}", pod.object.uid(), preemption.node);
-            self.events.record(&reference(victim), EventType::Normal, "Preempted", "Preempting", message);
+            let about = reference(victim);
+            self.events(&pod.object).record(&about, EventType::Normal, "Preempted", "Preempting", message);
         }
     }
 }

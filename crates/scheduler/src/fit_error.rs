@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::dra::Release;
-use crate::plugins::{Plugin, Rejection};
+use crate::plugin::Plugin;
+use crate::plugins::Rejection;
 
 /// Per node, what was against it.
 #[derive(Clone, Debug, Default)]

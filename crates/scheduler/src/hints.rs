@@ -6,8 +6,10 @@ use drydock_machinery::ObjectMeta;
 
 use crate::affinity::PodTerm;
 use crate::node_info::NodeInfo;
-use crate::plugins::{Plugin, fits_when_empty};
+use crate::plugin::Plugin;
+use crate::plugins::fits_when_empty;
 use crate::pod_info::PodInfo;
+use crate::profile::Profile;
 
 /// Set in every answer; pods wait for it that no plugin has refused.
 pub(crate) const ANY: u32 = 1 << 31;
@@ -30,9 +32,10 @@ pub(crate) fn pod_updated(old: &PodInfo, new: &PodInfo, waiting: &PodInfo) -> u3
     }
     let mut constraints = waiting.hard_spread();
     let counts_differently = new.object.namespace() == waiting.object.namespace()
-        && constraints.any(|one| {
-            one.selector.matches(old.object.labels()) != one.selector.matches(new.object.labels())
-        });
+        && (spreads_by_default(waiting)
+            || constraints.any(|one| {
+                one.selector.matches(old.object.labels()) != one.selector.matches(new.object.labels())
+            }));
     let (affinity, anti) = (&waiting.required_affinity, &waiting.required_anti_affinity);
     let helps = (!matches_all(affinity, old) && matches_all(affinity, new))
         || (matches_all(anti, old) && !matches_all(anti, new));
@@ -55,7 +58,7 @@ pub(crate) fn pod_gone(gone: &PodInfo, waiting: &PodInfo) -> u32 {
 }
 
 /// A node came. `node` is without pods.
-pub(crate) fn node_added(node: &NodeInfo, waiting: &PodInfo) -> u32 {
+pub(crate) fn node_added(node: &NodeInfo, profile: &Profile, waiting: &PodInfo) -> u32 {
     let mut terms = waiting.required_affinity.iter();
     let near = terms.any(|term| node.node.label(&term.topology_key).is_some())
         || !waiting.required_anti_affinity.is_empty();
@@ -70,26 +73,27 @@ pub(crate) fn node_added(node: &NodeInfo, waiting: &PodInfo) -> u32 {
     always.into_iter().fold(ANY, |all, plugin| all | plugin.bit())
         | when(!node.unschedulable, Plugin::NodeUnschedulable)
         | when(is_tolerated(node, waiting), Plugin::TaintToleration)
-        | when(waiting.required_node_affinity.matches(&node.node), Plugin::NodeAffinity)
-        | when(fits_when_empty(waiting, node), Plugin::NodeResourcesFit)
+        | when(is_near(node, profile, waiting), Plugin::NodeAffinity)
+        | when(fits_when_empty(profile, waiting, node), Plugin::NodeResourcesFit)
         | when(has_topologies(node, waiting), Plugin::PodTopologySpread)
         | when(near, Plugin::InterPodAffinity)
 }
 
 /// A node was changed. Both versions are without pods.
-pub(crate) fn node_updated(old: &NodeInfo, new: &NodeInfo, waiting: &PodInfo) -> u32 {
+pub(crate) fn node_updated(old: &NodeInfo, new: &NodeInfo, profile: &Profile, waiting: &PodInfo) -> u32 {
     let differs = |path: &[&str]| old.node.at(path) != new.node.at(path);
     let labels = differs(&["metadata", "labels"]);
     let allocatable = differs(&["status", "allocatable"]);
-    let affinity = &waiting.required_node_affinity;
+    let near = !is_near(old, profile, waiting) && is_near(new, profile, waiting);
     let (had, has) = (has_topologies(old, waiting), has_topologies(new, waiting));
     let mut constraints = waiting.hard_spread();
     let moved = constraints.any(|one| old.node.label(&one.topology_key) != new.node.label(&one.topology_key));
-    let spread = had != has || (has && (moved || old.taints != new.taints));
+    let spread =
+        had != has || (has && (moved || old.taints != new.taints)) || (spreads_by_default(waiting) && labels);
     ANY | when(old.unschedulable && !new.unschedulable, Plugin::NodeUnschedulable)
         | when(!is_tolerated(old, waiting) && is_tolerated(new, waiting), Plugin::TaintToleration)
-        | when(!affinity.matches(&old.node) && affinity.matches(&new.node), Plugin::NodeAffinity)
-        | when(allocatable && offers_more(old, new, waiting), Plugin::NodeResourcesFit)
+        | when(near, Plugin::NodeAffinity)
+        | when(allocatable && offers_more(old, new, profile, waiting), Plugin::NodeResourcesFit)
         | when(labels, Plugin::VolumeBinding)
         | when(labels, Plugin::VolumeZone)
         | when(spread, Plugin::PodTopologySpread)
@@ -106,7 +110,17 @@ pub(crate) fn node_gone(node: &NodeInfo, waiting: &PodInfo) -> u32 {
 fn is_counted_by(pod: &PodInfo, waiting: &PodInfo) -> bool {
     let mut constraints = waiting.hard_spread();
     pod.object.namespace() == waiting.object.namespace()
-        && constraints.any(|one| one.selector.matches(pod.object.labels()))
+        && (spreads_by_default(waiting) || constraints.any(|one| one.selector.matches(pod.object.labels())))
+}
+
+/// Whether it can only be constraints of its profile that spread the pod: whom these count is not looked up here.
+fn spreads_by_default(waiting: &PodInfo) -> bool {
+    waiting.spread.is_empty()
+}
+
+/// Whether the node is one that the affinities of the pod and of its profile ask for.
+fn is_near(node: &NodeInfo, profile: &Profile, waiting: &PodInfo) -> bool {
+    waiting.required_node_affinity.matches(&node.node) && profile.args.added_affinity.admits(&node.node)
 }
 
 fn matches_all(terms: &[PodTerm], pod: &PodInfo) -> bool {
@@ -117,10 +131,10 @@ fn asks_for_less(old: &PodInfo, new: &PodInfo, waiting: &PodInfo) -> bool {
     old.requests.exceeds(&new.requests, &waiting.requests)
 }
 
-fn offers_more(old: &NodeInfo, new: &NodeInfo, waiting: &PodInfo) -> bool {
+fn offers_more(old: &NodeInfo, new: &NodeInfo, profile: &Profile, waiting: &PodInfo) -> bool {
     let more =
         new.allowed_pods > old.allowed_pods || new.allocatable.exceeds(&old.allocatable, &waiting.requests);
-    more && fits_when_empty(waiting, new)
+    more && fits_when_empty(profile, waiting, new)
 }
 
 fn is_tolerated(node: &NodeInfo, waiting: &PodInfo) -> bool {
@@ -176,10 +190,13 @@ mod tests {
 
     #[test]
     fn a_node_that_is_too_small_helps_nobody() {
-        assert!(has(node_added(&node("2"), &asking("1")), Plugin::NodeResourcesFit));
-        assert!(!has(node_added(&node("1"), &asking("2")), Plugin::NodeResourcesFit));
-        assert!(has(node_updated(&node("1"), &node("2"), &asking("2")), Plugin::NodeResourcesFit));
-        assert!(!has(node_updated(&node("1"), &node("2"), &asking("3")), Plugin::NodeResourcesFit));
+        let profile = Profile::default();
+        let added = |node: &NodeInfo, pod: &PodInfo| node_added(node, &profile, pod);
+        let updated = |old: &NodeInfo, new: &NodeInfo, pod: &PodInfo| node_updated(old, new, &profile, pod);
+        assert!(has(added(&node("2"), &asking("1")), Plugin::NodeResourcesFit));
+        assert!(!has(added(&node("1"), &asking("2")), Plugin::NodeResourcesFit));
+        assert!(has(updated(&node("1"), &node("2"), &asking("2")), Plugin::NodeResourcesFit));
+        assert!(!has(updated(&node("1"), &node("2"), &asking("3")), Plugin::NodeResourcesFit));
     }
 
     #[test]

@@ -107,6 +107,21 @@ pub struct SpreadConstraint {
     pub honor_taints: bool,
 }
 
+impl SpreadConstraint {
+    /// Of the pods that the incoming one belongs together with.
+    pub(crate) fn soft(topology_key: &str, max_skew: i64) -> Self {
+        Self {
+            topology_key: topology_key.to_owned(),
+            max_skew,
+            min_domains: 1,
+            hard: false,
+            selector: Selector::nothing(),
+            honor_affinity: true,
+            honor_taints: false,
+        }
+    }
+}
+
 impl PodInfo {
     /// The constraints of its spreading that must hold.
     pub(crate) fn hard_spread(&self) -> impl Iterator<Item = &SpreadConstraint> {

@@ -8,8 +8,10 @@ use drydock_machinery::ObjectMeta;
 use crate::cluster::Cluster;
 use crate::fit_error::{FitError, histogram};
 use crate::node_info::NodeInfo;
-use crate::plugins::{CycleState, Plugin, Rejection};
+use crate::plugin::{Plugin, Point};
+use crate::plugins::{CycleState, Rejection};
 use crate::pod_info::PodInfo;
+use crate::profile::Profile;
 use crate::trial::Trial;
 
 /// Where the pod would fit, and who has to go for that.
@@ -32,44 +34,54 @@ pub(crate) struct NoPreemption {
 }
 
 const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
-/// At least so many candidates are compared, if there are as many.
-const MIN_CANDIDATES: usize = 100;
 
 /// Finds the node whose victims are missed least.
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, NoPreemption> {
+pub(crate) fn preempt(
+    cluster: &Cluster,
+    profile: &Arc<Profile>,
+    pod: &PodInfo,
+    fit: &FitError,
+) -> Result<Preemption, NoPreemption> {
     let kept = |told: String| NoPreemption { told, hopeless: false };
     if fit.pre_filter.as_ref().is_some_and(|(plugin, _)| *plugin != Plugin::DynamicResources) {
         // Upstream's attempt ends where it misses the state of the plugins that were not asked any more.
         return Err(kept("not found".to_owned()));
     }
     if pod.object.str_at(&["spec", "preemptionPolicy"]) == "Never" {
-        return Err(kept(told(fit, "not eligible due to preemptionPolicy=Never.")));
+        return Err(kept(told(profile, fit, "not eligible due to preemptionPolicy=Never.")));
     }
     if waits_for_victims(cluster, pod, fit) {
-        return Err(kept(told(fit, "not eligible due to a terminating pod on the nominated node.")));
+        return Err(kept(told(profile, fit, "not eligible due to a terminating pod on the nominated node.")));
     }
     let found = match fit.pre_filter {
         Some(_) => Err(vec![NOT_HELPFUL.to_owned(); fit.nodes]),
-        None => candidates(cluster, pod, fit),
+        None => candidates(cluster, profile, pod, fit),
     };
     found.map_err(|reasons| {
         let reasons = histogram(reasons.iter().map(String::as_str));
-        let told = told(fit, &format!("0/{} nodes are available: {reasons}.", fit.nodes));
+        let told = told(profile, fit, &format!("0/{} nodes are available: {reasons}.", fit.nodes));
         NoPreemption { told, hopeless: true }
     })
 }
 
-/// The best of enough candidates: a tenth of the nodes that may help, but a hundred, and one that spares the budgets.
+/// The best of enough candidates: by default a tenth of the nodes that may help, but a hundred, and one that spares the
+/// budgets.
 ///
 /// # Errors
 /// What is against each node.
-fn candidates(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, Vec<String>> {
-    let state = CycleState::new(cluster, pod);
+fn candidates(
+    cluster: &Cluster,
+    profile: &Arc<Profile>,
+    pod: &PodInfo,
+    fit: &FitError,
+) -> Result<Preemption, Vec<String>> {
+    let state = CycleState::new(cluster, profile, pod);
     let resolvable = fit.rejections.iter().filter(|(_, rejection)| !rejection.unresolvable).count();
-    let wanted = (resolvable / 10).max(MIN_CANDIDATES);
+    let args = profile.args.candidates;
+    let wanted = (resolvable * args.percentage / 100).max(args.absolute);
     let mut reasons = Vec::new();
     let mut candidates: Vec<Preemption> = Vec::new();
     for (name, rejection) in &fit.rejections {
@@ -90,8 +102,11 @@ fn candidates(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemp
 }
 
 /// Dynamic resource allocation speaks first, as upstream's plugins do.
-fn told(fit: &FitError, what: &str) -> String {
-    format!("{}, preemption: {what}", fit.release.told())
+fn told(profile: &Profile, fit: &FitError, what: &str) -> String {
+    match profile.has(Point::PostFilter, Plugin::DynamicResources) {
+        true => format!("{}, preemption: {what}", fit.release.told()),
+        false => format!("preemption: {what}"),
+    }
 }
 
 /// Whether pods that the pod has pushed out before are still leaving the node that will be its own.

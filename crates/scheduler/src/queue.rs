@@ -1,7 +1,7 @@
 //! Pods that wait for a node.
 //!
-//! A pod is ready to be tried (by priority, then by age), backing off after a failure (1 s doubling to 10 s), waiting
-//! for the cluster to change in a way that concerns the plugins that refused it, or held by scheduling gates or
+//! A pod is ready to be tried (by priority, then by age), backing off after a failure (by default 1 s doubling to 10 s),
+//! waiting for the cluster to change in a way that concerns the plugins that refused it, or held by scheduling gates or
 //! for want of its resource claims.
 
 use std::cmp::Reverse;
@@ -13,9 +13,8 @@ use drydock_machinery::{Key, ObjectMeta};
 use jiff::Timestamp;
 
 use crate::pod_info::PodInfo;
+use crate::profile::Backoff;
 
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LAST_BACKOFF: Duration = Duration::from_secs(10);
 /// A pod that nothing has concerned for so long is tried again all the same.
 const STALE_AFTER: Duration = Duration::from_secs(5 * 60);
 
@@ -29,6 +28,7 @@ pub(crate) struct Queue {
     /// second as the first one's, by priority and age.
     pausing: BTreeMap<Pause, Key>,
     sequence: u64,
+    backoff: Backoff,
 }
 
 /// The second in which the pause ends, the pod's priority, and its number among the timed.
@@ -73,6 +73,11 @@ enum Cause {
 }
 
 impl Queue {
+    /// For pauses that begin from now on.
+    pub(crate) fn set_backoff(&mut self, backoff: Backoff) {
+        self.backoff = backoff;
+    }
+
     /// Adds a pod or its new version; `changed` says that the new version may fare better than the old one.
     pub(crate) fn put(&mut self, pod: Arc<PodInfo>, gate: Gate, changed: bool, now: Timestamp) {
         let uid = Key::from(pod.object.uid());
@@ -204,7 +209,8 @@ impl Queue {
     fn back_off(&mut self, uid: &str, now: Timestamp, cause: Cause) {
         let Some(entry) = self.entries.get(uid) else { return };
         let factor = 1u32.checked_shl(entry.attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        let delay = FIRST_BACKOFF.checked_mul(factor).unwrap_or(LAST_BACKOFF).min(LAST_BACKOFF);
+        let Backoff { first, last } = self.backoff;
+        let delay = first.checked_mul(factor).unwrap_or(last).min(last);
         let until = entry.last_attempt.saturating_add(delay).unwrap_or(Timestamp::MAX);
         let uid = Key::from(uid);
         if until <= now {

@@ -35,6 +35,16 @@ impl Resources {
         out
     }
 
+    /// Of the resource with the name, in its own unit; CPU in thousandths.
+    pub(crate) fn amount(&self, name: &str) -> i64 {
+        match name {
+            "cpu" => self.milli_cpu,
+            "memory" => self.memory,
+            "ephemeral-storage" => self.ephemeral_storage,
+            _ => self.scalar(name),
+        }
+    }
+
     pub fn scalar(&self, name: &str) -> i64 {
         self.scalars.iter().find(|(have, _)| have == name).map_or(0, |(_, amount)| *amount)
     }
@@ -77,6 +87,16 @@ impl Resources {
             && self.ephemeral_storage == 0
             && self.scalars.iter().all(|(_, amount)| *amount == 0)
     }
+}
+
+/// Whether the resource is one that Kubernetes does not know by itself (`IsExtendedResourceName`).
+pub(crate) fn is_extended(name: &str) -> bool {
+    name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.")
+}
+
+/// Whether nodes are compared by the resource only for pods that ask for it.
+pub(crate) fn is_scalar(name: &str) -> bool {
+    !matches!(name, "cpu" | "memory" | "ephemeral-storage" | "pods" | "storage")
 }
 
 /// What a pod asks for: its containers together, or what its init containers need at their worst moment; sidecars

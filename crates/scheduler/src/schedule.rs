@@ -1,13 +1,17 @@
 //! The decision.
 
+use std::sync::Arc;
+
 use drydock_machinery::ObjectMeta;
 
 use crate::cluster::Cluster;
 use crate::dra::Reservation;
 use crate::fit_error::FitError;
 use crate::node_info::NodeInfo;
-use crate::plugins::{self, CycleState, Plugin, Rejection};
+use crate::plugin::{Plugin, Point};
+use crate::plugins::{self, CycleState, Rejection};
 use crate::pod_info::PodInfo;
+use crate::profile::Profile;
 use crate::trial;
 use crate::volumes::Binding;
 
@@ -33,33 +37,34 @@ impl Placement {
     }
 }
 
-/// Finds a node for `pod`. The search begins at node number `start` (modulo their count), so that successive pods do
+/// Finds a node for `pod`, as its `profile` says. The search begins at node number `start` (modulo their count), so that successive pods do
 /// not all look at the same ones; it has no other input.
 ///
 /// # Errors
 /// What each node has against the pod.
-pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placement, FitError> {
+pub fn schedule(
+    cluster: &Cluster,
+    profile: &Arc<Profile>,
+    pod: &PodInfo,
+    start: usize,
+) -> Result<Placement, FitError> {
     let nodes = cluster.nodes();
     if nodes.is_empty() {
         return Err(FitError::default());
     }
-    let state = CycleState::new(cluster, pod);
-    if let Some(refusal) = refusal(&state) {
+    let state = CycleState::new(cluster, profile, pod);
+    if let Some(refusal) = state.refusal() {
         return Err(FitError { nodes: nodes.len(), pre_filter: Some(refusal), ..FitError::default() });
     }
-    let named = pod.required_node_affinity.node_names();
-    let wanted = feasible_to_find(nodes.len());
+    let named = named(profile, pod);
+    let wanted = feasible_to_find(nodes.len(), profile.percentage_of_nodes);
     let mut feasible: Vec<&NodeInfo> = Vec::new();
     let mut rejections = Vec::new();
     let mut evaluated = 0;
     for offset in 0..nodes.len() {
         let node = &nodes[(start + offset) % nodes.len()];
         evaluated += 1;
-        let outcome = match &named {
-            Some(names) if !names.contains(&node.name()) => Err(not_named()),
-            _ => trial::fits(cluster, pod, &state, node),
-        };
-        match outcome {
+        match verdict(cluster, pod, &state, named.as_deref(), node) {
             Ok(()) => feasible.push(node),
             Err(rejection) if rejection.is_error => {
                 return Err(FitError {
@@ -76,21 +81,36 @@ pub fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placem
     }
     if feasible.is_empty() {
         let mut fit = FitError { nodes: nodes.len(), rejections, ..FitError::default() };
-        fit.release = state.devices.release(nodes, &pod.object, &fit);
+        if profile.has(Point::PostFilter, Plugin::DynamicResources) {
+            fit.release = state.devices.release(nodes, &pod.object, &fit);
+        }
         return Err(fit);
     }
     let best = best(cluster, &state, pod, &feasible, start);
     let node = feasible[best];
-    // The filter has found them before.
-    let bindings = cluster.volumes().bindings(&state.pod_volumes, &node.node).unwrap_or_default();
-    let reservation = state.devices.reservation(pod, node);
+    let bindings = state.bindings(node);
+    let reservation = state.reservation(pod, node);
     Ok(Placement { node: node.name().to_owned(), evaluated, bindings, reservation })
 }
 
-/// Why no node needs to be looked at.
-fn refusal(state: &CycleState) -> Option<(Plugin, String)> {
-    let volumes = state.pod_volumes.refusal.clone().map(|refusal| (Plugin::VolumeBinding, refusal));
-    volumes.or_else(|| Some((Plugin::DynamicResources, state.devices.refusal.clone()?)))
+/// The only nodes that are looked at.
+pub(crate) fn named<'a>(profile: &Profile, pod: &'a PodInfo) -> Option<Vec<&'a str>> {
+    let asked = profile.has(Point::PreFilter, Plugin::NodeAffinity);
+    if asked { pod.required_node_affinity.node_names() } else { None }
+}
+
+/// What the filters say of the node, of which the affinity of the pod may leave only the `named` ones.
+pub(crate) fn verdict(
+    cluster: &Cluster,
+    pod: &PodInfo,
+    state: &CycleState,
+    named: Option<&[&str]>,
+    node: &NodeInfo,
+) -> Result<(), Rejection> {
+    match named {
+        Some(names) if !names.contains(&node.name()) => Err(not_named()),
+        _ => trial::fits(cluster, pod, state, node),
+    }
 }
 
 fn not_named() -> Rejection {
@@ -102,9 +122,11 @@ fn not_named() -> Rejection {
     }
 }
 
-/// All of up to a hundred nodes; of more, a twentieth, but a hundred.
-fn feasible_to_find(nodes: usize) -> usize {
-    (nodes / 20).max(MIN_FEASIBLE).min(nodes)
+/// All of up to a hundred nodes; of more, a hundred at least, and so many in a hundred as the profile says. Where it
+/// leaves that open, a twentieth; upstream takes more of fewer than 5,000 nodes then.
+fn feasible_to_find(nodes: usize, percentage: usize) -> usize {
+    let percentage = if percentage == 0 { 5 } else { percentage };
+    (nodes * percentage / 100).max(MIN_FEASIBLE).min(nodes)
 }
 
 /// The index of the best node; of equals, one that depends on `start`.
@@ -112,7 +134,7 @@ fn best(cluster: &Cluster, state: &CycleState, pod: &PodInfo, feasible: &[&NodeI
     if feasible.len() == 1 {
         return 0;
     }
-    let scores = plugins::score(cluster, state, pod, feasible);
+    let scores = plugins::totals(&plugins::scores(cluster, state, pod, feasible), feasible.len());
     let top = scores.iter().copied().max().unwrap_or(0);
     let ties: Vec<usize> = (0..scores.len()).filter(|i| scores[*i] == top).collect();
     let name_hash =

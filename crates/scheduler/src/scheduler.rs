@@ -1,9 +1,10 @@
 //! The loop around the decision.
 //!
 //! Informers' handlers keep the cluster and the queue current; one task takes pods from the queue and decides, one
-//! after the other; bindings and notes of failure are written by tasks of their own, so that deciding does not wait.
+//! after the other, each as its profile says; bindings and notes of failure are written by tasks of their own, so that deciding does not wait.
 //! A pod counts on its node from the decision on. If its binding fails it is taken back and tried again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use drydock_client::resources::{
@@ -11,7 +12,7 @@ use drydock_client::resources::{
     REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES, STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS,
 };
 use drydock_client::{Change, Client, EventRecorder, Informer, SharedInformers};
-use drydock_machinery::{Object, ObjectMeta, Value};
+use drydock_machinery::{Key, Object, ObjectMeta, Value};
 use drydock_runtime::{Clock, Tasks};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -20,9 +21,10 @@ use crate::cluster::Cluster;
 use crate::fit_error::FitError;
 use crate::hints;
 use crate::node_info::NodeInfo;
-use crate::plugins::Plugin;
+use crate::plugin::{Plugin, Point};
 use crate::pod_info::PodInfo;
 use crate::preemption::{NoPreemption, Preemption, preempt};
+use crate::profile::{Configuration, Profile, scheduler_name};
 use crate::queue::Queue;
 use crate::schedule::{Placement, schedule};
 use crate::volumes::Storage;
@@ -34,16 +36,16 @@ pub struct SchedulerConfig {
     pub client: Client,
     pub informers: SharedInformers,
     pub tasks: Tasks,
-    /// The pods to schedule are those with this `spec.schedulerName`.
-    pub name: String,
+    /// The pods to schedule are those whose `spec.schedulerName` has a profile.
+    pub configuration: Configuration,
     /// Ends the reporting instance of events, as upstream's host name does.
     pub host: String,
 }
 
 impl SchedulerConfig {
-    /// The default profile.
+    /// With the default profile.
     pub fn new(client: Client, informers: SharedInformers, tasks: Tasks) -> Self {
-        Self { client, informers, tasks, name: "default-scheduler".to_owned(), host: "drydock".to_owned() }
+        Self { client, informers, tasks, configuration: Configuration::default(), host: "drydock".to_owned() }
     }
 }
 
@@ -53,8 +55,9 @@ pub struct Scheduler {
     pub(crate) client: Client,
     tasks: Tasks,
     pub(crate) clock: Clock,
-    pub(crate) name: String,
-    pub(crate) events: EventRecorder,
+    host: String,
+    /// By the scheduler names in which they speak.
+    recorders: Mutex<HashMap<Key, EventRecorder>>,
     pub(crate) state: Mutex<State>,
     pub(crate) wake: Notify,
     /// Told when claims or volumes change, for pods that wait for theirs to be bound.
@@ -69,6 +72,7 @@ pub struct Scheduler {
 pub(crate) struct State {
     pub(crate) cluster: Cluster,
     pub(crate) queue: Queue,
+    pub(crate) configuration: Configuration,
     next_start: usize,
 }
 
@@ -92,16 +96,15 @@ pub(crate) enum Nomination {
 impl Scheduler {
     /// Starts it; it ends with the tasks of the config.
     pub fn start(config: SchedulerConfig) -> Arc<Self> {
-        let instance = format!("{}-{}", config.name, config.host);
-        let events =
-            EventRecorder::with_series(config.client.clone(), config.tasks.clone(), &config.name, &instance);
+        let mut state = State { configuration: config.configuration, ..State::default() };
+        state.queue.set_backoff(state.configuration.backoff);
         let this = Arc::new(Self {
             clock: config.tasks.clock().clone(),
             client: config.client,
             tasks: config.tasks.clone(),
-            name: config.name,
-            events,
-            state: Mutex::default(),
+            host: config.host,
+            recorders: Mutex::default(),
+            state: Mutex::new(state),
             wake: Notify::new(),
             storage_changed: Notify::new(),
             claims_changed: Notify::new(),
@@ -168,6 +171,54 @@ impl Scheduler {
         watched
     }
 
+    /// From the next decision on this configuration is in force. Pods whose scheduler name has no profile any more are
+    /// left alone; all others that wait are tried again.
+    pub fn configure(&self, configuration: Configuration) {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let State { cluster, queue, configuration: own, .. } = &mut *state;
+        if *own == configuration {
+            return;
+        }
+        *own = configuration;
+        queue.set_backoff(own.backoff);
+        for pod in self.pods.list() {
+            // One that is on its way to a node may come back to the queue.
+            let waits = cluster.node_of(pod.uid()).is_none() && !is_finished(&pod) && !pod.is_deleting();
+            if !waits || !pod.str_at(&["spec", "nodeName"]).is_empty() {
+                continue;
+            }
+            match own.profile_of(&pod) {
+                Some(profile) => {
+                    let gate = cluster.devices().gate(profile, &pod);
+                    queue.put(Arc::new(PodInfo::new(pod)), gate, true, now);
+                }
+                None => queue.remove(pod.uid()),
+            }
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// What is told about the pod is told in the name of its scheduler.
+    pub(crate) fn events(&self, pod: &Object) -> EventRecorder {
+        let name = scheduler_name(pod);
+        let mut recorders = self.recorders.lock();
+        if let Some(recorder) = recorders.get(name) {
+            return recorder.clone();
+        }
+        let instance = format!("{name}-{}", self.host);
+        let (client, tasks) = (self.client.clone(), self.tasks.clone());
+        let recorder = EventRecorder::with_series(client, tasks, name, &instance);
+        recorders.insert(name.into(), recorder.clone());
+        recorder
+    }
+
+    /// As whose the pod is being scheduled; the default when the profile has just gone.
+    pub(crate) fn profile_of(&self, pod: &Object) -> Arc<Profile> {
+        self.state.lock().configuration.profile_of(pod).cloned().unwrap_or_default()
+    }
+
     fn namespace_changed(&self, change: Change<'_>) {
         let mut state = self.state.lock();
         match change {
@@ -199,7 +250,8 @@ impl Scheduler {
         let now = self.clock.now();
         let info = NodeInfo::new(change.object().clone());
         let mut state = self.state.lock();
-        let State { cluster, queue, .. } = &mut *state;
+        let State { cluster, queue, configuration, .. } = &mut *state;
+        let profile = |waiting: &PodInfo| configuration.profile_of(&waiting.object);
         match change {
             Change::Deleted(node) => {
                 cluster.remove_node(node.name());
@@ -207,12 +259,16 @@ impl Scheduler {
             }
             Change::Added(node) => {
                 cluster.set_node(node);
-                queue.cluster_changed_for(now, |waiting| hints::node_added(&info, waiting));
+                queue.cluster_changed_for(now, |waiting| {
+                    profile(waiting).map_or(0, |profile| hints::node_added(&info, profile, waiting))
+                });
             }
             Change::Updated { old, new } => {
                 cluster.set_node(new);
                 let old = NodeInfo::new(old.clone());
-                queue.cluster_changed_for(now, |waiting| hints::node_updated(&old, &info, waiting));
+                queue.cluster_changed_for(now, |waiting| {
+                    profile(waiting).map_or(0, |profile| hints::node_updated(&old, &info, profile, waiting))
+                });
             }
         }
         drop(state);
@@ -224,9 +280,8 @@ impl Scheduler {
         let now = self.clock.now();
         let gone = matches!(change, Change::Deleted(_)) || is_finished(pod);
         let assigned = !pod.str_at(&["spec", "nodeName"]).is_empty();
-        let ours = pod.str_at(&["spec", "schedulerName"]) == self.name;
         let mut state = self.state.lock();
-        let State { cluster, queue, .. } = &mut *state;
+        let State { cluster, queue, configuration, .. } = &mut *state;
         if gone {
             queue.remove(pod.uid());
             cluster.forget_nomination(pod.uid());
@@ -252,7 +307,9 @@ impl Scheduler {
         } else if pod.is_deleting() {
             queue.remove(pod.uid());
             cluster.forget_nomination(pod.uid());
-        } else if ours && cluster.node_of(pod.uid()).is_none() {
+        } else if let Some(profile) = configuration.profile_of(pod)
+            && cluster.node_of(pod.uid()).is_none()
+        {
             let changed = change.old().is_none_or(|old| may_fare_better(old, pod));
             let info = Arc::new(PodInfo::new(pod.clone()));
             // After a restart the status is all that tells of victims' room.
@@ -263,7 +320,7 @@ impl Scheduler {
                     node => cluster.nominate(node, info.clone()),
                 }
             }
-            let gate = cluster.devices().gate(pod);
+            let gate = cluster.devices().gate(profile, pod);
             queue.put(info, gate, changed, now);
         }
         drop(state);
@@ -309,7 +366,8 @@ impl Scheduler {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let Some(pod) = state.queue.pop(now) else { return Turn::Idle };
-        match schedule(&state.cluster, &pod, state.next_start) {
+        let profile = state.configuration.profile_of(&pod.object).cloned().unwrap_or_default();
+        match schedule(&state.cluster, &profile, &pod, state.next_start) {
             Ok(placement) => {
                 state.next_start = state.next_start.wrapping_add(placement.evaluated);
                 state.cluster.forget_nomination(pod.object.uid());
@@ -322,7 +380,7 @@ impl Scheduler {
             }
             Err(fit) if fit.error.is_some() => Turn::Refused(pod, fit, Nomination::AsBefore),
             Err(mut fit) => {
-                let nomination = state.cluster.nomination_after(&pod, &mut fit);
+                let nomination = state.cluster.nomination_after(&profile, &pod, &mut fit);
                 Turn::Refused(pod, fit, nomination)
             }
         }
@@ -345,11 +403,21 @@ impl Scheduler {
 
 impl Cluster {
     /// Looks for pods to push out for one that fits nowhere; `fit` tells of the attempt afterwards.
-    fn nomination_after(&mut self, pod: &Arc<PodInfo>, fit: &mut FitError) -> Nomination {
+    fn nomination_after(
+        &mut self,
+        profile: &Arc<Profile>,
+        pod: &Arc<PodInfo>,
+        fit: &mut FitError,
+    ) -> Nomination {
         let hopeless = if fit.nodes == 0 {
             true
+        } else if !profile.has(Point::PostFilter, Plugin::DefaultPreemption) {
+            if profile.has(Point::PostFilter, Plugin::DynamicResources) {
+                fit.post_filter = fit.release.told().to_owned();
+            }
+            return Nomination::AsBefore;
         } else {
-            match preempt(self, pod, fit) {
+            match preempt(self, profile, pod, fit) {
                 Ok(preemption) => {
                     self.nominate(&preemption.node, pod.clone());
                     return Nomination::Won(preemption);

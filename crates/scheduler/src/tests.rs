@@ -8,10 +8,19 @@ use drydock_client::testing::FakeServer;
 use drydock_machinery::{Object, ObjectMeta, Value, value};
 use drydock_runtime::{Clock, Tasks};
 
-use crate::preemption::preempt;
-use crate::{Binding, Cluster, PodInfo, Scheduler, SchedulerConfig, Storage, schedule};
+use crate::preemption::{NoPreemption, Preemption};
+use crate::{Binding, Cluster, FitError, Placement, PodInfo, Scheduler, SchedulerConfig, Storage};
 
-fn node(name: &str, cpu: &str) -> Value {
+/// With the default profile.
+fn schedule(cluster: &Cluster, pod: &PodInfo, start: usize) -> Result<Placement, FitError> {
+    crate::schedule(cluster, &Arc::default(), pod, start)
+}
+
+fn preempt(cluster: &Cluster, pod: &PodInfo, fit: &FitError) -> Result<Preemption, NoPreemption> {
+    crate::preemption::preempt(cluster, &Arc::default(), pod, fit)
+}
+
+pub(crate) fn node(name: &str, cpu: &str) -> Value {
     value!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
@@ -19,7 +28,7 @@ fn node(name: &str, cpu: &str) -> Value {
     })
 }
 
-fn pod(name: &str, cpu: &str) -> Value {
+pub(crate) fn pod(name: &str, cpu: &str) -> Value {
     value!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "d", "uid": name, "labels": {"app": name}},
@@ -30,11 +39,11 @@ fn pod(name: &str, cpu: &str) -> Value {
     })
 }
 
-fn info(pod: Value) -> Arc<PodInfo> {
+pub(crate) fn info(pod: Value) -> Arc<PodInfo> {
     Arc::new(PodInfo::new(Arc::new(Object::new(pod, 1))))
 }
 
-fn cluster(nodes: impl IntoIterator<Item = Value>) -> Cluster {
+pub(crate) fn cluster(nodes: impl IntoIterator<Item = Value>) -> Cluster {
     let mut cluster = Cluster::default();
     for node in nodes {
         cluster.set_node(&Arc::new(Object::new(node, 1)));
@@ -309,6 +318,42 @@ fn running() -> Running {
     let informers = SharedInformers::new(server.client(), tasks.clone());
     let scheduler = Scheduler::start(SchedulerConfig::new(server.client(), informers, tasks.clone()));
     Running { server, scheduler, tasks }
+}
+
+#[tokio::test]
+async fn other_profiles_are_in_force_while_it_runs() {
+    let Running { server, scheduler, tasks } = running();
+    let client = server.client();
+    client.create(&NODES, node("a", "4")).await.unwrap();
+    let on = |s: &FakeServer, name: &str| {
+        find(s, name).map(|pod| pod.str_at(&["spec", "nodeName"]).to_owned()).unwrap_or_default()
+    };
+    let mut other = pod("other", "1");
+    other.set(&["spec", "schedulerName"], "other");
+    client.create(&PODS, other).await.unwrap();
+    client.create(&PODS, pod("first", "1")).await.unwrap();
+    server.until(|s| on(s, "first") == "a").await;
+    assert_eq!(on(&server, "other"), "", "nobody's");
+    assert_eq!(
+        scheduler.explain("d", "other").unwrap_err().to_string(),
+        "its schedulerName \"other\" has no profile in this cluster's scheduler"
+    );
+    let document = value!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration",
+        "profiles": [{"schedulerName": "other"}],
+    });
+    scheduler.configure(crate::Configuration::parse(&document).unwrap());
+    server.until(|s| on(s, "other") == "a").await;
+    let by_other = |event: &Arc<Object>| event.str_at(&["reportingComponent"]) == "other";
+    server.until(|s| s.all(&EVENTS).iter().any(by_other)).await;
+    client.create(&PODS, pod("second", "1")).await.unwrap();
+    client.create(&NODES, node("b", "4")).await.unwrap();
+    server
+        .until(|_| scheduler.explain("d", "second").is_err_and(|why| why != crate::NotExplained::NoPod))
+        .await;
+    scheduler.configure(crate::Configuration::default());
+    server.until(|s| !on(s, "second").is_empty()).await;
+    tasks.close().await;
 }
 
 fn find(server: &FakeServer, name: &str) -> Option<Arc<Object>> {

@@ -13,7 +13,7 @@ use drydock_cloud::{
 use drydock_cloud_api::{CloudProvider, ClusterRef};
 use drydock_controllers::{ControllerManager, MANAGER, ManagerConfig};
 use drydock_runtime::Tasks;
-use drydock_scheduler::{Scheduler, SchedulerConfig};
+use drydock_scheduler::{Configuration, Scheduler, SchedulerConfig};
 
 use crate::agents::Agents;
 use crate::certificates::{Signer, Tokens};
@@ -25,7 +25,7 @@ pub(crate) struct Keys {
     pub(crate) tokens: Arc<TokenAuthority>,
 }
 
-/// What node pools and the cloud controllers work with.
+/// What node pools, the cloud controllers and the scheduler work with.
 pub(crate) struct Wanted {
     pub(crate) cluster: ClusterRef,
     pub(crate) provider: Arc<dyn CloudProvider>,
@@ -33,6 +33,7 @@ pub(crate) struct Wanted {
     pub(crate) pools: Vec<PoolSpec>,
     /// The pods' network; each node gets a /24 of it.
     pub(crate) pod_cidr: String,
+    pub(crate) scheduler: Configuration,
 }
 
 /// Somebody who may do everything: for what belongs to the service rather than to the cluster.
@@ -53,17 +54,20 @@ pub(crate) fn start(
     agents: &Arc<Agents>,
     keys: Keys,
     tasks: &Tasks,
-    wanted: Wanted,
-) -> NodePools {
+    mut wanted: Wanted,
+) -> (NodePools, Arc<Scheduler>) {
     // One set of informers for everything in the cluster: in process they hold the server's own objects.
     let manager = server
         .client(UserInfo::new("system:kube-controller-manager", &["system:masters", "system:authenticated"]));
     let informers = SharedInformers::new(manager, tasks.clone());
     start_controllers(server, &informers, keys, &wanted.pod_cidr, tasks);
-    let scheduler = server.client(UserInfo::new("system:kube-scheduler", &["system:authenticated"]));
-    Scheduler::start(SchedulerConfig::new(scheduler, informers.clone(), tasks.clone()));
+    let client = server.client(UserInfo::new("system:kube-scheduler", &["system:authenticated"]));
+    let scheduler = Scheduler::start(SchedulerConfig {
+        configuration: std::mem::take(&mut wanted.scheduler),
+        ..SchedulerConfig::new(client, informers.clone(), tasks.clone())
+    });
     agents.start(server, informers.clone());
-    start_cloud(server, agents, informers, tasks, wanted)
+    (start_cloud(server, agents, informers, tasks, wanted), scheduler)
 }
 
 fn start_controllers(

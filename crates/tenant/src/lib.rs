@@ -30,7 +30,6 @@ use bytes::Bytes;
 use drydock_apiserver::admission::AdmissionChain;
 use drydock_apiserver::audit::AuditLog;
 use drydock_apiserver::{Access, ApiServer, Identity, ServiceRange, Version};
-use drydock_auth::config::Settings;
 use drydock_auth::pki::ClusterPki;
 use drydock_auth::tokens::{KeyReservoir, TokenAuthority};
 use drydock_auth::user::UserInfo;
@@ -39,12 +38,14 @@ use drydock_cloud::{NodePools, PoolRecords, PoolSpec};
 use drydock_cloud_api::{CloudProvider, ClusterRef};
 use drydock_runtime::wall::Stopwatch;
 use drydock_runtime::{Clock, Tasks};
+use drydock_scheduler::{Explanation, NotExplained, Scheduler};
 use drydock_store::sqlite::{SqliteStore, Writers};
 use drydock_store::{Store, StoreError};
 use futures::stream::BoxStream;
 use tokio::net::TcpListener;
 
 pub use kubeconfig::Credential;
+pub use settings::Settings;
 
 /// The name of a cluster's database in its folder.
 pub const STATE_FILE: &str = "state.db";
@@ -86,6 +87,7 @@ pub struct Tenant {
     server: ApiServer,
     pki: Arc<ClusterPki>,
     pools: NodePools,
+    scheduler: Arc<Scheduler>,
     keeper: keeper::Keeper,
     stepper: stepper::Stepper,
     configurable: settings::Configurable,
@@ -188,7 +190,7 @@ impl Tenant {
             audit_log: Some(AuditLog { file: config.folder.join(audit::FILE), limits: Default::default() }),
         })
         .await?;
-        configurable.configure(&server, config.settings.clone());
+        configurable.configure(&server, config.settings.access.clone());
         let bootstrapping = Stopwatch::start();
         bootstrap::run(&server, tasks.clock(), &pki, &config).await?;
         tracing::debug!(elapsed = ?bootstrapping.elapsed(), "bootstrapped");
@@ -197,7 +199,7 @@ impl Tenant {
         let tls = pki::server_config(&pki, config.service_range.first_address(), &config.names)?;
         let serving = server.clone();
         tasks.spawn("endpoint", async move { serving.serve(config.listener, Some(tls)).await });
-        let pools = components::start(
+        let (pools, scheduler) = components::start(
             &server,
             &agents,
             components::Keys { pki: pki.clone(), tokens },
@@ -208,6 +210,7 @@ impl Tenant {
                 records: config.records,
                 pools: config.pools,
                 pod_cidr: config.pod_cidr,
+                scheduler: config.settings.scheduler,
             },
         );
         server.set_ready();
@@ -217,6 +220,7 @@ impl Tenant {
             server,
             pki,
             pools,
+            scheduler,
             keeper,
             stepper,
             configurable,
@@ -243,9 +247,21 @@ impl Tenant {
         kubeconfig::write(self, credential).await
     }
 
-    /// From the next request on these settings are in force.
+    /// From the next request, and the next decision about a pod, on these settings are in force.
     pub fn configure(&self, settings: Settings) {
-        self.configurable.configure(&self.server, settings);
+        self.configurable.configure(&self.server, settings.access);
+        self.scheduler.configure(settings.scheduler);
+    }
+
+    /// Why a pod is where it is, or nowhere.
+    ///
+    /// # Errors
+    /// When there is no such pod, or it is not for the cluster's own scheduler.
+    pub async fn explain_scheduling(&self, namespace: &str, name: &str) -> Result<Explanation, NotExplained> {
+        // With thousands of nodes it takes its time.
+        let (scheduler, namespace, name) = (self.scheduler.clone(), namespace.to_owned(), name.to_owned());
+        let explained = self.tasks.blocking(move || scheduler.explain(&namespace, &name)).await;
+        explained.unwrap_or(Err(NotExplained::Failed))
     }
 
     /// The audit log, one JSON document a line, from the oldest that is kept. When it is followed it goes on with what is

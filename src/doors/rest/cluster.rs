@@ -115,6 +115,7 @@ fn shown(settings: &ClusterSettings) -> ClusterSettings {
         token_webhook: shown(&settings.token_webhook),
         authorization_configuration: shown(&settings.authorization_configuration),
         audit_policy: shown(&settings.audit_policy),
+        scheduler_configuration: shown(&settings.scheduler_configuration),
     }
 }
 
@@ -157,6 +158,7 @@ async fn create(
             token_webhook: fields.document("tokenWebhook", &mut findings),
             authorization_configuration: fields.document("authorizationConfiguration", &mut findings),
             audit_policy: fields.document("auditPolicy", &mut findings),
+            scheduler_configuration: fields.document("schedulerConfiguration", &mut findings),
         },
         node_pools: fields
             .objects("nodePools", "a node pool", &mut findings)
@@ -202,6 +204,7 @@ async fn update(
             token_webhook: fields.document_change("tokenWebhook", &mut findings),
             authorization_configuration: fields.document_change("authorizationConfiguration", &mut findings),
             audit_policy: fields.document_change("auditPolicy", &mut findings),
+            scheduler_configuration: fields.document_change("schedulerConfiguration", &mut findings),
         },
     };
     fields.finish(&mut findings);

@@ -29,6 +29,7 @@ mod page;
 mod problem;
 mod provider;
 mod query;
+mod scheduling;
 mod version;
 
 pub use access::Access;
@@ -56,6 +57,7 @@ pub const ROUTES: &[(&str, &str, bool)] = &[
     ("DELETE", "/v1/clusters/{cluster}", true),
     ("GET", "/v1/clusters/{cluster}/kubeconfig", true),
     ("GET", "/v1/clusters/{cluster}/audit-log", true),
+    ("GET", "/v1/clusters/{cluster}/scheduling", true),
     ("GET", "/v1/clusters/{cluster}/clock", true),
     ("POST", "/v1/clusters/{cluster}/clock", true),
     ("GET", "/v1/clusters/{cluster}/node-pools", true),
@@ -76,6 +78,7 @@ pub fn router(service: Service, access: Access) -> Router {
     Router::new()
         .merge(cluster::routes())
         .merge(clock::routes())
+        .merge(scheduling::routes())
         .merge(node_pool::routes())
         .merge(operation::routes())
         .merge(provider::routes())

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
+use super::Fields;
 use super::expression::{Expression, Rule};
 use super::issuer::{Issuer, read_issuer};
 use super::mappings::{ClaimMapping, Mappings, read_mappings, read_rules, read_user_rules};
-use super::read::Fields;
 use super::{WebhookServer, kubeconfig};
 
 const VERSIONS: [&str; 3] =

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use drydock_machinery::{FieldErrors, Value};
 
+use super::Fields;
 use super::expression::{About, Expression};
-use super::read::Fields;
 use super::{WebhookServer, kubeconfig};
 
 const VERSIONS: [&str; 3] =

@@ -2,8 +2,8 @@
 
 use drydock_machinery::{FieldErrors, FieldPath};
 
+use super::Fields;
 use super::authentication::JwtAuthenticator;
-use super::read::Fields;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {

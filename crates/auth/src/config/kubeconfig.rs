@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use drydock_machinery::{FieldErrors, Value};
 
-use super::read::Fields;
+use super::Fields;
 
 /// A webhook's server, and how to talk to it.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::names_validation::validate_domain_prefixed_path;
 use drydock_machinery::{FieldErrors, FieldPath};
 
+use super::Fields;
 use super::expression::{About, Expression, Rule};
-use super::read::Fields;
 
 /// What claims become.
 #[derive(Clone, Debug, PartialEq, Eq)]

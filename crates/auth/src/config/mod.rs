@@ -10,17 +10,16 @@ mod expression;
 mod issuer;
 mod kubeconfig;
 mod mappings;
-mod read;
 
 pub use authentication::{Anonymous, AuthenticationConfiguration, JwtAuthenticator, TokenWebhook};
 pub use authorization::{AccessWebhook, AuthorizationConfiguration, AuthorizerKind, FailurePolicy};
 pub use mappings::ClaimMapping;
 
+pub(crate) use drydock_machinery::document::Fields;
 pub(crate) use expression::user_variable;
 pub use expression::{Expression, Rule};
 pub use issuer::Issuer;
 pub use kubeconfig::{ClientCredential, WebhookServer};
-pub(crate) use read::Fields;
 
 use crate::audit::Policy;
 

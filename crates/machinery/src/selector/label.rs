@@ -137,22 +137,32 @@ impl Requirement {
     /// All that is wrong with key, operator and values.
     pub fn new(key: &str, operator: Operator, values: Vec<String>) -> Result<Self, SelectorError> {
         let mut errors = FieldErrors::new();
-        let root = FieldPath::root();
+        Self::validate(&mut errors, &FieldPath::root(), key, operator, &values);
+        match errors.aggregate() {
+            Some(text) => Err(SelectorError(text)),
+            None => Ok(Self { key: key.to_owned(), operator, values }),
+        }
+    }
+
+    /// What [`Requirement::new`] refuses, by the fields of the requirement at `root`.
+    pub fn validate(
+        errors: &mut FieldErrors,
+        root: &FieldPath,
+        key: &str,
+        operator: Operator,
+        values: &[String],
+    ) {
         let wrong = is_qualified_name(key);
         if !wrong.is_empty() {
             errors.invalid(&root.child("key"), key, wrong.join("; "));
         }
         let path = root.child("values");
-        check_count(&mut errors, &path, operator, &values);
+        check_count(errors, &path, operator, values);
         for (i, value) in values.iter().enumerate() {
             let wrong = is_valid_label_value(value);
             if !wrong.is_empty() {
                 errors.invalid(&path.index(i).key(key), value.as_str(), wrong.join("; "));
             }
-        }
-        match errors.aggregate() {
-            Some(text) => Err(SelectorError(text)),
-            None => Ok(Self { key: key.to_owned(), operator, values }),
         }
     }
 

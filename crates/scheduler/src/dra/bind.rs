@@ -1,7 +1,6 @@
 //! Writes allocations and reservations, and takes them back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use drydock_client::events::{EventType, reference};
 use drydock_client::resources::{PODS, RESOURCE_CLAIMS};
@@ -14,8 +13,6 @@ use crate::pod_info::PodInfo;
 use crate::scheduler::Scheduler;
 
 const FINALIZER: &str = "resource.kubernetes.io/delete-protection";
-/// How long a pod waits for its devices to get ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(600);
 const ATTEMPTS: usize = 5;
 
 /// What has to be written before a pod is bound.
@@ -158,8 +155,10 @@ impl Scheduler {
         }
         let message = format!("waiting for binding conditions for device on node {node}");
         let about = reference(&pod.object);
-        self.events.record(&about, EventType::Normal, "BindingConditionsPending", "Scheduling", message);
-        let deadline = self.clock.now().saturating_add(READY_TIMEOUT).unwrap_or(Timestamp::MAX);
+        let events = self.events(&pod.object);
+        events.record(&about, EventType::Normal, "BindingConditionsPending", "Scheduling", message);
+        let timeout = self.profile_of(&pod.object).args.devices_timeout;
+        let deadline = self.clock.now().saturating_add(timeout).unwrap_or(Timestamp::MAX);
         loop {
             let changed = self.claims_changed.notified();
             tokio::pin!(changed);

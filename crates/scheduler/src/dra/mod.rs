@@ -30,6 +30,8 @@ use std::sync::Arc;
 
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Value};
 
+use crate::plugin::{Plugin, Point};
+use crate::profile::Profile;
 use crate::queue::Gate;
 use allocated::Allocated;
 use selector::Selectors;
@@ -144,10 +146,21 @@ impl Devices {
         Ok(Some(claim.clone()))
     }
 
-    /// Whether nothing keeps the pod from being tried: its own gates, or claims that are not there.
-    pub(crate) fn gate(&self, pod: &Object) -> Gate {
-        let held = !pod.array_at(&["spec", "schedulingGates"]).is_empty();
-        if held || self.claims_of(pod).is_err() { Gate::Closed } else { Gate::Open }
+    /// Whether nothing that its profile asks keeps the pod from being tried: its own gates, or claims that are not there.
+    pub(crate) fn gate(&self, profile: &Profile, pod: &Object) -> Gate {
+        if self.held(profile, pod).is_some() { Gate::Closed } else { Gate::Open }
+    }
+
+    /// What keeps the pod from being tried.
+    pub(crate) fn held(&self, profile: &Profile, pod: &Object) -> Option<(Plugin, String)> {
+        profile.at(Point::PreEnqueue).iter().find_map(|plugin| {
+            let why = match plugin {
+                Plugin::SchedulingGates => waits_for_gates(pod),
+                Plugin::DynamicResources => self.claims_of(pod).err(),
+                _ => None,
+            };
+            why.map(|why| (*plugin, why))
+        })
     }
 
     /// All that claims have or are about to get.
@@ -189,6 +202,13 @@ impl Devices {
     pub(crate) fn claim(&self, key: &str) -> Option<&Arc<Object>> {
         self.claims.get(key)
     }
+}
+
+/// As upstream's plugin says it.
+fn waits_for_gates(pod: &Object) -> Option<String> {
+    let gates = pod.array_at(&["spec", "schedulingGates"]).iter();
+    let names: Vec<&str> = gates.map(|gate| gate.str_at(&["name"])).collect();
+    (!names.is_empty()).then(|| format!("waiting for scheduling gates: [{}]", names.join(" ")))
 }
 
 fn is_allocated(claim: &Value) -> bool {

@@ -14,7 +14,7 @@ use super::slice::NodeSelector;
 use super::{Devices, is_allocated};
 use crate::fit_error::FitError;
 use crate::node_info::NodeInfo;
-use crate::plugins::Plugin;
+use crate::plugin::Plugin;
 use crate::pod_info::PodInfo;
 
 const NOT_HERE: &str = "resourceclaim not available on the node";

@@ -78,7 +78,7 @@ fn cluster(objects: impl IntoIterator<Item = (DeviceKind, Value)>) -> Cluster {
 }
 
 fn place(cluster: &Cluster, claims: &[&str]) -> Result<Placement, FitError> {
-    schedule(cluster, &info(pod("p", claims)), 0)
+    schedule(cluster, &Arc::default(), &info(pod("p", claims)), 0)
 }
 
 /// The devices that each claim gets.
@@ -265,7 +265,7 @@ fn a_claim_with_devices_ties_its_pod_to_them() {
     assert_eq!(place(&cluster, &["c"]).unwrap().node, "b");
     let mut elsewhere = pod("p", &["c"]);
     elsewhere.set(&["spec", "nodeSelector"], value!({"rack": "a"}));
-    let fit = schedule(&cluster, &info(elsewhere), 0).unwrap_err();
+    let fit = schedule(&cluster, &Arc::default(), &info(elsewhere), 0).unwrap_err();
     assert_eq!(fit.release.told(), "deallocation of ResourceClaim completed");
     let mut cluster = cluster;
     cluster.remove_node("b");
@@ -298,7 +298,7 @@ fn a_class_stands_for_an_extended_resource() {
     let resources = |count: &str| value!({"requests": {"cpu": "1", "example.com/gpu": count}});
     asking.set(&["spec", "initContainers"], value!([{"name": "i", "resources": resources("3")}]));
     asking.set(&["spec", "containers"], value!([{"name": "c", "resources": resources("2")}]));
-    let placement = schedule(&cluster, &info(asking), 0).unwrap();
+    let placement = schedule(&cluster, &Arc::default(), &info(asking), 0).unwrap();
     assert_eq!(placement.node, "a");
     let reservation = placement.reservation.unwrap();
     let requests = reservation.claims[0].claim.array_at(&["spec", "devices", "requests"]);

@@ -8,7 +8,7 @@ use drydock_machinery::{Object, ObjectMeta};
 
 use super::{DEVICE_CLASSES, DeviceKind, RESOURCE_SLICES, Reservation, is_allocated};
 use crate::hints::ANY;
-use crate::plugins::Plugin;
+use crate::plugin::Plugin;
 use crate::queue::Gate;
 use crate::scheduler::{Scheduler, State};
 
@@ -35,7 +35,7 @@ impl Scheduler {
     fn devices_changed(&self, kind: DeviceKind, change: Change<'_>) {
         let now = self.clock.now();
         let mut state = self.state.lock();
-        let State { cluster, queue, .. } = &mut *state;
+        let State { cluster, queue, configuration, .. } = &mut *state;
         match change {
             Change::Deleted(object) => cluster.devices_mut().remove(kind, &object.key()),
             _ => cluster.devices_mut().set(kind, change.object()),
@@ -56,7 +56,12 @@ impl Scheduler {
                     });
                     if helped { plugin } else { ANY }
                 });
-                queue.open_gates(|pod| devices.gate(&pod.object) == Gate::Open);
+                let opens = |pod: &Object| {
+                    configuration
+                        .profile_of(pod)
+                        .is_some_and(|profile| devices.gate(profile, pod) == Gate::Open)
+                };
+                queue.open_gates(|pod| opens(&pod.object));
             }
         }
         drop(state);

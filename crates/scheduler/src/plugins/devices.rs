@@ -1,8 +1,9 @@
 //! DynamicResources.
 
-use super::{CycleState, Plugin, Rejection};
+use super::{CycleState, Rejection};
 use crate::dra::Refusal;
 use crate::node_info::NodeInfo;
+use crate::plugin::Plugin;
 use crate::pod_info::PodInfo;
 
 /// Whether the node has, or reaches, devices for the pod's claims.

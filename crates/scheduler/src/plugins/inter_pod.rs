@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use drydock_machinery::{Key, ObjectMeta};
 
-use super::{Plugin, Rejection};
+use super::Rejection;
 use crate::affinity::PodTerm;
 use crate::cluster::Cluster;
 use crate::node_info::NodeInfo;
+use crate::plugin::Plugin;
 use crate::pod_info::PodInfo;
+use crate::profile::InterPod;
 
 /// Numbers by topology: first by its key, so that a node is asked for few labels however many values there are.
 #[derive(Clone, Debug, Default)]
@@ -131,13 +133,15 @@ fn satisfies_affinity(state: &InterPodState, pod: &PodInfo, node: &NodeInfo) -> 
     all || (state.affinity.is_empty() && state.matches_itself)
 }
 
-/// The weight of an existing pod's required affinity to the incoming one.
-const HARD_WEIGHT: i64 = 1;
-
 /// By preferred terms, in both directions; None when there are none.
-pub(super) fn scores(cluster: &Cluster, pod: &PodInfo, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
+pub(super) fn scores(
+    cluster: &Cluster,
+    args: InterPod,
+    pod: &PodInfo,
+    nodes: &[&NodeInfo],
+) -> Option<Vec<i64>> {
     let own = !pod.preferred_affinity.is_empty() || !pod.preferred_anti_affinity.is_empty();
-    if !own && !cluster.has_affinity() {
+    if !own && (args.ignore_preferences_of_others || !cluster.has_affinity()) {
         return None;
     }
     let mut weights = Counts::default();
@@ -156,7 +160,7 @@ pub(super) fn scores(cluster: &Cluster, pod: &PodInfo, nodes: &[&NodeInfo]) -> O
                 }
             }
             for term in other.required_affinity.iter().filter(|term| term.matches(&pod.object, own_labels)) {
-                weights.add(node, term, HARD_WEIGHT);
+                weights.add(node, term, args.hard_weight);
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use drydock_machinery::ObjectMeta;
 
-use super::{CycleState, Plugin, Rejection};
+use super::{CycleState, Rejection};
 use crate::node_info::NodeInfo;
+use crate::plugin::Plugin;
 use crate::pod_info::{PodInfo, Taint};
+use crate::profile::AddedAffinity;
 
 const UNSCHEDULABLE_TAINT: &str = "node.kubernetes.io/unschedulable";
 
@@ -37,7 +39,11 @@ pub(super) fn taints(pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
     Err(Rejection::unresolvable(Plugin::TaintToleration, "node(s) had untolerated taint(s)"))
 }
 
-pub(super) fn affinity(pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+pub(super) fn affinity(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    if !state.profile.args.added_affinity.admits(&node.node) {
+        let reason = "node(s) didn't match scheduler-enforced node affinity";
+        return Err(Rejection::unresolvable(Plugin::NodeAffinity, reason));
+    }
     if pod.required_node_affinity.matches(&node.node) {
         return Ok(());
     }
@@ -53,7 +59,9 @@ pub(super) fn ports(pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
 }
 
 pub(super) fn resources(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-    let shortages = shortages(pod, node, |resource| state.devices.delegates(resource, node));
+    let shortages = shortages(pod, node, |resource| {
+        state.profile.args.fit.ignores(resource) || state.devices.delegates(resource, node)
+    });
     if shortages.is_empty() {
         return Ok(());
     }
@@ -69,8 +77,8 @@ pub(super) struct Shortage {
     is_lasting: bool,
 }
 
-/// What the node lacks, of what is not `delegated` to others.
-pub(super) fn shortages(pod: &PodInfo, node: &NodeInfo, delegated: impl Fn(&str) -> bool) -> Vec<Shortage> {
+/// What the node lacks. Extended resources that are `excepted` it need not have.
+pub(super) fn shortages(pod: &PodInfo, node: &NodeInfo, excepted: impl Fn(&str) -> bool) -> Vec<Shortage> {
     let mut shortages = Vec::new();
     if node.pods.len() as i64 + 1 > node.allowed_pods {
         shortages.push(Shortage { reason: "Too many pods".to_owned(), is_lasting: false });
@@ -84,7 +92,7 @@ pub(super) fn shortages(pod: &PodInfo, node: &NodeInfo, delegated: impl Fn(&str)
     check("cpu", asked.milli_cpu, used.milli_cpu, have.milli_cpu);
     check("memory", asked.memory, used.memory, have.memory);
     check("ephemeral-storage", asked.ephemeral_storage, used.ephemeral_storage, have.ephemeral_storage);
-    for (name, amount) in asked.scalars.iter().filter(|(name, _)| !delegated(name)) {
+    for (name, amount) in asked.scalars.iter().filter(|(name, _)| !excepted(name)) {
         check(name, *amount, used.scalar(name), have.scalar(name));
     }
     shortages
@@ -97,8 +105,8 @@ pub(super) fn intolerable_preferences(pod: &PodInfo, node: &NodeInfo) -> i64 {
     taints.filter(|taint| !soft().any(|toleration| toleration.tolerates(taint))).count() as i64
 }
 
-/// The weights of the preferred terms that match.
-pub(super) fn preferred_affinity(pod: &PodInfo, node: &NodeInfo) -> i64 {
-    let terms = pod.preferred_node_affinity.iter();
+/// The weights of the preferred terms that match, those of the pod and those of its profile.
+pub(super) fn preferred_affinity(added: &AddedAffinity, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    let terms = pod.preferred_node_affinity.iter().chain(&added.preferred);
     terms.filter(|(_, term)| term.matches(&node.node)).map(|(weight, _)| weight).sum()
 }

@@ -1,54 +1,57 @@
 //! How evenly PodTopologySpread finds pods spread.
 //!
-//! By the pod's soft constraints. A pod without any constraints is spread over hosts and zones together with those that
-//! its services, or what controls it, select.
+//! By the pod's soft constraints. A pod without any constraints is spread by those of its profile, by default over hosts
+//! and zones, together with those that its services, or what controls it, select.
 
 use std::collections::{HashMap, HashSet};
 
 use drydock_machinery::ObjectMeta;
 
-use super::spread::{eligible, matching};
+use super::spread::{InForce, eligible};
 use crate::cluster::Cluster;
 use crate::groups::Group;
 use crate::node_info::NodeInfo;
-use crate::pod_info::{PodInfo, SpreadConstraint};
+use crate::pod_info::PodInfo;
+use crate::profile::SpreadDefaults;
 
 const HOST: &str = "kubernetes.io/hostname";
-const ZONE: &str = "topology.kubernetes.io/zone";
-
-/// What is counted for one topology.
-struct Counted<'a> {
-    topology_key: &'a str,
-    max_skew: i64,
-    /// How many pods of a node count; None where the node does not count at all.
-    count: Box<dyn Fn(&NodeInfo) -> Option<i64> + 'a>,
-}
 
 /// None when there is nothing to spread.
-pub(super) fn scores(cluster: &Cluster, pod: &PodInfo, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
-    let (counted, needs_all_keys) = if pod.spread.is_empty() {
-        (by_default(cluster, pod)?, false)
+pub(super) fn scores(
+    cluster: &Cluster,
+    defaults: &SpreadDefaults,
+    pod: &PodInfo,
+    nodes: &[&NodeInfo],
+) -> Option<Vec<i64>> {
+    let group = if pod.spread.is_empty() { cluster.groups().of(pod) } else { Group::None };
+    let (counted, needs_all_keys): (Vec<InForce<'_>>, bool) = if pod.spread.is_empty() {
+        if group == Group::None {
+            return None;
+        }
+        let soft = defaults.constraints.iter().filter(|constraint| !constraint.hard);
+        let counted = soft.map(|constraint| InForce { constraint, group: Some(&group) });
+        (counted.collect(), !defaults.is_system)
     } else {
-        (pod.spread.iter().filter(|one| !one.hard).map(|one| of_constraint(one, pod)).collect(), true)
+        let soft = pod.spread.iter().filter(|constraint| !constraint.hard);
+        (soft.map(|constraint| InForce { constraint, group: None }).collect(), true)
     };
     if counted.is_empty() {
         return None;
     }
-    let has_keys = |node: &NodeInfo| {
-        !needs_all_keys || counted.iter().all(|one| node.node.label(one.topology_key).is_some())
-    };
+    let has_keys =
+        |node: &NodeInfo| !needs_all_keys || counted.iter().all(|one| node.node.label(key(one)).is_some());
     let candidates: Vec<&NodeInfo> = nodes.iter().copied().filter(|node| has_keys(node)).collect();
     let mut totals: Vec<Option<f64>> = nodes.iter().map(|node| has_keys(node).then_some(0.0)).collect();
     for one in &counted {
-        let (counts, domains) = counts_by_domain(cluster, one, &candidates, &has_keys);
+        let (counts, domains) = counts_by_domain(cluster, pod, one, &candidates, &has_keys);
         let weight = ((domains + 2) as f64).ln();
         for (node, total) in nodes.iter().zip(&mut totals) {
-            let (Some(total), Some(domain)) = (total, node.node.label(one.topology_key)) else { continue };
+            let (Some(total), Some(domain)) = (total, node.node.label(key(one))) else { continue };
             let count = match &counts {
                 Some(counts) => counts.get(domain).copied().unwrap_or(0),
-                None => (one.count)(node).unwrap_or(0),
+                None => count(one, pod, node).unwrap_or(0),
             };
-            *total += count as f64 * weight + (one.max_skew - 1) as f64;
+            *total += count as f64 * weight + (one.constraint.max_skew - 1) as f64;
         }
     }
     Some(reversed(totals.into_iter().map(|total| total.map(|total| total.round() as i64)).collect()))
@@ -57,52 +60,34 @@ pub(super) fn scores(cluster: &Cluster, pod: &PodInfo, nodes: &[&NodeInfo]) -> O
 /// How many pods each domain of the candidates has, and how many domains these are. Hosts count for themselves.
 fn counts_by_domain<'a>(
     cluster: &'a Cluster,
-    one: &Counted<'_>,
+    pod: &PodInfo,
+    one: &InForce<'_>,
     candidates: &[&'a NodeInfo],
     has_keys: &impl Fn(&NodeInfo) -> bool,
 ) -> (Option<HashMap<&'a str, i64>>, usize) {
-    if one.topology_key == HOST {
+    if key(one) == HOST {
         return (None, candidates.len());
     }
-    let domain = |node: &'a NodeInfo| node.node.label(one.topology_key).unwrap_or("");
+    let domain = |node: &'a NodeInfo| node.node.label(key(one)).unwrap_or("");
     let known: HashSet<&str> = candidates.iter().map(|node| domain(node)).collect();
     let mut counts: HashMap<&str, i64> = HashMap::new();
     for node in cluster.nodes().iter().filter(|node| has_keys(node) && known.contains(domain(node))) {
-        if let Some(count) = (one.count)(node) {
+        if let Some(count) = count(one, pod, node) {
             *counts.entry(domain(node)).or_default() += count;
         }
     }
     (Some(counts), known.len())
 }
 
-fn of_constraint<'a>(constraint: &'a SpreadConstraint, pod: &'a PodInfo) -> Counted<'a> {
-    Counted {
-        topology_key: &constraint.topology_key,
-        max_skew: constraint.max_skew,
-        count: Box::new(move |node| {
-            // A host that the pod's affinity or a taint excludes is no candidate.
-            let counts = constraint.topology_key == HOST || eligible(constraint, pod, node);
-            counts.then(|| matching(constraint, pod, node))
-        }),
-    }
+fn key<'a>(one: &InForce<'a>) -> &'a str {
+    &one.constraint.topology_key
 }
 
-/// Upstream's default constraints.
-fn by_default<'a>(cluster: &'a Cluster, pod: &'a PodInfo) -> Option<Vec<Counted<'a>>> {
-    let group = cluster.groups().of(pod);
-    if group == Group::None {
-        return None;
-    }
-    let group = std::sync::Arc::new(group);
-    let counted = [(HOST, 3), (ZONE, 5)].map(|(topology_key, max_skew)| {
-        let group = group.clone();
-        let count = move |node: &NodeInfo| {
-            let is_in_reach = topology_key == HOST || pod.required_node_affinity.matches(&node.node);
-            is_in_reach.then(|| group.count(pod, node))
-        };
-        Counted { topology_key, max_skew, count: Box::new(count) }
-    });
-    Some(counted.into())
+/// How many pods of a node count; None where the node does not count at all.
+fn count(one: &InForce<'_>, pod: &PodInfo, node: &NodeInfo) -> Option<i64> {
+    // A host that the pod's affinity or a taint excludes is no candidate.
+    let counts = key(one) == HOST || eligible(one.constraint, pod, node);
+    counts.then(|| one.matching(pod, node))
 }
 
 /// Few pods make a high score; nodes without the labels get none.

@@ -2,8 +2,9 @@
 
 use drydock_machinery::{Object, Value};
 
-use super::{CycleState, Plugin, Rejection};
+use super::{CycleState, Rejection};
 use crate::node_info::NodeInfo;
+use crate::plugin::Plugin;
 use crate::pod_info::PodInfo;
 
 const DISK_TAKEN: &str = "node(s) had no available disk";
@@ -11,8 +12,8 @@ const CLAIM_TAKEN: &str = "node(s) unavailable due to PersistentVolumeClaim with
 const TOO_MANY: &str = "node(s) exceed max volume count";
 const NO_ZONE: &str = "node(s) had no available volume zone";
 
-/// Whether the pod's volumes are, or can be, where the node reaches them.
-pub(super) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+/// Whether nobody else uses what only one pod at a time may.
+pub(super) fn restrictions(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
     let own = exclusive_disks(&pod.object);
     let taken =
         |other: &Object| exclusive_disks(other).iter().any(|disk| own.iter().any(|own| conflict(own, disk)));
@@ -22,19 +23,29 @@ pub(super) fn filter(state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Resu
     if state.claim_taken {
         return Err(Rejection::new(Plugin::VolumeRestrictions, CLAIM_TAKEN));
     }
+    Ok(())
+}
+
+/// Whether drivers can attach the pod's volumes to the node beside those that are there.
+pub(super) fn limits(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     let others = || node.pods.values().map(|other| &*other.object);
     if state.pod_volumes.exceeds_limits(&state.volumes, &node.node, others) {
         return Err(Rejection::new(Plugin::NodeVolumeLimits, TOO_MANY));
     }
+    Ok(())
+}
+
+/// Whether the pod's claims have, or can get, volumes that the node reaches.
+pub(super) fn binding(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     let reasons = state.pod_volumes.unbindable(&state.volumes, &node.node);
-    if !reasons.is_empty() {
-        return Err(Rejection {
-            plugin: Plugin::VolumeBinding,
-            reasons,
-            unresolvable: true,
-            is_error: false,
-        });
+    if reasons.is_empty() {
+        return Ok(());
     }
+    Err(Rejection { plugin: Plugin::VolumeBinding, reasons, unresolvable: true, is_error: false })
+}
+
+/// Whether the node is where the labels of the pod's volumes say that they are.
+pub(super) fn zone(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     if !state.pod_volumes.reaches_zones(&node.node) {
         return Err(Rejection::unresolvable(Plugin::VolumeZone, NO_ZONE));
     }

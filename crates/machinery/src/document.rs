@@ -1,12 +1,14 @@
-//! Reads the fields of a document one by one, and says what is wrong with them.
+//! Reads a document strictly: its fields one by one, and everything that is wrong with them. For configuration files,
+//! which have no schema in the catalog.
 
 use std::time::Duration;
 
 use drydock_cel::declare::KubernetesVersion;
-use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
+
+use crate::{FieldErrors, FieldPath, Map, Value};
 
 /// An object whose fields are taken one by one; those that nobody took are unknown.
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     fields: &'a Map,
     path: FieldPath,
     known: Vec<&'static str>,
@@ -15,7 +17,7 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// None, and an error, when `value` is no object.
-    pub(crate) fn of(value: &'a Value, path: FieldPath, errors: &mut FieldErrors) -> Option<Self> {
+    pub fn of(value: &'a Value, path: FieldPath, errors: &mut FieldErrors) -> Option<Self> {
         match value.as_object() {
             Some(fields) => Some(Self { fields, path, known: Vec::new(), cluster: KubernetesVersion::V1_36 }),
             None => {
@@ -26,7 +28,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A document of this kind; checks `apiVersion` and `kind`.
-    pub(crate) fn document(
+    pub fn document(
         value: &'a Value,
         kind: &str,
         versions: &[&str],
@@ -45,25 +47,28 @@ impl<'a> Fields<'a> {
     }
 
     /// Expressions may use what a cluster of Kubernetes 1.`minor_version` knows.
-    pub(crate) fn for_cluster(mut self, minor_version: u32) -> Self {
+    #[must_use]
+    pub fn for_cluster(mut self, minor_version: u32) -> Self {
         self.cluster = KubernetesVersion::of_minor(minor_version);
         self
     }
 
-    pub(crate) fn cluster(&self) -> KubernetesVersion {
+    /// Of which version the expressions in the document are; the newest unless [`Fields::for_cluster`] says otherwise.
+    pub fn cluster(&self) -> KubernetesVersion {
         self.cluster
     }
 
-    pub(crate) fn path(&self) -> &FieldPath {
+    /// Where the object is.
+    pub fn path(&self) -> &FieldPath {
         &self.path
     }
 
-    pub(crate) fn child(&self, name: &str) -> FieldPath {
+    pub fn child(&self, name: &str) -> FieldPath {
         self.path.child(name)
     }
 
     /// Reports fields that nobody took.
-    pub(crate) fn finish(self, errors: &mut FieldErrors) {
+    pub fn finish(self, errors: &mut FieldErrors) {
         for name in self.fields.keys().filter(|name| !self.known.contains(&&***name)) {
             errors.forbidden(&self.path.child(name), "unknown field");
         }
@@ -74,21 +79,21 @@ impl<'a> Fields<'a> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         self.fields.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// Takes a field as it is.
-    pub(crate) fn value(&mut self, name: &'static str) -> Option<&'a Value> {
+    pub fn value(&mut self, name: &'static str) -> Option<&'a Value> {
         self.take(name)
     }
 
     /// "" when it is absent.
-    pub(crate) fn text(&mut self, name: &'static str, errors: &mut FieldErrors) -> &'a str {
+    pub fn text(&mut self, name: &'static str, errors: &mut FieldErrors) -> &'a str {
         self.given_text(name, errors).unwrap_or("")
     }
 
-    pub(crate) fn given_text(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<&'a str> {
+    pub fn given_text(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<&'a str> {
         let value = self.take(name)?;
         let text = value.as_str();
         if text.is_none() {
@@ -97,7 +102,7 @@ impl<'a> Fields<'a> {
         text
     }
 
-    pub(crate) fn flag(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
+    pub fn flag(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
         let value = self.take(name)?;
         let flag = value.as_bool();
         if flag.is_none() {
@@ -106,8 +111,18 @@ impl<'a> Fields<'a> {
         flag
     }
 
+    /// A whole number.
+    pub fn integer(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<i64> {
+        let value = self.take(name)?;
+        let number = value.as_i64();
+        if number.is_none() {
+            errors.type_invalid(&self.child(name), value.clone(), "must be a whole number");
+        }
+        number
+    }
+
     /// As Go writes durations: `5m30s`. Zero when it is absent.
-    pub(crate) fn duration(&mut self, name: &'static str, errors: &mut FieldErrors) -> Duration {
+    pub fn duration(&mut self, name: &'static str, errors: &mut FieldErrors) -> Duration {
         let Some(value) = self.take(name) else { return Duration::ZERO };
         value.as_str().and_then(parse_duration).unwrap_or_else(|| {
             errors.invalid(&self.child(name), value.clone(), "must be a duration such as 30s or 5m");
@@ -115,7 +130,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(crate) fn texts(&mut self, name: &'static str, errors: &mut FieldErrors) -> Vec<String> {
+    pub fn texts(&mut self, name: &'static str, errors: &mut FieldErrors) -> Vec<String> {
         let path = self.child(name);
         let mut out = Vec::new();
         for (i, item) in self.items(name, errors).iter().enumerate() {
@@ -127,13 +142,13 @@ impl<'a> Fields<'a> {
         out
     }
 
-    pub(crate) fn object(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<Self> {
+    pub fn object(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<Self> {
         let value = self.take(name)?;
         let read = Self::of(value, self.child(name), errors)?;
         Some(Self { cluster: self.cluster, ..read })
     }
 
-    pub(crate) fn objects(&mut self, name: &'static str, errors: &mut FieldErrors) -> Vec<Self> {
+    pub fn objects(&mut self, name: &'static str, errors: &mut FieldErrors) -> Vec<Self> {
         let path = self.child(name);
         let items = self.items(name, errors).iter().enumerate();
         let cluster = self.cluster;
