@@ -23,7 +23,7 @@ pub struct Scheduling {
     /// Why no node was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<Objection>,
-    /// What the pod's condition would say; absent when a node would do.
+    /// What the pod's condition would say, but for what preemption would find; absent when a node would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The nodes of the highest total, by name.

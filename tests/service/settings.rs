@@ -103,7 +103,7 @@ async fn a_scheduler_configuration_is_a_setting() {
     assert_eq!(
         errors,
         [
-            "schedulerConfiguration.profiles[0].plugins.filter.enabled[0]: Invalid value: \"X\": plugin \"X\" does not exist"
+            "schedulerConfiguration.profiles[0].plugins.filter.enabled[0]: Invalid value: \"X\": FilterPlugin \"X\" does not exist"
         ]
     );
     let changed = world.patch("/v1/clusters/web", &json!({"schedulerConfiguration": null})).await.ok().json;

@@ -29,7 +29,7 @@ pub struct Explanation {
     pub filters: Vec<Plugin>,
     /// In the order of their names; none after a refusal.
     pub nodes: Vec<NodeVerdict>,
-    /// What the pod's condition would say; "" when a node would do.
+    /// What the pod's condition would say, but for what preemption would find; "" when a node would do.
     pub message: String,
 }
 

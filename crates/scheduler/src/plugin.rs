@@ -52,39 +52,39 @@ pub(crate) const DEFAULT: [(Plugin, i64); 19] = [
 pub(crate) const ABSENT: [&str; 4] =
     ["NodeDeclaredFeatures", "GangScheduling", "TopologyPlacementGenerator", "PodGroupPodsCount"];
 
-/// An extension point of upstream's scheduling framework.
+/// An extension point of upstream's scheduling framework, in the order in which it looks at them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    PreEnqueue,
-    QueueSort,
     PreFilter,
     Filter,
     PostFilter,
+    Reserve,
     PreScore,
     Score,
-    Reserve,
-    Permit,
     PreBind,
     Bind,
     PostBind,
+    Permit,
+    PreEnqueue,
+    QueueSort,
     PlacementGenerate,
     PlacementScore,
 }
 
 impl Point {
     pub const ALL: [Self; 14] = [
-        Self::PreEnqueue,
-        Self::QueueSort,
         Self::PreFilter,
         Self::Filter,
         Self::PostFilter,
+        Self::Reserve,
         Self::PreScore,
         Self::Score,
-        Self::Reserve,
-        Self::Permit,
         Self::PreBind,
         Self::Bind,
         Self::PostBind,
+        Self::Permit,
+        Self::PreEnqueue,
+        Self::QueueSort,
         Self::PlacementGenerate,
         Self::PlacementScore,
     ];

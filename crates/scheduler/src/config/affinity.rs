@@ -13,10 +13,9 @@ const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 pub(super) fn read(args: &mut Fields<'_>, errors: &mut FieldErrors) -> AddedAffinity {
     let mut out = AddedAffinity::default();
     let Some(mut affinity) = args.object("addedAffinity", errors) else { return out };
-    let path = affinity.child(REQUIRED);
     if let Some(mut required) = affinity.object(REQUIRED, errors) {
+        let path = required.child("nodeSelectorTerms");
         let terms = required.objects("nodeSelectorTerms", errors).into_iter().enumerate();
-        // Upstream's path of a term leaves the list's name out.
         let terms = terms.map(|(i, term)| read_term(term, &path.index(i), errors));
         out.required = Some(terms.collect());
         required.finish(errors);
@@ -25,6 +24,7 @@ pub(super) fn read(args: &mut Fields<'_>, errors: &mut FieldErrors) -> AddedAffi
     for (i, mut preferred) in affinity.objects(PREFERRED, errors).into_iter().enumerate() {
         let weight = preferred.integer("weight", errors).unwrap_or(0);
         if let Some(term) = preferred.object("preference", errors) {
+            // Upstream's path leaves `preference` out.
             let term = read_term(term, &path.index(i), errors);
             if weight != 0 {
                 out.preferred.push((weight, term));

@@ -199,8 +199,13 @@ fn read_volume_binding(fields: &mut Fields<'_>, out: &mut Args, errors: &mut Fie
         }
     }
     if let Some(shape) = fields.value("shape") {
+        let points = shape.as_array().unwrap_or_default().iter().map(|point| {
+            let number = |name: &str| point.i64_at(&[name]).unwrap_or(0);
+            format!("{{\"Utilization\":{},\"Score\":{}}}", number("utilization"), number("score"))
+        });
+        let shown = format!("[{}]", points.collect::<Vec<_>>().join(","));
         let why = "unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring";
-        errors.invalid(&fields.child("shape"), shape.clone(), why);
+        errors.invalid_shown(&fields.child("shape"), shown, why);
     }
 }
 

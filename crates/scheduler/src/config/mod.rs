@@ -39,8 +39,10 @@ impl Configuration {
         let mut out = Self { profiles: Vec::new(), document: document.clone(), ..Self::default() };
         if let Some(mut fields) = Fields::document(document, KIND, &[VERSION], &mut errors) {
             program::check(&mut fields, &mut errors);
-            let percentage = percentage(&mut fields, &mut errors);
+            let mut of_percentage = FieldErrors::new();
+            let percentage = percentage(&mut fields, &mut of_percentage);
             out.profiles = read_profiles(&mut fields, percentage.unwrap_or(0), &mut errors);
+            errors.append(of_percentage);
             out.backoff = backoff(&mut fields, &mut errors);
             refuse_extenders(&mut fields, &mut errors);
             fields.finish(&mut errors);
@@ -103,7 +105,7 @@ fn read_profiles(
         }
         if read.first().is_some_and(|first| first.queue_sort != one.queue_sort) {
             let path = one.path.child("plugins").child("queueSort");
-            errors.invalid(&path, one.queue_sort.clone(), "must be the same for all profiles");
+            errors.invalid_shown(&path, &one.queue_sort, "must be the same for all profiles");
         }
         read.push(one);
     }
@@ -113,8 +115,8 @@ fn read_profiles(
 struct ReadProfile {
     path: FieldPath,
     profile: Profile,
-    /// As it was written.
-    queue_sort: Value,
+    /// As upstream shows it.
+    queue_sort: String,
 }
 
 fn read_profile(
@@ -129,12 +131,13 @@ fn read_profile(
         errors.required(&fields.child("schedulerName"), "");
     }
     let percentage = percentage(&mut fields, errors).unwrap_or(percentage_of_all);
-    let queue_sort = fields.value("plugins").and_then(|plugins| plugins.get("queueSort")).cloned();
+    let queue_sort = fields.value("plugins").and_then(|plugins| plugins.get("queueSort"));
+    let queue_sort = plugins::shown(queue_sort.unwrap_or(&Value::Null));
     let selection = plugins::read(&mut fields, &name, errors);
     let args = read_args(&mut fields, errors);
     fields.finish(errors);
     let profile = Profile::new(name, percentage, selection.points, &selection.weights, args);
-    ReadProfile { path, profile, queue_sort: queue_sort.unwrap_or_default() }
+    ReadProfile { path, profile, queue_sort }
 }
 
 fn read_args(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Args {
@@ -149,10 +152,10 @@ fn read_args(fields: &mut Fields<'_>, errors: &mut FieldErrors) -> Args {
         if let Some(args) = entry.object("args", errors) {
             match Plugin::parse(name) {
                 Some(plugin) => args::read(plugin, args, &mut out, errors),
-                None => plugins::refuse(name, &path, &entry.child("name"), errors),
+                None => plugins::refuse_config(name, &path, errors),
             }
         } else if Plugin::parse(name).is_none() {
-            plugins::refuse(name, &path, &entry.child("name"), errors);
+            plugins::refuse_config(name, &path, errors);
         }
         entry.finish(errors);
     }

@@ -69,7 +69,7 @@ fn read_set(mut fields: Fields<'_>, point: Option<Point>, errors: &mut FieldErro
         let (name, weight) = (entry.text("name", errors), entry.integer("weight", errors).unwrap_or(0));
         entry.finish(errors);
         let Some(plugin) = Plugin::parse(name) else {
-            refuse(name, &path, &path.child("name"), errors);
+            refuse(name, point, &path, errors);
             continue;
         };
         if let Some(point) = point.filter(|point| !plugin.extends(*point)) {
@@ -96,19 +96,49 @@ fn registered_twice(plugin: Plugin, point: Option<Point>) -> String {
     format!("plugin {:?} already registered as {interface:?}", plugin.name())
 }
 
-/// Says why the name is none of a plugin that can be used.
-pub(super) fn refuse(name: &str, entry: &FieldPath, path: &FieldPath, errors: &mut FieldErrors) {
+/// Says why the name at a point, or in `multiPoint`, is none of a plugin that can be used.
+fn refuse(name: &str, point: Option<Point>, entry: &FieldPath, errors: &mut FieldErrors) {
+    if point.is_some() && REMOVED.contains(&name) {
+        errors.invalid(entry, name, was_removed());
+    } else if ABSENT.contains(&name) {
+        errors.invalid(entry, name, format!("plugin {name:?} is not supported"));
+    } else {
+        // As upstream, for which the first point stands for all of them.
+        let interface = point.unwrap_or(Point::PreFilter).interface();
+        errors.invalid(entry, name, format!("{interface} {name:?} does not exist"));
+    }
+}
+
+/// The same of a name in `pluginConfig`.
+pub(super) fn refuse_config(name: &str, entry: &FieldPath, errors: &mut FieldErrors) {
     if name.is_empty() {
-        errors.required(path, "");
+        errors.required(&entry.child("name"), "");
     } else if REMOVED.contains(&name) {
-        let why =
-            format!("was invalid in version {VERSION:?} (KubeSchedulerConfiguration is version {VERSION:?})");
-        errors.invalid(entry, name, why);
+        errors.invalid(entry, name, was_removed());
     } else if ABSENT.contains(&name) {
         errors.invalid(entry, name, format!("plugin {name:?} is not supported"));
     } else {
         errors.invalid(entry, name, format!("plugin {name:?} does not exist"));
     }
+}
+
+fn was_removed() -> String {
+    // Upstream says it without the group.
+    let (_, version) = VERSION.split_once('/').unwrap_or_default();
+    format!("was invalid in version {version:?} (KubeSchedulerConfiguration is version {VERSION:?})")
+}
+
+/// As Go shows a `PluginSet`.
+pub(super) fn shown(set: &Value) -> String {
+    let list = |name: &str| {
+        let entries = set.array_at(&[name]).iter().map(|entry| {
+            let weight = entry.i64_at(&["weight"]).unwrap_or(0);
+            format!("{{\"Name\":{:?},\"Weight\":{weight}}}", entry.str_at(&["name"]))
+        });
+        let entries: Vec<String> = entries.collect();
+        if entries.is_empty() { "null".to_owned() } else { format!("[{}]", entries.join(",")) }
+    };
+    format!("{{\"Enabled\":{},\"Disabled\":{}}}", list("enabled"), list("disabled"))
 }
 
 /// The default set as `multiPoint` changes it. An entry of a default plugin takes its place.

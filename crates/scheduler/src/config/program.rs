@@ -4,11 +4,6 @@ use drydock_machinery::document::Fields;
 use drydock_machinery::{FieldErrors, go_duration};
 
 pub(super) fn check(fields: &mut Fields<'_>, errors: &mut FieldErrors) {
-    let parallelism = fields.integer("parallelism", errors).unwrap_or(16);
-    if parallelism <= 0 {
-        let why = "should be an integer value greater than zero";
-        errors.invalid(&fields.child("parallelism"), parallelism, why);
-    }
     for name in ["enableProfiling", "enableContentionProfiling", "delayCacheUntilActive"] {
         fields.flag(name, errors);
     }
@@ -17,6 +12,11 @@ pub(super) fn check(fields: &mut Fields<'_>, errors: &mut FieldErrors) {
     }
     if let Some(election) = fields.object("leaderElection", errors) {
         check_election(election, errors);
+    }
+    let parallelism = fields.integer("parallelism", errors).unwrap_or(16);
+    if parallelism <= 0 {
+        let why = "should be an integer value greater than zero";
+        errors.invalid(&fields.child("parallelism"), parallelism, why);
     }
 }
 
@@ -57,8 +57,9 @@ fn check_election(mut fields: Fields<'_>, errors: &mut FieldErrors) {
     let renew = duration("renewDeadline", 10, errors);
     duration("retryPeriod", 2, errors);
     if elects && lease <= renew {
-        let given = fields.text("leaseDuration", errors);
-        errors.invalid(&fields.child("leaseDuration"), given, "must be greater than `RenewDeadline`");
+        // What upstream shows is the other one.
+        let shown = fields.given_text("renewDeadline", errors).unwrap_or("10s");
+        errors.invalid(&fields.child("leaseDuration"), shown, "must be greater than `RenewDeadline`");
     }
     let lock = fields.text("resourceLock", errors);
     if elects && !matches!(lock, "" | "leases") {

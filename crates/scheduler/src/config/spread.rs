@@ -8,6 +8,21 @@ use crate::pod_info::SpreadConstraint;
 use crate::profile::SpreadDefaults;
 
 pub(super) fn read(args: &mut Fields<'_>, errors: &mut FieldErrors) -> SpreadDefaults {
+    let has_own = args
+        .value("defaultConstraints")
+        .is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty()));
+    let path = args.child("defaultingType");
+    let kind = args.given_text("defaultingType", errors).unwrap_or("System");
+    match kind {
+        "System" if has_own => errors.invalid(&path, kind, "when .defaultConstraints are not empty"),
+        "System" | "List" => {}
+        other => errors.not_supported(&path, other, &["System", "List"]),
+    }
+    let constraints = read_constraints(args, errors);
+    if kind == "List" { SpreadDefaults { constraints, is_system: false } } else { SpreadDefaults::default() }
+}
+
+fn read_constraints(args: &mut Fields<'_>, errors: &mut FieldErrors) -> Vec<SpreadConstraint> {
     let path = args.child("defaultConstraints");
     let mut constraints: Vec<SpreadConstraint> = Vec::new();
     for (i, fields) in args.objects("defaultConstraints", errors).into_iter().enumerate() {
@@ -21,22 +36,7 @@ pub(super) fn read(args: &mut Fields<'_>, errors: &mut FieldErrors) -> SpreadDef
         }
         constraints.push(constraint);
     }
-    let kind_path = args.child("defaultingType");
-    let is_system = match args.given_text("defaultingType", errors).unwrap_or("System") {
-        "System" => true,
-        "List" => false,
-        other => {
-            errors.not_supported(&kind_path, other, &["System", "List"]);
-            return SpreadDefaults::default();
-        }
-    };
-    if !is_system {
-        return SpreadDefaults { constraints, is_system };
-    }
-    if !constraints.is_empty() {
-        errors.invalid(&kind_path, "System", "when .defaultConstraints are not empty");
-    }
-    SpreadDefaults::default()
+    constraints
 }
 
 /// The constraint, and its `whenUnsatisfiable`.

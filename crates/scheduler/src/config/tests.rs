@@ -168,9 +168,9 @@ fn what_is_about_the_program_has_no_effect() {
             value!({"parallelism": 0, "clientConnection": {"burst": -1}, "leaderElection": {"leaseDuration": "5s"}})
         ),
         [
-            "parallelism: Invalid value: 0: should be an integer value greater than zero",
             "clientConnection.burst: Invalid value: -1: must be non-negative",
-            "leaderElection.leaseDuration: Invalid value: \"5s\": must be greater than `RenewDeadline`",
+            "leaderElection.leaseDuration: Invalid value: \"10s\": must be greater than `RenewDeadline`",
+            "parallelism: Invalid value: 0: should be an integer value greater than zero",
         ]
     );
 }
@@ -191,10 +191,10 @@ fn wrong_documents_are_refused_in_upstreams_words() {
             "profiles": [{"schedulerName": "a"}, {"schedulerName": "a"}, {"percentageOfNodesToScore": -1}],
         })),
         [
-            "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]",
             "profiles[1].schedulerName: Duplicate value: \"profiles[0].schedulerName\"",
             "profiles[2].schedulerName: Required value",
             "profiles[2].percentageOfNodesToScore: Invalid value: -1: not in valid range [0-100]",
+            "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]",
             "podInitialBackoffSeconds: Invalid value: 0: must be greater than 0",
             "podMaxBackoffSeconds: Invalid value: -1: must be greater than or equal to PodInitialBackoffSeconds",
             "extenders: Forbidden: extenders are not supported: the cluster's scheduler asks no other programs",
@@ -220,7 +220,7 @@ fn wrong_plugins_are_refused_in_upstreams_words() {
         ),
         [
             format!(
-                "{path}.filter.enabled[0]: Invalid value: \"Nothing\": plugin \"Nothing\" does not exist"
+                "{path}.filter.enabled[0]: Invalid value: \"Nothing\": FilterPlugin \"Nothing\" does not exist"
             ),
             format!(
                 "{path}.filter.enabled[1]: Invalid value: \"ImageLocality\": plugin \"ImageLocality\" does not extend \
@@ -231,8 +231,8 @@ fn wrong_plugins_are_refused_in_upstreams_words() {
                  \"FilterPlugin\""
             ),
             format!(
-                "{path}.filter.enabled[4]: Invalid value: \"EBSLimits\": was invalid in version \
-                 \"kubescheduler.config.k8s.io/v1\" (KubeSchedulerConfiguration is version \
+                "{path}.filter.enabled[4]: Invalid value: \"EBSLimits\": was invalid in version \"v1\" \
+                 (KubeSchedulerConfiguration is version \
                  \"kubescheduler.config.k8s.io/v1\")"
             ),
             format!(
@@ -273,8 +273,17 @@ fn wrong_plugins_are_refused_in_upstreams_words() {
     )[..] else {
         panic!()
     };
-    assert!(error.starts_with("profiles[1].plugins.queueSort: Invalid value: "), "{error}");
-    assert!(error.ends_with(": must be the same for all profiles"), "{error}");
+    assert_eq!(
+        error,
+        "profiles[1].plugins.queueSort: Invalid value: {\"Enabled\":[{\"Name\":\"PrioritySort\",\"Weight\":0}],\
+         \"Disabled\":null}: must be the same for all profiles"
+    );
+    assert_eq!(
+        named("multiPoint", &["Nothing"]),
+        [format!(
+            "{path}.multiPoint.enabled[0]: Invalid value: \"Nothing\": PreFilterPlugin \"Nothing\" does not exist"
+        )]
+    );
 }
 
 #[test]
@@ -335,8 +344,15 @@ fn wrong_arguments_are_refused_in_upstreams_words() {
         ["hardPodAffinityWeight: Invalid value: 101: not in valid range [0, 100]"]
     );
     assert_eq!(
-        refused_args("VolumeBinding", value!({"bindTimeoutSeconds": -1})),
-        ["bindTimeoutSeconds: Invalid value: -1: invalid BindTimeoutSeconds, should not be a negative value"]
+        refused_args(
+            "VolumeBinding",
+            value!({"bindTimeoutSeconds": -1, "shape": [{"utilization": 1, "score": 2}]})
+        ),
+        [
+            "bindTimeoutSeconds: Invalid value: -1: invalid BindTimeoutSeconds, should not be a negative value",
+            "shape: Invalid value: [{\"Utilization\":1,\"Score\":2}]: unexpected field `shape`, remove it or turn on the feature \
+         gate StorageCapacityScoring"
+        ]
     );
     assert_eq!(
         refused_args(
@@ -361,13 +377,13 @@ fn wrong_arguments_are_refused_in_upstreams_words() {
             ]})
         ),
         [
+            "defaultingType: Invalid value: \"System\": when .defaultConstraints are not empty",
             "defaultConstraints[1]: Duplicate value: \"{zone, ScheduleAnyway}\"",
             "defaultConstraints[2].maxSkew: Invalid value: 0: not in valid range (0, inf)",
             "defaultConstraints[2].topologyKey: Required value: can not be empty",
             "defaultConstraints[2].whenUnsatisfiable: Required value: can not be empty",
             "defaultConstraints[2].labelSelector: Forbidden: constraint must not define a selector, as they deduced for \
              each pod",
-            "defaultingType: Invalid value: \"System\": when .defaultConstraints are not empty",
         ]
     );
     let required = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -379,7 +395,7 @@ fn wrong_arguments_are_refused_in_upstreams_words() {
             "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a", "b"]}],
         }]),
     );
-    let path = format!("addedAffinity.{required}[0]");
+    let path = format!("addedAffinity.{required}.nodeSelectorTerms[0]");
     assert_eq!(
         refused_args("NodeAffinity", affinity),
         [
