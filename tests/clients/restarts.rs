@@ -27,15 +27,17 @@ struct Waiting {
 
 impl Waiting {
     fn begin(kubectl: &Kubectl) -> Self {
-        let wait = |wanted: &str| kubectl.begin(&["wait", "deployment/web", wanted, "--timeout=120s"]);
+        let wait =
+            |wanted: &str| kubectl.begin(&["wait", "deployment/web", wanted, "--timeout=120s", "-v=6"]);
         let waits = [wait("--for=condition=Available"), wait("--for=jsonpath={.status.readyReplicas}=3")];
         let mut status = kubectl.begin(&["rollout", "status", "deployment/web", "--timeout=120s"]);
         let said = BufReader::new(status.stdout.take().expect("a pipe"));
         Self { status, said, waits }
     }
 
-    /// Returns once the rollout is followed.
+    /// Returns once all three watch: none outlives a server that it has not reached yet.
     fn follow(&mut self) {
+        self.waits.iter_mut().for_each(until_watching);
         let mut line = String::new();
         self.said.read_line(&mut line).expect("a line");
         assert!(line.starts_with("Waiting for deployment "), "{line}");
@@ -50,6 +52,13 @@ impl Waiting {
             assert_eq!(end(wait), "deployment.apps/web condition met\n");
         }
     }
+}
+
+/// kubectl says at `-v=6` what it asked for once it is answered.
+fn until_watching(kubectl: &mut Child) {
+    let mut said = BufReader::new(kubectl.stderr.as_mut().expect("a pipe")).lines();
+    let watches = said.any(|line| line.expect("text").contains("watch=true"));
+    assert!(watches, "kubectl ended before it watched");
 }
 
 fn end(child: Child) -> String {
