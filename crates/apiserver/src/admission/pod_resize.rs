@@ -11,6 +11,9 @@ use super::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
 
 const SINCE: u32 = 36;
 
+/// An amount as the refusal shows it.
+type Shown = fn(&Quantity) -> i64;
+
 pub(super) struct PodResizeValidator;
 
 #[async_trait]
@@ -44,7 +47,7 @@ impl AdmissionPlugin for PodResizeValidator {
         let requests = of_pod(pod, Side::Requests);
         let mut missing = Vec::new();
         for (resource, shown) in
-            [("cpu", Quantity::milli_value as fn(&Quantity) -> i64), ("memory", Quantity::value)]
+            [("cpu", Quantity::milli_value as Shown), ("memory", Quantity::value as Shown)]
         {
             let there = Quantity::of(node.at(&["status", "allocatable", resource]));
             if let Some(wanted) = requests.get(resource).filter(|wanted| **wanted > there) {
