@@ -302,36 +302,3 @@ async fn expressions_may_use_what_the_version_of_the_cluster_has() {
         f.tasks.close().await;
     }
 }
-
-#[tokio::test]
-async fn a_pod_grows_no_larger_than_its_node() {
-    const PODS: GroupVersionResource = GroupVersionResource::new("", "v1", "pods");
-    let f = start().await;
-    let account = GroupVersionResource::new("", "v1", "serviceaccounts");
-    f.create(&account, "n", value!({"metadata": {"name": "default"}})).await.unwrap();
-    let node = value!({"metadata": {"name": "small"}, "status": {"allocatable": {"cpu": "1", "memory": "1Gi", "pods": "9"}}});
-    f.create(&GroupVersionResource::new("", "v1", "nodes"), "", node).await.unwrap();
-    let pod = value!({"metadata": {"name": "p"}, "spec": {"nodeName": "small", "containers": [
-        {"name": "c", "image": "i", "resources": {"requests": {"cpu": "500m", "memory": "1Mi"}}}]}});
-    f.create(&PODS, "n", pod).await.unwrap();
-    let resize = async |cpu: &str| {
-        let body = value!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}});
-        let request = Request {
-            verb: Verb::Patch(PatchType::Strategic),
-            resource: PODS,
-            namespace: "n".to_owned(),
-            name: "p".to_owned(),
-            subresource: "resize".to_owned(),
-            options: Options::default(),
-            body: Some(body),
-        };
-        f.client.transport().call(request).await
-    };
-    let refused = resize("2").await.unwrap_err();
-    let text = "pods \"p\" is forbidden: node didn't have enough allocatable resources: cpu, requested: 2000, \
-                allocatable: 1000";
-    assert_eq!(refused.message, text);
-    assert_eq!(refused.details.unwrap().causes[0].reason, "NodeCapacity");
-    resize("900m").await.unwrap();
-    f.tasks.close().await;
-}
