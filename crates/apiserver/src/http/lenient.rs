@@ -88,9 +88,14 @@ impl<S> Lenient<S> {
     }
 }
 
-/// Where the first head ends, its empty line included.
+/// Where the first head ends, its empty line included. Lines may end without a carriage return.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+    let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    ends.find_map(|at| match bytes[at..] {
+        [b'\n', ..] => Some(at + 1),
+        [b'\r', b'\n', ..] => Some(at + 2),
+        _ => None,
+    })
 }
 
 /// What follows a head.
@@ -117,7 +122,7 @@ fn after(head: &[u8]) -> State {
 
 /// Appends a head, with what its target may not have written as `%3E`.
 fn escape(head: &[u8], out: &mut Vec<u8>) {
-    let line = head.iter().position(|byte| *byte == b'\r').unwrap_or(head.len());
+    let line = head.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(head.len());
     let first = head[..line].iter().position(|byte| *byte == b' ');
     let last = head[..line].iter().rposition(|byte| *byte == b' ');
     let (Some(first), Some(last)) = (first, last) else { return out.extend_from_slice(head) };
@@ -245,5 +250,7 @@ mod tests {
         let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET /> X\r\n\r\n";
         assert_eq!(read(preface.as_bytes(), 9).await, preface);
         assert_eq!(read(b"GET /unfinished>", 5).await, "GET /unfinished>");
+        let bare = "GET /?> HTTP/1.1\nHost: h\nContent-Length: 2\n\n>>GET /> HTTP/1.1\n\n";
+        assert_eq!(read(bare.as_bytes(), 4).await, bare.replace("/?>", "/?%3E").replace("/> ", "/%3E "));
     }
 }
