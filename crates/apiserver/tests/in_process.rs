@@ -1,11 +1,15 @@
 //! The registry and the watch cache, through the in-process client.
 
+mod common;
+
 use drydock_apiserver::{ApiServer, testing};
 use drydock_auth::UserInfo;
-use drydock_client::{Client, Options, PatchType, Reply, Request, Verb, WatchEvent};
+use drydock_client::{Client, PatchType, Reply, Request, Verb, WatchEvent};
 use drydock_machinery::{GroupVersionResource, ObjectMeta, Status, Value, value};
 use drydock_runtime::{Clock, Tasks};
 use futures::StreamExt;
+
+use common::request;
 
 const CONFIG_MAPS: GroupVersionResource = GroupVersionResource::new("", "v1", "configmaps");
 const PODS: GroupVersionResource = GroupVersionResource::new("", "v1", "pods");
@@ -23,18 +27,6 @@ async fn start() -> Fixture {
     let tasks = Tasks::new("test", clock.clone());
     let server = testing::open(&tasks, clock).await;
     Fixture { client: server.client(UserInfo::api_server()), server, tasks }
-}
-
-fn request(verb: Verb, resource: GroupVersionResource, name: &str, body: Option<Value>) -> Request {
-    Request {
-        verb,
-        resource,
-        namespace: "default".to_owned(),
-        name: name.to_owned(),
-        subresource: String::new(),
-        options: Options::default(),
-        body,
-    }
 }
 
 impl Fixture {

@@ -1,28 +1,20 @@
 //! Permissions that the registry asks for when it has seen what is written.
 
+mod common;
+
 use std::sync::Arc;
 
 use drydock_apiserver::{ApiServer, Authorizer, testing};
 use drydock_auth::{Attributes, Decision, Reader, UserInfo};
-use drydock_client::{Client, Options, PatchType, Reply, Request, Verb};
+use drydock_client::{Client, PatchType, Reply, Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status, Value, value};
 use drydock_runtime::{Clock, Tasks};
+
+use common::request;
 
 struct Fixture {
     client: Client,
     tasks: Tasks,
-}
-
-fn request(verb: Verb, resource: GroupVersionResource, name: &str, body: Option<Value>) -> Request {
-    Request {
-        verb,
-        resource,
-        namespace: "default".to_owned(),
-        name: name.to_owned(),
-        subresource: String::new(),
-        options: Options::default(),
-        body,
-    }
 }
 
 impl Fixture {

@@ -94,31 +94,32 @@ impl<'a> Fields<'a> {
     }
 
     pub fn given_text(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<&'a str> {
-        let value = self.take(name)?;
-        let text = value.as_str();
-        if text.is_none() {
-            errors.type_invalid(&self.child(name), value.clone(), "must be a string");
-        }
-        text
+        self.read(name, Value::as_str, "must be a string", errors)
     }
 
     pub fn flag(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<bool> {
-        let value = self.take(name)?;
-        let flag = value.as_bool();
-        if flag.is_none() {
-            errors.type_invalid(&self.child(name), value.clone(), "must be true or false");
-        }
-        flag
+        self.read(name, Value::as_bool, "must be true or false", errors)
     }
 
     /// A whole number.
     pub fn integer(&mut self, name: &'static str, errors: &mut FieldErrors) -> Option<i64> {
+        self.read(name, Value::as_i64, "must be a whole number", errors)
+    }
+
+    /// Takes a field that must be what `as_type` reads; `wrong` is said of any other.
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        as_type: impl FnOnce(&'a Value) -> Option<T>,
+        wrong: &str,
+        errors: &mut FieldErrors,
+    ) -> Option<T> {
         let value = self.take(name)?;
-        let number = value.as_i64();
-        if number.is_none() {
-            errors.type_invalid(&self.child(name), value.clone(), "must be a whole number");
+        let read = as_type(value);
+        if read.is_none() {
+            errors.type_invalid(&self.child(name), value.clone(), wrong);
         }
-        number
+        read
     }
 
     /// As Go writes durations: `5m30s`. Zero when it is absent.

@@ -50,10 +50,12 @@ impl Stored {
     }
 
     fn json(&self, value: &Value) -> Bytes {
-        match Unversioned::of(value).filter(|_| self.answered) {
-            Some(unversioned) => unversioned.json().clone(),
-            None => Bytes::from(value.to_json()),
+        if self.answered
+            && let Some(unversioned) = Unversioned::of(value)
+        {
+            return unversioned.json().clone();
         }
+        Bytes::from(value.to_json())
     }
 }
 

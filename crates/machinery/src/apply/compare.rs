@@ -27,10 +27,12 @@ impl Comparison {
         }
     }
 
-    fn add(&mut self, element: PathElement, node: Node) {
-        self.removed.add(element.clone(), node.removed);
-        self.modified.add(element.clone(), node.modified);
-        self.added.add(element, node.added);
+    fn add(&mut self, element: &PathElement, node: Node) {
+        let found = [node.removed, node.modified, node.added];
+        let sets = [&mut self.removed, &mut self.modified, &mut self.added];
+        for (set, found) in sets.into_iter().zip(found).filter(|(_, found)| !found.is_empty()) {
+            set.add(element.clone(), found);
+        }
     }
 }
 
@@ -131,11 +133,11 @@ fn maps(old: &Map, new: &Map, ty: Ty<'_>) -> Comparison {
     let mut out = Comparison::default();
     for (key, before) in old.iter() {
         let Some(child) = ty.child(key) else { continue };
-        out.add(PathElement::Field(key.clone()), node(Some(before), new.get(key), child));
+        out.add(&PathElement::Field(key.clone()), node(Some(before), new.get(key), child));
     }
     for (key, after) in new.iter().filter(|(key, _)| !old.contains_key(key)) {
         let Some(child) = ty.child(key) else { continue };
-        out.add(PathElement::Field(key.clone()), node(None, Some(after), child));
+        out.add(&PathElement::Field(key.clone()), node(None, Some(after), child));
     }
     out
 }
@@ -182,7 +184,7 @@ fn lists(old: &[Value], new: &[Value], atom: Atom<'_>, item: Ty<'_>) -> Comparis
                 found
             }
         };
-        out.add(element, found);
+        out.add(&element, found);
     }
     out
 }

@@ -21,6 +21,12 @@ pub(super) struct Found {
     pub(super) set: FieldSet,
 }
 
+impl Found {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.member && self.set.is_empty()
+    }
+}
+
 impl FieldSet {
     /// The set of these paths of field names.
     pub fn of_fields(paths: &[&[&str]]) -> Self {
