@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     version.set(&["schema", "openAPIV3Schema"], schema.clone());
     defined.set(&["spec", "versions"], vec![version]);
     definition::apply_defaults(&mut defined);
-    if !definition::validate(&defined, None).is_empty() {
+    if !definition::validate(&defined, None, 36).is_empty() {
         return;
     }
     let compiled = CustomResource::compile(&schema, 36);

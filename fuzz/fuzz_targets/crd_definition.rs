@@ -37,8 +37,8 @@ fuzz_target!(|data: &[u8]| {
     add_stored_versions(&mut new);
     let _ = unrecognized_formats(&new);
     let _ = name_errors(&new, new.str_at(&["metadata", "name"]));
-    let _ = definition::validate(&new, old.as_ref());
-    let valid = definition::validate(&new, None).is_empty();
+    let _ = definition::validate(&new, old.as_ref(), 36);
+    let valid = definition::validate(&new, None, 36).is_empty();
     for version in new.array_at(&["spec", "versions"]) {
         let columns = Columns::new(version.array_at(&["additionalPrinterColumns"]), "");
         let fields = SelectableFields::new(version.array_at(&["selectableFields"]));
