@@ -9,6 +9,7 @@
 
 mod compare;
 mod conflict;
+mod created;
 mod empty;
 mod ensure;
 mod field_set;
@@ -32,6 +33,7 @@ mod versions;
 pub use manage::{FieldManager, manager_or_user_agent};
 pub use overlay::overlay;
 pub use path::{Path, PathElement};
+pub(crate) use pool::fields_json;
 pub use pool::share_managed_fields;
 pub use scale::{ScaleFields, scale_to_parent, scale_to_subresource};
 pub use serialize::FieldsError;

@@ -6,17 +6,20 @@
 
 use bytes::Bytes;
 
+use crate::apply::fields_json;
 use crate::catalog::Catalog;
 use crate::names::GroupVersionKind;
 use crate::object::ObjectMeta as _;
 use crate::schema::{Shape, Struct, TypeId, TypeRef};
-use crate::value::{IN_HTML, Key, Value, write_json_string, write_plain_string};
+use crate::value::{IN_HTML, Key, Value, write_json_string, write_name, write_plain_string};
 
 /// Structs with more fields than this are sorted on the heap.
-const ON_STACK: usize = 64;
+const ON_STACK: usize = 32;
 
 /// Holds an object of its own, whose kind says what it looks like.
 const RAW_EXTENSION: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
+/// A set of fields, of which most are those of many other objects.
+const FIELDS_V1: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1";
 
 /// Appends `value` in the form of its `kind` and `apiVersion`, where these are built in.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
@@ -96,7 +99,7 @@ pub(crate) fn write_rest(value: &Value, kind: TypeRef<'_>, out: &mut Vec<u8>) {
     if let (Value::Object(map), Shape::Struct(fields)) = (value, kind.shape()) {
         in_order(map.entries(), fields, |key, value, field| {
             if key != "apiVersion" && key != "kind" {
-                entry(std::mem::take(&mut first), key, value, field.map(|field| kind.with(field)), out);
+                entry(std::mem::take(&mut first), key, value, Place::of(kind, field), out);
             }
         });
     }
@@ -114,27 +117,25 @@ pub struct Unversioned {
 impl Unversioned {
     /// Of an object without a resourceVersion. None when it has no other metadata, which no object lacks.
     pub fn of(object: &Value) -> Option<Self> {
-        let mut marked = object.clone();
-        marked.set(&METADATA_VERSION, "");
         let ty = kind_of(object);
         let mut json = Vec::with_capacity(1024);
         json.push(b'{');
         let mut place = None;
         let mut first = true;
-        each_entry(marked.object_at(&[]).entries(), ty, |key, value, ty| {
-            if key != METADATA_VERSION[0] {
-                return entry(std::mem::take(&mut first), key, value, ty, &mut json);
+        each_entry(object.object_at(&[]).entries(), ty, |key, value, at| {
+            if key != "metadata" {
+                return entry(std::mem::take(&mut first), key, value, at, &mut json);
             }
             if !std::mem::take(&mut first) {
                 json.push(b',');
             }
             json.extend_from_slice(b"\"metadata\":{");
+            let comes_first = before_version(at);
             let mut first = true;
-            each_entry(value.object_at(&[]).entries(), ty, |key, value, ty| {
-                if key == METADATA_VERSION[1] {
-                    place = (!first).then_some(json.len());
-                } else {
-                    entry(std::mem::take(&mut first), key, value, ty, &mut json);
+            each_entry(value.object_at(&[]).entries(), at.ty(), |key, value, at| {
+                entry(std::mem::take(&mut first), key, value, at, &mut json);
+                if comes_first(key) {
+                    place = Some(json.len());
                 }
             });
             json.push(b'}');
@@ -159,7 +160,42 @@ impl Unversioned {
     }
 }
 
-const METADATA_VERSION: [&str; 2] = ["metadata", "resourceVersion"];
+/// Which of the metadata's fields are written before the revision.
+fn before_version(metadata: Place<'_>) -> impl Fn(&str) -> bool {
+    const VERSION: &str = "resourceVersion";
+    let fields =
+        metadata.ty().and_then(|ty| if let Shape::Struct(fields) = ty.shape() { Some(fields) } else { None });
+    move |key| {
+        let position = |name: &str| fields?.field(name).map(|field| field.position);
+        match (position(key), position(VERSION)) {
+            (Some(own), Some(of_version)) => own < of_version,
+            _ => fields.is_none() && key < VERSION,
+        }
+    }
+}
+
+/// What is known of an entry's value, and of its name.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// A field of a struct: there is nothing in its name to be escaped.
+    Field(TypeRef<'a>),
+    /// What a map of such values has.
+    Item(TypeRef<'a>),
+    Free,
+}
+
+impl<'a> Place<'a> {
+    fn of(holder: TypeRef<'a>, field: Option<TypeId>) -> Self {
+        field.map_or(Self::Free, |field| Self::Field(holder.with(field)))
+    }
+
+    fn ty(self) -> Option<TypeRef<'a>> {
+        match self {
+            Self::Field(ty) | Self::Item(ty) => Some(ty),
+            Self::Free => None,
+        }
+    }
+}
 
 fn write_typed(value: &Value, ty: Option<TypeRef<'_>>, out: &mut Vec<u8>) {
     match value {
@@ -184,11 +220,21 @@ fn write_object(value: &Value, entries: &[(Key, Value)], ty: Option<TypeRef<'_>>
     let ty = match ty {
         // Without a kind it is kept as it was given.
         Some(ty) if ty.ty().name == RAW_EXTENSION => value.get("kind").and_then(|_| kind_of(value)),
+        Some(ty) if ty.ty().name == FIELDS_V1 => {
+            if let Some(json) = fields_json(value, |out| write_entries(entries, None, out)) {
+                return out.extend_from_slice(&json);
+            }
+            None
+        }
         ty => ty,
     };
+    write_entries(entries, ty, out);
+}
+
+fn write_entries(entries: &[(Key, Value)], ty: Option<TypeRef<'_>>, out: &mut Vec<u8>) {
     out.push(b'{');
     let mut first = true;
-    each_entry(entries, ty, |key, value, ty| entry(std::mem::take(&mut first), key, value, ty, out));
+    each_entry(entries, ty, |key, value, at| entry(std::mem::take(&mut first), key, value, at, out));
     out.push(b'}');
 }
 
@@ -196,16 +242,16 @@ fn write_object(value: &Value, entries: &[(Key, Value)], ty: Option<TypeRef<'_>>
 fn each_entry<'a>(
     entries: &[(Key, Value)],
     ty: Option<TypeRef<'a>>,
-    mut write: impl FnMut(&str, &Value, Option<TypeRef<'a>>),
+    mut write: impl FnMut(&str, &Value, Place<'a>),
 ) {
     match ty.map(|ty| (ty, ty.shape())) {
         Some((ty, Shape::Struct(fields))) => in_order(entries, fields, |key, value, field| {
-            write(key, value, field.map(|field| ty.with(field)));
+            write(key, value, Place::of(ty, field));
         }),
         other => {
             let child = match other {
-                Some((ty, Shape::Map { value, .. })) => Some(ty.with(*value)),
-                _ => None,
+                Some((ty, Shape::Map { value, .. })) => Place::Item(ty.with(*value)),
+                _ => Place::Free,
             };
             entries.iter().for_each(|(key, value)| write(key, value, child));
         }
@@ -217,14 +263,14 @@ fn in_order(entries: &[(Key, Value)], fields: &Struct, mut write: impl FnMut(&st
     const UNKNOWN: u16 = u16::MAX;
     let mut stack = [(0, 0, TypeId(0)); ON_STACK];
     let mut heap = Vec::new();
-    let places: &mut [(u16, usize, TypeId)] = match stack.get_mut(..entries.len()) {
+    let places: &mut [(u16, u32, TypeId)] = match stack.get_mut(..entries.len()) {
         Some(places) => places,
         None => {
             heap.resize(entries.len(), (0, 0, TypeId(0)));
             &mut heap
         }
     };
-    for (i, ((key, _), place)) in entries.iter().zip(places.iter_mut()).enumerate() {
+    for (i, ((key, _), place)) in (0..).zip(entries.iter().zip(places.iter_mut())) {
         *place = match fields.field(key) {
             Some(field) => (field.position, i, field.ty),
             None => (UNKNOWN, i, TypeId(0)),
@@ -232,18 +278,21 @@ fn in_order(entries: &[(Key, Value)], fields: &Struct, mut write: impl FnMut(&st
     }
     places.sort_unstable();
     for (position, i, ty) in places.iter() {
-        let (key, value) = &entries[*i];
+        let (key, value) = &entries[*i as usize];
         write(key, value, (*position != UNKNOWN).then_some(*ty));
     }
 }
 
-fn entry(first: bool, key: &str, value: &Value, ty: Option<TypeRef<'_>>, out: &mut Vec<u8>) {
+fn entry(first: bool, key: &str, value: &Value, at: Place<'_>, out: &mut Vec<u8>) {
     if !first {
         out.push(b',');
     }
-    write_string(key, out);
+    match at {
+        Place::Field(_) => write_name(key, out),
+        Place::Item(_) | Place::Free => write_string(key, out),
+    }
     out.push(b':');
-    write_typed(value, ty, out);
+    write_typed(value, at.ty(), out);
 }
 
 /// A string that may stand in HTML.
@@ -307,7 +356,7 @@ mod tests {
             let mut out = Vec::new();
             unversioned.write_at(17, &mut out);
             let mut whole = object.clone();
-            whole.set(&METADATA_VERSION, "17");
+            whole.set(&["metadata", "resourceVersion"], "17");
             assert_eq!(String::from_utf8(out).unwrap(), written(&whole));
         }
     }

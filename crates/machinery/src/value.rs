@@ -16,7 +16,7 @@ use ecow::{EcoString, EcoVec};
 pub(crate) use map::intern_known;
 pub use map::{Key, Map, intern};
 pub use write::write_json_string;
-pub(crate) use write::{IN_HTML, write_plain_string};
+pub(crate) use write::{IN_HTML, write_name, write_plain_string};
 
 /// A JSON-shaped value, cheap to clone.
 #[derive(Clone, Default, PartialEq)]

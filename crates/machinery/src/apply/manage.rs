@@ -1,13 +1,15 @@
 //! The entry points: managed fields on update, and apply.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
 use super::conflict::Conflicts;
+use super::created::{self, Exempt};
 use super::empty::empty_object;
 use super::field_set::field_set;
 use super::managed::{Managed, ManagerId, Operation};
+use super::pool;
 use super::set::FieldSet;
 use super::typed::Ty;
 use super::updater::{Force, Updater};
@@ -61,10 +63,32 @@ impl FieldManager<'_> {
         if managed.managers.is_empty() && !is_create {
             return;
         }
+        let is_first = live.is_none() && managed.managers.is_empty();
         let live = live.cloned().unwrap_or_else(|| self.empty());
+        if is_first && let Some(known) = self.created_alike(&live, new) {
+            let id = self.manager_id(manager, Operation::Update);
+            new.set(&["metadata", "managedFields"], vec![id.entry(&known.tree, Some(timestamp(now)))]);
+            return;
+        }
         if let Ok(managed) = self.track_update(&live, new, managed, manager, now) {
             managed.write_to(new);
+            if let (true, [own]) = (is_first, &managed.managers.values().collect::<Vec<_>>()[..]) {
+                pool::note_created(self.kind, &own.set);
+            }
         }
+    }
+
+    /// The fields that the creator of `new` comes to own, if the creator of one of the last objects of its kind came to
+    /// own just these.
+    fn created_alike(&self, empty: &Value, new: &Value) -> Option<Arc<pool::Known>> {
+        let schema = self.versions.schema(&self.kind.api_version())?;
+        // A custom resource's schema may change, and need not have been kept to.
+        if schema.ty().source.is_some() {
+            return None;
+        }
+        let exempt = Exempt { reset: Some(self.reset_fields), never: Some(never_managed()) };
+        let known = pool::created(self.kind).into_iter();
+        known.into_iter().find(|known| created::owns(&known.set, empty, new, Ty::new(schema), exempt))
     }
 
     /// Lays `applied` over `live` (None on creation); the answer has its managed fields.

@@ -53,6 +53,26 @@ impl ManagerId {
     }
 }
 
+impl ManagerId {
+    /// The manager's entry in an object. An applier's identity has a version here, too.
+    pub(super) fn entry(&self, fields: &Value, time: Option<EcoString>) -> Value {
+        let mut entry = Value::object();
+        for (field, text) in [("manager", &self.manager), ("subresource", &self.subresource)] {
+            if !text.is_empty() {
+                entry.set(&[field], text.clone());
+            }
+        }
+        entry.set(&["operation"], if self.operation == Operation::Apply { "Apply" } else { "Update" });
+        entry.set(&["apiVersion"], self.api_version.clone());
+        entry.set(&["fieldsType"], "FieldsV1");
+        entry.set(&["fieldsV1"], fields.clone());
+        if let Some(time) = time {
+            entry.set(&["time"], time);
+        }
+        entry
+    }
+}
+
 impl Managed {
     /// Decodes the object's managed fields.
     pub(super) fn of(object: &Value) -> Result<Self, String> {
@@ -113,21 +133,10 @@ impl Managed {
 
     fn entry(&self, id: &ManagerId) -> Value {
         let versioned = &self.managers[id];
-        let mut entry = Value::object();
-        for (field, text) in [("manager", &id.manager), ("subresource", &id.subresource)] {
-            if !text.is_empty() {
-                entry.set(&[field], text.clone());
-            }
-        }
-        let applied = versioned.applied || id.operation == Operation::Apply;
-        entry.set(&["operation"], if applied { "Apply" } else { "Update" });
-        entry.set(&["apiVersion"], versioned.api_version.clone());
-        entry.set(&["fieldsType"], "FieldsV1");
-        entry.set(&["fieldsV1"], pool::tree_of(&versioned.set));
-        if let Some(time) = self.times.get(id) {
-            entry.set(&["time"], time.clone());
-        }
-        entry
+        let time = self.times.get(id).cloned();
+        let operation = if versioned.applied { Operation::Apply } else { id.operation };
+        let full = ManagerId { operation, api_version: versioned.api_version.clone(), ..id.clone() };
+        full.entry(&pool::tree_of(&versioned.set), time)
     }
 
     /// Since when, in seconds of the Unix epoch; 0 when not known.

@@ -3,14 +3,16 @@
 //!
 //! State: a pool of the process. Nobody can tell whether a tree came from it, as trees are never changed in place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher as _;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::serialize::FieldsError;
 use super::set::FieldSet;
+use crate::names::GroupVersionKind;
 use crate::value::Value;
 
 /// So many distinct sets are kept; then the pool begins anew, so that what nobody uses any more goes.
@@ -23,11 +25,45 @@ struct Pool {
     by_hash: HashMap<u64, Arc<Known>, foldhash::fast::FixedState>,
     /// By the address of the tree, which is in use as long as the entry is.
     by_tree: HashMap<usize, Arc<Known>, foldhash::fast::FixedState>,
+    /// What creators of a kind's objects came to own, latest first.
+    created: HashMap<GroupVersionKind, VecDeque<Arc<Known>>, foldhash::fast::FixedState>,
 }
 
-struct Known {
-    set: FieldSet,
-    tree: Value,
+pub(super) struct Known {
+    pub(super) set: FieldSet,
+    pub(super) tree: Value,
+    /// The tree's JSON, once it has been written.
+    json: OnceLock<Bytes>,
+}
+
+/// The JSON of a tree that is in the pool: what `write` appends, kept from the first time on. None when it is not.
+pub(crate) fn fields_json(tree: &Value, write: impl FnOnce(&mut Vec<u8>)) -> Option<Bytes> {
+    let at = tree.storage()?;
+    let known = POOL.lock().by_tree.get(&at)?.clone();
+    let json = known.json.get_or_init(|| {
+        let mut out = Vec::new();
+        write(&mut out);
+        Bytes::from(out)
+    });
+    Some(json.clone())
+}
+
+/// How many sets are remembered of a kind's creations.
+const CREATED: usize = 4;
+
+/// What creators of objects of a built-in kind came to own, latest first.
+pub(super) fn created(kind: &GroupVersionKind) -> VecDeque<Arc<Known>> {
+    POOL.lock().created.get(kind).cloned().unwrap_or_default()
+}
+
+/// Notes what the creator of an object of a built-in kind came to own.
+pub(super) fn note_created(kind: &GroupVersionKind, set: &FieldSet) {
+    let known = known(set);
+    let mut pool = POOL.lock();
+    let created = pool.created.entry(kind.clone()).or_default();
+    created.retain(|other| !Arc::ptr_eq(other, &known));
+    created.truncate(CREATED - 1);
+    created.push_front(known);
 }
 
 /// The set's tree.
@@ -55,7 +91,7 @@ fn known(set: &FieldSet) -> Arc<Known> {
     {
         return known;
     }
-    let known = Arc::new(Known { set: set.clone(), tree: set.to_fields_v1() });
+    let known = Arc::new(Known { set: set.clone(), tree: set.to_fields_v1(), json: OnceLock::new() });
     let mut pool = POOL.lock();
     if pool.by_hash.len() >= KEEP {
         *pool = Pool::default();

@@ -38,6 +38,12 @@ impl FieldSet {
         set
     }
 
+    /// The empty set.
+    pub(super) fn none() -> &'static Self {
+        static NONE: FieldSet = FieldSet { members: Vec::new(), children: Vec::new() };
+        &NONE
+    }
+
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.children.is_empty()
     }

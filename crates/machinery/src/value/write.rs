@@ -91,16 +91,37 @@ fn first_of(bytes: &[u8], classes: u8) -> Option<usize> {
     bytes.iter().position(|byte| CLASSES[usize::from(*byte)] & classes != 0)
 }
 
+/// Whether no byte is of any class, nor might be: said of sixteen bytes at a time, which the compiler does at once.
+fn is_harmless(bytes: &[u8]) -> bool {
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    let harm = |byte: u8| {
+        u8::from(byte < 0x20)
+            | u8::from(byte >= 0x80)
+            | u8::from(byte == b'"')
+            | u8::from(byte == b'\\')
+            | u8::from(byte == b'<')
+            | u8::from(byte == b'>')
+            | u8::from(byte == b'&')
+    };
+    let harms = |chunk: &[u8; 16]| chunk.iter().fold(0, |found, byte| found | harm(*byte)) != 0;
+    !chunks.iter().any(harms) && first_of(rest, ESCAPED | IN_HTML).is_none()
+}
+
 /// Appends `s` as a JSON string, quotes included, if nothing in it needs to be escaped, nor is of `also`.
 pub(crate) fn write_plain_string(s: &str, also: u8, out: &mut Vec<u8>) -> bool {
-    let is_plain = first_of(s.as_bytes(), ESCAPED | also).is_none();
+    let is_plain = is_harmless(s.as_bytes()) || first_of(s.as_bytes(), ESCAPED | also).is_none();
     if is_plain {
-        out.reserve(s.len() + 2);
-        out.push(b'"');
-        out.extend_from_slice(s.as_bytes());
-        out.push(b'"');
+        write_name(s, out);
     }
     is_plain
+}
+
+/// Appends `name` in quotes; nothing in it needs to be escaped.
+pub(crate) fn write_name(name: &str, out: &mut Vec<u8>) {
+    out.reserve(name.len() + 4);
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
 }
 
 /// Appends `s` as a JSON string, quotes included.
