@@ -18,7 +18,7 @@ macro_rules! store_conformance {
             revisions_count_commits, checks_guard_writes, a_failed_check_writes_nothing,
             several_keys_commit_together, ranges_are_ordered_and_paged, ranges_read_the_past,
             watches_deliver_every_commit_once, watches_resume_from_the_past, watches_see_their_prefix_only,
-            compaction_forgets_history_only, keys_expire, concurrent_writers_never_lose_an_update,
+            recent_commits_are_at_hand, compaction_forgets_history_only, keys_expire, concurrent_writers_never_lose_an_update,
             volatile_writes_are_visible_and_counted, a_closed_store_answers_nothing,
             history_is_linear_for_concurrent_writers);
     };
@@ -204,6 +204,23 @@ pub async fn watches_see_their_prefix_only(store: Subject) {
     store.commit(txn(vec![put("/a/2", ""), put("/b/2", "")])).await.unwrap();
     let batch = next(&mut watch).await;
     assert_eq!((batch.revision, shows(&batch)), (2, vec!["+/b/2=".to_owned()]));
+}
+
+pub async fn recent_commits_are_at_hand(store: Subject) {
+    for i in 1..=1000 {
+        store.commit(txn(vec![put("k", &i.to_string())])).await.unwrap();
+    }
+    let revisions = |after| -> Option<Vec<Revision>> {
+        Some(store.recent(after)?.iter().map(|batch| batch.revision).collect())
+    };
+    assert_eq!(revisions(990), Some((991..=1000).collect()));
+    assert_eq!(revisions(1000), Some(Vec::new()));
+    // Older ones need not be, but then none is said to be.
+    let old = revisions(2);
+    assert!(old.as_ref().is_none_or(|old| old.starts_with(&[3, 4, 5])), "{old:?}");
+    store.compact(995).await.unwrap();
+    assert_eq!(revisions(990), None);
+    assert_eq!(revisions(995), Some((996..=1000).collect()));
 }
 
 pub async fn compaction_forgets_history_only(store: Subject) {

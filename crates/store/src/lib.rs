@@ -165,6 +165,10 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Compacted`] when commits after `after` are no longer kept.
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Watch, StoreError>;
 
+    /// The commits after `after` as far as they are in memory, oldest first and none left out; None when the next one
+    /// is not in memory. A cut for those who will not wait: [`Store::watch`] tells everything.
+    fn recent(&self, after: Revision) -> Option<Vec<Arc<Batch>>>;
+
     /// The revision of the latest commit; 0 when there was none.
     async fn revision(&self) -> Result<Revision, StoreError>;
 

@@ -79,6 +79,10 @@ impl Store for MemoryStore {
         Ok(Follow::new(self.inner.clone(), prefix, after).into_stream())
     }
 
+    fn recent(&self, after: Revision) -> Option<Vec<Arc<Batch>>> {
+        self.inner.state.lock().batches_after(after, usize::MAX)
+    }
+
     async fn revision(&self) -> Result<Revision, StoreError> {
         self.open()?;
         Ok(self.inner.state.lock().published())

@@ -1,8 +1,9 @@
 //! The watch cache: every object of the tenant, in memory, following the store.
 //!
-//! One task applies the store's commits in order; it is the only writer. Readers clone a persistent map and go on
-//! without a lock. A writer of the API waits in [`Cache::wait_applied`] until its own commit was applied, so that what
-//! was acknowledged is read (read-your-writes), and reads need not ask the store.
+//! Commits are applied in the store's order, by one at a time: a task that follows the store, or a writer of the API,
+//! which comes to [`Cache::wait_applied`] with its own commit and mostly finds the task not there yet. So what was
+//! acknowledged is read (read-your-writes), and reads need not ask the store. Readers clone a persistent map and go on
+//! without a lock.
 //!
 //! * [`ResourceCache`]: one resource's objects and recent events.
 //! * [`Watcher`]: a position in those events. Watchers hold no queue: a slow one reads from further back until the
@@ -16,15 +17,15 @@ mod resource;
 pub(crate) mod stored;
 mod watcher;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use drydock_machinery::Object;
 use drydock_runtime::{CancellationToken, Tasks};
 use drydock_store::{Batch, Event, Range, Revision, Store, StoreError};
+use foldhash::HashMap;
 use futures::StreamExt;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use progress::Progress;
 pub use resource::{Change, ChangeKind, ResourceCache, Snapshot};
@@ -34,13 +35,38 @@ pub use watcher::{Changes, Filter, Step, Watcher, WatcherStart};
 /// All resources' caches of one tenant.
 pub struct Cache {
     store: Arc<dyn Store>,
-    resources: RwLock<HashMap<Box<str>, Arc<ResourceCache>, foldhash::fast::RandomState>>,
+    resources: RwLock<Resources>,
     progress: Progress,
+    /// Held by who applies commits.
+    applying: Mutex<()>,
     /// The revision that was read at the start: no resource has events in the window from before it.
     loaded: AtomicU64,
     /// There was no object at the start.
     began_empty: AtomicBool,
     closed: CancellationToken,
+}
+
+/// By group as keys have it, then by resource: who asks for one need not put a name together.
+#[derive(Default)]
+struct Resources(HashMap<Box<str>, HashMap<Box<str>, Arc<ResourceCache>>>);
+
+impl Resources {
+    fn get(&self, group: &str, resource: &str) -> Option<&Arc<ResourceCache>> {
+        self.0.get(group)?.get(resource)
+    }
+
+    fn get_or_insert(
+        &mut self,
+        (group, resource): (&str, &str),
+        make: impl FnOnce() -> ResourceCache,
+    ) -> &Arc<ResourceCache> {
+        let of_group = self.0.entry(group.into()).or_default();
+        of_group.entry(resource.into()).or_insert_with(|| Arc::new(make()))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<ResourceCache>> {
+        self.0.values().flat_map(HashMap::values)
+    }
 }
 
 /// How many commits are applied before readers are told.
@@ -56,6 +82,7 @@ impl Cache {
             store,
             resources: RwLock::default(),
             progress: Progress::default(),
+            applying: Mutex::default(),
             loaded: AtomicU64::new(0),
             began_empty: AtomicBool::new(false),
             closed: tasks.cancelled(),
@@ -70,7 +97,7 @@ impl Cache {
 
     async fn load(&self) -> Result<Revision, StoreError> {
         let all = self.store.range(Range { prefix: "/".to_owned(), ..Range::default() }).await?;
-        let mut by_resource: HashMap<Box<str>, resource::Objects> = HashMap::new();
+        let mut by_resource: HashMap<Box<str>, resource::Objects> = HashMap::default();
         for entry in all.entries {
             let Some(prefix) = resource_prefix(&entry.key) else { continue };
             match stored::decode(&entry.value, entry.mod_revision) {
@@ -78,16 +105,16 @@ impl Cache {
                 None => tracing::error!(key = &*entry.key, "stored object cannot be read"),
             }
         }
+        let _turn = self.applying.lock();
         let mut resources = self.resources.write();
         self.loaded.store(all.revision, Ordering::Release);
         // Also those that have no objects any more.
-        for (prefix, cache) in resources.iter() {
-            cache.replace(by_resource.remove(prefix).unwrap_or_default(), all.revision);
+        for cache in resources.iter() {
+            cache.replace(by_resource.remove(cache.prefix()).unwrap_or_default(), all.revision);
         }
         for (prefix, objects) in by_resource {
-            let cache = ResourceCache::new(&prefix, all.revision);
-            cache.replace(objects, all.revision);
-            resources.insert(prefix, Arc::new(cache));
+            let make = || ResourceCache::new(&prefix, all.revision);
+            resources.get_or_insert(names_of(&prefix), make).replace(objects, all.revision);
         }
         drop(resources);
         self.progress.advance(all.revision);
@@ -98,9 +125,10 @@ impl Cache {
         loop {
             let mut chunks = watch.ready_chunks(CHUNK);
             while let Some(chunk) = chunks.next().await {
+                let turn = self.applying.lock();
                 for batch in chunk {
                     match batch {
-                        Ok(batch) => self.apply(&batch),
+                        Ok(batch) => self.apply(&batch, &turn),
                         Err(StoreError::Closed) => return,
                         Err(error) => tracing::warn!(%error, "the store's watch ended"),
                     }
@@ -130,8 +158,20 @@ impl Cache {
         }
     }
 
-    fn apply(&self, batch: &Batch) {
+    /// Applies what has been committed and is at hand, unless someone is at it.
+    fn catch_up(&self) {
+        let Some(turn) = self.applying.try_lock() else { return };
+        for batch in self.store.recent(self.revision()).into_iter().flatten() {
+            self.apply(&batch, &turn);
+        }
+    }
+
+    /// Applies a commit, unless it has been.
+    fn apply(&self, batch: &Batch, _turn: &MutexGuard<'_, ()>) {
         let revision = batch.revision;
+        if revision <= self.revision() {
+            return;
+        }
         match batch.events.as_slice() {
             [] => {}
             [event] => self.apply_one(event, revision),
@@ -148,7 +188,7 @@ impl Cache {
 
     /// Events of one resource are applied together, so that no reader sees half of a transaction.
     fn apply_several(&self, events: &[Event], revision: Revision) {
-        let mut by_resource: HashMap<&str, Vec<&Event>> = HashMap::new();
+        let mut by_resource: HashMap<&str, Vec<&Event>> = HashMap::default();
         for event in events {
             if let Some(prefix) = resource_prefix(event_key(event)) {
                 by_resource.entry(prefix).or_default().push(event);
@@ -166,6 +206,9 @@ impl Cache {
 
     /// Returns once the commit of `revision` is in the cache, or the tenant closes.
     pub async fn wait_applied(&self, revision: Revision) {
+        if self.revision() < revision {
+            self.catch_up();
+        }
         if let Some(applied) = self.progress.reached(revision) {
             tokio::select! {
                 _ = applied => {}
@@ -185,7 +228,7 @@ impl Cache {
         let resources = self.resources.write();
         let revision = self.revision();
         self.loaded.store(revision, Ordering::Release);
-        for cache in resources.values() {
+        for cache in resources.iter() {
             cache.forget_history(revision);
         }
         revision
@@ -193,7 +236,7 @@ impl Cache {
 
     /// Forgets events that are too old of resources where nothing happens.
     pub(crate) fn trim(&self) {
-        let resources: Vec<Arc<ResourceCache>> = self.resources.read().values().cloned().collect();
+        let resources: Vec<Arc<ResourceCache>> = self.resources.read().iter().cloned().collect();
         for cache in resources {
             cache.trim();
         }
@@ -210,19 +253,27 @@ impl Cache {
 
     /// The cache of the resource whose keys start with `prefix`, as [`key_prefix`] makes it.
     pub fn by_prefix(&self, prefix: &str) -> Arc<ResourceCache> {
-        if let Some(found) = self.resources.read().get(prefix) {
+        let (group, resource) = names_of(prefix);
+        self.named(group, resource)
+    }
+
+    /// The cache of a resource; `group` is "" for the core group.
+    fn of(&self, group: &str, resource: &str) -> Arc<ResourceCache> {
+        self.named(group_in_keys(group), resource)
+    }
+
+    fn named(&self, group: &str, resource: &str) -> Arc<ResourceCache> {
+        if let Some(found) = self.resources.read().get(group, resource) {
             return found.clone();
         }
-        let mut resources = self.resources.write();
-        resources
-            .entry(prefix.into())
-            .or_insert_with(|| Arc::new(ResourceCache::new(prefix, self.loaded.load(Ordering::Acquire))))
-            .clone()
+        let prefix = key_prefix(group, resource);
+        let make = || ResourceCache::new(&prefix, self.loaded.load(Ordering::Acquire));
+        self.resources.write().get_or_insert((group, resource), make).clone()
     }
 
     /// How many objects each resource has, by key prefix.
     pub fn counts(&self) -> Vec<(String, usize)> {
-        self.resources.read().iter().map(|(prefix, cache)| (prefix.to_string(), cache.len())).collect()
+        self.resources.read().iter().map(|cache| (cache.prefix().to_owned(), cache.len())).collect()
     }
 
     /// What the resource's objects were at `revision`, from the window or the store's history.
@@ -250,25 +301,37 @@ impl Cache {
 
 impl crate::admission::Reader for Cache {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        let prefix = key_prefix(group, resource);
-        self.by_prefix(&prefix).get(&object_key(&prefix, namespace, name))
+        let cache = self.of(group, resource);
+        cache.get(&object_key(cache.prefix(), namespace, name))
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Object>> {
-        let cache = self.by_prefix(&key_prefix(group, resource));
+        let cache = self.of(group, resource);
+        if cache.is_empty() {
+            return Vec::new();
+        }
         let range = namespace_prefix(cache.prefix(), namespace);
         cache.snapshot().under(&range).map(|(_, object)| object.clone()).collect()
     }
 
     fn version(&self, group: &str, resource: &str) -> u64 {
-        self.by_prefix(&key_prefix(group, resource)).revision()
+        self.of(group, resource).revision()
     }
 }
 
 /// What the keys of a resource's objects start with: `/core/pods/`, `/apps/deployments/`.
 pub fn key_prefix(group: &str, resource: &str) -> String {
-    let group = if group.is_empty() { "core" } else { group };
-    ["/", group, "/", resource, "/"].concat()
+    ["/", group_in_keys(group), "/", resource, "/"].concat()
+}
+
+fn group_in_keys(group: &str) -> &str {
+    if group.is_empty() { "core" } else { group }
+}
+
+/// Group and resource in what [`key_prefix`] makes.
+fn names_of(prefix: &str) -> (&str, &str) {
+    let names = prefix.trim_start_matches('/').trim_end_matches('/');
+    names.split_once('/').unwrap_or((names, ""))
 }
 
 /// An object's key; `namespace` is "" for cluster-scoped resources.

@@ -194,6 +194,10 @@ impl Store for SqliteStore {
         Ok(Follow::new(self.inner.clone(), prefix, after).into_stream())
     }
 
+    fn recent(&self, after: Revision) -> Option<Vec<Arc<Batch>>> {
+        self.inner.shared.lock().state.batches_after(after, KEEP)
+    }
+
     async fn revision(&self) -> Result<Revision, StoreError> {
         self.read(|state| Ok(state.published()))
     }
@@ -331,9 +335,24 @@ impl Inner {
         acked.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// What a writer thread does for a tenant: everything that is queued. What came meanwhile waits until the tenants
-    /// that wait for a thread had their turn.
+    /// What a writer thread does for a tenant: everything that is queued, and goes on with what came meanwhile unless
+    /// other tenants wait for a thread.
     fn work(self: &Arc<Self>) {
+        loop {
+            self.work_once();
+            let mut shared = self.shared.lock();
+            if shared.queue.is_empty() {
+                shared.scheduled = false;
+                return;
+            }
+            if self.writers.are_wanted() {
+                self.writers.serve(self.clone());
+                return;
+            }
+        }
+    }
+
+    fn work_once(&self) {
         let mut guard = self.file.lock();
         let jobs = self.gather(&mut self.shared.lock());
         if let Some(file) = guard.as_mut() {
@@ -356,14 +375,6 @@ impl Inner {
                 self.published.send_modify(|signal| signal.closed = true);
                 let _ = ack.send(outcome);
             }
-        }
-        // Let go first: another thread may have the tenant at once.
-        drop(guard);
-        let mut shared = self.shared.lock();
-        if shared.queue.is_empty() {
-            shared.scheduled = false;
-        } else {
-            self.writers.serve(self.clone());
         }
     }
 
