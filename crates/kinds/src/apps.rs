@@ -106,7 +106,7 @@ fn no_more_than(
 ) {
     let count = |field: &str| status.i64_at(&[field]).unwrap_or(0);
     if count(field) > count(most) {
-        errors.invalid(&path.child(field), count(field), format!("cannot be greater than {shown}"));
+        errors.invalid(&path.child_named(field), count(field), format!("cannot be greater than {shown}"));
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) const IMMUTABLE: &str = "field is immutable";
 
 /// The path of a field that stands where JSON has it.
 pub(crate) fn path_of(at: &[&str]) -> FieldPath {
-    at.iter().fold(FieldPath::root(), |path, field| path.child(field))
+    at.iter().fold(FieldPath::root(), |path, field| path.child_named(field))
 }
 
 /// `ValidateImmutableField` for the field at `at`.
@@ -61,7 +61,7 @@ pub(crate) fn immutable_struct(
 /// Fields that must be there.
 pub(crate) fn required(errors: &mut FieldErrors, holder: &Value, fields: &[&str], path: &FieldPath) {
     for field in fields.iter().filter(|field| is_zero(holder.get(field))) {
-        errors.required(&path.child(field), "");
+        errors.required(&path.child_named(field), "");
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn one_of_at(
     path: &FieldPath,
 ) {
     if let Some(text) = holder.get(field).and_then(Value::as_str) {
-        one_of_given(errors, text, supported, &path.child(field));
+        one_of_given(errors, text, supported, &path.child_named(field));
     }
 }
 

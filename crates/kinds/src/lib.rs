@@ -46,10 +46,10 @@ mod storage;
 mod table;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use drydock_machinery::{FieldErrors, Value};
+use foldhash::HashMap;
 use jiff::Timestamp;
 
 pub use authorization::{validate_subject_access_review, validate_token_request};

@@ -372,7 +372,7 @@ fn topology_warnings(capacity: &Value) -> Vec<String> {
     }
     for key in topology.object_at(&["matchLabels"]).keys() {
         if let Some(text) = deprecated_label(key) {
-            out.push(format!("{}: {text}", path.child("matchLabels").child(key)));
+            out.push(format!("{}: {text}", path.child("matchLabels").child_named(key)));
         }
     }
     out

@@ -64,13 +64,13 @@ impl<'a> Fields<'a> {
     }
 
     pub fn child(&self, name: &str) -> FieldPath {
-        self.path.child(name)
+        self.path.child_named(name)
     }
 
     /// Reports fields that nobody took.
     pub fn finish(self, errors: &mut FieldErrors) {
         for name in self.fields.keys().filter(|name| !self.known.contains(&&***name)) {
-            errors.forbidden(&self.path.child(name), "unknown field");
+            errors.forbidden(&self.path.child_named(name), "unknown field");
         }
     }
 

@@ -18,6 +18,7 @@ struct Node {
 }
 
 enum Step {
+    Field(&'static str),
     Child(EcoString),
     Index(usize),
     Key(EcoString),
@@ -25,7 +26,7 @@ enum Step {
 
 impl FieldPath {
     pub fn new(root: &str) -> Self {
-        if root.is_empty() { Self::root() } else { Self::root().child(root) }
+        if root.is_empty() { Self::root() } else { Self::root().child_named(root) }
     }
 
     /// The empty path; [`FieldPath::child`] of it has no leading dot.
@@ -34,7 +35,13 @@ impl FieldPath {
     }
 
     #[must_use]
-    pub fn child(&self, name: &str) -> Self {
+    pub fn child(&self, name: &'static str) -> Self {
+        self.step(Step::Field(name))
+    }
+
+    /// As [`FieldPath::child`], where the name is not known beforehand.
+    #[must_use]
+    pub fn child_named(&self, name: &str) -> Self {
         self.step(Step::Child(name.into()))
     }
 
@@ -56,12 +63,19 @@ impl FieldPath {
         let Some(node) = &self.0 else { return Ok(()) };
         node.parent.write(f)?;
         match &node.step {
-            Step::Child(name) if node.parent.0.is_none() => f.write_str(name),
-            Step::Child(name) => write!(f, ".{name}"),
+            Step::Field(name) => write_child(f, &node.parent, name),
+            Step::Child(name) => write_child(f, &node.parent, name),
             Step::Index(i) => write!(f, "[{i}]"),
             Step::Key(key) => write!(f, "[{key}]"),
         }
     }
+}
+
+fn write_child(f: &mut fmt::Formatter<'_>, parent: &FieldPath, name: &str) -> fmt::Result {
+    if parent.0.is_some() {
+        f.write_str(".")?;
+    }
+    f.write_str(name)
 }
 
 impl fmt::Display for FieldPath {

@@ -259,7 +259,7 @@ fn indexes(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     }
     let mut too_many = |field: &str, most: i64, detail: String| {
         if let Some(given) = number(field).filter(|given| *given > most) {
-            errors.invalid(&path.child(field), given, detail);
+            errors.invalid(&path.child_named(field), given, detail);
         }
     };
     too_many("parallelism", MOST, format!("{} when completion mode is Indexed", at_most(MOST)));

@@ -1,8 +1,7 @@
 //! `metav1.Condition`: what any kind's conditions must look like.
 
-use std::collections::HashSet;
-
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::HashSet;
 
 use super::{one_of_given, qualified_name};
 use crate::shape::has;
@@ -12,7 +11,7 @@ const REASON: &str = "a condition reason must start with alphabetic character, o
 
 /// `ValidateConditions`: of each type one.
 pub(crate) fn conditions(errors: &mut FieldErrors, conditions: &[Value], path: &FieldPath) {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, given) in conditions.iter().enumerate() {
         let path = path.index(i);
         let condition_type = given.str_at(&["type"]);

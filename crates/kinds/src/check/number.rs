@@ -21,7 +21,7 @@ pub(crate) fn at_least_zero_each(
 ) {
     for field in fields {
         if let Some(number) = holder.i64_at(&[field]) {
-            at_least_zero(errors, number, &path.child(field));
+            at_least_zero(errors, number, &path.child_named(field));
         }
     }
 }

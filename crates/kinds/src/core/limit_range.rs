@@ -106,7 +106,7 @@ fn compare(errors: &mut FieldErrors, limit: &Value, name: &str, path: &FieldPath
     let mut too_big = |list: &str, shown: &str, low: (&str, &Quantity), high: (&str, &Quantity)| {
         let value = Value::from(shown);
         let detail = format!("{} value {} is greater than {} value {}", low.0, low.1, high.0, high.1);
-        errors.invalid(&path.child(list).key(name), value, detail);
+        errors.invalid(&path.child_named(list).key(name), value, detail);
     };
     let (min, max) = (amount("min"), amount("max"));
     let (request, default) = (amount("defaultRequest"), amount("default"));

@@ -164,7 +164,7 @@ fn pod_cidrs(errors: &mut FieldErrors, object: &Value) {
 fn resources(errors: &mut FieldErrors, object: &Value) {
     for list in ["capacity", "allocatable"] {
         for (name, amount) in object.object_at(&["status", list]).iter() {
-            let path = FieldPath::new("status").child(list).child(name);
+            let path = FieldPath::new("status").child_named(list).child_named(name);
             resource_quantity_value(errors, name, amount, &path);
         }
     }

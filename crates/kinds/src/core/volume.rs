@@ -156,7 +156,7 @@ fn not_inline(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let context = "in the context of inline volumes";
     let mut forbid = |field: &str, given: bool| {
         if given {
-            errors.forbidden(&path.child(field), format!("may not be specified {context}"));
+            errors.forbidden(&path.child_named(field), format!("may not be specified {context}"));
         }
     };
     forbid("claimRef", has(spec, &["claimRef"]));
@@ -224,7 +224,7 @@ fn sources(errors: &mut FieldErrors, spec: &Value, name: &str, path: &FieldPath)
     };
     let one = |errors: &mut FieldErrors, source: &str| {
         let shown_as = if source == "gcePersistentDisk" { "persistentDisk" } else { source };
-        let (volume, at) = (shown(spec, &[source]), path.child(shown_as));
+        let (volume, at) = (shown(spec, &[source]), path.child_named(shown_as));
         match source {
             "csi" => csi(errors, &volume, &at),
             "local" => {

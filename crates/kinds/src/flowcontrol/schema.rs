@@ -111,7 +111,7 @@ fn only_wildcard(errors: &mut FieldErrors, rule: &Value, field: &str, what: &str
     let all = texts(rule, field);
     if all.len() > 1 && all.contains(&"*") {
         let detail = format!("if '*' is present, must not specify other {what}");
-        errors.invalid(&path.child(field), shown(rule, &[field]), detail);
+        errors.invalid(&path.child_named(field), shown(rule, &[field]), detail);
     }
 }
 

@@ -1,9 +1,10 @@
 //! Containers: regular, init and ephemeral.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::HashSet;
 
 use super::env::env;
 use super::mounts::mounts;
@@ -58,7 +59,7 @@ impl Surroundings<'_> {
             errors.required(path, "");
             return;
         }
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         for (i, container) in containers.iter().enumerate() {
             let path = path.index(i);
             self.common(errors, container, &path);
@@ -212,7 +213,7 @@ fn restart_rules(errors: &mut FieldErrors, container: &Value, path: &FieldPath) 
 }
 
 fn ports(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, port) in container.array_at(&["ports"]).iter().enumerate() {
         let path = path.index(i);
         let name = port.str_at(&["name"]);
@@ -240,7 +241,7 @@ fn ports(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
 
 /// No two ports of a pod may want the same port of the host.
 fn host_port_conflicts(errors: &mut FieldErrors, containers: &[Value], path: &FieldPath) {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, container) in containers.iter().enumerate() {
         for (j, port) in container.array_at(&["ports"]).iter().enumerate() {
             let number = port.i64_at(&["hostPort"]).unwrap_or(0);

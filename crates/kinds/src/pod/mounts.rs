@@ -1,8 +1,7 @@
 //! Mounts of volumes in containers.
 
-use std::collections::{HashMap, HashSet};
-
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::{HashMap, HashSet};
 
 use super::volumes::{Volumes, relative, steps_back};
 use crate::check::one_of_given;
@@ -23,7 +22,7 @@ fn places<'a>(container: &'a Value, list: &str, field: &str) -> Places<'a> {
 pub(super) fn mounts(errors: &mut FieldErrors, container: &Value, volumes: &Volumes<'_>, path: &FieldPath) {
     let mounted = places(container, "volumeMounts", "mountPath");
     let attached = places(container, "volumeDevices", "devicePath");
-    let mut points = HashSet::new();
+    let mut points = HashSet::default();
     let list = path.child("volumeMounts");
     for (i, mount) in container.array_at(&["volumeMounts"]).iter().enumerate() {
         let path = list.index(i);
@@ -107,7 +106,7 @@ fn devices(
     mounted: &Places<'_>,
     path: &FieldPath,
 ) {
-    let (mut paths, mut names) = (HashSet::new(), HashSet::new());
+    let (mut paths, mut names) = (HashSet::default(), HashSet::default());
     for (i, device) in container.array_at(&["volumeDevices"]).iter().enumerate() {
         let (name_path, at_path) = (path.index(i).child("name"), path.index(i).child("devicePath"));
         let (name, at) = (device.str_at(&["name"]), device.str_at(&["devicePath"]));

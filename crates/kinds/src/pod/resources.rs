@@ -1,10 +1,11 @@
 //! Requests and limits of containers and pods.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::status::{FieldError, FieldErrorKind};
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
+use foldhash::HashSet;
 
 use super::spec::Within;
 use crate::check::{
@@ -29,7 +30,7 @@ pub(super) fn container_resources(
 
 /// `validateResourceClaimNames`: what of the pod's claims a container takes, each once.
 fn claim_names(errors: &mut FieldErrors, given: &[Value], claims: &BTreeSet<&str>, path: &FieldPath) {
-    let mut seen: HashSet<String> = HashSet::new();
+    let mut seen: HashSet<String> = HashSet::default();
     for (i, claim) in given.iter().enumerate() {
         let (name, request) = (claim.str_at(&["name"]), claim.str_at(&["request"]));
         let path = path.index(i);
@@ -150,7 +151,7 @@ pub(crate) fn container_resource_name(errors: &mut FieldErrors, name: &str, path
 
 /// `validateResizePolicy`.
 pub(super) fn resize_policy(errors: &mut FieldErrors, container: &Value, spec: &Value, path: &FieldPath) {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, policy) in container.array_at(&["resizePolicy"]).iter().enumerate() {
         let name = policy.str_at(&["resourceName"]);
         if !seen.insert(name) {
@@ -267,7 +268,7 @@ pub(crate) fn limits(errors: &mut FieldErrors, holder: &Value, at: &[&str], path
 /// `resourceClaims`: names, and one source each.
 pub(super) fn claims(errors: &mut FieldErrors, spec: &Value, within: Within<'_>, path: &FieldPath) {
     let mirror = within.pod().is_some_and(|pod| pod.annotation(super::MIRROR).is_some());
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, claim) in spec.array_at(&["resourceClaims"]).iter().enumerate() {
         if mirror {
             errors.forbidden(&FieldPath::new("[]"), "static pods do not support resource claims");

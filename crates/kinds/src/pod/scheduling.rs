@@ -1,9 +1,8 @@
 //! What a pod asks of its node: affinity, tolerations, spread, gates.
 
-use std::collections::HashSet;
-
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::HashSet;
 
 use crate::check::{
     POSITIVE, dns_label, dns_subdomain, label_selector, label_value, one_of, one_of_or_empty, qualified_name,
@@ -284,7 +283,7 @@ fn min_domains(errors: &mut FieldErrors, constraint: &Value, path: &FieldPath) {
 }
 
 pub(super) fn scheduling_gates(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, gate) in spec.array_at(&["schedulingGates"]).iter().enumerate() {
         let name = gate.str_at(&["name"]);
         qualified_name(errors, name, &path.index(i));

@@ -3,10 +3,9 @@
 mod annotations;
 mod windows;
 
-use std::collections::HashSet;
-
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::HashSet;
 
 use super::containers::each_container;
 use super::volumes::relative;
@@ -47,18 +46,18 @@ pub(super) fn pod_security(errors: &mut FieldErrors, spec: &Value, path: &FieldP
 
 fn policy(errors: &mut FieldErrors, context: &Value, field: &str, supported: &[&str], path: &FieldPath) {
     if has(context, &[field]) {
-        one_of_given(errors, context.str_at(&[field]), supported, &path.child(field));
+        one_of_given(errors, context.str_at(&[field]), supported, &path.child_named(field));
     }
 }
 
 fn id(errors: &mut FieldErrors, context: &Value, field: &str, path: &FieldPath) {
     if let Some(id) = context.i64_at(&[field]) {
-        names::invalid_each(errors, &path.child(field), id, names::is_valid_id(id));
+        names::invalid_each(errors, &path.child_named(field), id, names::is_valid_id(id));
     }
 }
 
 fn sysctls(errors: &mut FieldErrors, spec: &Value, sysctls: &[Value], path: &FieldPath) {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, sysctl) in sysctls.iter().enumerate() {
         let path = path.index(i).child("name");
         let name = sysctl.str_at(&["name"]);

@@ -3,10 +3,9 @@
 mod projected;
 mod rare;
 
-use std::collections::{HashMap, HashSet};
-
 use drydock_machinery::names_validation::{self as names, NamePart};
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
+use foldhash::{HashMap, HashSet};
 
 use super::env::{VOLUME_RESOURCES, field_ref, resource_field_ref};
 use super::spec::Within;
@@ -30,7 +29,7 @@ pub(super) fn volumes<'a>(
     within: Within<'_>,
     path: &FieldPath,
 ) -> Volumes<'a> {
-    let mut known = Volumes::new();
+    let mut known = Volumes::default();
     let all = spec.array_at(&["volumes"]);
     let pod = within.pod().map_or("", |pod| pod.name());
     let made: HashSet<String> = all
@@ -213,7 +212,7 @@ fn mode(errors: &mut FieldErrors, holder: &Value, field: &str, path: &FieldPath)
         && !(0..=0o777).contains(&mode)
     {
         let detail = "must be a number between 0 and 0777 (octal), both inclusive";
-        errors.invalid(&path.child(field), mode, detail);
+        errors.invalid(&path.child_named(field), mode, detail);
     }
 }
 

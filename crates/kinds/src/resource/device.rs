@@ -231,7 +231,7 @@ fn valid_range(
     path: &FieldPath,
 ) {
     let of = |field: &str| present(range, &[field]).map(|given| Quantity::of(Some(given)));
-    let at = |field: &str| path.child(field);
+    let at = |field: &str| path.child_named(field);
     let Some(min) = of("min") else {
         return errors.required(&at("min"), "required when validRange is defined");
     };
@@ -281,8 +281,8 @@ fn taint(errors: &mut FieldErrors, taint: &Value, path: &FieldPath) {
 /// `validateCounterSet` and `validateDeviceCounterConsumption`: a set's name, and amounts by name.
 pub(super) fn counters(errors: &mut FieldErrors, holder: &Value, field: &str, path: &FieldPath) {
     match holder.str_at(&[field]) {
-        "" => errors.required(&path.child(field), ""),
-        name => dns_label(errors, name, &path.child(field)),
+        "" => errors.required(&path.child_named(field), ""),
+        name => dns_label(errors, name, &path.child_named(field)),
     }
     let given = holder.object_at(&["counters"]);
     let path = path.child("counters");
@@ -347,7 +347,7 @@ pub(super) fn binding_conditions(errors: &mut FieldErrors, holder: &Value, path:
     }
     let mut missing = |missing: &str, other: &str| {
         let detail = format!("{missing} are required to use {other}");
-        errors.invalid(&path.child(missing), shown(holder, &[missing]), detail);
+        errors.invalid(&path.child_named(missing), shown(holder, &[missing]), detail);
     };
     if good.is_empty() && !bad.is_empty() {
         missing(KINDS[0], KINDS[1]);

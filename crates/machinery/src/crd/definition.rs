@@ -116,7 +116,7 @@ fn validate_immutable(errors: &mut FieldErrors, new: &Value, old: &Value, path: 
     let mut immutable = |fields: &[&str]| {
         let at = |object: &Value| fields.iter().try_fold(object.get("spec")?, |v, f| v.get(f)).cloned();
         if at(new) != at(old) {
-            let path = fields.iter().fold(path.clone(), |path, field| path.child(field));
+            let path = fields.iter().fold(path.clone(), |path, field| path.child_named(field));
             errors.invalid(&path, at(new).unwrap_or(Value::from("")), "field is immutable");
         }
     };

@@ -22,7 +22,7 @@ pub(super) fn validate(errors: &mut FieldErrors, value: &Value, ty: TypeRef<'_>,
             }
             for (key, value) in map.iter() {
                 if let Some(child) = ty.child(key) {
-                    validate(errors, value, child, &path.child(key));
+                    validate(errors, value, child, &path.child_named(key));
                 }
             }
         }
@@ -117,7 +117,7 @@ pub(super) fn coerce(
             }
             for (key, value) in map.iter_mut() {
                 if let Some(child) = ty.child(key) {
-                    coerce(value, child, &path.child(key), unknown)?;
+                    coerce(value, child, &path.child_named(key), unknown)?;
                 }
             }
         }
@@ -155,7 +155,7 @@ fn coerce_object(
     let path = path.child("metadata");
     if let (Some(fields), Shape::Struct(known)) = (metadata.as_object(), meta_type.shape()) {
         let extra = fields.keys().filter(|name| known.field(name).is_none());
-        unknown.extend(extra.map(|name| path.child(name).to_string()));
+        unknown.extend(extra.map(|name| path.child_named(name).to_string()));
     }
     match decode::value(&metadata, meta_type, FieldValidation::Ignore) {
         Ok(decoded) => {

@@ -15,7 +15,7 @@ pub(super) fn validate(errors: &mut FieldErrors, value: &Value, ty: TypeRef<'_>,
         (Value::Object(map), Shape::Struct(_)) => {
             for (key, value) in map.iter() {
                 if let Some(child) = ty.child(key) {
-                    validate(errors, value, child, &path.child(key));
+                    validate(errors, value, child, &path.child_named(key));
                 }
             }
         }

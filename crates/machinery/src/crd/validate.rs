@@ -49,7 +49,7 @@ impl Failure {
 
     fn report(self, errors: &mut FieldErrors, base: &FieldPath) {
         let name = self.name.trim_start_matches('.');
-        let path = if name.is_empty() { base.clone() } else { base.child(name) };
+        let path = if name.is_empty() { base.clone() } else { base.child_named(name) };
         match self.kind {
             Kind::Required => errors.required(&path, ""),
             Kind::Enum(values) => {

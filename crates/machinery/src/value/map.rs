@@ -1,10 +1,10 @@
 //! Objects' fields, and their names, which are shared.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::OnceLock;
 
 use ecow::{EcoString, EcoVec};
+use foldhash::HashSet;
 
 use super::Value;
 

@@ -35,7 +35,7 @@ pub(in crate::pod) fn pod_annotations(
         seccomp(errors, profile, &path.child(SECCOMP_OF_POD));
     }
     for (key, profile) in annotations.iter().filter(|(key, _)| key.starts_with(SECCOMP_OF_CONTAINER)) {
-        seccomp(errors, profile.as_str().unwrap_or(""), &path.child(key));
+        seccomp(errors, profile.as_str().unwrap_or(""), &path.child_named(key));
     }
     for (key, profile) in annotations.iter() {
         let Some(name) = key.strip_prefix(APP_ARMOR) else { continue };

@@ -1,8 +1,7 @@
 //! Claims that were made for a pod.
 
-use std::collections::HashSet;
-
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::HashSet;
 
 use crate::check::{dns_label, dns_subdomain};
 use crate::shape::present;
@@ -10,7 +9,7 @@ use crate::shape::present;
 /// `validatePodResourceClaimStatuses`.
 pub(super) fn of_claims(errors: &mut FieldErrors, object: &Value, path: &FieldPath) {
     let claims = object.array_at(&["spec", "resourceClaims"]);
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, status) in object.array_at(&["status", "resourceClaimStatuses"]).iter().enumerate() {
         let path = path.index(i);
         let name = status.str_at(&["name"]);
@@ -35,7 +34,7 @@ pub(super) fn of_extended(errors: &mut FieldErrors, object: &Value, path: &Field
     if mappings.is_empty() {
         errors.required(&at, "at least one request mapping is required");
     }
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     for (i, mapping) in mappings.iter().enumerate() {
         let at = at.index(i);
         let fields =

@@ -1,8 +1,7 @@
 //! What statuses say of containers' users and devices.
 
-use std::collections::HashSet;
-
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::HashSet;
 
 use crate::check::{in_range, one_of_given};
 use crate::shape::{has, present};
@@ -61,7 +60,7 @@ fn of_container(errors: &mut FieldErrors, given: &[Value], container: Option<&Va
         if let Some(container) = container {
             requested(errors, container, name, &path.child("name"));
         }
-        let mut ids = HashSet::new();
+        let mut ids = HashSet::default();
         for (j, resource) in status.array_at(&["resources"]).iter().enumerate() {
             let path = path.child("resources").index(j);
             let (id, health) = (resource.str_at(&["resourceID"]), resource.str_at(&["health"]));

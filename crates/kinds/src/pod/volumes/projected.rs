@@ -1,8 +1,7 @@
 //! Projected volumes: several sources in one directory.
 
-use std::collections::HashSet;
-
 use drydock_machinery::{FieldErrors, FieldPath, Value};
+use foldhash::HashSet;
 
 use super::{downward_file, key_to_path, mode, relative_non_reserved};
 use crate::certificates::{bundle_name_errors, signer_name};
@@ -26,7 +25,7 @@ impl<'a> Paths<'a> {
 
 pub(super) fn projected(errors: &mut FieldErrors, source: &Value, path: &FieldPath) {
     mode(errors, source, "defaultMode", path);
-    let mut paths = Paths(HashSet::new());
+    let mut paths = Paths(HashSet::default());
     for (i, part) in source.array_at(&["sources"]).iter().enumerate() {
         let at = path.child("sources").index(i);
         let mut found = 0;

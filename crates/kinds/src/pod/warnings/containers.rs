@@ -1,8 +1,7 @@
 //! Containers' profiles, amounts, variables and ports.
 
-use std::collections::HashMap;
-
 use drydock_machinery::{FieldPath, Value};
+use foldhash::HashMap;
 
 use super::{Holder, fractional};
 use crate::pod::security::app_armor_field;
@@ -105,61 +104,79 @@ fn variables(out: &mut Vec<String>, container: &Value, path: &FieldPath) {
 }
 
 struct Port<'a> {
-    at: FieldPath,
-    host_ip: &'a str,
-    host_port: i64,
+    given: &'a Value,
+    container: &'a FieldPath,
+    index: usize,
+}
+
+impl<'a> Port<'a> {
+    fn at(&self) -> FieldPath {
+        self.container.child("ports").index(self.index)
+    }
+
+    fn number(&self, field: &str) -> i64 {
+        self.given.i64_at(&[field]).unwrap_or(0)
+    }
+
+    fn host(&self) -> (&'a str, i64) {
+        (self.given.str_at(&["hostIP"]), self.number("hostPort"))
+    }
+}
+
+fn all_ports<'a>(containers: &'a [(&'a Value, FieldPath)]) -> impl Iterator<Item = Port<'a>> {
+    containers.iter().flat_map(|(container, path)| {
+        let ports = container.array_at(&["ports"]).iter().enumerate();
+        ports.map(move |(index, given)| Port { given, container: path, index })
+    })
 }
 
 fn ports(out: &mut Vec<String>, containers: &[(&Value, FieldPath)]) {
-    let mut seen: HashMap<(i64, &str), Vec<Port<'_>>> = HashMap::new();
-    for (container, path) in containers {
-        for (i, given) in container.array_at(&["ports"]).iter().enumerate() {
-            let number = |field: &str| given.i64_at(&[field]).unwrap_or(0);
-            let (protocol, host_ip) = (given.str_at(&["protocol"]), given.str_at(&["hostIP"]));
-            let port = Port { at: path.child("ports").index(i), host_ip, host_port: number("hostPort") };
-            if !host_ip.is_empty() && port.host_port == 0 {
-                out.push(format!(
-                    "{}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{protocol} HostIP:{host_ip}}}",
-                    port.at,
-                    given.str_at(&["name"]),
-                    number("containerPort"),
-                ));
-            }
-            let others = seen.entry((number("containerPort"), protocol)).or_default();
-            out.extend(others.iter().filter_map(|other| conflict(&port, other)));
-            others.push(port);
+    let mut seen: HashMap<(i64, &str), Vec<Port<'_>>> = HashMap::default();
+    for port in all_ports(containers) {
+        let (protocol, number) = (port.given.str_at(&["protocol"]), port.number("containerPort"));
+        let (host_ip, host_port) = port.host();
+        if !host_ip.is_empty() && host_port == 0 {
+            out.push(format!(
+                "{}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{number} Protocol:{protocol} HostIP:{host_ip}}}",
+                port.at(),
+                port.given.str_at(&["name"]),
+            ));
         }
+        let others = seen.entry((number, protocol)).or_default();
+        out.extend(others.iter().filter_map(|other| conflict(&port, other)));
+        others.push(port);
     }
 }
 
 /// What is wrong with two ports of the same number and protocol.
 fn conflict(port: &Port<'_>, other: &Port<'_>) -> Option<String> {
-    let what = if (port.host_ip, port.host_port) == (other.host_ip, other.host_port) {
+    let ((ip, number), (other_ip, other_number)) = (port.host(), other.host());
+    let what = if port.host() == other.host() {
         "duplicate"
-    } else if port.host_port == 0 || other.host_port == 0 {
+    } else if number == 0 || other_number == 0 {
         "overlapping"
-    } else if port.host_port == other.host_port && port.host_ip.is_empty() != other.host_ip.is_empty() {
+    } else if number == other_number && ip.is_empty() != other_ip.is_empty() {
         "dangerously ambiguous"
     } else {
         return None;
     };
-    Some(format!("{}: {what} port definition with {}", port.at, other.at))
+    Some(format!("{}: {what} port definition with {}", port.at(), other.at()))
 }
 
 fn port_names(out: &mut Vec<String>, containers: &[(&Value, FieldPath)]) {
-    let mut seen: HashMap<&str, FieldPath> = HashMap::new();
-    for (container, path) in containers {
-        for (i, port) in container.array_at(&["ports"]).iter().enumerate() {
-            let (name, at) = (port.str_at(&["name"]), path.child("ports").index(i));
-            match seen.get(name) {
-                _ if name.is_empty() => {}
-                Some(other) => out.push(format!(
-                    "{at}: duplicate port name {name:?} with {other}, services and probes that select ports by name will use {other}"
-                )),
-                None => {
-                    seen.insert(name, at);
-                }
-            }
+    let mut seen: HashMap<&str, Port<'_>> = HashMap::default();
+    for port in all_ports(containers) {
+        let name = port.given.str_at(&["name"]);
+        if name.is_empty() {
+            continue;
+        }
+        if let Some(other) = seen.get(name) {
+            let (at, other) = (port.at(), other.at());
+            out.push(format!(
+                "{at}: duplicate port name {name:?} with {other}, services and probes that select ports by name will use {other}"
+            ));
+        } else {
+            seen.insert(name, port);
         }
     }
 }

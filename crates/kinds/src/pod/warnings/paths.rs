@@ -1,25 +1,44 @@
 //! Files in one volume, of which none may be, or be below, another.
 
+use std::fmt;
+
+/// Which part of a volume a file comes from.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Source<'a> {
+    /// "" when the volume has but one.
+    pub(super) kind: &'a str,
+    pub(super) name: Option<&'a str>,
+}
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => write!(f, "{} {name:?}", self.kind),
+            None => f.write_str(self.kind),
+        }
+    }
+}
+
 /// Paths in the order they were given, and what is wrong with them.
 #[derive(Default)]
-pub(super) struct Paths {
-    seen: Vec<(String, String)>,
+pub(super) struct Paths<'a> {
+    seen: Vec<(&'a str, Source<'a>)>,
     overlaps: Vec<String>,
 }
 
-impl Paths {
-    /// Notes a path, and which source it comes from ("" when there is but one).
-    pub(super) fn add(&mut self, path: &str, source: &str) {
+impl<'a> Paths<'a> {
+    /// Notes a path, and which source it comes from.
+    pub(super) fn add(&mut self, path: &'a str, source: Source<'a>) {
         let path = path.trim_end_matches('/');
         for (other, of) in &self.seen {
-            if !path.is_empty() && (path == other || below(path, other) || below(other, path)) {
-                self.overlaps.push(format!("{} with {}", named(path, source), named(other, of)));
+            if !path.is_empty() && (path == *other || below(path, other) || below(other, path)) {
+                self.overlaps.push(format!("{} with {}", named(path, source), named(other, *of)));
             }
         }
-        self.seen.push((path.to_owned(), source.to_owned()));
+        self.seen.push((path, source));
     }
 
-    pub(super) fn warn(self, out: &mut Vec<String>, volume: &str, what: &str) {
+    pub(super) fn warn(self, out: &mut Vec<String>, volume: &str, what: Source<'_>) {
         for overlap in self.overlaps {
             out.push(format!("volume {volume:?} ({what}): overlapping paths: {overlap}"));
         }
@@ -30,17 +49,17 @@ fn below(path: &str, directory: &str) -> bool {
     !directory.is_empty() && path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn named(path: &str, source: &str) -> String {
-    if source.is_empty() { format!("{path:?}") } else { format!("{path:?} ({source})") }
+fn named(path: &str, source: Source<'_>) -> String {
+    if source.kind.is_empty() { format!("{path:?}") } else { format!("{path:?} ({source})") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Paths;
+    use super::{Paths, Source};
 
     fn overlaps(paths: &[&str]) -> Vec<String> {
         let mut all = Paths::default();
-        paths.iter().for_each(|path| all.add(path, ""));
+        paths.iter().for_each(|path| all.add(path, Source::default()));
         all.overlaps
     }
 

@@ -2,7 +2,7 @@
 
 use drydock_machinery::{FieldPath, Value};
 
-use super::paths::Paths;
+use super::paths::{Paths, Source};
 use crate::shape::{has, shown};
 
 /// Volume plugins that were removed, or will be.
@@ -48,14 +48,10 @@ pub(super) fn overlapping(out: &mut Vec<String>, spec: &Value) {
             if items.is_empty() {
                 continue;
             }
-            let what = if names.is_empty() {
-                kind.to_owned()
-            } else {
-                format!("{kind} {:?}", given.str_at(&[names]))
-            };
+            let named = (!names.is_empty()).then(|| given.str_at(&[names]));
             let mut paths = Paths::default();
-            items.iter().for_each(|item| paths.add(item.str_at(&["path"]), ""));
-            paths.warn(out, name, &what);
+            items.iter().for_each(|item| paths.add(item.str_at(&["path"]), Source::default()));
+            paths.warn(out, name, Source { kind, name: named });
         }
         if has(volume, &["projected"]) {
             projected(out, volume, name);
@@ -74,16 +70,17 @@ fn projected(out: &mut Vec<String>, volume: &Value, name: &str) {
         for (field, kind) in [("configMap", "ConfigMap"), ("secret", "Secret")] {
             let items = source.array_at(&[field, "items"]);
             if !items.is_empty() {
-                let what = format!("{kind} {:?}", source.str_at(&[field, "name"]));
-                items.iter().for_each(|item| paths.add(item.str_at(&["path"]), &what));
+                let from = Source { kind, name: Some(source.str_at(&[field, "name"])) };
+                items.iter().for_each(|item| paths.add(item.str_at(&["path"]), from));
             }
         }
         for item in source.array_at(&["downwardAPI", "items"]) {
-            paths.add(item.str_at(&["path"]), "DownwardAPI");
+            paths.add(item.str_at(&["path"]), Source { kind: "DownwardAPI", name: None });
         }
         if has(source, &["serviceAccountToken"]) {
-            paths.add(source.str_at(&["serviceAccountToken", "path"]), "ServiceAccountToken");
+            let from = Source { kind: "ServiceAccountToken", name: None };
+            paths.add(source.str_at(&["serviceAccountToken", "path"]), from);
         }
     }
-    paths.warn(out, name, "Projected");
+    paths.warn(out, name, Source { kind: "Projected", name: None });
 }

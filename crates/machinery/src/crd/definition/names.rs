@@ -29,7 +29,7 @@ fn list(errors: &mut FieldErrors, names: &Value, field: &str, path: &FieldPath) 
         let name = name.as_str().unwrap_or("");
         let wrong = is_dns1035_label(name);
         if !wrong.is_empty() {
-            errors.invalid(&path.child(field).index(i), name, wrong.join(","));
+            errors.invalid(&path.child_named(field).index(i), name, wrong.join(","));
         }
     }
 }

@@ -196,7 +196,7 @@ fn value_validation(errors: &mut FieldErrors, s: &Value, path: &FieldPath) {
 
 fn each_nested(errors: &mut FieldErrors, s: &Value, junctor: &str, path: &FieldPath) {
     for (i, nested) in s.array_at(&[junctor]).iter().enumerate() {
-        nested_validation(errors, nested, &path.child(junctor).index(i));
+        nested_validation(errors, nested, &path.child_named(junctor).index(i));
     }
 }
 

@@ -101,7 +101,7 @@ impl Walk {
         }
         for (name, value) in map.iter() {
             if let Some(property) = node.property(name) {
-                self.node(property, value, old_of(name), ratchet.key(name), &path.child(name))?;
+                self.node(property, value, old_of(name), ratchet.key(name), &path.child_named(name))?;
             }
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Walk {
         ratchet: Ratchet<'_>,
         path: &FieldPath,
     ) -> Result<(), Stop> {
-        let path = rule.field_path.as_ref().map_or_else(|| path.clone(), |within| path.child(within));
+        let path = rule.field_path.as_ref().map_or_else(|| path.clone(), |within| path.child_named(within));
         let message = match &rule.message_program {
             Some(program) => message::evaluate(program, &rule.message_source, variables, &mut self.budget),
             None => Message::None,
