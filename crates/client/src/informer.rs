@@ -6,12 +6,13 @@
 //! queue). There is no periodic resync: a change that was missed is a bug.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Value};
 use drydock_runtime::Tasks;
+use foldhash::HashMap;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -158,8 +159,11 @@ impl Informer {
 
     /// The objects of a namespace, sorted by name.
     pub fn list_in(&self, namespace: &str) -> Vec<Arc<Object>> {
-        let prefix = [namespace, "/"].concat();
         let store = self.store.read();
+        if store.objects.is_empty() {
+            return Vec::new();
+        }
+        let prefix = [namespace, "/"].concat();
         let from = store.objects.range::<str, _>((Bound::Included(&*prefix), Bound::Unbounded));
         from.take_while(|(key, _)| key.starts_with(&prefix)).map(|(_, object)| object.clone()).collect()
     }
@@ -178,7 +182,7 @@ impl Informer {
         if store.indexes.iter().any(|index| index.name == name) {
             return;
         }
-        let mut index = Index { name, of, keys: HashMap::new() };
+        let mut index = Index { name, of, keys: HashMap::default() };
         for (key, object) in &store.objects {
             index.insert(key, object);
         }

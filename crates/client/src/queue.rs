@@ -3,11 +3,12 @@
 //! As client-go's: a key added while it is being worked on comes back when that is done. Failures are retried after
 //! 5 ms doubling to 1000 s per key, on the Clock.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use drydock_machinery::{Key, ObjectMeta, Value};
 use drydock_runtime::Clock;
+use foldhash::{HashMap, HashSet};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;

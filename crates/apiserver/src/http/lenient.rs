@@ -5,6 +5,7 @@
 //! which no further request is looked at.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -162,8 +163,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lenient<S> {
             }
             match this.state {
                 State::Head => {
-                    let mut chunk = [0; CHUNK];
-                    let mut read = ReadBuf::new(&mut chunk);
+                    let mut chunk = [MaybeUninit::uninit(); CHUNK];
+                    let mut read = ReadBuf::uninit(&mut chunk);
                     ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
                     if read.filled().is_empty() {
                         if this.head.is_empty() {

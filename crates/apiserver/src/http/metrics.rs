@@ -2,13 +2,13 @@
 //!
 //! Owned by one API server. A series exists from the first request that belongs to it, so an idle tenant has none.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use drydock_runtime::wall::Stopwatch;
+use foldhash::HashMap;
 use http::Method;
 use parking_lot::{Mutex, RwLock};
 
@@ -63,23 +63,25 @@ impl Drop for Watching {
 struct Series {
     codes: Vec<(u16, u64)>,
     durations: Histogram,
+    /// Shared with the series of dry runs.
+    service_level: Arc<Mutex<Histogram>>,
 }
 
-/// A series' labels as text.
+/// A series' labels.
 struct Labels {
     verb: &'static str,
-    before_dry_run: &'static str,
     dry_run: &'static str,
-    after_dry_run: String,
+    text: String,
 }
 
 impl Labels {
-    fn whole(&self) -> String {
-        format!("{},dry_run=\"{}\",{}", self.before_dry_run, self.dry_run, self.after_dry_run)
+    fn new(verb: &'static str, dry_run: &'static str, after_dry_run: fmt::Arguments<'_>) -> Self {
+        let text = format!("component=\"apiserver\",dry_run=\"{dry_run}\",{after_dry_run}");
+        Self { verb, dry_run, text }
     }
 
     fn without_dry_run(&self) -> String {
-        format!("{},{}", self.before_dry_run, self.after_dry_run)
+        self.text.replacen(&format!("dry_run=\"{}\",", self.dry_run), "", 1)
     }
 }
 
@@ -115,34 +117,28 @@ impl Requests {
     }
 
     fn record(&self, labels: &Labels, code: u16, duration: Duration, elsewhere: Duration) {
-        self.record_whole(&labels.whole(), code, duration);
-        let labels = labels.without_dry_run();
-        let known = self.service_levels.read().get(labels.as_str()).cloned();
-        if known.is_none() && self.service_levels.read().len() >= MOST_SERIES {
-            return;
-        }
-        let histogram = known.unwrap_or_else(|| {
-            let new = || Arc::new(Mutex::new(Histogram::new(SLI_BOUNDS)));
-            self.service_levels.write().entry(labels.into()).or_insert_with(new).clone()
-        });
-        histogram.lock().observe(duration.saturating_sub(elsewhere));
-    }
-
-    fn record_whole(&self, labels: &str, code: u16, duration: Duration) {
-        let known = self.series.read().get(labels).cloned();
+        let known = self.series.read().get(labels.text.as_str()).cloned();
         if known.is_none() && self.series.read().len() >= MOST_SERIES {
             return;
         }
-        let series = known.unwrap_or_else(|| {
-            let new = || Mutex::new(Series { codes: Vec::new(), durations: Histogram::new(REQUEST_BOUNDS) });
-            self.series.write().entry(labels.into()).or_insert_with(|| Arc::new(new())).clone()
-        });
+        let series = known.unwrap_or_else(|| self.new_series(labels));
         let mut series = series.lock();
         series.durations.observe(duration);
+        series.service_level.lock().observe(duration.saturating_sub(elsewhere));
         match series.codes.iter_mut().find(|(known, _)| *known == code) {
             Some((_, count)) => *count += 1,
             None => series.codes.push((code, 1)),
         }
+    }
+
+    fn new_series(&self, labels: &Labels) -> Arc<Mutex<Series>> {
+        let new_level = || Arc::new(Mutex::new(Histogram::new(SLI_BOUNDS)));
+        let mut levels = self.service_levels.write();
+        let service_level = levels.entry(labels.without_dry_run().into()).or_insert_with(new_level).clone();
+        drop(levels);
+        let durations = Histogram::new(REQUEST_BOUNDS);
+        let new = || Arc::new(Mutex::new(Series { codes: Vec::new(), durations, service_level }));
+        self.series.write().entry(labels.text.as_str().into()).or_insert_with(new).clone()
     }
 
     fn write(&self, out: &mut String) {
@@ -197,12 +193,10 @@ impl Drop for Running<'_> {
 }
 
 fn labels(method: &Method, path: &Path, query: &Query, served: bool) -> Labels {
-    const BEFORE: &str = "component=\"apiserver\"";
     let (Path::Resource(of), true) = (path, served) else {
         let verb = if *method == Method::GET || *method == Method::HEAD { "GET" } else { "other" };
-        let after =
-            format!("group=\"\",resource=\"\",scope=\"\",subresource=\"\",verb=\"{verb}\",version=\"\"");
-        return Labels { verb, before_dry_run: BEFORE, dry_run: "", after_dry_run: after };
+        const NONE: &str = r#"group="",resource="",scope="",subresource="""#;
+        return Labels::new(verb, "", format_args!("{NONE},verb=\"{verb}\",version=\"\""));
     };
     let one = !of.name.is_empty();
     let verb = match method.as_str() {
@@ -223,15 +217,16 @@ fn labels(method: &Method, path: &Path, query: &Query, served: bool) -> Labels {
         (false, true) => "cluster",
     };
     let dry_run = if query.get("dryRun") == Some("All") { "All" } else { "" };
-    let after = format!(
-        "group=\"{}\",resource=\"{}\",scope=\"{scope}\",\
-         subresource=\"{}\",verb=\"{verb}\",version=\"{}\"",
-        plain(&of.group),
-        plain(&of.resource),
-        plain(&of.subresource),
-        plain(&of.version)
-    );
-    Labels { verb, before_dry_run: BEFORE, dry_run, after_dry_run: after }
+    let named = [&of.group, &of.resource, &of.subresource, &of.version].map(|name| plain(name));
+    let [group, resource, subresource, version] = named;
+    Labels::new(
+        verb,
+        dry_run,
+        format_args!(
+            "group=\"{group}\",resource=\"{resource}\",scope=\"{scope}\",\
+             subresource=\"{subresource}\",verb=\"{verb}\",version=\"{version}\""
+        ),
+    )
 }
 
 /// What cannot be a name is left out: it would have to be escaped.

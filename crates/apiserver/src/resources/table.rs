@@ -1,9 +1,9 @@
 //! The resources of a tenant, by path and by group.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use drydock_machinery::GroupVersionResource;
+use foldhash::HashMap;
 use parking_lot::RwLock;
 
 use super::Resource;

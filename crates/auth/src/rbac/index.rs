@@ -1,9 +1,9 @@
 //! Which bindings apply to a user: an index per scope.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use drydock_machinery::{Object, ObjectMeta, Value};
+use foldhash::HashMap;
 use parking_lot::RwLock;
 
 use super::{GROUP, NameField as _};
@@ -58,8 +58,8 @@ impl Scope {
         let mut scope = Self {
             version,
             bindings: Vec::with_capacity(objects.len()),
-            users: HashMap::new(),
-            groups: HashMap::new(),
+            users: HashMap::default(),
+            groups: HashMap::default(),
         };
         for object in objects {
             let place = scope.bindings.len() as u32;
