@@ -6,7 +6,7 @@
 
 use super::path::{PathElement, same};
 use super::set::FieldSet;
-use super::typed::{Atom, Ty, elements, fields, list_element};
+use super::typed::{Atom, Ty, elements, fields, is_list_element};
 use super::validate::{Given, validate};
 use crate::value::Value;
 
@@ -123,14 +123,17 @@ fn has_elements(list: &Value, atom: Atom<'_>, item: Ty<'_>, set: &FieldSet, exem
         return false;
     }
     let (mut seen, mut children) = (0_u64, 0);
-    for value in values {
-        let Ok(element) = list_element(atom, value) else { return false };
-        let Ok(at) = set.members.binary_search(&element) else { return false };
+    for (i, value) in values.iter().enumerate() {
+        // Elements mostly are in the order in which they are sorted.
+        let mut places = (i..values.len()).chain(0..i);
+        let Some(at) = places.find(|at| is_list_element(atom, value, &set.members[*at])) else {
+            return false;
+        };
         if seen & (1 << at) != 0 {
             return false;
         }
         seen |= 1 << at;
-        let below = set.child(&element);
+        let below = set.child(&set.members[at]);
         children += usize::from(below.is_some());
         if differs(None, value, item, below.unwrap_or(FieldSet::none()), exempt).is_none() {
             return false;

@@ -1,6 +1,6 @@
 //! The schema form as structured-merge-diff sees it: scalars, lists and maps, each atomic or not.
 
-use super::path::PathElement;
+use super::path::{PathElement, same};
 use crate::schema::{Field, ListType, Presence, Shape, StringFormat, TypeRef};
 use crate::value::{Key, Map, Value};
 
@@ -131,6 +131,35 @@ pub(super) fn list_element(atom: Atom<'_>, element: &Value) -> Result<PathElemen
             scalar => Ok(PathElement::Value(scalar.clone())),
         },
         _ => Err("invalid indexing of non-associative list".to_owned()),
+    }
+}
+
+/// Whether `element` is the list's element that `known` names: [`list_element`] without making one.
+pub(super) fn is_list_element(atom: Atom<'_>, element: &Value, known: &PathElement) -> bool {
+    match (atom, known, element) {
+        (Atom::ListMap(item, keys), PathElement::Key(known), Value::Object(fields)) => {
+            let mut found = 0;
+            let is_same = |key: &Key| {
+                let default;
+                let value = match fields.get(key) {
+                    Some(value) => Some(value),
+                    None => {
+                        default = default_of(item, key);
+                        default.as_ref()
+                    }
+                };
+                found += usize::from(value.is_some());
+                match (value, known.get(key)) {
+                    (Some(value), Some(known)) => same(value, known),
+                    (value, known) => value.is_none() && known.is_none(),
+                }
+            };
+            keys.iter().all(is_same) && found > 0 && found == known.len()
+        }
+        (Atom::Set(_), PathElement::Value(known), scalar) => {
+            !matches!(scalar, Value::Object(_) | Value::Array(_) | Value::Null) && same(scalar, known)
+        }
+        _ => false,
     }
 }
 
