@@ -6,7 +6,7 @@ use drydock_machinery::{FieldErrors, Value};
 use jiff::Timestamp;
 
 use crate::meta::{
-    validate_any_object_meta, validate_any_object_meta_update, validate_object_meta,
+    validate_any_object_meta, validate_any_object_meta_update, validate_names, validate_object_meta,
     validate_object_meta_update,
 };
 use crate::pod::drop_disabled;
@@ -211,7 +211,10 @@ impl Strategy for Kind {
                 MetaChange | Change => {}
             }
         }
-        if errors.is_empty() {
+        // Upstream looks at all metadata again; only of the name is another thing asked then.
+        if errors.is_empty() && self.create.contains(&Meta) {
+            validate_names(&mut errors, object, NameRule::PathSegment);
+        } else if errors.is_empty() {
             validate_any_object_meta(&mut errors, object, NameRule::PathSegment);
         }
         errors

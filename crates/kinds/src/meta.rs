@@ -40,6 +40,15 @@ pub fn validate_object_meta(errors: &mut FieldErrors, object: &Value, rule: Name
 
 /// That, for kinds whose finalizers may be called anything.
 pub(crate) fn validate_any_object_meta(errors: &mut FieldErrors, object: &Value, rule: NameRule) {
+    validate_names(errors, object, rule);
+    let path = &FieldPath::new("metadata");
+    let meta = shown(object, &["metadata"]);
+    validate_common(errors, &meta, path);
+    validate_finalizers(errors, &meta, &path.child("finalizers"));
+}
+
+/// The part of it about what the object is called.
+pub(crate) fn validate_names(errors: &mut FieldErrors, object: &Value, rule: NameRule) {
     let path = &FieldPath::new("metadata");
     let meta = shown(object, &["metadata"]);
     let generate = meta.str_at(&["generateName"]);
@@ -53,8 +62,6 @@ pub(crate) fn validate_any_object_meta(errors: &mut FieldErrors, object: &Value,
     } else {
         names::invalid_each(errors, &path.child("name"), name, name_errors(rule, name, NamePart::Whole));
     }
-    validate_common(errors, &meta, path);
-    validate_finalizers(errors, &meta, &path.child("finalizers"));
 }
 
 fn validate_common(errors: &mut FieldErrors, meta: &Value, path: &FieldPath) {

@@ -160,8 +160,11 @@ fn mount_token(pod: &mut Value) {
     mount.set(&["mountPath"], TOKEN_PATH);
     let mut mounted = false;
     for list in &CONTAINERS[..2] {
-        let mut containers = pod.array_at(&["spec", list]).to_vec();
-        for container in &mut containers {
+        if pod.array_at(&["spec", list]).is_empty() {
+            continue;
+        }
+        let containers = pod.at_mut(&["spec", list]).as_array_mut();
+        for container in containers.into_iter().flat_map(|containers| containers.make_mut()) {
             let mounts = container.array_at(&["volumeMounts"]);
             if mounts.iter().any(|mount| mount.str_at(&["mountPath"]) == TOKEN_PATH) {
                 continue;
@@ -170,9 +173,6 @@ fn mount_token(pod: &mut Value) {
             mounts.push(mount.clone());
             container.set(&["volumeMounts"], mounts);
             mounted = true;
-        }
-        if !containers.is_empty() {
-            pod.set(&["spec", list], containers);
         }
     }
     if mounted && is_new {

@@ -116,7 +116,7 @@ pub(crate) fn page(header: Option<&str>, kind: &str) -> Result<Page, Status> {
 /// In what form an object can be sent as it is; None when the client takes none of them.
 pub(crate) fn plain(header: Option<&str>) -> Option<Format> {
     let header = header.unwrap_or("").trim();
-    if header.is_empty() {
+    if matches!(header, "" | "application/json" | "*/*") {
         return Some(Format::Json);
     }
     let clauses = clauses(header);
