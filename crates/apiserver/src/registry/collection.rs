@@ -5,12 +5,12 @@ use std::sync::Arc;
 use drydock_client::{Options, Reply};
 use drydock_machinery::{Object, ObjectMeta, Status};
 
-use super::{Call, Done, Registry, decode};
+use super::{Call, Done, Registry, delete_options};
 
 impl Registry {
     /// Answers with the objects as they were. One that is gone by the time its turn comes is no error.
     pub(crate) async fn delete_collection(&self, call: &mut Call) -> Result<Done, Status> {
-        decode::delete_options(call)?;
+        delete_options::read(call)?;
         super::options::check(&call.request)?;
         super::delete::warn_of_default(call);
         let list = self.list(call).await?;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use drydock_client::{Options, Preconditions};
 use drydock_machinery::decode::{self, DecodeError, Decoded, FieldValidation, TypeMeta};
 use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, ObjectMeta, Schema, Status, Value, defaults, protobuf,
@@ -13,8 +12,6 @@ use super::given::{with_emptied, without_emptied};
 use super::{Body, Call, legacy};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
-
-const DELETE_OPTIONS: GroupVersionKind = GroupVersionKind::new("", "v1", "DeleteOptions");
 
 /// How Go shows the struct that says what a body is.
 const TYPE_META: &str =
@@ -440,63 +437,4 @@ fn other_kind(expected: &Expected, api_version: &str, kind: &str) -> String {
     let version = if given.version.is_empty() { &expected.version } else { &given.version };
     let group = internal_group(expected);
     format!("converting ({version}.{kind}) to ({group}.{}): unknown conversion", expected.kind)
-}
-
-/// Reads a DELETE's body into the call's options. Query parameters are already there, and lose against a body.
-///
-/// # Errors
-/// 400 when the body is no DeleteOptions.
-pub(crate) fn delete_options(call: &mut Call) -> Result<(), Status> {
-    if call.body.is_empty() {
-        return Ok(());
-    }
-    let value = match &call.body {
-        Body::Value(value) => value.clone(),
-        Body::Protobuf(bytes) => delete_options_message(bytes)?,
-        Body::Json(bytes) => {
-            let refuse =
-                |why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"));
-            decode::type_meta(bytes).map_err(refuse)?;
-            json(bytes).map_err(refuse)?
-        }
-        Body::Yaml(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            decode::yaml(&text).map_err(|why| Status::bad_request(why.to_string()))?.value
-        }
-    };
-    if !matches!(value.kind(), "" | "DeleteOptions") {
-        let (kind, version) = (value.kind(), value.api_version());
-        return Err(Status::bad_request(format!(
-            "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\""
-        )));
-    }
-    if let Some(schema) = drydock_machinery::Catalog::builtin().schema(&DELETE_OPTIONS) {
-        let typed = decode::value(&value, schema.root(), FieldValidation::Ignore);
-        typed.map_err(|why| Status::bad_request(why.to_string()))?;
-    }
-    read_delete_options(&value, &mut call.request.options);
-    Ok(())
-}
-
-fn delete_options_message(bytes: &[u8]) -> Result<Value, Status> {
-    let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
-    let schema = drydock_machinery::Catalog::builtin().schema(&DELETE_OPTIONS);
-    let schema = schema.ok_or_else(|| Status::internal("no schema of DeleteOptions"))?;
-    let opened = protobuf::open(bytes).map_err(|why| bad(&why))?;
-    let mut value = protobuf::decode_message(opened.raw, schema.root()).map_err(|why| bad(&why))?;
-    value.set(&["kind"], opened.type_meta.kind);
-    Ok(value)
-}
-
-fn read_delete_options(value: &Value, options: &mut Options) {
-    let text = |path: &[&str]| value.at(path).and_then(Value::as_str).map(str::to_owned);
-    options.grace_period_seconds = value.i64_at(&["gracePeriodSeconds"]);
-    options.propagation_policy = text(&["propagationPolicy"]);
-    options.orphan_dependents = value.get("orphanDependents").and_then(Value::as_bool);
-    options.preconditions = Preconditions {
-        uid: text(&["preconditions", "uid"]),
-        resource_version: text(&["preconditions", "resourceVersion"]),
-    };
-    let dry_run = value.array_at(&["dryRun"]).iter().filter_map(Value::as_str).map(str::to_owned);
-    options.dry_run = dry_run.collect();
 }

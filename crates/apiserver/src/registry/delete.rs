@@ -8,7 +8,7 @@ use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::clock::rfc3339;
 
 use super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::{Call, Done, Registry, convert, decode};
+use super::{Call, Done, Registry, convert, delete_options};
 use crate::admission::Operation;
 use crate::definitions;
 
@@ -55,7 +55,7 @@ struct Mark {
 
 impl Registry {
     pub(crate) async fn delete(&self, call: &mut Call) -> Result<Done, Status> {
-        decode::delete_options(call)?;
+        delete_options::read(call)?;
         super::options::check(&call.request)?;
         warn_of_default(call);
         let current = self.current(call).ok_or_else(|| call.not_found())?;

@@ -20,6 +20,7 @@ mod create;
 mod custom;
 mod decode;
 mod delete;
+mod delete_options;
 mod given;
 mod legacy;
 mod list;
