@@ -9,7 +9,7 @@ mod stateful_set;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{label_selector, labels_shown, one_of_given};
+use crate::check::{label_selector, one_of_given};
 use crate::go_form;
 use crate::kind::Kind;
 use crate::pod::template;
@@ -41,7 +41,8 @@ pub(crate) fn selector_matches_template(
     // An empty selector selects everything for the machinery, but nothing of a controller's.
     if !selector.is_everything() && !selector.matches(labels) {
         let path = path.child("metadata").child("labels");
-        errors.invalid(&path, labels_shown(labels), "`selector` does not match template `labels`");
+        let given = shown(template, &["metadata", "labels"]);
+        errors.invalid(&path, given, "`selector` does not match template `labels`");
     }
 }
 

@@ -6,6 +6,7 @@ mod containers;
 pub(crate) mod defaults;
 mod disabled;
 mod env;
+mod image;
 mod mounts;
 pub(crate) mod probes;
 mod qos;

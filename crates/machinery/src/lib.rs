@@ -26,6 +26,7 @@ pub mod document;
 mod field_path;
 pub mod go_duration;
 pub mod go_text;
+mod go_url;
 pub mod json;
 pub mod jsonpath;
 pub mod names;

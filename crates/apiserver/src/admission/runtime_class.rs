@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use drydock_machinery::go_text::go_quote;
+use drydock_machinery::names_validation::{NamePart, name_is_path_segment};
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::status::Reason;
 use drydock_machinery::{Object, Status, Value};
@@ -65,6 +67,11 @@ fn class_of(
             }
             _ => Ok(None),
         };
+    }
+    let wrong = name_is_path_segment(name, NamePart::Whole);
+    if !wrong.is_empty() {
+        let text = format!("invalid resource name {}: [{}]", go_quote(name), wrong.join(" "));
+        return Err(Status::new(500, Reason::Unknown, text));
     }
     let class = context.reader.get("node.k8s.io", "runtimeclasses", "", name);
     class

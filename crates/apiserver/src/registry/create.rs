@@ -66,7 +66,12 @@ impl Registry {
         call.warnings.extend(meta::dedup_owners(&mut object, false));
         meta::fill_for_create(&mut object, &rfc3339(self.clock.now()));
         name_requester(call, &mut object);
-        let reserved = self.addresses.reserve_for_create(&*self.cache, &call.resource, &mut object)?;
+        let reserved = self.addresses.reserve_for_create(
+            &*self.cache,
+            &call.resource,
+            &mut object,
+            call.is_dry_run(),
+        )?;
         call.warnings.extend(call.resource.strategy.warnings_before_create(&object));
         self.prepare_for_create(call, &mut object);
         self.validate_create(call, &object).await?;
@@ -78,7 +83,7 @@ impl Registry {
             return Err(Status::new(500, Reason::Unknown, text));
         }
         let done = self.store_new(call, object).await?;
-        reserved.keep(call.is_dry_run());
+        reserved.keep();
         Ok(done)
     }
 

@@ -114,7 +114,7 @@ impl Registry {
             return Ok(Done::ok(Reply::Object(old.clone())));
         }
         let written = self.put(call, key, old.revision(), object).await?;
-        reserved.keep(false);
+        reserved.keep();
         self.addresses.release_difference(&call.resource, old.value(), Some(written.object.value()));
         Ok(Done::written(200, written))
     }
@@ -146,8 +146,13 @@ impl Registry {
         let subresource = call.request.subresource.clone();
         let context = self.strategy_context(&subresource);
         let strategy = call.resource.strategy;
-        let reserved =
-            self.addresses.reserve_for_update(&*self.cache, &call.resource, &mut new, old.value())?;
+        let reserved = self.addresses.reserve_for_update(
+            &*self.cache,
+            &call.resource,
+            &mut new,
+            old.value(),
+            call.is_dry_run(),
+        )?;
         strategy.prepare_for_update(&context, &mut new, old.value());
         if definitions::is_definition(&call.resource) && subresource.is_empty() {
             definitions::prepare_update(&mut new);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use drydock_cel::declare::KubernetesVersion;
-use drydock_machinery::crd::definition::{webhook_port_and_path, webhook_url};
+use drydock_machinery::crd::definition::{webhook_service, webhook_url};
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
@@ -114,15 +114,7 @@ fn validate_webhook(
 fn client_config(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {
     match (present(config, &["url"]).and_then(Value::as_str), present(config, &["service"])) {
         (Some(url), None) => webhook_url(errors, url, &path.child("url")),
-        (None, Some(service)) => {
-            let path = path.child("service");
-            for field in ["name", "namespace"] {
-                if service.str_at(&[field]).is_empty() {
-                    errors.required(&path.child(field), "");
-                }
-            }
-            webhook_port_and_path(errors, service, &path);
-        }
+        (None, Some(service)) => webhook_service(errors, service, &path.child("service")),
         _ => errors.required(path, "exactly one of url or service is required"),
     }
 }

@@ -110,11 +110,18 @@ fn validate_strategy(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
             }
             validate_rolling_update(errors, &rolling, &path.child("rollingUpdate"));
         }
-        other => errors.not_supported(
-            path,
-            go_form::struct_of(&[("Type", value!(other)), ("RollingUpdate", Value::Null)]),
-            &["RollingUpdate", "OnDelete"],
-        ),
+        other => {
+            let rolling = shown(spec, &["updateStrategy", "rollingUpdate"]);
+            let rolling = match rolling {
+                Value::Null => Value::Null,
+                rolling => go_form::struct_of(&[
+                    ("MaxUnavailable", shown(&rolling, &["maxUnavailable"])),
+                    ("MaxSurge", shown(&rolling, &["maxSurge"])),
+                ]),
+            };
+            let given = go_form::struct_of(&[("Type", value!(other)), ("RollingUpdate", rolling)]);
+            errors.not_supported(path, given, &["RollingUpdate", "OnDelete"]);
+        }
     }
 }
 

@@ -57,8 +57,13 @@ fn drop_disabled(object: &mut Value) {
 fn set_defaults(object: &mut Value) {
     let spec = object.at_mut(&["spec"]);
     default(spec, &["podManagementPolicy"], "OrderedReady");
-    default(spec, &["updateStrategy", "type"], "RollingUpdate");
-    if spec.str_at(&["updateStrategy", "type"]) == "RollingUpdate" {
+    if spec.str_at(&["updateStrategy", "type"]).is_empty() {
+        spec.set(&["updateStrategy", "type"], "RollingUpdate");
+        default_nil(spec, &["updateStrategy", "rollingUpdate"], Value::object());
+    }
+    if spec.str_at(&["updateStrategy", "type"]) == "RollingUpdate"
+        && has(spec, &["updateStrategy", "rollingUpdate"])
+    {
         default_nil(spec, &["updateStrategy", "rollingUpdate", "partition"], 0);
     }
     default(spec, &["persistentVolumeClaimRetentionPolicy", "whenDeleted"], "Retain");
@@ -162,7 +167,10 @@ fn validate_spec(errors: &mut FieldErrors, object: &Value, looks: Looks) {
             }
             template::validate_metadata(errors, &made, &template_path);
         }
-        None => errors.invalid(&path.child("selector"), shown(spec, &["selector"]), ""),
+        None => {
+            let given = go_form::label_selector(&shown(spec, &["selector"]));
+            errors.invalid(&path.child("selector"), given, "");
+        }
     }
     runs_always(errors, &pods, &template_path, "StatefulSet");
 }

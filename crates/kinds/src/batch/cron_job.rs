@@ -32,7 +32,7 @@ fn set_defaults(object: &mut Value) {
     if !matches!(job, Value::Object(_)) {
         *job = Value::object();
     }
-    super::job::template_defaults(job);
+    super::job::shared_defaults(job);
 }
 
 fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {

@@ -10,6 +10,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
 use crate::check::{IMMUTABLE, at_least_zero_each, immutable, label_selector, labels_shown, one_of_given};
+use crate::go_form;
 use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::pod::{defaults, template, warnings};
 use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, present, same, shown};
@@ -63,20 +64,21 @@ fn set_defaults(object: &mut Value) {
     default_nil(spec, &["manualSelector"], false);
     let policy = if has(spec, &["podFailurePolicy"]) { "Failed" } else { "TerminatingOrFailed" };
     default_nil(spec, &["podReplacementPolicy"], policy);
-    each_mut(spec, &["podFailurePolicy", "rules"], |rule| {
-        each_mut(rule, &["onPodConditions"], |condition| {
-            default(condition, &["status"], "True");
-        });
-    });
-    template_defaults(spec);
+    shared_defaults(spec);
     let labels = object.object_at(&["spec", "template", "metadata", "labels"]).clone();
     if is_zero(object.at(&["metadata", "labels"])) && !labels.is_empty() {
         object.set(&["metadata", "labels"], labels);
     }
 }
 
-/// A pod of a job has no restart policy of its own unless it says so.
-pub(super) fn template_defaults(spec: &mut Value) {
+/// The defaults of a job's spec that also a template of jobs has. A pod of a job has no restart policy of its own unless
+/// it says so.
+pub(super) fn shared_defaults(spec: &mut Value) {
+    each_mut(spec, &["podFailurePolicy", "rules"], |rule| {
+        each_mut(rule, &["onPodConditions"], |condition| {
+            default(condition, &["status"], "True");
+        });
+    });
     default_nil(spec, &["template"], Value::object());
     defaults::pod_template(spec, &["template"]);
 }
@@ -177,11 +179,13 @@ fn generated_selector(errors: &mut FieldErrors, object: &Value, spec: &Value, pa
     let expected = value!({
         CONTROLLER_UID: uid, JOB_NAME: object.name(), "controller-uid": uid, "job-name": object.name(),
     });
-    let selector = shown(spec, &["selector"]);
-    let matches = Selector::from_label_selector(Some(&selector))
-        .is_ok_and(|selector| expected.as_object().is_some_and(|labels| selector.matches(labels)));
-    if !matches {
-        errors.invalid(&path.child("selector"), selector, "`selector` not auto-generated");
+    let given = shown(spec, &["selector"]);
+    // One that says nothing that can be understood is refused elsewhere.
+    let selects = Selector::from_label_selector(Some(&given))
+        .map_or(true, |selector| expected.as_object().is_some_and(|labels| selector.matches(labels)));
+    if !selects {
+        let given = go_form::label_selector(&given);
+        errors.invalid(&path.child("selector"), given, "`selector` not auto-generated");
     }
 }
 

@@ -1,5 +1,6 @@
 //! LimitRange.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
 use drydock_machinery::quantity::Quantity;
@@ -87,8 +88,15 @@ fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, pat
             keys.insert(name);
         }
     }
+    let mut compared = Cow::Borrowed(limit);
+    if limit_type == "Pod" {
+        // They are refused already.
+        for list in ["default", "defaultRequest"].iter().filter(|list| limit.get(list).is_some()) {
+            compared.to_mut().remove(&[list]);
+        }
+    }
     for name in keys {
-        compare(errors, limit, name, path);
+        compare(errors, &compared, name, path);
     }
 }
 

@@ -207,8 +207,7 @@ fn capacity(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
         errors.required(path, "");
     }
     if !amounts.contains_key("storage") || amounts.len() > 1 {
-        let shown = if amounts.is_empty() { Value::Null } else { amounts.clone().into() };
-        errors.not_supported(path, shown, &["storage"]);
+        errors.not_supported(path, shown(spec, &["capacity"]), &["storage"]);
     }
     for (name, amount) in amounts.iter() {
         non_negative_whole(errors, amount, &path.key(name));

@@ -82,7 +82,7 @@ impl Surroundings<'_> {
         for (i, container) in self.spec.array_at(&["initContainers"]).iter().enumerate() {
             let at = path.index(i);
             self.common(errors, container, &at);
-            restart_rules(errors, container, &at);
+            init_restart_rules(errors, container, &at);
             let name = container.str_at(&["name"]);
             if seen.contains(name) {
                 errors.duplicate(&at.child("name"), name);
@@ -181,6 +181,17 @@ fn names_of(containers: &[Value]) -> impl Iterator<Item = &str> {
     containers.iter().map(|container| container.str_at(&["name"]))
 }
 
+/// `validateInitContainerRestartPolicy`: without a policy, the rules are not looked at.
+fn init_restart_rules(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
+    if has(container, &["restartPolicy"]) {
+        restart_rules(errors, container, path);
+    } else if !container.array_at(&["restartPolicyRules"]).is_empty() {
+        errors.required(&path.child("restartPolicy"), NO_POLICY);
+    }
+}
+
+const NO_POLICY: &str = "must specify restartPolicy when restart rules are used";
+
 /// `validateContainerRestartPolicy`.
 fn restart_rules(errors: &mut FieldErrors, container: &Value, path: &FieldPath) {
     let rules = container.array_at(&["restartPolicyRules"]);
@@ -188,8 +199,7 @@ fn restart_rules(errors: &mut FieldErrors, container: &Value, path: &FieldPath) 
         let policies = ["Always", "Never", "OnFailure"];
         one_of_given(errors, container.str_at(&["restartPolicy"]), &policies, &path.child("restartPolicy"));
     } else if !rules.is_empty() {
-        let detail = "must specify restartPolicy when restart rules are used";
-        errors.required(&path.child("restartPolicy"), detail);
+        errors.required(&path.child("restartPolicy"), NO_POLICY);
     }
     let path = path.child("restartPolicyRules");
     if rules.len() > 20 {

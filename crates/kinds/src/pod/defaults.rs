@@ -6,6 +6,7 @@ use drydock_machinery::Value;
 use drydock_machinery::quantity::Quantity;
 
 use crate::check::is_huge_page;
+use crate::pod::image::Reference;
 use crate::pod::resources::aggregate;
 use crate::shape::{default, default_nil, each_mut, has, is_nil, with_mut};
 
@@ -150,13 +151,10 @@ fn container(container: &mut Value) {
     }
 }
 
-/// `Always` for images whose tag is latest or absent.
+/// `Always` for images whose tag is latest or absent; of what is no reference nothing is known.
 fn pull_policy(image: &str) -> &'static str {
-    let (name, digest) = image.split_once('@').map_or((image, ""), |(name, digest)| (name, digest));
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let tag = last.split_once(':').map_or("", |(_, tag)| tag);
-    match (tag, digest) {
-        ("latest", _) | ("", "") => "Always",
+    match super::image::parse(image) {
+        Some(Reference { tag: Some("latest"), .. } | Reference { tag: None, digest: None }) => "Always",
         _ => "IfNotPresent",
     }
 }

@@ -128,12 +128,10 @@ fn validate_attribute(errors: &mut FieldErrors, attribute: &Value, path: &FieldP
         }
     }
     for field in LISTS {
-        let Some(list) = present(attribute, &[field]) else { continue };
+        // One that was given as empty went with the feature that has it, which is off.
+        let Some(list) = present(attribute, &[field]).filter(|list| !is_zero(Some(list))) else { continue };
         found += 1;
         let path = path.child(field);
-        if is_zero(Some(list)) {
-            errors.invalid(&path, list.clone(), "must not be empty if specified");
-        }
         for (i, text) in list.array_at(&[]).iter().filter_map(Value::as_str).enumerate() {
             attribute_text(errors, text, field == "versions", &path.index(i));
         }

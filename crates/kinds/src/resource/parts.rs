@@ -146,8 +146,6 @@ pub(super) fn selectors(errors: &mut FieldErrors, holder: &Value, versions: Vers
             errors.required(&path, "");
         } else if selector.str_at(&["cel", "expression"]).len() > 10 * 1024 {
             errors.too_long(&path.child("expression"), 10 * 1024);
-        } else if selector.str_at(&["cel", "expression"]).trim().is_empty() {
-            errors.required(&path.child("expression"), "");
         } else {
             let expression = selector.str_at(&["cel", "expression"]);
             let path = path.child("expression");

@@ -14,14 +14,20 @@ use crate::common::{context, create_errors};
 type Place = (String, String);
 
 /// Where upstream's defaulting or validation asks for nil rather than for a length.
-const TOLD: [(&str, &str); 5] = [
+const TOLD: [(&str, &str); 10] = [
     // Shown as they were given.
+    ("ObjectMeta", "labels"),
+    ("PersistentVolumeSpec", "capacity"),
     ("IngressSpec", "rules"),
     ("ResourceQuotaSpec", "scopes"),
     ("HPAScalingRules", "policies"),
     // Of a pod's own resources; a container's are not told apart.
     ("ResourceRequirements", "claims"),
     ("ResourceSliceSpec", "sharedCounters"),
+    // Of what claims are made from, which may have none of them.
+    ("ObjectMeta", "finalizers"),
+    ("ObjectMeta", "ownerReferences"),
+    ("ObjectMeta", "managedFields"),
 ];
 
 /// Adds an empty value for each field that Go would leave out, if `wanted` says so.
@@ -141,6 +147,16 @@ fn what_upstream_tells_apart_is_told_apart() {
         errors,
         ["spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level"]
     );
+    let deployment = value!({
+        "metadata": {"name": "d", "namespace": "ns"},
+        "spec": {
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+        },
+    });
+    let errors = errors_as_given(("apps", "v1", "deployments"), &deployment);
+    let text = "Invalid value: {}: `selector` does not match template `labels`";
+    assert_eq!(errors, [format!("spec.template.metadata.labels: {text}")]);
     let slice = value!({
         "metadata": {"name": "s"},
         "spec": {

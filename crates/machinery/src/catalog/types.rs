@@ -20,8 +20,13 @@ pub(super) struct Types {
 }
 
 pub(super) fn build(text: &Text<'static>) -> Result<Types, CatalogError> {
-    let mut builder =
-        Builder { text, table: TypeTable::default(), known: HashMap::new(), names: HashMap::new() };
+    let mut builder = Builder {
+        text,
+        table: TypeTable::default(),
+        known: HashMap::new(),
+        names: HashMap::new(),
+        granular: Vec::new(),
+    };
     let mut definitions = HashMap::new();
     let mut kinds = HashMap::default();
     for (i, definition) in text.definitions.iter().enumerate() {
@@ -42,6 +47,13 @@ pub(super) fn build(text: &Text<'static>) -> Result<Types, CatalogError> {
     for (i, definition) in text.definitions.iter().enumerate() {
         let shape = builder.definition(definition)?;
         builder.table.types[i].shape = shape;
+    }
+    for (id, of) in std::mem::take(&mut builder.granular) {
+        let mut shape = builder.table.types[of.0 as usize].shape.clone();
+        if let Shape::Struct(fields) = &mut shape {
+            fields.atomic = false;
+        }
+        builder.table.types[id.0 as usize].shape = shape;
     }
     Ok(Types { table: builder.table, definitions, kinds })
 }
@@ -64,6 +76,8 @@ struct Builder<'a> {
     known: HashMap<&'static str, TypeId>,
     /// Field names, so that equal ones share their text.
     names: HashMap<&'static str, Key>,
+    /// Types whose values are owned field by field, and the struct types that they otherwise are.
+    granular: Vec<(TypeId, TypeId)>,
 }
 
 impl Builder<'_> {
@@ -115,8 +129,13 @@ impl Builder<'_> {
     }
 
     fn ty(&mut self, expression: &'static str) -> Result<TypeId, CatalogError> {
-        // Whether a pointer is in a list, and what a field says about a struct's map type, makes no other type here.
-        let expression = expression.trim_start_matches(['*', '~']);
+        // Whether a pointer is in a list makes no other type here.
+        let expression = expression.trim_start_matches('*');
+        if let Some(of) = expression.strip_prefix('~').filter(|of| !of.starts_with("{}")) {
+            return self.granular(expression, of);
+        }
+        // Maps are granular anyway.
+        let expression = expression.trim_start_matches('~');
         if let Some(&id) = self.known.get(expression) {
             return Ok(id);
         }
@@ -139,6 +158,20 @@ impl Builder<'_> {
         let id = TypeId(u32::try_from(self.table.types.len()).map_err(|_| bad("too many types"))?);
         self.table.types.push(Type { name: EcoString::from(name), shape, source: None });
         self.known.insert(expression, id);
+        Ok(id)
+    }
+
+    /// The type of a field that says of a struct that it is no atomic one.
+    fn granular(&mut self, expression: &'static str, of: &'static str) -> Result<TypeId, CatalogError> {
+        if let Some(&id) = self.known.get(expression) {
+            return Ok(id);
+        }
+        let of = self.ty(of)?;
+        let id = TypeId(u32::try_from(self.table.types.len()).map_err(|_| bad("too many types"))?);
+        let name = self.table.types[of.0 as usize].name.clone();
+        self.table.types.push(Type { name, shape: Shape::Any, source: None });
+        self.known.insert(expression, id);
+        self.granular.push((id, of));
         Ok(id)
     }
 

@@ -20,7 +20,7 @@ mod subresources;
 pub(super) use self::field_path::normalized_field_path;
 use crate::crd::rules::compile::Stored;
 pub use api_approval::approval_condition;
-pub use conversion::{webhook_port_and_path, webhook_url};
+pub use conversion::{webhook_service, webhook_url};
 pub use formats::unrecognized_formats;
 
 use crate::names_validation::{NamePart, name_is_dns_subdomain};
@@ -46,7 +46,7 @@ pub fn apply_defaults(definition: &mut Value) {
     if definition.array_at(&["status", "storedVersions"]).is_empty() {
         let versions = definition.array_at(&["spec", "versions"]).iter();
         let storage = versions.filter(|version| version.bool_at(&["storage"])).take(1);
-        let stored: Vec<Value> = storage.filter_map(|version| version.get("name").cloned()).collect();
+        let stored: Vec<Value> = storage.map(|version| version.str_at(&["name"]).into()).collect();
         if !stored.is_empty() {
             definition.set(&["status", "storedVersions"], stored);
         }
@@ -58,7 +58,7 @@ pub fn add_stored_versions(definition: &mut Value) {
     let mut stored = definition.array_at(&["status", "storedVersions"]).to_vec();
     let known = stored.len();
     for version in definition.array_at(&["spec", "versions"]).iter().filter(|v| v.bool_at(&["storage"])) {
-        let name = version.get("name").cloned().unwrap_or_default();
+        let name = Value::from(version.str_at(&["name"]));
         if !stored.contains(&name) {
             stored.push(name);
         }
@@ -137,7 +137,7 @@ fn stored_versions(errors: &mut FieldErrors, definition: &Value) {
     }
     let versions = definition.array_at(&["spec", "versions"]);
     for version in versions.iter().filter(|version| version.bool_at(&["storage"])) {
-        let name = version.get("name").cloned().unwrap_or_default();
+        let name = Value::from(version.str_at(&["name"]));
         if !stored.contains(&name) {
             let detail = format!("must have the storage version {}", name.as_str().unwrap_or(""));
             errors.invalid(&path, stored.to_vec(), detail);

@@ -30,6 +30,8 @@ pub(crate) struct Reserved {
     pool: Arc<Mutex<Option<Pool>>>,
     addresses: Vec<std::net::Ipv4Addr>,
     ports: Vec<u16>,
+    /// Of a dry run, of which upstream asks less.
+    dry_run: bool,
 }
 
 impl Allocators {
@@ -43,8 +45,10 @@ impl Allocators {
         reader: &dyn Reader,
         resource: &Resource,
         object: &mut Value,
+        dry_run: bool,
     ) -> Result<Reserved, Status> {
         let mut reserved = self.nothing();
+        reserved.dry_run = dry_run;
         if is_service(resource) {
             self.with_pool(reader, |pool| service::create(pool, object, &mut reserved))?;
         }
@@ -58,8 +62,10 @@ impl Allocators {
         resource: &Resource,
         object: &mut Value,
         old: &Value,
+        dry_run: bool,
     ) -> Result<Reserved, Status> {
         let mut reserved = self.nothing();
+        reserved.dry_run = dry_run;
         if is_service(resource) {
             self.with_pool(reader, |pool| service::update(pool, object, old, &mut reserved))?;
         }
@@ -90,7 +96,7 @@ impl Allocators {
     }
 
     pub(crate) fn nothing(&self) -> Reserved {
-        Reserved { pool: self.pool.clone(), addresses: Vec::new(), ports: Vec::new() }
+        Reserved { pool: self.pool.clone(), addresses: Vec::new(), ports: Vec::new(), dry_run: false }
     }
 
     fn with_pool(
@@ -115,8 +121,8 @@ impl Allocators {
 
 impl Reserved {
     /// The write happened; a dry run gives everything back.
-    pub(crate) fn keep(mut self, dry_run: bool) {
-        if !dry_run {
+    pub(crate) fn keep(mut self) {
+        if !self.dry_run {
             self.addresses.clear();
             self.ports.clear();
         }

@@ -33,6 +33,10 @@ impl Pool {
         Self { range, more: Vec::new(), addresses: HashSet::new(), ports: HashSet::new() }
     }
 
+    pub(crate) fn range(&self) -> ServiceRange {
+        self.range
+    }
+
     pub(crate) fn set_more(&mut self, more: Vec<ServiceRange>) {
         self.more = more;
     }

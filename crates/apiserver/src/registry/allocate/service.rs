@@ -224,8 +224,13 @@ fn give_address(pool: &mut Pool, service: &mut Value, reserved: &mut Reserved) -
             reserved.addresses.push(ip);
             return Ok(());
         }
-        Err(Refused::OutOfRange) => "the provided network does not match the current range",
-        Err(_) => "provided IP is already allocated",
+        // A dry run asks the ranges themselves.
+        Err(Refused::OutOfRange) if reserved.dry_run => format!(
+            "the provided IP ({ip}) is not in the valid range. The range of valid IPs is {}",
+            pool.range()
+        ),
+        Err(Refused::OutOfRange) => "the provided network does not match the current range".to_owned(),
+        Err(_) => "provided IP is already allocated".to_owned(),
     };
     let mut errors = FieldErrors::new();
     let path = FieldPath::new("spec").child("clusterIPs");

@@ -1,5 +1,6 @@
 //! How versions convert: not at all, or by a webhook.
 
+use crate::go_url;
 use crate::names_validation::{is_dns1035_label, is_dns1123_subdomain, is_valid_port_num};
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
@@ -47,6 +48,9 @@ fn client_config(errors: &mut FieldErrors, config: &Value, path: &FieldPath) {
 /// `ValidateWebhookURL` with HTTPS required.
 pub fn webhook_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {
     const FORM: &str = "; desired format: https://host[/path]";
+    if let Some(why) = go_url::problem(url) {
+        return errors.required(path, format!("url must be a valid URL: {why}{FORM}"));
+    }
     let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
     let (url, query) = url.split_once('?').unwrap_or((url, ""));
     let (scheme, rest) = url.split_once(':').unwrap_or(("", url));
@@ -72,8 +76,9 @@ pub fn webhook_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {
     }
 }
 
-/// Upstream hands name and namespace over in the wrong order, which shows when one of them is missing.
-fn webhook_service(errors: &mut FieldErrors, service: &Value, path: &FieldPath) {
+/// `ValidateWebhookService`. Upstream hands name and namespace over in the wrong order, which shows when one of them is
+/// missing.
+pub fn webhook_service(errors: &mut FieldErrors, service: &Value, path: &FieldPath) {
     if service.str_at(&["namespace"]).is_empty() {
         errors.required(&path.child("name"), "");
     }
@@ -83,8 +88,7 @@ fn webhook_service(errors: &mut FieldErrors, service: &Value, path: &FieldPath) 
     webhook_port_and_path(errors, service, path);
 }
 
-/// What `ValidateWebhookService` has to say of a service reference besides its name.
-pub fn webhook_port_and_path(errors: &mut FieldErrors, service: &Value, path: &FieldPath) {
+fn webhook_port_and_path(errors: &mut FieldErrors, service: &Value, path: &FieldPath) {
     let port = service.i64_at(&["port"]).unwrap_or(0);
     let wrong = is_valid_port_num(port);
     if !wrong.is_empty() {
