@@ -166,8 +166,12 @@ pub(crate) fn validate_template_meta(errors: &mut FieldErrors, holder: &Value, p
     names::validate_annotations(errors, meta.object_at(&["annotations"]), &path.child("annotations"));
     names::validate_labels(errors, meta.object_at(&["labels"]), &path.child("labels"));
     for (field, shown) in FORBIDDEN_IN_TEMPLATES {
-        // Lists and maps that are there are set, also when they are empty.
-        let is_set = matches!(meta.get(field), Some(Value::Array(_) | Value::Object(_)));
+        // Lists and pointers that are there are set, also when they are empty or point to nothing much.
+        let is_set = match meta.get(field) {
+            Some(Value::Array(_)) => true,
+            Some(Value::Int(_)) => field == "deletionGracePeriodSeconds",
+            _ => false,
+        };
         if is_set || !is_zero(meta.get(field)) {
             errors.forbidden(&path.child(shown), "cannot be set");
         }

@@ -3,7 +3,7 @@
 use drydock_cel::declare::KubernetesVersion;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use super::policy::{common, policy_defaults};
+use super::policy::{MUTATED, common, policy_defaults};
 use super::{GROUP, reserved_name};
 use crate::expression::{Compiler, Returns, Scope, for_new};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED};
@@ -26,7 +26,7 @@ fn validate(errors: &mut FieldErrors, version: KubernetesVersion, object: &Value
     let path = FieldPath::new("spec");
     let spec = shown(object, &["spec"]);
     let old = old.and_then(|old| old.get("spec"));
-    let compiler = common(errors, version, &spec, old, Some(&["*", "CONNECT", "CREATE", "UPDATE"]), &path);
+    let compiler = common(errors, version, &spec, old, Some(&MUTATED), &path);
     let mutations = spec.array_at(&["mutations"]);
     if mutations.is_empty() {
         errors.required(&path.child("mutations"), "mutations must contain at least one item");

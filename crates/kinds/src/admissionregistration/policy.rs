@@ -49,7 +49,17 @@ pub(super) static MUTATING_BINDING: Kind = Kind {
     generation: true,
     unconditional_update: false,
     defaults: binding_defaults,
-    validate: |errors, _, object, _| binding(errors, object),
+    validate: |errors, _, object, _| {
+        binding(errors, object);
+        if let Some(resources) = object.at(&["spec", "matchResources"]) {
+            supported_operations(
+                errors,
+                resources,
+                &MUTATED,
+                &FieldPath::new("spec").child("matchResources"),
+            );
+        }
+    },
     warnings: |object, _| reserved_name(object),
     cells: table::admission_policy_binding,
     ..Kind::new(GROUP, "mutatingadmissionpolicybindings")
@@ -100,11 +110,7 @@ pub(super) fn common(
                 errors.required(&path.child("resourceRules"), "");
             }
             if let Some(supported) = operations {
-                let path = path.child("resourceRules").child("operations");
-                let all = rules.iter().flat_map(|rule| rule.array_at(&["operations"]));
-                all.filter_map(Value::as_str)
-                    .filter(|operation| !supported.contains(operation))
-                    .for_each(|operation| errors.not_supported(&path, operation, supported));
+                supported_operations(errors, resources, supported, &path);
             }
         }
     }
@@ -326,6 +332,19 @@ fn validate_validation(
         errors.invalid(&path.child("message"), message, "must not contain line breaks");
     }
     one_of_at(errors, validation, "reason", &REASONS, path);
+}
+
+/// Only what changes or makes something can be changed on its way.
+pub(super) const MUTATED: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
+
+fn supported_operations(errors: &mut FieldErrors, resources: &Value, supported: &[&str], path: &FieldPath) {
+    let path = path.child("resourceRules").child("operations");
+    let rules = resources.array_at(&["resourceRules"]).iter();
+    rules
+        .flat_map(|rule| rule.array_at(&["operations"]))
+        .filter_map(Value::as_str)
+        .filter(|operation| !supported.contains(operation))
+        .for_each(|operation| errors.not_supported(&path, operation, supported));
 }
 
 fn binding(errors: &mut FieldErrors, object: &Value) {

@@ -25,10 +25,17 @@ pub(super) fn parse(image: &str) -> Option<Reference<'_>> {
         Some((path, tag)) => (path, Some(tag)),
         None => (rest, None),
     };
+    // What is left out of a name counts for its length.
+    let left_out = match (domain, path.contains('/')) {
+        (Some(_), _) => 0,
+        (None, true) => "docker.io/".len(),
+        (None, false) => "docker.io/library/".len(),
+    };
+    let length = left_out + named.len() - tag.map_or(0, |tag| tag.len() + 1);
     let fits = domain.is_none_or(is_domain)
         && path.split('/').all(is_component)
         && tag.is_none_or(is_tag)
-        && named.len() - tag.map_or(0, |tag| tag.len() + 1) <= 255;
+        && length <= 255;
     fits.then_some(Reference { tag, digest })
 }
 
