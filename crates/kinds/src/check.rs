@@ -45,6 +45,16 @@ pub(crate) fn immutable(errors: &mut FieldErrors, object: &Value, old: &Value, a
     }
 }
 
+/// The same for the label selector at `spec.selector`.
+pub(crate) fn immutable_selector(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    let at = &["spec", "selector"];
+    if !same(object.at(at), old.at(at)) {
+        let given = shown(object, at);
+        let given = if given.is_null() { given } else { go_form::label_selector(&given) };
+        errors.invalid(&path_of(at), given, IMMUTABLE);
+    }
+}
+
 /// The same for a field that is shown as upstream's struct of this name.
 pub(crate) fn immutable_struct(
     errors: &mut FieldErrors,

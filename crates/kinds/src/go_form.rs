@@ -6,11 +6,12 @@
 mod diff;
 mod layout;
 
-use drydock_machinery::Value;
 use drydock_machinery::status::{literal, literal_text};
+use drydock_machinery::{Value, json};
 
 pub(crate) use self::diff::unified;
 use self::layout::{Field, Type, layout};
+use crate::shape::is_zero;
 
 /// A struct of these fields, for an error's value.
 pub(crate) fn struct_of(fields: &[(&str, Value)]) -> Value {
@@ -124,15 +125,37 @@ impl Writer<'_> {
 
     fn fields(&mut self, fields: &[Field], value: &Value, depth: usize) {
         self.open('{');
-        for (i, field) in fields.iter().enumerate() {
-            self.entry(i == 0, Some(field.name), depth + 1);
+        let mut first = true;
+        for field in fields {
             let here = match field.json {
                 "" => Some(value),
-                json => value.get(json).filter(|value| !value.is_null()),
+                json => {
+                    let found = json.split('/').try_fold(value, |value, name| value.get(name));
+                    found.filter(|value| !value.is_null())
+                }
             };
+            if matches!(field.ty, Type::Metadata) {
+                first &= !here.is_some_and(|metadata| self.metadata(first, metadata));
+                continue;
+            }
+            self.entry(std::mem::take(&mut first), Some(field.name), depth + 1);
             self.typed(&field.ty, here, depth + 1);
         }
         self.close(fields.is_empty(), '}', depth);
+    }
+
+    /// Metadata are embedded in Go, and so their fields are the holder's. Answers whether there were any.
+    fn metadata(&mut self, first: bool, metadata: &Value) -> bool {
+        const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+        let mut written = Vec::new();
+        json::write_as(metadata, META, &mut written);
+        let text = String::from_utf8_lossy(&written);
+        let fields = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or("");
+        if !fields.is_empty() && !first {
+            self.out.push(',');
+        }
+        self.out.push_str(fields);
+        !fields.is_empty()
     }
 
     fn typed(&mut self, ty: &Type, value: Option<&Value>, depth: usize) {
@@ -155,13 +178,47 @@ impl Writer<'_> {
             }
             // One that was given, and has nothing in it, is not nil.
             (Type::List(_), Some(Value::Array(_))) => self.out.push_str("[]"),
+            (Type::Selector, Some(value)) => self.selector(value, depth),
             (Type::Any, Some(value)) => self.plain(value, depth),
             (Type::Text | Type::Number | Type::Bool, Some(value)) => self.scalar(value),
             _ => self.out.push_str("null"),
         }
     }
 
-    /// JSON as it is: maps, quantities, label selectors.
+    /// As [`label_selector`], in the form of what is around it.
+    fn selector(&mut self, selector: &Value, depth: usize) {
+        if literal_text(selector).is_some() {
+            return self.scalar(selector);
+        }
+        let of = |value: &Value, fields: &[&'static str]| -> Vec<(&'static str, Value)> {
+            let given = fields.iter().filter_map(|field| Some((*field, value.get(field)?.clone())));
+            given.filter(|(_, value)| !is_zero(Some(value))).collect()
+        };
+        let parts = of(selector, &["matchLabels", "matchExpressions"]);
+        self.open('{');
+        for (i, (name, part)) in parts.iter().enumerate() {
+            self.entry(i == 0, Some(name), depth + 1);
+            let Some(requirements) = part.as_array() else {
+                self.plain(part, depth + 1);
+                continue;
+            };
+            self.open('[');
+            for (i, requirement) in requirements.iter().enumerate() {
+                self.entry(i == 0, None, depth + 2);
+                let fields = of(requirement, &["key", "operator", "values"]);
+                self.open('{');
+                for (i, (name, value)) in fields.iter().enumerate() {
+                    self.entry(i == 0, Some(name), depth + 3);
+                    self.plain(value, depth + 3);
+                }
+                self.close(fields.is_empty(), '}', depth + 2);
+            }
+            self.close(requirements.is_empty(), ']', depth + 1);
+        }
+        self.close(parts.is_empty(), '}', depth);
+    }
+
+    /// JSON as it is: maps and quantities.
     fn plain(&mut self, value: &Value, depth: usize) {
         self.tree(value, depth, |key| key.to_owned());
     }

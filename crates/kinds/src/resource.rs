@@ -9,7 +9,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 use crate::check::{
     csi_driver_name, dns_label, dns_subdomain, immutable, immutable_struct, is_extended_resource,
 };
-use crate::kind::{Kind, StatusMeta, Step};
+use crate::kind::{Kind, NEW_THEN_CHANGED, StatusMeta, Step};
 use crate::meta::validate_template_meta;
 use crate::pod::scheduling::node_selector;
 use crate::shape::{default_nil, each_mut, has, present, same, seconds, shown, with_mut};
@@ -44,7 +44,7 @@ static CLAIM: Kind = Kind {
 };
 
 static CLAIM_TEMPLATE: Kind = Kind {
-    update: &[Step::MetaChange, Step::Change],
+    update: NEW_THEN_CHANGED,
     defaults: |object| {
         default_nil(object, &["spec", "metadata"], Value::object());
         request_defaults(object, &["spec", "spec"]);

@@ -110,7 +110,7 @@ fn applied_over(
                      convert unstructured object to {api_version}, Kind={kind}: {error}",
                     applied.namespace(),
                     applied.name(),
-                    api_version = gvk.api_version(),
+                    api_version = format!("{}/{}", gvk.group, gvk.version),
                     kind = gvk.kind,
                 ),
             ),

@@ -5,7 +5,8 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 use super::deployment::amount;
 use super::{not_empty, runs_always, selector, selector_matches_template};
 use crate::check::{
-    at_least_zero_each, immutable, label_selector, not_more_than_100_percent, positive_int_or_percent,
+    at_least_zero_each, immutable_selector, label_selector, not_more_than_100_percent,
+    positive_int_or_percent,
 };
 use crate::kind::{Kind, Step};
 use crate::pod::{defaults, template, warnings};
@@ -28,7 +29,7 @@ pub(super) static KIND: Kind = Kind {
     prepare_update: count_template_generation,
     update: &[Step::MetaChange, Step::Change, Step::Body],
     validate: |errors, _, object, _| validate(errors, object),
-    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
+    validate_change: immutable_selector,
     validate_status,
     warnings: |object, old| {
         // They are said again with every other template, which is counted by itself.

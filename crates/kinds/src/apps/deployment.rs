@@ -4,8 +4,8 @@ use drydock_machinery::{FieldErrors, FieldPath, Value, value};
 
 use super::{no_more_than, replicated_template};
 use crate::check::{
-    IntOrPercent, at_least_zero_each, immutable, int_or_percent, not_more_than_100_percent, percent_of,
-    positive_int_or_percent,
+    IntOrPercent, at_least_zero_each, immutable_selector, int_or_percent, not_more_than_100_percent,
+    percent_of, positive_int_or_percent,
 };
 use crate::kind::{Kind, StatusMeta};
 use crate::pod::defaults;
@@ -22,7 +22,7 @@ pub(super) static KIND: Kind = Kind {
     }),
     defaults: set_defaults,
     validate: |errors, _, object, _| validate(errors, object),
-    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
+    validate_change: immutable_selector,
     validate_status,
     warnings: crate::pod::warnings::of_named_template,
     cells: table::deployment,

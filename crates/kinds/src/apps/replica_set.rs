@@ -3,7 +3,7 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::{no_more_than, replicated_template};
-use crate::check::{at_least_zero_each, immutable};
+use crate::check::{at_least_zero_each, immutable_selector};
 use crate::kind::Kind;
 use crate::pod::defaults;
 use crate::shape::default_nil;
@@ -15,7 +15,7 @@ pub(super) static KIND: Kind = Kind {
     defaults: set_defaults,
     prepare_create: |_, object| default_nil(object, &["status", "replicas"], 0),
     validate: |errors, _, object, _| validate(errors, object),
-    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "selector"]),
+    validate_change: immutable_selector,
     validate_status: |errors, _, object, _| validate_status(errors, object),
     warnings: crate::pod::warnings::of_named_template,
     cells: table::replica_set,

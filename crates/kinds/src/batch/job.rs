@@ -9,7 +9,9 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
-use crate::check::{IMMUTABLE, at_least_zero_each, immutable, label_selector, labels_shown, one_of_given};
+use crate::check::{
+    IMMUTABLE, at_least_zero_each, immutable, immutable_selector, label_selector, labels_shown, one_of_given,
+};
 use crate::go_form;
 use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::pod::{defaults, template, warnings};
@@ -297,7 +299,7 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let path = FieldPath::new("spec");
     validate_whole_spec(errors, &shown(object, &["spec"]), &path);
     completions(errors, object, old, &path);
-    immutable(errors, object, old, &["spec", "selector"]);
+    immutable_selector(errors, object, old);
     template_update(errors, object, old, &path.child("template"));
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
     {
@@ -348,10 +350,12 @@ fn template_update(errors: &mut FieldErrors, object: &Value, old: &Value, path: 
             keep_resources(&mut template, &before, list);
         }
         if !same(template.get("spec"), before.get("spec")) {
-            errors.invalid(&path.child("spec"), shown(object, &["spec", "template", "spec"]), IMMUTABLE);
+            let given = go_form::of("PodSpec", &shown(object, &["spec", "template", "spec"]));
+            errors.invalid(&path.child("spec"), given, IMMUTABLE);
         }
     } else if !same(Some(&template), Some(&before)) {
-        errors.invalid(path, shown(object, &["spec", "template"]), IMMUTABLE);
+        let given = go_form::of("PodTemplateSpec", &shown(object, &["spec", "template"]));
+        errors.invalid(path, given, IMMUTABLE);
     }
 }
 

@@ -19,11 +19,16 @@ pub(super) enum Type {
     Pointer(&'static str),
     /// Of structs, or of plain values when "".
     List(&'static str),
+    /// Embedded `ObjectMeta`.
+    Metadata,
+    /// A pointer to a label selector.
+    Selector,
     /// Pointers to scalars, maps, quantities: null or as in JSON.
     Any,
 }
 
-/// One struct a line: `Name: Field json type …`. Types are `s`, `i`, `b`, `?`, `Name`, `*Name`, `[]Name`; a JSON name
+/// One struct a line: `Name: Field json type …`. A JSON name may be a path with slashes. Types are `s`, `i`, `b`, `?`, `@`
+/// (metadata), `&` (a selector), `Name`, `*Name`, `[]Name`; a JSON name
 /// of `=` is the Go name with its first letter small.
 const LAYOUTS: &str = "
 Taint: Key = s, Value = s, Effect = s, TimeAdded = ?
@@ -32,12 +37,15 @@ RoleRef: APIGroup apiGroup s, Kind = s, Name = s
 ResourceRequirements: Limits = ?, Requests = ?, Claims = []ResourceClaim
 ResourceClaim: Name = s, Request = s
 VolumeResourceRequirements: Limits = ?, Requests = ?
-PersistentVolumeClaimSpec: AccessModes = [], Selector = ?, Resources = VolumeResourceRequirements, VolumeName = s, StorageClassName = ?, VolumeMode = ?, DataSource = *TypedLocalObjectReference, DataSourceRef = *TypedObjectReference, VolumeAttributesClassName = ?
+PersistentVolumeClaimSpec: AccessModes = [], Selector = &, Resources = VolumeResourceRequirements, VolumeName = s, StorageClassName = ?, VolumeMode = ?, DataSource = *TypedLocalObjectReference, DataSourceRef = *TypedObjectReference, VolumeAttributesClassName = ?
 TypedLocalObjectReference: APIGroup apiGroup ?, Kind = s, Name = s
 TypedObjectReference: APIGroup apiGroup ?, Kind = s, Name = s, Namespace = ?
-PodDisruptionBudgetSpec: MinAvailable = ?, Selector = ?, MaxUnavailable = ?, UnhealthyPodEvictionPolicy = ?
+PodDisruptionBudgetSpec: MinAvailable = ?, Selector = &, MaxUnavailable = ?, UnhealthyPodEvictionPolicy = ?
 PodSpec: Volumes = []Volume, InitContainers = []Container, Containers = []Container, EphemeralContainers = []EphemeralContainer, RestartPolicy = s, TerminationGracePeriodSeconds = ?, ActiveDeadlineSeconds = ?, DNSPolicy dnsPolicy s, NodeSelector = ?, ServiceAccountName = s, AutomountServiceAccountToken = ?, NodeName = s, SecurityContext . PodSecurity, ImagePullSecrets = []LocalObjectReference, Hostname = s, Subdomain = s, SetHostnameAsFQDN setHostnameAsFQDN ?, Affinity = *Affinity, SchedulerName = s, Tolerations = []Toleration, HostAliases = []HostAlias, PriorityClassName = s, Priority = ?, PreemptionPolicy = ?, DNSConfig dnsConfig *PodDNSConfig, ReadinessGates = []PodReadinessGate, RuntimeClassName = ?, Overhead = ?, EnableServiceLinks = ?, TopologySpreadConstraints = []TopologySpreadConstraint, OS os *PodOS, SchedulingGates = []PodSchedulingGate, ResourceClaims = []PodResourceClaim, Resources = *ResourceRequirements, HostnameOverride = ?
-PodSecurity: HostNetwork hostNetwork b, HostPID hostPID b, HostIPC hostIPC b, ShareProcessNamespace = ?, HostUsers = ?
+PodSecurity: HostNetwork hostNetwork b, HostPID hostPID b, HostIPC hostIPC b, ShareProcessNamespace = ?, HostUsers = ?, SELinuxOptions securityContext/seLinuxOptions *SELinuxOptions, WindowsOptions securityContext/windowsOptions *WindowsOptions, RunAsUser securityContext/runAsUser ?, RunAsGroup securityContext/runAsGroup ?, RunAsNonRoot securityContext/runAsNonRoot ?, SupplementalGroups securityContext/supplementalGroups [], SupplementalGroupsPolicy securityContext/supplementalGroupsPolicy ?, FSGroup securityContext/fsGroup ?, FSGroupChangePolicy securityContext/fsGroupChangePolicy ?, Sysctls securityContext/sysctls []Sysctl, SeccompProfile securityContext/seccompProfile *SeccompProfile, AppArmorProfile securityContext/appArmorProfile *SeccompProfile, SELinuxChangePolicy securityContext/seLinuxChangePolicy ?
+SELinuxOptions: User = s, Role = s, Type = s, Level = s
+WindowsOptions: GMSACredentialSpecName gmsaCredentialSpecName ?, GMSACredentialSpec gmsaCredentialSpec ?, RunAsUserName = ?, HostProcess = ?
+Sysctl: Name = s, Value = s
 LocalObjectReference: Name = s
 PodOS: Name = s
 PodReadinessGate: ConditionType = s
@@ -47,7 +55,7 @@ HostAlias: IP ip s, Hostnames = []
 Toleration: Key = s, Operator = s, Value = s, Effect = s, TolerationSeconds = ?
 PodDNSConfig: Nameservers = [], Searches = [], Options = []PodDNSConfigOption
 PodDNSConfigOption: Name = s, Value = ?
-TopologySpreadConstraint: MaxSkew = i, TopologyKey = s, WhenUnsatisfiable = s, LabelSelector = ?, MinDomains = ?, NodeAffinityPolicy = ?, NodeTaintsPolicy = ?, MatchLabelKeys = []
+TopologySpreadConstraint: MaxSkew = i, TopologyKey = s, WhenUnsatisfiable = s, LabelSelector = &, MinDomains = ?, NodeAffinityPolicy = ?, NodeTaintsPolicy = ?, MatchLabelKeys = []
 Affinity: NodeAffinity = *NodeAffinity, PodAffinity = *PodAffinity, PodAntiAffinity = *PodAffinity
 NodeAffinity: RequiredDuringSchedulingIgnoredDuringExecution = *NodeSelector, PreferredDuringSchedulingIgnoredDuringExecution = []PreferredSchedulingTerm
 NodeSelector: NodeSelectorTerms = []NodeSelectorTerm
@@ -56,7 +64,7 @@ NodeSelectorRequirement: Key = s, Operator = s, Values = []
 PreferredSchedulingTerm: Weight = i, Preference = NodeSelectorTerm
 PodAffinity: RequiredDuringSchedulingIgnoredDuringExecution = []PodAffinityTerm, PreferredDuringSchedulingIgnoredDuringExecution = []WeightedPodAffinityTerm
 WeightedPodAffinityTerm: Weight = i, PodAffinityTerm = PodAffinityTerm
-PodAffinityTerm: LabelSelector = ?, Namespaces = [], TopologyKey = s, NamespaceSelector = ?, MatchLabelKeys = [], MismatchLabelKeys = []
+PodAffinityTerm: LabelSelector = &, Namespaces = [], TopologyKey = s, NamespaceSelector = &, MatchLabelKeys = [], MismatchLabelKeys = []
 Container: Name = s, Image = s, Command = [], Args = [], WorkingDir = s, Ports = []ContainerPort, EnvFrom = []EnvFromSource, Env = []EnvVar, Resources = ResourceRequirements, ResizePolicy = []ContainerResizePolicy, RestartPolicy = ?, RestartPolicyRules = []ContainerRestartRule, VolumeMounts = []VolumeMount, VolumeDevices = []VolumeDevice, LivenessProbe = *Probe, ReadinessProbe = *Probe, StartupProbe = *Probe, Lifecycle = *Lifecycle, TerminationMessagePath = s, TerminationMessagePolicy = s, ImagePullPolicy = s, SecurityContext = *SecurityContext, Stdin = b, StdinOnce = b, TTY tty b
 EphemeralContainer: Name = s, Image = s, Command = [], Args = [], WorkingDir = s, Ports = []ContainerPort, EnvFrom = []EnvFromSource, Env = []EnvVar, Resources = ResourceRequirements, ResizePolicy = []ContainerResizePolicy, RestartPolicy = ?, RestartPolicyRules = []ContainerRestartRule, VolumeMounts = []VolumeMount, VolumeDevices = []VolumeDevice, LivenessProbe = *Probe, ReadinessProbe = *Probe, StartupProbe = *Probe, Lifecycle = *Lifecycle, TerminationMessagePath = s, TerminationMessagePolicy = s, ImagePullPolicy = s, SecurityContext = *SecurityContext, Stdin = b, StdinOnce = b, TTY tty b, TargetContainerName = s
 ContainerPort: Name = s, HostPort = i, ContainerPort = i, Protocol = s, HostIP hostIP s
@@ -80,7 +88,7 @@ GRPCAction: Port = i, Service = ?
 Lifecycle: PostStart = *LifecycleHandler, PreStop = *LifecycleHandler, StopSignal = ?
 LifecycleHandler: Exec = *ExecAction, HTTPGet httpGet *HTTPGetAction, TCPSocket tcpSocket *TCPSocketAction, Sleep = *SleepAction
 SleepAction: Seconds = i
-SecurityContext: Capabilities = *Capabilities, Privileged = ?, SELinuxOptions seLinuxOptions ?, WindowsOptions = ?, RunAsUser = ?, RunAsGroup = ?, RunAsNonRoot = ?, ReadOnlyRootFilesystem = ?, AllowPrivilegeEscalation = ?, ProcMount = ?, SeccompProfile = *SeccompProfile, AppArmorProfile = *SeccompProfile
+SecurityContext: Capabilities = *Capabilities, Privileged = ?, SELinuxOptions seLinuxOptions *SELinuxOptions, WindowsOptions = *WindowsOptions, RunAsUser = ?, RunAsGroup = ?, RunAsNonRoot = ?, ReadOnlyRootFilesystem = ?, AllowPrivilegeEscalation = ?, ProcMount = ?, SeccompProfile = *SeccompProfile, AppArmorProfile = *SeccompProfile
 Capabilities: Add = [], Drop = []
 SeccompProfile: Type = s, LocalhostProfile = ?
 Volume: Name = s, HostPath = *HostPath, EmptyDir = *EmptyDir, GCEPersistentDisk gcePersistentDisk ?, AWSElasticBlockStore awsElasticBlockStore ?, GitRepo = ?, Secret = *SecretVolume, NFS nfs *NFS, ISCSI iscsi ?, Glusterfs = ?, PersistentVolumeClaim = *ClaimVolume, RBD rbd ?, Quobyte = ?, FlexVolume = ?, Cinder = ?, CephFS cephfs ?, Flocker = ?, DownwardAPI downwardAPI *DownwardVolume, FC fc ?, AzureFile = ?, ConfigMap = *ConfigMapVolume, VsphereVolume = ?, AzureDisk = ?, PhotonPersistentDisk = ?, Projected = *Projected, PortworxVolume = ?, ScaleIO scaleIO ?, StorageOS storageos ?, CSI csi ?, Ephemeral = ?, Image = ?
@@ -99,7 +107,8 @@ DownwardProjection: Items = []DownwardFile
 DownwardVolume: Items = []DownwardFile, DefaultMode = ?
 DownwardFile: Path = s, FieldRef = *ObjectFieldSelector, ResourceFieldRef = *ResourceFieldSelector, Mode = ?
 TokenProjection: Audience = s, ExpirationSeconds = i, Path = s
-ResourceClaimTemplateSpec: Spec = ResourceClaimSpec
+ResourceClaimTemplateSpec: ObjectMeta metadata @, Spec = ResourceClaimSpec
+PodTemplateSpec: ObjectMeta metadata @, Spec = PodSpec
 ResourceClaimSpec: Devices = DeviceClaim
 DeviceClaim: Requests = []DeviceRequest, Constraints = ?, Config = ?
 DeviceRequest: Name = s, Exactly = *ExactDeviceRequest, FirstAvailable = ?
@@ -152,6 +161,8 @@ fn parse_type(text: &'static str) -> Type {
         "s" => Type::Text,
         "i" => Type::Number,
         "b" => Type::Bool,
+        "@" => Type::Metadata,
+        "&" => Type::Selector,
         "?" => Type::Any,
         _ => match (text.strip_prefix("[]"), text.strip_prefix('*')) {
             (Some(item), _) => Type::List(item),
