@@ -147,8 +147,12 @@ impl Writer<'_> {
     /// Metadata are embedded in Go, and so their fields are the holder's. Answers whether there were any.
     fn metadata(&mut self, first: bool, metadata: &Value) -> bool {
         const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+        let mut given = metadata.clone();
+        if let Some(given) = given.as_object_mut() {
+            given.retain(|_, value| !is_zero(Some(value)));
+        }
         let mut written = Vec::new();
-        json::write_as(metadata, META, &mut written);
+        json::write_as(&given, META, &mut written);
         let text = String::from_utf8_lossy(&written);
         let fields = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or("");
         if !fields.is_empty() && !first {
