@@ -191,9 +191,6 @@ impl Writer<'_> {
 
     /// As [`label_selector`], in the form of what is around it.
     fn selector(&mut self, selector: &Value, depth: usize) {
-        if literal_text(selector).is_some() {
-            return self.scalar(selector);
-        }
         let of = |value: &Value, fields: &[&'static str]| -> Vec<(&'static str, Value)> {
             let given = fields.iter().filter_map(|field| Some((*field, value.get(field)?.clone())));
             given.filter(|(_, value)| !is_zero(Some(value))).collect()

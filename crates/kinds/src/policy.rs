@@ -38,11 +38,7 @@ fn validate(errors: &mut FieldErrors, object: &Value) {
     let spec = shown(object, &["spec"]);
     if has(&spec, &["minAvailable"]) && has(&spec, &["maxUnavailable"]) {
         let detail = "minAvailable and maxUnavailable cannot be both set";
-        let mut given = spec.clone();
-        if let Some(selector) = present(&spec, &["selector"]) {
-            given.set(&["selector"], go_form::label_selector(selector));
-        }
-        errors.invalid(&path, go_form::of("PodDisruptionBudgetSpec", &given), detail);
+        errors.invalid(&path, go_form::of("PodDisruptionBudgetSpec", &spec), detail);
     }
     for field in ["minAvailable", "maxUnavailable"] {
         let amount = spec.get(field);

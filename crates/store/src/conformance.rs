@@ -16,7 +16,7 @@ macro_rules! store_conformance {
     ($make:path) => {
         $crate::store_conformance!(@ $make:
             revisions_count_commits, checks_guard_writes, a_failed_check_writes_nothing,
-            several_keys_commit_together, ranges_are_ordered_and_paged, ranges_read_the_past,
+            who_lost_sees_what_was_faster, several_keys_commit_together, ranges_are_ordered_and_paged, ranges_read_the_past,
             watches_deliver_every_commit_once, watches_resume_from_the_past, watches_see_their_prefix_only,
             recent_commits_are_at_hand, compaction_forgets_history_only, keys_expire, concurrent_writers_never_lose_an_update,
             volatile_writes_are_visible_and_counted, a_closed_store_answers_nothing,
@@ -122,6 +122,20 @@ pub async fn a_failed_check_writes_nothing(store: Subject) {
     store.commit(both).await.unwrap_err();
     assert_eq!(store.revision().await.unwrap(), 1);
     assert_eq!(all(&store).await, [row("a", "1", 1, 1)]);
+}
+
+pub async fn who_lost_sees_what_was_faster(store: Subject) {
+    for i in 0..50 {
+        let key = format!("k{i}");
+        let winner = store.commit(txn(vec![put(&key, "1")]));
+        let loser = async {
+            let lost = store.commit(if_at(&key, 0, put(&key, "2"))).await;
+            assert!(matches!(lost, Err(StoreError::Conflict { .. })), "{lost:?}");
+            assert_eq!(store.revision().await.unwrap(), i + 1);
+        };
+        let (won, ()) = futures::join!(winner, loser);
+        assert_eq!(won.unwrap(), i + 1);
+    }
 }
 
 pub async fn several_keys_commit_together(store: Subject) {

@@ -127,6 +127,11 @@ impl State {
         Ok(Staged { batch: Arc::new(Batch { revision, events }), expires_at: expiries })
     }
 
+    /// Whether what a check failed on is a commit that is not published yet.
+    pub(crate) fn is_in_flight(&self, lost: &StoreError) -> bool {
+        matches!(lost, StoreError::Conflict { key, .. } if self.in_flight.contains_key(key))
+    }
+
     /// The transaction that deletes what has expired by `now`; None when nothing has.
     pub(crate) fn expired(&self, now: i64) -> Option<Txn> {
         let due = self.expiries.by_time.iter().take_while(|(at, _)| *at <= now);

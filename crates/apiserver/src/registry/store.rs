@@ -91,6 +91,10 @@ impl Registry {
                 Ok(revision)
             }
             Err(StoreError::Conflict { current, .. }) => {
+                // Who lost reads what was faster.
+                if let Ok(newest) = self.cache.store().revision().await {
+                    self.cache.wait_applied(newest).await;
+                }
                 Err(WriteError::Lost(current.and_then(|entry| self.read(*entry))))
             }
             Err(error) => {

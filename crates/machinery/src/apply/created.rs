@@ -28,7 +28,7 @@ pub(super) fn owns(set: &FieldSet, empty: &Value, new: &Value, ty: Ty<'_>, exemp
     differs(Some(empty), new, ty, set, exempt).is_some()
 }
 
-/// Whether the place itself differs, where `below` is what differs inside of it. None when it is not.
+/// Whether the place itself differs. None when what differs inside of it is not just `below`.
 fn differs(
     old: Option<&Value>,
     new: &Value,

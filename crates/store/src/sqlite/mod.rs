@@ -94,6 +94,17 @@ enum Job {
     Close(oneshot::Sender<Result<(), StoreError>>),
 }
 
+/// What becomes of a commit at first.
+enum Begun {
+    Done(Revision),
+    Queued(oneshot::Receiver<Result<Revision, StoreError>>),
+    /// It lost against one that is on its way to the disk.
+    Lost {
+        conflict: StoreError,
+        settled: oneshot::Receiver<()>,
+    },
+}
+
 type FileJob = Box<dyn FnOnce(&Inner, &mut LogFile) + Send>;
 
 impl std::fmt::Debug for Job {
@@ -138,6 +149,33 @@ impl SqliteStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    fn begin(&self, txn: Txn) -> Result<Begun, StoreError> {
+        let durability = txn.durability;
+        let mut shared = self.inner.shared.lock();
+        if shared.closed {
+            return Err(StoreError::Closed);
+        }
+        let staged = match shared.state.stage(txn) {
+            Ok(staged) => staged,
+            Err(conflict) if shared.state.is_in_flight(&conflict) => {
+                return Ok(Begun::Lost { conflict, settled: self.inner.settled(&mut shared) });
+            }
+            Err(error) => return Err(error),
+        };
+        let revision = staged.batch.revision;
+        let idle = !shared.scheduled && revision <= shared.ceiling;
+        if durability == Durability::Volatile && idle {
+            shared.remember_dirty(rows(&staged));
+            shared.state.publish(&staged, KEEP);
+            drop(shared);
+            self.inner.signal(revision);
+            return Ok(Begun::Done(revision));
+        }
+        let (ack, acked) = oneshot::channel();
+        self.inner.enqueue(&mut shared, Job::Commit { staged, durability, ack });
+        Ok(Begun::Queued(acked))
+    }
+
     fn read<T>(&self, read: impl FnOnce(&State) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let shared = self.inner.shared.lock();
         if shared.closed {
@@ -150,26 +188,15 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, txn: Txn) -> Result<Revision, StoreError> {
-        let durability = txn.durability;
-        let (ack, acked) = oneshot::channel();
-        {
-            let mut shared = self.inner.shared.lock();
-            if shared.closed {
-                return Err(StoreError::Closed);
+        match self.begin(txn)? {
+            Begun::Done(revision) => Ok(revision),
+            Begun::Queued(acked) => acked.await.unwrap_or(Err(StoreError::Closed)),
+            Begun::Lost { conflict, settled } => {
+                // Nobody is told what was faster before that is on disk and seen by all.
+                let _ = settled.await;
+                Err(conflict)
             }
-            let staged = shared.state.stage(txn)?;
-            let revision = staged.batch.revision;
-            let idle = !shared.scheduled && revision <= shared.ceiling;
-            if durability == Durability::Volatile && idle {
-                shared.remember_dirty(rows(&staged));
-                shared.state.publish(&staged, KEEP);
-                drop(shared);
-                self.inner.signal(revision);
-                return Ok(revision);
-            }
-            self.inner.enqueue(&mut shared, Job::Commit { staged, durability, ack });
         }
-        acked.await.unwrap_or(Err(StoreError::Closed))
     }
 
     async fn range(&self, range: Range) -> Result<RangeResult, StoreError> {
@@ -320,6 +347,16 @@ impl Inner {
             shared.scheduled = true;
             self.writers.serve(self.clone());
         }
+    }
+
+    /// Resolves once the commits that are on their way have arrived, or failed.
+    fn settled(self: &Arc<Self>, shared: &mut Shared) -> oneshot::Receiver<()> {
+        let (ack, settled) = oneshot::channel();
+        let tell = move |_: &Self, _: &mut LogFile| {
+            let _ = ack.send(());
+        };
+        self.enqueue(shared, Job::File(Box::new(tell)));
+        settled
     }
 
     /// Runs `f` on a writer thread, after the commits before it.
