@@ -42,20 +42,9 @@ pub(crate) fn list(values: impl Iterator<Item = Value>) -> Value {
 
 /// A label selector, as it serialises: without what is empty.
 pub(crate) fn label_selector(selector: &Value) -> Value {
-    let mut shown = Value::object();
-    let labels = selector.object_at(&["matchLabels"]);
-    if !labels.is_empty() {
-        shown.set(&["matchLabels"], labels.clone());
-    }
-    let requirements = selector.array_at(&["matchExpressions"]);
-    if !requirements.is_empty() {
-        let requirement = |one: &Value| {
-            let has_values = !one.array_at(&["values"]).is_empty();
-            ordered(one, if has_values { &["key", "operator", "values"] } else { &["key", "operator"] })
-        };
-        shown.set(&["matchExpressions"], list(requirements.iter().map(requirement)));
-    }
-    ordered(&shown, &["matchLabels", "matchExpressions"])
+    let mut out = String::new();
+    Writer { out: &mut out, indent: None }.selector(selector, 0);
+    literal(out)
 }
 
 /// A value of one of the known structs, for an error's value.
@@ -189,13 +178,14 @@ impl Writer<'_> {
         }
     }
 
-    /// As [`label_selector`], in the form of what is around it.
+    /// A label selector, without lists and maps that are empty.
     fn selector(&mut self, selector: &Value, depth: usize) {
-        let of = |value: &Value, fields: &[&'static str]| -> Vec<(&'static str, Value)> {
-            let given = fields.iter().filter_map(|field| Some((*field, value.get(field)?.clone())));
-            given.filter(|(_, value)| !is_zero(Some(value))).collect()
-        };
-        let parts = of(selector, &["matchLabels", "matchExpressions"]);
+        fn given<'a>(value: &'a Value, fields: &[&'static str]) -> Vec<(&'static str, &'a Value)> {
+            let is_empty = |value: &Value| is_zero(Some(value)) && !matches!(value, Value::String(_));
+            let given = fields.iter().filter_map(|field| Some((*field, value.get(field)?)));
+            given.filter(|(_, value)| !is_empty(value)).collect()
+        }
+        let parts = given(selector, &["matchLabels", "matchExpressions"]);
         self.open('{');
         for (i, (name, part)) in parts.iter().enumerate() {
             self.entry(i == 0, Some(name), depth + 1);
@@ -206,7 +196,7 @@ impl Writer<'_> {
             self.open('[');
             for (i, requirement) in requirements.iter().enumerate() {
                 self.entry(i == 0, None, depth + 2);
-                let fields = of(requirement, &["key", "operator", "values"]);
+                let fields = given(requirement, &["key", "operator", "values"]);
                 self.open('{');
                 for (i, (name, value)) in fields.iter().enumerate() {
                     self.entry(i == 0, Some(name), depth + 3);

@@ -1,6 +1,5 @@
 //! LimitRange.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 
 use drydock_machinery::quantity::Quantity;
@@ -69,7 +68,7 @@ fn limit_type_name(errors: &mut FieldErrors, name: &str, path: &FieldPath) {
 fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, path: &FieldPath) {
     let mut keys: BTreeSet<&str> = BTreeSet::new();
     for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
-        if limit_type == "Pod" && list.starts_with("default") {
+        if has_no(limit_type, list) {
             if !limit.object_at(&[list]).is_empty() {
                 errors.forbidden(&path.child(list), "may not be specified when `type` is 'Pod'");
             }
@@ -88,16 +87,14 @@ fn validate_limit(errors: &mut FieldErrors, limit: &Value, limit_type: &str, pat
             keys.insert(name);
         }
     }
-    let mut compared = Cow::Borrowed(limit);
-    if limit_type == "Pod" {
-        // They are refused already.
-        for list in ["default", "defaultRequest"].iter().filter(|list| limit.get(list).is_some()) {
-            compared.to_mut().remove(&[list]);
-        }
-    }
     for name in keys {
-        compare(errors, &compared, name, path);
+        compare(errors, limit, limit_type, name, path);
     }
+}
+
+/// Whether limits of this type may not have this list, which then counts for nothing.
+fn has_no(limit_type: &str, list: &str) -> bool {
+    limit_type == "Pod" && list.starts_with("default")
 }
 
 fn claim_limits(errors: &mut FieldErrors, limit: &Value, limit_type: &str, path: &FieldPath) {
@@ -108,9 +105,11 @@ fn claim_limits(errors: &mut FieldErrors, limit: &Value, limit_type: &str, path:
     }
 }
 
-fn compare(errors: &mut FieldErrors, limit: &Value, name: &str, path: &FieldPath) {
-    let amount =
-        |list: &str| limit.at(&[list, name]).map(|amount| (Quantity::of(Some(amount)), amount.clone()));
+fn compare(errors: &mut FieldErrors, limit: &Value, limit_type: &str, name: &str, path: &FieldPath) {
+    let amount = |list: &str| {
+        let amount = limit.at(&[list, name]).filter(|_| !has_no(limit_type, list))?;
+        Some((Quantity::of(Some(amount)), amount.clone()))
+    };
     let mut too_big = |list: &str, shown: &str, low: (&str, &Quantity), high: (&str, &Quantity)| {
         let value = Value::from(shown);
         let detail = format!("{} value {} is greater than {} value {}", low.0, low.1, high.0, high.1);

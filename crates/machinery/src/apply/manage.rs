@@ -87,8 +87,8 @@ impl FieldManager<'_> {
             return None;
         }
         let exempt = Exempt { reset: Some(self.reset_fields), never: Some(never_managed()) };
-        let known = pool::created(self.kind).into_iter();
-        known.into_iter().find(|known| created::owns(&known.set, empty, new, Ty::new(schema), exempt))
+        let mut known = pool::created(self.kind).into_iter();
+        known.find(|known| created::owns(&known.set, empty, new, Ty::new(schema), exempt))
     }
 
     /// Lays `applied` over `live` (None on creation); the answer has its managed fields.
