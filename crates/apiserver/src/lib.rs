@@ -32,6 +32,7 @@ pub mod testing;
 mod webhook;
 
 pub use aggregation::FrontProxy;
+pub use flow::FLOW_SCHEMA_CONDITIONS;
 pub use identity::{Access, Identity};
 pub use registry::allocate::ServiceRange;
 pub use seams::{Authenticated, Authenticator, Authorizer, Credentials, NodeDialer, TokenIssuer};

@@ -256,6 +256,22 @@ impl Client {
         self.object(request.options(options).body(object)).await
     }
 
+    /// Server-side apply of the status subresource, taking over fields of other managers.
+    ///
+    /// # Errors
+    /// The server's [`Status`].
+    pub async fn apply_status(
+        &self,
+        resource: &GroupVersionResource,
+        manager: &str,
+        object: Value,
+    ) -> CallResult {
+        let options = Options { field_manager: manager.to_owned(), force: Some(true), ..Options::default() };
+        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+        let request = Request::new(Verb::Patch(PatchType::Apply), resource, &namespace, &name);
+        self.object(request.subresource("status").options(options).body(object)).await
+    }
+
     /// # Errors
     /// The server's [`Status`].
     pub async fn delete(

@@ -6,7 +6,8 @@ use drydock_apiserver::ApiServer;
 use drydock_apiserver::admission::Reader as _;
 use drydock_auth::bootstrap::policy;
 use drydock_auth::pki::ClusterPki;
-use drydock_client::{Client, resources};
+use drydock_apiserver::FLOW_SCHEMA_CONDITIONS;
+use drydock_client::{CallResult, Client, Options, Request, Verb, resources};
 use drydock_machinery::{GroupVersionResource, ObjectMeta as _, Status, Value, value};
 use drydock_runtime::Clock;
 use futures::StreamExt as _;
@@ -21,12 +22,39 @@ struct Wanted {
     object: Value,
     /// Written after the object: a create ignores it.
     status: Option<Value>,
+    managers: Managers,
 }
 
 impl Wanted {
     fn new(resource: GroupVersionResource, object: Value) -> Self {
-        Self { resource, object, status: None }
+        Self { resource, object, status: None, managers: Managers::SERVER }
     }
+
+    fn status(mut self, status: Value) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    fn by(mut self, managers: Managers) -> Self {
+        self.managers = managers;
+        self
+    }
+}
+
+/// Who managed fields say has written an object.
+#[derive(Clone, Copy)]
+struct Managers {
+    /// "": whom the client is.
+    object: &'static str,
+    /// Who applied the status; None when it was updated.
+    status: Option<&'static str>,
+}
+
+impl Managers {
+    const SERVER: Self = Self { object: "", status: None };
+    /// The two parts of priority and fairness.
+    const FLOW_CONTROL: Self =
+        Self { object: "api-priority-and-fairness-config-producer-v1", status: Some(FLOW_SCHEMA_CONDITIONS) };
 }
 
 const FLOW_SCHEMAS: GroupVersionResource =
@@ -54,20 +82,38 @@ async fn create(server: &ApiServer, client: &Client, wanted: Vec<Wanted>) -> Res
         cache.get(&resource.group, &resource.resource, object.namespace(), object.name()).is_none()
     });
     let creates = missing.map(|wanted| async move {
-        let created = match client.create(&wanted.resource, wanted.object).await {
+        let Wanted { resource, object, status, managers } = wanted;
+        let created = match create_by(client, &resource, object, managers.object).await {
             Err(status) if status.is_already_exists() => return Ok(()),
             created => created?,
         };
-        let Some(status) = wanted.status else { return Ok(()) };
-        let mut object = created.value().clone();
+        let Some(status) = status else { return Ok(()) };
+        let Some(manager) = managers.status else {
+            let mut object = created.value().clone();
+            object.set(&["status"], status);
+            return client.update_status(&resource, object).await.map(drop);
+        };
+        let mut object = value!({"apiVersion": created.api_version(), "kind": created.kind(),
+            "metadata": {"name": created.name(), "uid": created.uid()}});
         object.set(&["status"], status);
-        client.update_status(&wanted.resource, object).await.map(drop)
+        client.apply_status(&resource, manager, object).await.map(drop)
     });
     let mut creates = futures::stream::iter(creates).buffer_unordered(CONCURRENCY);
     while let Some(created) = creates.next().await {
         created?;
     }
     Ok(())
+}
+
+async fn create_by(
+    client: &Client,
+    resource: &GroupVersionResource,
+    object: Value,
+    manager: &str,
+) -> CallResult {
+    let options = Options { field_manager: manager.to_owned(), ..Options::default() };
+    let request = Request::new(Verb::Create, resource, object.namespace(), "").options(options);
+    client.object(request.body(object)).await
 }
 
 fn namespaces() -> Vec<Wanted> {
@@ -104,11 +150,10 @@ fn priority_classes() -> impl Iterator<Item = Wanted> {
         ),
     ]
     .into_iter()
-    .map(|(name, priority, description)| Wanted {
-        resource: resources::PRIORITY_CLASSES,
-        status: None,
-        object: value!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
-            "value": priority, "description": description}),
+    .map(|(name, priority, description)| {
+        let class = value!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": name}, "value": priority, "description": description});
+        Wanted::new(resources::PRIORITY_CLASSES, class)
     })
 }
 
@@ -117,26 +162,20 @@ fn with_status(server: &ApiServer, clock: &Clock, config: &Config) -> Vec<Wanted
     let now = clock.now_rfc3339();
     let mut wanted: Vec<Wanted> = flow_control::priority_levels()
         .into_iter()
-        .map(|level| Wanted::new(PRIORITY_LEVELS, level))
+        .map(|level| Wanted::new(PRIORITY_LEVELS, level).by(Managers::FLOW_CONTROL))
         .collect();
-    wanted.extend(flow_control::flow_schemas(&now).into_iter().map(|(object, status)| Wanted {
-        resource: FLOW_SCHEMAS,
-        object,
-        status: Some(status),
+    wanted.extend(flow_control::flow_schemas(&now).into_iter().map(|(object, status)| {
+        Wanted::new(FLOW_SCHEMAS, object).status(status).by(Managers::FLOW_CONTROL)
     }));
-    wanted.extend(api_services::all(server).into_iter().map(|object| Wanted {
-        resource: resources::API_SERVICES,
-        object,
-        status: Some(api_services::available(&now)),
+    wanted.extend(api_services::all(server).into_iter().map(|object| {
+        Wanted::new(resources::API_SERVICES, object).status(api_services::available(&now))
     }));
     let ready = value!({"type": "Ready", "status": "True", "reason": "", "lastTransitionTime": now.as_str(),
         "message": "Kubernetes Service CIDR is ready"});
-    wanted.push(Wanted {
-        resource: resources::SERVICE_CIDRS,
-        object: value!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
-            "metadata": {"name": "kubernetes"}, "spec": {"cidrs": [config.service_range.to_string()]}}),
-        status: Some(value!({"conditions": [ready]})),
-    });
+    let range = value!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"}, "spec": {"cidrs": [config.service_range.to_string()]}});
+    let status = value!({"conditions": [ready]});
+    wanted.push(Wanted::new(resources::SERVICE_CIDRS, range).status(status));
     let since = now.get(..10).unwrap_or_default();
     wanted.push(Wanted::new(
         resources::CONFIG_MAPS,
@@ -158,35 +197,24 @@ fn kubernetes_service(config: &Config) -> Vec<Wanted> {
     } else {
         host
     };
+    let service = value!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "spec": {"clusterIP": service_ip.as_str(), "type": "ClusterIP", "ipFamilyPolicy": "SingleStack",
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}]}});
+    let endpoints = value!({"apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": ip}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}]});
+    let slice = value!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "kubernetes", "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}]});
     vec![
-        Wanted {
-            resource: resources::SERVICES,
-            status: None,
-            object: value!({"apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
-                "spec": {"clusterIP": service_ip.as_str(), "type": "ClusterIP",
-                    "ipFamilyPolicy": "SingleStack",
-                    "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}]}}),
-        },
-        Wanted {
-            resource: resources::ENDPOINTS,
-            status: None,
-            object: value!({"apiVersion": "v1", "kind": "Endpoints",
-                "metadata": {"name": "kubernetes", "namespace": "default",
-                    "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
-                "subsets": [{"addresses": [{"ip": ip}],
-                    "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}]}),
-        },
-        Wanted {
-            resource: resources::ENDPOINT_SLICES,
-            status: None,
-            object: value!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-                "metadata": {"name": "kubernetes", "namespace": "default",
-                    "labels": {"kubernetes.io/service-name": "kubernetes"}},
-                "addressType": "IPv4",
-                "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}],
-                "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}),
-        },
+        Wanted::new(resources::SERVICES, service),
+        Wanted::new(resources::ENDPOINTS, endpoints),
+        Wanted::new(resources::ENDPOINT_SLICES, slice),
     ]
 }
 

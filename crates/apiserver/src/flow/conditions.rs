@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use drydock_client::{Client, Options, PatchType, Request, Verb};
-use drydock_machinery::{GroupVersionResource, Object, ObjectMeta as _, Status, Value, value};
+use drydock_client::Client;
+use drydock_machinery::{GroupVersionResource, Object, ObjectMeta as _, Value, value};
 
 use super::Flow;
 use crate::cache::ResourceCache;
@@ -12,7 +12,7 @@ use crate::server::Core;
 const SCHEMAS: GroupVersionResource =
     GroupVersionResource::new("flowcontrol.apiserver.k8s.io", "v1", "flowschemas");
 /// Who upstream's server is when it writes the condition.
-const MANAGER: &str = "api-priority-and-fairness-config-consumer-v1";
+pub const MANAGER: &str = "api-priority-and-fairness-config-consumer-v1";
 
 impl Flow {
     /// Keeps the conditions right in a task. A new cluster's own schemas come with theirs.
@@ -30,7 +30,7 @@ impl Flow {
                 for schema in objects(&schemas) {
                     let exists = levels.iter().any(|level| level.name() == level_of(&schema));
                     if let Some(object) = with_condition(&schema, exists, &clock.now_rfc3339())
-                        && let Err(error) = apply_status(&client, object).await
+                        && let Err(error) = client.apply_status(&SCHEMAS, MANAGER, object).await
                         && !error.is_not_found()
                     {
                         tracing::debug!(%error, name = schema.name(), "the schema's condition was not written");
@@ -76,12 +76,6 @@ fn with_condition(schema: &Object, exists: bool, now: &str) -> Option<Value> {
 
 fn objects(cache: &ResourceCache) -> Vec<Arc<Object>> {
     cache.snapshot().objects.iter().map(|(_, object)| object.clone()).collect()
-}
-
-async fn apply_status(client: &Client, object: Value) -> Result<(), Status> {
-    let options = Options { field_manager: MANAGER.to_owned(), force: Some(true), ..Options::default() };
-    let request = Request::new(Verb::Patch(PatchType::Apply), &SCHEMAS, "", object.name());
-    client.call(request.subresource("status").options(options).body(object)).await.map(drop)
 }
 
 #[cfg(test)]

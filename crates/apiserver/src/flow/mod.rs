@@ -15,6 +15,8 @@ mod level;
 mod matching;
 mod queues;
 
+pub use conditions::MANAGER as FLOW_SCHEMA_CONDITIONS;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;

@@ -47,7 +47,10 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
     let accept = request.header(ACCEPT);
     let core = match document {
         Document::Value(value) => {
-            let wanted = negotiate::accept(accept, Offer::DOCUMENT)?;
+            let wanted = match value.str_at(&["kind"]) {
+                "APIGroup" => negotiate::accept_of_all(accept, Offer::DOCUMENT)?,
+                _ => negotiate::accept(accept, Offer::DOCUMENT)?,
+            };
             return Ok(encode::value_answer(request, 200, &value, wanted.format).await);
         }
         Document::Root { core } => core,
@@ -55,7 +58,10 @@ pub(crate) async fn answer(request: &Req, document: Document) -> Result<Answer, 
     if let Some((version, format)) = aggregated_version(accept) {
         return Ok(aggregated(request, core, version, format).await);
     }
-    let wanted = negotiate::accept(accept, Offer::DOCUMENT)?;
+    let wanted = match core {
+        true => negotiate::accept(accept, Offer::DOCUMENT)?,
+        false => negotiate::accept_of_all(accept, Offer::DOCUMENT)?,
+    };
     let table = request.core.registry.resources.table();
     let value = if core { core_versions(request) } else { group_list(&request.core.groups(&table)) };
     Ok(encode::value_answer(request, 200, &value, wanted.format).await)

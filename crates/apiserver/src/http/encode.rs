@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use drydock_client::Reply;
 use drydock_machinery::json::{self, Unversioned};
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Object, ObjectMeta, Reason, Status, Value, value};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 
 use super::handler::Req;
@@ -51,8 +51,9 @@ pub(crate) async fn done(
         (Reply::Virtual(value), view) => one(request, resource, &value, view)?,
         (Reply::List(list), View::Whole) => list_body::value(resource, &list),
         (Reply::List(list), View::Table(version)) => table::of_list(request, resource, &list, version)?,
-        (Reply::List(list), View::MetadataList(version) | View::Metadata(version)) => {
-            list_body::metadata(&list, version)
+        (Reply::List(list), View::MetadataList(version)) => list_body::metadata(&list, version),
+        (Reply::List(_), View::Metadata(_)) => {
+            return Err(other_view(resource, "PartialObjectMetadata, but the requested object is a list", "List"));
         }
     };
     Ok(value_answer(request, code, &value, wanted.format).await)
@@ -142,8 +143,20 @@ fn one(request: &Req, resource: &Resource, object: &Value, view: View) -> Result
         View::Whole => Ok(object.clone()),
         View::Metadata(version) => Ok(partial(object, version)),
         View::Table(version) => table::of_object(request, resource, object, version),
-        View::MetadataList(_) => Err(super::negotiate::not_acceptable()),
+        View::MetadataList(_) => {
+            Err(other_view(resource, "PartialObjectMetadataList, but the requested object is not a list", ""))
+        }
     }
+}
+
+/// The 406 for what was done, and cannot be shown as it was asked for. Go names the type.
+fn other_view(resource: &Resource, requested: &str, suffix: &str) -> Status {
+    let group = match &*resource.gvk.group {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    };
+    let text = format!("you requested {requested} (*{group}.{}{suffix})", resource.gvk.kind);
+    Status::new(406, Reason::NotAcceptable, text)
 }
 
 /// `PartialObjectMetadata` of an object.

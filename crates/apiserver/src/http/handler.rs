@@ -39,6 +39,11 @@ pub(crate) struct Req {
 pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let audit_id = audit_id(request.headers());
     let head = request.method() == Method::HEAD;
+    if path::names_no_resource(request.uri().path()) {
+        let mut answer = unreadable(request.uri());
+        answer.headers_mut().insert(HeaderName::from_static("audit-id"), audit_id);
+        return answer;
+    }
     let answer = AssertUnwindSafe(respond(core, peer, request, &audit_id)).catch_unwind().await;
     let mut answer = answer.unwrap_or_else(|_| panicked());
     let headers = answer.headers_mut();
@@ -49,6 +54,15 @@ pub(crate) async fn handle(core: Arc<Core>, peer: Arc<Peer>, request: Request<In
         return Answer::from_parts(parts, Default::default());
     }
     answer
+}
+
+/// The answer to a path that says how to act, and not on what; nothing else is looked at.
+fn unreadable(uri: &http::Uri) -> Answer {
+    let uri = uri.path_and_query().map_or("", |uri| uri.as_str());
+    let shown = uri.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let why = format!("unable to determine kind and namespace from url, {shown}");
+    let text = format!("Internal Server Error: {shown:?}: failed to create RequestInfo: {why}\n");
+    body::text(500, text)
 }
 
 pub(crate) fn panicked() -> Answer {
@@ -67,14 +81,6 @@ async fn respond(
     parts.extensions.insert(peer.clone());
     let query = Query::parse(parts.uri.query());
     let form = failure::Form::of(&parts.headers, &query);
-    if path::names_no_resource(parts.uri.path()) {
-        let path = parts.uri.path();
-        let why = format!("unable to determine kind and namespace from url, {path}");
-        return body::text(
-            500,
-            format!("Internal Server Error: {path:?}: failed to create RequestInfo: {why}\n"),
-        );
-    }
     let path = path::parse(parts.uri.path());
     let verb = match &path {
         Path::Resource(path) => resource::verb(&parts.method, path, &query).to_owned(),

@@ -57,7 +57,7 @@ pub(crate) fn serve(request: &Req, parts: &[&str]) -> Answer {
         };
         let healthy = passes(request, endpoint, check);
         return if healthy {
-            body::text(200, "ok")
+            body::whole(200, body::TEXT, "ok")
         } else {
             body::text(500, "internal server error: not ready\n")
         };

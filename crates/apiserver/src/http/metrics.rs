@@ -31,7 +31,7 @@ const SLI_BOUNDS: &[f64] = &[
 ];
 
 /// The media type of metrics.
-pub(crate) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
 
 /// Paths are the clients' to choose: those beyond are not counted.
 const MOST_SERIES: usize = 4096;

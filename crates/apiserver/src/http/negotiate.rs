@@ -4,6 +4,8 @@ use drydock_client::PatchType;
 use drydock_machinery::Status;
 use drydock_machinery::status::Reason;
 
+use crate::registry::{MEDIA_TYPES as TYPES, unknown_format};
+
 /// The encoding of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -28,7 +30,6 @@ pub(crate) struct Wanted {
     pub(crate) view: View,
 }
 
-const TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// What a watch can be written as.
 const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
@@ -40,27 +41,31 @@ struct Clause<'a> {
     quality: f32,
 }
 
-/// What can be made of an answer; metadata can be in every format.
+/// What can be made of an answer. Metadata can be in every format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
     /// Of whole objects.
     pub(crate) protobuf: bool,
     /// In JSON and YAML.
     pub(crate) table: bool,
+    /// That of a document there is none.
+    pub(crate) metadata: bool,
 }
 
 impl Offer {
-    pub(crate) const DOCUMENT: Self = Self { protobuf: true, table: false };
+    pub(crate) const DOCUMENT: Self = Self { protobuf: true, table: false, metadata: false };
 
     fn has(self, wanted: Wanted) -> bool {
         match wanted.view {
             View::Whole => self.protobuf || wanted.format != Format::Protobuf,
             View::Table(_) => self.table && wanted.format != Format::Protobuf,
-            View::Metadata(_) | View::MetadataList(_) => true,
+            View::Metadata(_) | View::MetadataList(_) => self.metadata,
         }
     }
 }
 
+/// What a client wants of a path that is only there for clients that accept one of its types.
+///
 /// # Errors
 /// 406 when nothing that is accepted can be made.
 pub(crate) fn accept(header: Option<&str>, offer: Offer) -> Result<Wanted, Status> {
@@ -68,13 +73,46 @@ pub(crate) fn accept(header: Option<&str>, offer: Offer) -> Result<Wanted, Statu
     if header.is_empty() || header == "*/*" || header == "application/json" {
         return Ok(Wanted { format: Format::Json, view: View::Whole });
     }
+    accept_among(header, &TYPES, offer)
+}
+
+/// What a client of a log wants, which is text whatever it accepts.
+///
+/// # Errors
+/// 406 when nothing that is accepted can be made.
+pub(crate) fn accept_log(header: Option<&str>) -> Result<(), Status> {
+    let header = header.unwrap_or("").trim();
+    if header.is_empty() {
+        return Ok(());
+    }
+    let types = ["text/plain", TYPES[0], TYPES[1], TYPES[2]];
+    // Upstream has a route for who takes text, and then looks for a form that an object has.
+    accept_among(header, &types, Offer { protobuf: true, table: true, metadata: true }).map(drop)
+}
+
+fn accept_among(header: &str, types: &[&str], offer: Offer) -> Result<Wanted, Status> {
     let clauses = clauses(header);
-    let known = |clause: &Clause<'_>| clause.media_type == "*/*" || TYPES.contains(&clause.media_type);
+    let known = |clause: &Clause<'_>| clause.media_type == "*/*" || types.contains(&clause.media_type);
     if !clauses.iter().any(known) {
-        let types = TYPES.join(", ");
+        let types = types.join(", ");
         let text = format!("406: Not Acceptable\n\nAvailable representations: {types}");
         return Err(Status::new(406, Reason::NotAcceptable, text).with_details(Default::default()));
     }
+    best(&clauses, offer)
+}
+
+/// What a client wants of a path that is there for all.
+///
+/// # Errors
+/// 406 when nothing that is accepted can be made.
+pub(crate) fn accept_of_all(header: Option<&str>, offer: Offer) -> Result<Wanted, Status> {
+    match header.unwrap_or("").trim() {
+        "" => Ok(Wanted { format: Format::Json, view: View::Whole }),
+        header => best(&clauses(header), offer),
+    }
+}
+
+fn best(clauses: &[Clause<'_>], offer: Offer) -> Result<Wanted, Status> {
     clauses.iter().filter_map(wanted).find(|wanted| offer.has(*wanted)).ok_or_else(not_acceptable)
 }
 
@@ -189,25 +227,23 @@ fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
     Some(Wanted { format, view })
 }
 
-/// How a body of a create, update or delete is written.
-///
-/// # Errors
-/// 415.
-pub(crate) fn content_type(header: Option<&str>) -> Result<Format, Status> {
-    match media_type(header) {
-        "" | "application/json" => Ok(Format::Json),
-        "application/yaml" => Ok(Format::Yaml),
-        "application/vnd.kubernetes.protobuf" => Ok(Format::Protobuf),
-        _ => Err(unknown_format(&TYPES)),
-    }
+/// Whether a request did not get as far as its resource: nothing that it accepts, or sends, is known there.
+pub(crate) fn is_unrouted(status: &Status) -> bool {
+    (status.code == 406 && status.message.starts_with("406"))
+        || (status.code == 415 && status.message.starts_with("415"))
 }
 
-fn unknown_format(accepted: &[&str]) -> Status {
-    let text = format!(
-        "the body of the request was in an unknown format - accepted media types include: {}",
-        accepted.join(", ")
-    );
-    Status::new(415, Reason::UnsupportedMediaType, text)
+/// How a body of a create, update or delete is written; None for what nobody reads.
+pub(crate) fn content_type(header: Option<&str>) -> Option<Format> {
+    let media_type = media_type(header);
+    let is = |known: &str| media_type.eq_ignore_ascii_case(known);
+    match media_type {
+        "" => Some(Format::Json),
+        _ if is("application/json") => Some(Format::Json),
+        _ if is("application/yaml") => Some(Format::Yaml),
+        _ if is("application/vnd.kubernetes.protobuf") => Some(Format::Protobuf),
+        _ => None,
+    }
 }
 
 /// Which kind of patch a body is. Custom resources have no strategic merge, and say what they have.
@@ -241,7 +277,7 @@ mod tests {
     #[test]
     fn the_best_known_clause_wins() {
         let json = Wanted { format: Format::Json, view: View::Whole };
-        let accept = |header| accept(header, Offer { protobuf: true, table: true });
+        let accept = |header| accept(header, Offer { protobuf: true, table: true, metadata: true });
         assert_eq!(accept(None), Ok(json));
         assert_eq!(accept(Some("text/html,application/xml;q=0.9,*/*;q=0.8")), Ok(json));
         assert_eq!(accept(Some("application/json;as=Table;g=meta.k8s.io;v=v9,application/json")), Ok(json));

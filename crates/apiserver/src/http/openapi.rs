@@ -4,8 +4,9 @@ use bytes::Bytes;
 use drydock_machinery::openapi::{self, Document};
 use drydock_machinery::{Catalog, Status};
 use drydock_runtime::wall;
+use http::StatusCode;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION, VARY,
 };
 use jiff::SignedDuration;
 
@@ -16,6 +17,15 @@ use super::{Answer, body, encode};
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Status> {
+    let mut answer = found(request, parts).await?;
+    let is_index = parts == ["v3"];
+    if !is_index && answer.status() != StatusCode::NOT_FOUND {
+        answer.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+    }
+    Ok(answer)
+}
+
+async fn found(request: &Req, parts: &[&str]) -> Result<Answer, Status> {
     let catalog = Catalog::of(request.core.version.minor);
     match parts {
         ["v3"] => {
@@ -29,7 +39,7 @@ pub(crate) async fn serve(request: &Req, parts: &[&str]) -> Result<Answer, Statu
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(body::TEXT));
             Ok(answer)
         }
-        ["v2"] | ["v3", ..] if !is_acceptable(request.header(ACCEPT)) => Ok(body::nothing(406)),
+        ["v2"] if !is_acceptable(request.header(ACCEPT)) => Ok(body::nothing(406)),
         ["v2"] => v2(request, catalog).await,
         ["v3", rest @ ..] => v3(request, catalog, &rest.join("/")).await,
         _ => Ok(body::page_not_found()),
@@ -69,6 +79,9 @@ async fn v3(request: &Req, catalog: &'static Catalog, path: &str) -> Result<Answ
     let found = custom.v3.get(path).cloned().or_else(|| openapi::v3_document(catalog, path));
     // Upstream's handler says nothing more.
     let Some(found) = found else { return Ok(body::nothing(404)) };
+    if !is_acceptable(request.header(ACCEPT)) {
+        return Ok(body::nothing(406));
+    }
     match request.query.get("hash") {
         Some(hash) if hash != found.hash => {
             let mut answer = body::whole(301, body::JSON, Bytes::new());

@@ -19,6 +19,8 @@ pub(crate) struct ResourcePath {
     pub(crate) version: String,
     pub(crate) resource: String,
     pub(crate) namespace: String,
+    /// The path has a part for a namespace, which may be empty.
+    pub(crate) in_namespace: bool,
     pub(crate) name: String,
     pub(crate) subresource: String,
     /// What follows the subresource: a proxied path.
@@ -82,7 +84,7 @@ fn resource(path: &str) -> Option<ResourcePath> {
     let mut parts = path.strip_suffix('/').unwrap_or(path).split('/').peekable();
     let (group, version) = match parts.next()? {
         "api" => ("", parts.next()?),
-        "apis" => (parts.next()?, parts.next()?),
+        "apis" => (parts.next().filter(|group| !group.is_empty())?, parts.next()?),
         _ => return None,
     };
     let mut found =
@@ -99,6 +101,7 @@ fn resource(path: &str) -> Option<ResourcePath> {
     let own = parts.get(2).is_some_and(|third| matches!(*third, "status" | "finalize"));
     if parts[0] == "namespaces" && parts.len() > 2 && !own {
         found.namespace = parts[1].to_owned();
+        found.in_namespace = true;
         parts.drain(..2);
     } else if parts[0] == "namespaces" && parts.len() > 1 {
         found.namespace = parts[1].to_owned();
@@ -134,6 +137,8 @@ mod tests {
             Some(["apps", "v1", "deployments", "a", "d", "scale"]),
         );
         check("/api/v1/namespaces/a/pods/..%2Fb", Some(["", "v1", "pods", "a", "..", "b"]));
+        check("/api/v1/namespaces//pods/b", Some(["", "v1", "pods", "", "b", ""]));
+        check("/apis//v1/pods", None);
         check("/apis/apps/v1", None);
         check("/apis/apps/v1/", None);
         assert!(names_no_resource("/api/v1/watch") && !names_no_resource("/api/v1/watch/pods"));

@@ -2,6 +2,7 @@
 
 use drydock_machinery::{Reason, Status, Value, json, value};
 use http::Method;
+use http::header::{CACHE_CONTROL, HeaderValue};
 
 use super::handler::Req;
 use super::{Answer, body, discovery, encode, health, metrics, openapi, zpages};
@@ -44,21 +45,29 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
             Ok(version(request))
         }
         ["version", ..] => Err(no_such_resource()),
+        [""] if path == "/" => Ok(paths(request)),
         _ if !read && request.parts.method != Method::HEAD => Ok(body::page_not_found()),
         [".well-known", "openid-configuration"] => {
+            check_accepts(request, body::JSON)?;
             let document = in_order(&request.core.tokens.discovery().0, &CONFIGURATION);
-            Ok(body::whole(200, body::JSON, document))
+            Ok(cacheable(body::whole(200, body::JSON, document)))
         }
         ["openid", "v1", "jwks"] => {
             check_accepts(request, "application/jwk-set+json")?;
             let keys = request.core.tokens.discovery().1;
             let keys: Vec<Vec<u8>> = keys.array_at(&["keys"]).iter().map(|key| in_order(key, &KEY)).collect();
             let document = [&b"{\"keys\":["[..], &keys.join(&b','), b"]}"].concat();
-            Ok(body::whole(200, "application/jwk-set+json", document))
+            Ok(cacheable(body::whole(200, "application/jwk-set+json", document)))
         }
-        [""] => Ok(paths(request)),
         _ => Ok(body::page_not_found()),
     }
+}
+
+/// What of an issuer may be kept by anyone for an hour.
+fn cacheable(mut answer: Answer) -> Answer {
+    let value = HeaderValue::from_static("public, max-age=3600");
+    answer.headers_mut().insert(CACHE_CONTROL, value);
+    answer
 }
 
 /// The fields of an issuer's configuration and of its keys, in the order of upstream's structs.
@@ -91,8 +100,8 @@ async fn discover(request: &Req, parts: &[&str], read: bool) -> Result<Answer, S
         Some(_) => Err(method_not_allowed()),
         None if parts[0] == "apis" && parts.len() == 2 => Ok(body::page_not_found()),
         None => {
-            let known =
-                parts[0] == "api" || request.core.registry.resources.table().is_built_in_group(parts[1]);
+            let is_built_in = |group: &str| request.core.registry.resources.table().is_built_in_group(group);
+            let known = parts[0] == "api" || (!parts[1].is_empty() && is_built_in(parts[1]));
             if known { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
         }
     }
@@ -115,7 +124,7 @@ fn check_accepts(request: &Req, media_type: &str) -> Result<(), Status> {
     let Some(header) = request.header(http::header::ACCEPT) else { return Ok(()) };
     let types = header.split(',').map(|clause| clause.split(';').next().unwrap_or("").trim());
     let is_taken =
-        types.into_iter().any(|own| own == media_type || matches!(own, "" | "*/*" | "application/*"));
+        types.into_iter().any(|own| own == media_type || matches!(own, "" | "*/*"));
     if is_taken {
         return Ok(());
     }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use drydock_auth::{Attributes, UserInfo};
-use drydock_client::{Request, Verb};
+use drydock_client::{Options, Request, Verb};
 use drydock_machinery::{GroupVersionResource, Status};
 use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use hyper::body::Incoming;
 
 use super::handler::Req;
-use super::negotiate::{self, Format, Offer, View, Wanted};
+use super::negotiate::{self, Format, Offer, Wanted};
 use super::path::{Path, ResourcePath};
 use super::query::Query;
 use super::{Answer, audit, body, encode, failure, watch_body};
 use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
-use crate::registry::{self, Body, Call, verb_name};
+use crate::registry::{self, Body, Call, MEDIA_TYPES, unknown_format, verb_name};
 use crate::resources::{Resource, Source};
 
 /// What the method and the path ask for.
@@ -38,7 +38,7 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
     }
     let Some(resource) = find(&request, &path) else { return not_served(&request, &path).await };
     let asked = asked(&request.parts.method, &path, &request.query);
-    let verb = if request.parts.method == Method::OPTIONS { "" } else { asked.name() };
+    let verb = verb(&request.parts.method, &path, &request.query);
     let attributes = selecting(path.attributes(&request.user, verb), &request.query);
     request.core.authorize(&attributes, request.audit.as_deref()).await?;
     let mut call = call(&request, &path, resource, asked)?;
@@ -54,26 +54,36 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
             _ => {}
         }
     }
-    let wanted = wanted(&request, &call, asked)?;
-    check_view(&wanted, &call, asked)?;
-    if asked.watch {
-        return Box::pin(watch(&request, call, wanted)).await;
-    }
-    read_body(&request, &mut call, asked, incoming).await?;
-    let done = request.core.registry.call(&mut call).await;
+    let answered = answer(&request, &mut call, asked, incoming).await;
     let mut warnings = std::mem::take(&mut call.warnings);
     let deprecated = deprecation(&call.resource).filter(|text| !warnings.iter().any(|own| own == text));
-    let deprecated = deprecated.map(str::to_owned);
-    warnings.splice(0..0, deprecated);
-    let mut answer = match done {
-        Ok(done) => encode::done(&request, &call.resource, wanted, done).await?,
-        Err(status) => {
-            let form = failure::Form::of(&request.parts.headers, &request.query);
-            audit::failed(request.audit.as_deref(), &status, form)
-        }
-    };
+    // Upstream finds no route for some requests, and so nobody to warn.
+    let is_routed = !matches!(&answered, Err(status) if negotiate::is_unrouted(status));
+    warnings.splice(0..0, deprecated.filter(|_| is_routed).map(str::to_owned));
+    let mut answer = answered.unwrap_or_else(|status| {
+        let form = failure::Form::of(&request.parts.headers, &request.query);
+        audit::failed(request.audit.as_deref(), &status, form)
+    });
     warnings.iter().for_each(|warning| body::warn(&mut answer, warning));
     Ok(answer)
+}
+
+async fn answer(request: &Req, call: &mut Call, asked: Asked, incoming: Incoming) -> Result<Answer, Status> {
+    let patch = patch(request, call)?;
+    let wanted = wanted(request, call, asked)?;
+    if call.resource.namespaced && call.request.namespace.is_empty() && asked.verb != Verb::List {
+        return Err(Status::bad_request("Namespace parameter required."));
+    }
+    call.request.options = request.query.options(asked.verb)?;
+    if asked.watch {
+        return Box::pin(watch(request, call, wanted)).await;
+    }
+    read_body(request, call, patch, incoming).await?;
+    if asked.verb == Verb::Create && matches!(call.body, Body::Other) {
+        return Err(unknown_format(&MEDIA_TYPES));
+    }
+    let done = request.core.registry.call(call).await?;
+    encode::done(request, &call.resource, wanted, done).await
 }
 
 /// # Errors
@@ -107,7 +117,7 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
     let found = request.core.registry.resources.find(&path.group, &path.version, &path.resource)?;
     // A namespaced resource needs no namespace for lists; a cluster-scoped one takes none.
     let is_own = path.resource == "namespaces" && path.namespace == path.name;
-    let in_namespace = !path.namespace.is_empty() && !is_own;
+    let in_namespace = (path.in_namespace || !path.namespace.is_empty()) && !is_own;
     if in_namespace && !found.namespaced {
         return None;
     }
@@ -122,9 +132,13 @@ async fn not_served(request: &Req, path: &ResourcePath) -> Result<Answer, Status
     if table.is_built_in_group(&path.group) { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
 }
 
-/// What RBAC calls a request to a path.
+/// What RBAC calls a request to a path: nothing, if its method means nothing.
 pub(crate) fn verb(method: &Method, path: &ResourcePath, query: &Query) -> &'static str {
-    asked(method, path, query).name()
+    if is_served_at_all(method) || *method == Method::HEAD { asked(method, path, query).name() } else { "" }
+}
+
+fn is_served_at_all(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
 }
 
 /// What a request wants, with what it selects by.
@@ -182,12 +196,17 @@ fn asked_of_method(method: &Method, path: &ResourcePath, watch: bool) -> Asked {
 fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Asked) -> Result<Call, Status> {
     let method = &request.parts.method;
     let named_only = matches!(asked.verb, Verb::Update | Verb::Patch(_));
+    let lacks_namespace = resource.namespaced && path.namespace.is_empty();
     let misplaced = (asked.verb == Verb::Create && !path.name.is_empty() && path.subresource.is_empty())
         || (named_only && path.name.is_empty())
         || (path.watch && *method != Method::GET)
-        || (resource.namespaced && path.namespace.is_empty() && !matches!(asked.verb, Verb::List));
+        || (lacks_namespace && !path.in_namespace && !matches!(asked.verb, Verb::List));
+    let creates_only = resource.verbs == ["create"] && path.subresource.is_empty();
+    if creates_only && !path.name.is_empty() {
+        return Err(no_such_resource());
+    }
     // There is no such path, while there is one without the name.
-    if resource.namespaced && path.namespace.is_empty() && !path.name.is_empty() {
+    if lacks_namespace && !path.in_namespace && !path.name.is_empty() {
         return Err(no_such_resource());
     }
     if !path.rest.is_empty() && path.subresource != "proxy" {
@@ -203,14 +222,9 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
             return Err(method_not_allowed());
         }
     }
-    let verb = match asked.verb {
-        Verb::Patch(_) => asked.verb,
-        verb => verb,
-    };
-    let options = request.query.options(verb)?;
     let namespace = if path.resource == "namespaces" { String::new() } else { path.namespace.clone() };
     let built = Request {
-        verb,
+        verb: asked.verb,
         resource: GroupVersionResource {
             group: resource.gvr.group.clone(),
             version: resource.gvr.version.clone(),
@@ -219,7 +233,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
         namespace,
         name: path.name.clone(),
         subresource: path.subresource.clone(),
-        options,
+        options: Options::default(),
         body: None,
     };
     if !path.subresource.is_empty() && resource.subresource(&path.subresource).is_none() {
@@ -232,7 +246,7 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
     if resource.custom.is_some() && asked.verb == Verb::Create && !path.name.is_empty() {
         return Err(Status::method_not_supported(&resource.gvr.group, &resource.gvr.resource, "create"));
     }
-    if misplaced || matches!(*method, Method::HEAD | Method::OPTIONS | Method::CONNECT | Method::TRACE) {
+    if misplaced || !is_served_at_all(method) {
         return Err(method_not_allowed());
     }
     Ok(Call {
@@ -274,65 +288,54 @@ async fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Statu
 /// Requests that only act, such as reviews and bindings, have no table.
 fn offer(call: &Call) -> Offer {
     let table = match call.request.subresource.as_str() {
-        "" => call.resource.has_verb("list"),
+        "" => call.resource.has_verb("list") && call.resource.source != Source::Request,
         subresource => matches!(subresource, "status" | "scale"),
     };
-    Offer { protobuf: call.resource.custom.is_none(), table }
+    Offer { protobuf: call.resource.custom.is_none(), table, metadata: true }
 }
 
-fn check_view(wanted: &Wanted, call: &Call, asked: Asked) -> Result<(), Status> {
-    let list = asked.verb == Verb::List && !asked.watch;
-    let group = if call.resource.gvk.group.is_empty() {
-        "core"
-    } else {
-        call.resource.gvk.group.split('.').next().unwrap_or("")
-    };
-    let kind = &call.resource.gvk.kind;
-    let is_review = call.resource.source == Source::Request;
-    let text = match wanted.view {
-        View::Table(_) if is_review => return Err(negotiate::not_acceptable()),
-        View::MetadataList(_) if !list => {
-            format!(
-                "you requested PartialObjectMetadataList, but the requested object is not a list (*{group}.{kind})"
-            )
-        }
-        View::Metadata(_) if list => {
-            format!(
-                "you requested PartialObjectMetadata, but the requested object is a list (*{group}.{kind}List)"
-            )
-        }
-        _ => return Ok(()),
-    };
-    Err(Status::new(406, drydock_machinery::Reason::NotAcceptable, text))
+/// How the body of a patch is written; nothing can be read of another's.
+///
+/// # Errors
+/// 415, before it is looked at what the client accepts.
+fn patch(request: &Req, call: &mut Call) -> Result<Option<Format>, Status> {
+    let Verb::Patch(_) = call.request.verb else { return Ok(None) };
+    let strategic = call.resource.custom.is_none();
+    let (patch, format) = negotiate::patch_type(request.header(CONTENT_TYPE), strategic)?;
+    call.request.verb = Verb::Patch(patch);
+    Ok(Some(format))
 }
 
-async fn read_body(request: &Req, call: &mut Call, asked: Asked, incoming: Incoming) -> Result<(), Status> {
+async fn read_body(
+    request: &Req,
+    call: &mut Call,
+    patch: Option<Format>,
+    incoming: Incoming,
+) -> Result<(), Status> {
     let content_type = request.header(CONTENT_TYPE);
-    let format = match asked.verb {
+    let format = match call.request.verb {
         Verb::Get | Verb::List => return Ok(()),
-        Verb::Patch(_) => {
-            let (patch, format) = negotiate::patch_type(content_type, call.resource.custom.is_none())?;
-            call.request.verb = Verb::Patch(patch);
-            format
-        }
         Verb::Delete | Verb::DeleteCollection => {
             let bytes = body::read(incoming).await?;
             if !bytes.is_empty() {
-                call.body = as_body(negotiate::content_type(content_type)?, bytes);
+                call.body = as_body(negotiate::content_type(content_type), bytes);
             }
             return Ok(());
         }
-        Verb::Create | Verb::Update => negotiate::content_type(content_type)?,
+        Verb::Patch(_) | Verb::Create | Verb::Update => {
+            patch.or_else(|| negotiate::content_type(content_type))
+        }
     };
     call.body = as_body(format, body::read(incoming).await?);
     Ok(())
 }
 
-fn as_body(format: Format, bytes: bytes::Bytes) -> Body {
+fn as_body(format: Option<Format>, bytes: bytes::Bytes) -> Body {
     match format {
-        Format::Json => Body::Json(bytes),
-        Format::Yaml => Body::Yaml(bytes),
-        Format::Protobuf => Body::Protobuf(bytes),
+        Some(Format::Json) => Body::Json(bytes),
+        Some(Format::Yaml) => Body::Yaml(bytes),
+        Some(Format::Protobuf) => Body::Protobuf(bytes),
+        None => Body::Other,
     }
 }
 
@@ -350,8 +353,8 @@ fn deprecation(resource: &Resource) -> Option<&str> {
     }
 }
 
-async fn watch(request: &Req, call: Call, wanted: Wanted) -> Result<Answer, Status> {
-    let mut call = call;
+async fn watch(request: &Req, call: &mut Call, wanted: Wanted) -> Result<Answer, Status> {
+    registry::Selection::new(&call.resource, &call.request)?;
     let name = call.request.name.as_str();
     if !name.is_empty() {
         let selector = &mut call.request.options.field_selector;
@@ -364,8 +367,8 @@ async fn watch(request: &Req, call: Call, wanted: Wanted) -> Result<Answer, Stat
         }
         selector.clear();
     }
-    let watcher = registry::watch(&request.core.registry, &call).await;
-    watch_body::answer(request, &call, watcher, wanted)
+    let watcher = registry::watch(&request.core.registry, call).await;
+    watch_body::answer(request, call, watcher, wanted)
 }
 
 #[cfg(test)]

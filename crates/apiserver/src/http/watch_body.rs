@@ -120,7 +120,9 @@ impl Encoder {
         match self.view {
             View::Whole if self.protobuf => self.event(kind, out, object.value()),
             View::Whole => event(kind, out, |out| object.write_json(out)),
-            View::Metadata(version) | View::MetadataList(version) => {
+            // No object can be shown as a list of them.
+            View::MetadataList(_) => {}
+            View::Metadata(version) => {
                 let partial = encode::partial(object.value(), version);
                 self.event(kind, out, &partial);
             }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use drydock_client::{Options, Reply};
 use drydock_machinery::{Object, ObjectMeta, Status};
 
-use super::{Call, Done, Registry, delete_options};
+use super::list::without_retry;
+use super::{Call, Done, Registry, Selection, delete_options};
 
 impl Registry {
     /// Answers with the objects as they were. One that is gone by the time its turn comes is no error.
     pub(crate) async fn delete_collection(&self, call: &mut Call) -> Result<Done, Status> {
+        Selection::new(&call.resource, &call.request)?;
+        super::options::check_list(&call.request.options, false)?;
         delete_options::read(call)?;
         super::options::check(&call.request)?;
         super::delete::warn_of_default(call);
-        let list = self.list(call).await?;
+        let list = self.list(call).await.map_err(without_retry)?;
         for item in &list.items {
             self.delete_item(call, item.clone()).await?;
         }

@@ -77,8 +77,11 @@ impl Registry {
         self.validate_create(call, &object).await?;
         self.authorize_create(call).await?;
         self.admission_validate(call, Operation::Create, &object, None).await?;
-        // What is no number is no revision.
-        if !call.is_dry_run() && given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
+        if call.is_dry_run() && !given_revision.is_empty() {
+            // Nothing is stored that would give it another one.
+            object.set(&["metadata", "resourceVersion"], given_revision.as_str());
+        } else if given_revision.parse::<u64>().is_ok_and(|revision| revision != 0) {
+            // What is no number is no revision.
             let text = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::Unknown, text));
         }
@@ -104,7 +107,6 @@ impl Registry {
         given::as_stored(call, &mut object);
         let key = call.key_of(object.name());
         if call.is_dry_run() {
-            object.remove(&["metadata", "resourceVersion"]);
             let taken = self.cache.by_prefix(&call.resource.prefix).get(&key);
             return match taken {
                 Some(existing) => Err(already_exists(call, &object, &existing)),

@@ -9,7 +9,7 @@ use drydock_machinery::{
 };
 
 use super::given::{with_emptied, without_emptied};
-use super::{Body, Call, legacy};
+use super::{Body, Call, MEDIA_TYPES, legacy, unknown_format};
 use crate::definitions;
 use crate::resources::{Custom, Resource};
 
@@ -30,6 +30,9 @@ struct Expected {
 /// # Errors
 /// 400 when the body is no such object, or strict field validation finds something.
 pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
+    if matches!(call.body, Body::Other) {
+        return Err(unknown_format(&MEDIA_TYPES));
+    }
     let expected = expected(call);
     let validation = validation(call);
     let text = text(&call.body);
@@ -48,7 +51,11 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         }
         check_custom_kind(&call.body, &text, &meta, &expected.kind)?;
     } else {
-        check_kind(&meta, &expected)?;
+        check_kind(&meta, &expected).map_err(|other| {
+            // Another kind is decoded as what it is before it is found to be another.
+            let why = misread(call, &expected, &meta, &text);
+            why.map_or(other, |why| transform(&expected, &meta, &why, text.as_bytes()))
+        })?;
     }
     let refuse = |error: DecodeError| transform(&expected, &meta, &error.to_string(), text.as_bytes());
     let mut decoded = decoded(&call.body, &text, &expected, validation).map_err(refuse)?;
@@ -65,6 +72,15 @@ pub(crate) fn object(call: &mut Call) -> Result<Value, Status> {
         event.request_object(&object);
     }
     Ok(object)
+}
+
+/// What is wrong with a body that is of another known kind than was asked for.
+fn misread(call: &Call, expected: &Expected, meta: &TypeMeta, text: &str) -> Option<String> {
+    let kind = GroupVersionKind::from_api_version(&meta.api_version, &meta.kind);
+    let is_known = scheme(&kind.group) == scheme(&expected.kind.group);
+    let schema = drydock_machinery::Catalog::builtin().schema(&kind).filter(|_| is_known)?;
+    let given = Expected { kind, schema: Some(schema), custom: None };
+    decoded(&call.body, text, &given, validation(call)).err().map(|why| why.to_string())
 }
 
 /// What is strictly wrong with a YAML text is one error, but a warning for each line.
@@ -148,9 +164,9 @@ fn expected(call: &Call) -> Expected {
     }
 }
 
-fn text(body: &Body) -> Cow<'_, str> {
+pub(super) fn text(body: &Body) -> Cow<'_, str> {
     match body {
-        Body::Value(_) | Body::Protobuf(_) => Cow::Borrowed(""),
+        Body::Value(_) | Body::Protobuf(_) | Body::Other => Cow::Borrowed(""),
         // Whole texts are checked faster than wrong ones are mended.
         Body::Json(bytes) | Body::Yaml(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
@@ -159,7 +175,7 @@ fn text(body: &Body) -> Cow<'_, str> {
     }
 }
 
-fn type_meta(body: &Body, text: &str) -> Result<TypeMeta, String> {
+pub(super) fn type_meta(body: &Body, text: &str) -> Result<TypeMeta, String> {
     match body {
         Body::Value(value) => {
             Ok(TypeMeta { api_version: value.api_version().to_owned(), kind: value.kind().to_owned() })
@@ -182,6 +198,7 @@ fn type_meta(body: &Body, text: &str) -> Result<TypeMeta, String> {
             }
         }
         Body::Protobuf(bytes) => Ok(protobuf::open(bytes).map_err(|why| why.to_string())?.type_meta),
+        Body::Other => Ok(TypeMeta::default()),
     }
 }
 
@@ -204,6 +221,7 @@ fn decoded(
         (Body::Json(_), None) => decode::untyped(text, validation),
         (Body::Yaml(_), typed) => yaml(text, typed, validation),
         (Body::Protobuf(bytes), Some(schema)) => from_protobuf(bytes, &expected.kind, schema),
+        (Body::Other, _) => Err(DecodeError::Value(unknown_format(&MEDIA_TYPES).message)),
         (Body::Protobuf(_), None) => Err(DecodeError::Value("custom resources have no protobuf".to_owned())),
     }
 }
@@ -345,7 +363,10 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Value, String> {
 
 /// What Go calls the package of a kind's internal form.
 fn internal_group(kind: &GroupVersionKind) -> &str {
-    if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or("") }
+    match &*kind.group {
+        "" | "events.k8s.io" => "core",
+        group => group.split('.').next().unwrap_or(""),
+    }
 }
 
 /// The 400 for a custom object that does not say what it is.
@@ -356,7 +377,7 @@ fn without_kind(expected: &Expected, body: &Body, text: &str) -> Status {
             Ok(yaml) => String::from_utf8_lossy(&yaml.value.to_json()).into_owned(),
             Err(_) => text.to_owned(),
         },
-        Body::Json(_) | Body::Protobuf(_) => text.to_owned(),
+        Body::Json(_) | Body::Protobuf(_) | Body::Other => text.to_owned(),
     };
     unrecognized(expected, &format!("Object 'Kind' is missing in '{json}'"), text.as_bytes())
 }
@@ -420,18 +441,24 @@ fn check_kind(meta: &TypeMeta, whole: &Expected) -> Result<(), Status> {
     )))
 }
 
+/// Which of upstream's three servers a group is of, as the place that makes its scheme.
+fn scheme(group: &str) -> &'static str {
+    match group {
+        "apiextensions.k8s.io" => "pkg/apiserver/apiserver.go:55",
+        "apiregistration.k8s.io" => "pkg/apiserver/scheme/scheme.go:28",
+        _ => "pkg/api/legacyscheme/scheme.go:30",
+    }
+}
+
 /// Why an object of another kind cannot be one of the expected.
 fn other_kind(expected: &Expected, api_version: &str, kind: &str) -> String {
     let given = GroupVersionKind::from_api_version(api_version, kind);
     let expected = &expected.kind;
-    let known = drydock_machinery::Catalog::builtin().schema(&given).is_some()
-        || (api_version, kind) == ("v1", "List");
+    let known = scheme(&given.group) == scheme(&expected.group)
+        && (drydock_machinery::Catalog::builtin().schema(&given).is_some()
+            || (api_version, kind) == ("v1", "List"));
     if !api_version.is_empty() && !known {
-        let scheme = match &*expected.group {
-            "apiextensions.k8s.io" => "pkg/apiserver/apiserver.go:55",
-            "apiregistration.k8s.io" => "pkg/apiserver/scheme/scheme.go:28",
-            _ => "pkg/api/legacyscheme/scheme.go:30",
-        };
+        let scheme = scheme(&expected.group);
         return format!("no kind {kind:?} is registered for version {api_version:?} in scheme {scheme:?}");
     }
     let version = if given.version.is_empty() { &expected.version } else { &given.version };

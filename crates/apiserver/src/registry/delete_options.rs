@@ -4,7 +4,7 @@ use drydock_client::{Options, Preconditions};
 use drydock_machinery::decode::{self as machinery, FieldValidation};
 use drydock_machinery::{GroupVersionKind, ObjectMeta as _, Status, Value, protobuf};
 
-use super::{Body, Call, decode};
+use super::{Body, Call, MEDIA_TYPES, decode, unknown_format};
 
 const DELETE_OPTIONS: GroupVersionKind = GroupVersionKind::new("", "v1", "DeleteOptions");
 
@@ -16,19 +16,14 @@ pub(crate) fn read(call: &mut Call) -> Result<(), Status> {
     if call.body.is_empty() {
         return Ok(());
     }
+    let text = decode::text(&call.body);
+    decode::type_meta(&call.body, &text).map_err(Status::bad_request)?;
     let value = match &call.body {
         Body::Value(value) => value.clone(),
         Body::Protobuf(bytes) => message(bytes)?,
-        Body::Json(bytes) => {
-            let refuse =
-                |why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}"));
-            machinery::type_meta(bytes).map_err(refuse)?;
-            decode::json(bytes).map_err(refuse)?
-        }
-        Body::Yaml(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            machinery::yaml(&text).map_err(|why| Status::bad_request(why.to_string()))?.value
-        }
+        Body::Json(bytes) => decode::json(bytes).map_err(Status::bad_request)?,
+        Body::Yaml(_) => machinery::yaml(&text).map_err(|why| Status::bad_request(why.to_string()))?.value,
+        Body::Other => return Err(unknown_format(&MEDIA_TYPES)),
     };
     if !matches!(value.kind(), "" | "DeleteOptions") {
         let (kind, version) = (value.kind(), value.api_version());

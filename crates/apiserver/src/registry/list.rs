@@ -95,7 +95,7 @@ impl Registry {
 }
 
 /// Of a revision that is still to come: waiting for one exactly is not what upstream advises.
-fn without_retry(mut status: Status) -> Status {
+pub(super) fn without_retry(mut status: Status) -> Status {
     if let Some(details) = &mut status.details {
         details.retry_after_seconds = 0;
     }

@@ -45,7 +45,7 @@ use drydock_client::{Client, Reply, Request, Verb};
 use drydock_kinds::Context;
 use drydock_machinery::decode::Emptied;
 use drydock_machinery::json::Unversioned;
-use drydock_machinery::{Object, Status, Value};
+use drydock_machinery::{Object, Reason, Status, Value};
 use drydock_runtime::Clock;
 use parking_lot::Mutex;
 
@@ -98,6 +98,19 @@ pub(crate) struct Call {
     pub(crate) emptied: Mutex<Vec<Emptied>>,
 }
 
+/// What objects may be written as.
+pub(crate) const MEDIA_TYPES: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// The 415 of a body in another form.
+pub(crate) fn unknown_format(accepted: &[&str]) -> Status {
+    let text = format!(
+        "the body of the request was in an unknown format - accepted media types include: {}",
+        accepted.join(", ")
+    );
+    Status::new(415, Reason::UnsupportedMediaType, text)
+}
+
 /// What a request carries.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
@@ -107,6 +120,8 @@ pub(crate) enum Body {
     Yaml(Bytes),
     /// In its envelope.
     Protobuf(Bytes),
+    /// In a form that nobody reads, which is said once the options were found good.
+    Other,
 }
 
 impl Body {
@@ -114,6 +129,7 @@ impl Body {
         match self {
             Self::Value(value) => value.is_null(),
             Self::Json(bytes) | Self::Yaml(bytes) | Self::Protobuf(bytes) => bytes.is_empty(),
+            Self::Other => false,
         }
     }
 }
@@ -146,7 +162,10 @@ impl Registry {
     /// # Errors
     /// As the client sees it.
     pub(crate) async fn call(&self, call: &mut Call) -> Result<Done, Status> {
-        options::check(&call.request)?;
+        // A delete's options may be in its body.
+        if !matches!(call.request.verb, Verb::Delete | Verb::DeleteCollection) {
+            options::check(&call.request)?;
+        }
         if matches!(call.request.name.as_str(), "." | "..") {
             let name = &call.request.name;
             return Err(Status::bad_request(format!(

@@ -14,7 +14,7 @@ use drydock_machinery::{
 use super::given::without_emptied;
 use super::managed::{self, Tracking};
 use super::update::{Updated, match_name};
-use super::{Body, Call, Done, Registry, convert, decode, meta};
+use super::{Body, Call, Done, MEDIA_TYPES, Registry, convert, decode, meta, unknown_format};
 use crate::resources::Resource;
 
 impl Registry {
@@ -162,7 +162,7 @@ fn check_custom_kind(resource: &Resource, tree: &Value) -> Result<(), Status> {
 /// A patch as a tree, and what strict decoding says of its text.
 pub(crate) struct Read {
     pub(crate) patch: Value,
-    strict: Vec<String>,
+    pub(crate) strict: Vec<String>,
 }
 
 /// # Errors
@@ -174,6 +174,7 @@ pub(crate) fn read(call: &Call, kind: PatchType) -> Result<Read, Status> {
             return Ok(Read { patch: value.clone(), strict: Vec::new() });
         }
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => bytes,
+        Body::Other => return Err(unknown_format(&MEDIA_TYPES)),
     };
     let is_lax = decode::validation(call) == FieldValidation::Ignore;
     let refuse = |why: String| {
@@ -226,7 +227,7 @@ fn fitted(
 }
 
 /// What there is to say of the patch's text comes before what there is to say of the object.
-fn with_strict(
+pub(crate) fn with_strict(
     decoded: Result<Decoded, DecodeError>,
     strict: &[String],
     validation: FieldValidation,
@@ -253,6 +254,7 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
             return Ok(value.clone());
         }
         Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes) => String::from_utf8_lossy(bytes),
+        Body::Other => return Err(unknown_format(&MEDIA_TYPES)),
     };
     let yaml = machinery::yaml(&text).map_err(|why| {
         Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))

@@ -75,10 +75,14 @@ impl Filter for Selection {
 }
 
 fn check_fields(resource: &Resource, fields: &FieldSelector) -> Result<(), Status> {
+    // Kinds without selectable fields of their own take what all objects may have, even if theirs have none.
+    let own_only = ["nodes", "namespaces", "certificatesigningrequests", "resourceslices"];
+    let by_namespace =
+        resource.namespaced || (resource.custom.is_none() && !own_only.contains(&&*resource.gvr.resource));
     for term in &fields.terms {
         let name = term.field.as_str();
         let known = name == "metadata.name"
-            || (name == "metadata.namespace" && (resource.namespaced || resource.custom.is_none()))
+            || (name == "metadata.namespace" && by_namespace)
             || resource.strategy.selectable_field_names().contains(&name)
             || custom_paths(resource).any(|path| path == name);
         if !known {

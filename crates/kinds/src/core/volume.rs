@@ -325,7 +325,9 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     }
     if has(&before, &["nodeAffinity"]) && !same_affinity(&spec, &before) {
         let detail = format!("{IMMUTABLE}, except for updating from beta label to GA");
-        errors.invalid(&FieldPath::new("nodeAffinity"), shown(&spec, &["nodeAffinity"]), detail);
+        let shown = present(&spec, &["nodeAffinity"])
+            .map_or(Value::Null, |affinity| go_form::of("VolumeNodeAffinity", affinity));
+        errors.invalid(&FieldPath::new("nodeAffinity"), shown, detail);
     }
     let class = "volumeAttributesClassName";
     if has(&before, &[class]) && !has(&spec, &[class]) {

@@ -31,6 +31,8 @@ pub(super) enum Type {
 /// (metadata), `&` (a selector), `Name`, `*Name`, `[]Name`; a JSON name
 /// of `=` is the Go name with its first letter small.
 const LAYOUTS: &str = "
+ScopeSelector: MatchExpressions = []ScopedResourceSelectorRequirement
+ScopedResourceSelectorRequirement: ScopeName = s, Operator = s, Values = []
 Taint: Key = s, Value = s, Effect = s, TimeAdded = ?
 ServicePort: Name = s, Protocol = s, AppProtocol = ?, Port = i, TargetPort = ?, NodePort = i
 RoleRef: APIGroup apiGroup s, Kind = s, Name = s
@@ -91,7 +93,7 @@ SleepAction: Seconds = i
 SecurityContext: Capabilities = *Capabilities, Privileged = ?, SELinuxOptions seLinuxOptions *SELinuxOptions, WindowsOptions = *WindowsOptions, RunAsUser = ?, RunAsGroup = ?, RunAsNonRoot = ?, ReadOnlyRootFilesystem = ?, AllowPrivilegeEscalation = ?, ProcMount = ?, SeccompProfile = *SeccompProfile, AppArmorProfile = *SeccompProfile
 Capabilities: Add = [], Drop = []
 SeccompProfile: Type = s, LocalhostProfile = ?
-Volume: Name = s, HostPath = *HostPath, EmptyDir = *EmptyDir, GCEPersistentDisk gcePersistentDisk ?, AWSElasticBlockStore awsElasticBlockStore ?, GitRepo = ?, Secret = *SecretVolume, NFS nfs *NFS, ISCSI iscsi ?, Glusterfs = ?, PersistentVolumeClaim = *ClaimVolume, RBD rbd ?, Quobyte = ?, FlexVolume = ?, Cinder = ?, CephFS cephfs ?, Flocker = ?, DownwardAPI downwardAPI *DownwardVolume, FC fc ?, AzureFile = ?, ConfigMap = *ConfigMapVolume, VsphereVolume = ?, AzureDisk = ?, PhotonPersistentDisk = ?, Projected = *Projected, PortworxVolume = ?, ScaleIO scaleIO ?, StorageOS storageos ?, CSI csi ?, Ephemeral = ?, Image = ?
+Volume: Name = s, HostPath = *HostPath, EmptyDir = *EmptyDir, GCEPersistentDisk gcePersistentDisk *GCEPersistentDiskVolumeSource, AWSElasticBlockStore awsElasticBlockStore *AWSElasticBlockStoreVolumeSource, GitRepo = *GitRepoVolumeSource, Secret = *SecretVolume, NFS nfs *NFS, ISCSI iscsi *ISCSIVolumeSource, Glusterfs = *GlusterfsVolumeSource, PersistentVolumeClaim = *ClaimVolume, RBD rbd *RBDVolumeSource, Quobyte = *QuobyteVolumeSource, FlexVolume = *FlexVolumeSource, Cinder = *CinderVolumeSource, CephFS cephfs *CephFSVolumeSource, Flocker = *FlockerVolumeSource, DownwardAPI downwardAPI *DownwardVolume, FC fc *FCVolumeSource, AzureFile = *AzureFileVolumeSource, ConfigMap = *ConfigMapVolume, VsphereVolume = *VsphereVirtualDiskVolumeSource, AzureDisk = *AzureDiskVolumeSource, PhotonPersistentDisk = *PhotonPersistentDiskVolumeSource, Projected = *Projected, PortworxVolume = *PortworxVolumeSource, ScaleIO scaleIO *ScaleIOVolumeSource, StorageOS storageos *StorageOSVolumeSource, CSI csi *CSIVolumeSource, Ephemeral = *EphemeralVolumeSource, Image = *ImageVolumeSource
 HostPath: Path = s, Type = ?
 EmptyDir: Medium = s, SizeLimit = ?
 SecretVolume: SecretName = s, Items = []KeyToPath, DefaultMode = ?, Optional = ?
@@ -101,7 +103,7 @@ NFS: Server = s, Path = s, ReadOnly = b
 ClaimVolume: ClaimName = s, ReadOnly = b
 PodIP: IP ip s
 Projected: Sources = []Projection, DefaultMode = ?
-Projection: Secret = *SecretProjection, DownwardAPI downwardAPI *DownwardProjection, ConfigMap = *SecretProjection, ServiceAccountToken = *TokenProjection, ClusterTrustBundle = ?, PodCertificate = ?
+Projection: Secret = *SecretProjection, DownwardAPI downwardAPI *DownwardProjection, ConfigMap = *SecretProjection, ServiceAccountToken = *TokenProjection, ClusterTrustBundle = *ClusterTrustBundleProjection, PodCertificate = *PodCertificateProjection
 SecretProjection: Name = s, Items = []KeyToPath, Optional = ?
 DownwardProjection: Items = []DownwardFile
 DownwardVolume: Items = []DownwardFile, DefaultMode = ?
@@ -110,9 +112,9 @@ TokenProjection: Audience = s, ExpirationSeconds = i, Path = s
 ResourceClaimTemplateSpec: ObjectMeta metadata @, Spec = ResourceClaimSpec
 PodTemplateSpec: ObjectMeta metadata @, Spec = PodSpec
 ResourceClaimSpec: Devices = DeviceClaim
-DeviceClaim: Requests = []DeviceRequest, Constraints = ?, Config = ?
-DeviceRequest: Name = s, Exactly = *ExactDeviceRequest, FirstAvailable = ?
-ExactDeviceRequest: DeviceClassName = s, Selectors = ?, AllocationMode = s, Count = i, AdminAccess = ?, Tolerations = ?, Capacity = ?
+DeviceClaim: Requests = []DeviceRequest, Constraints = []DeviceConstraint, Config = []DeviceClaimConfiguration
+DeviceRequest: Name = s, Exactly = *ExactDeviceRequest, FirstAvailable = []DeviceSubRequest
+ExactDeviceRequest: DeviceClassName = s, Selectors = []DeviceSelector, AllocationMode = s, Count = i, AdminAccess = ?, Tolerations = []DeviceToleration, Capacity = *CapacityRequirements
 DeviceAttribute: IntValue int ?, BoolValue bool ?, StringValue string ?, VersionValue version ?, IntValues ints ?, BoolValues bools ?, StringValues strings ?, VersionValues versions ?
 NodeAddress: Type = s, Address = s
 ServiceCIDRSpec: CIDRs cidrs []
@@ -125,6 +127,53 @@ HostIP: IP ip s
 HorizontalPodAutoscalerBehavior: ScaleUp = *HPAScalingRules, ScaleDown = *HPAScalingRules
 HPAScalingRules: StabilizationWindowSeconds = ?, SelectPolicy = ?, Policies = []HPAScalingPolicy, Tolerance = ?
 HPAScalingPolicy: Type = s, Value = i, PeriodSeconds = i
+PersistentVolumeSource: GCEPersistentDisk gcePersistentDisk *GCEPersistentDiskVolumeSource, AWSElasticBlockStore awsElasticBlockStore *AWSElasticBlockStoreVolumeSource, HostPath = *HostPath, Glusterfs = *GlusterfsPersistentVolumeSource, NFS nfs *NFS, RBD rbd *RBDPersistentVolumeSource, Quobyte = *QuobyteVolumeSource, ISCSI iscsi *ISCSIPersistentVolumeSource, FlexVolume = *FlexPersistentVolumeSource, Cinder = *CinderPersistentVolumeSource, CephFS cephfs *CephFSPersistentVolumeSource, FC fc *FCVolumeSource, Flocker = *FlockerVolumeSource, AzureFile = *AzureFilePersistentVolumeSource, VsphereVolume = *VsphereVirtualDiskVolumeSource, AzureDisk = *AzureDiskVolumeSource, PhotonPersistentDisk = *PhotonPersistentDiskVolumeSource, PortworxVolume = *PortworxVolumeSource, ScaleIO = *ScaleIOPersistentVolumeSource, Local = *LocalVolumeSource, StorageOS storageos *StorageOSPersistentVolumeSource, CSI csi *CSIPersistentVolumeSource
+VolumeNodeAffinity: Required = *NodeSelector
+GCEPersistentDiskVolumeSource: PDName pdName s, FSType fsType s, Partition = i, ReadOnly = b
+AWSElasticBlockStoreVolumeSource: VolumeID = s, FSType fsType s, Partition = i, ReadOnly = b
+GlusterfsPersistentVolumeSource: EndpointsName endpoints s, Path = s, ReadOnly = b, EndpointsNamespace = ?
+RBDPersistentVolumeSource: CephMonitors monitors [], RBDImage image s, FSType fsType s, RBDPool pool s, RadosUser user s, Keyring = s, SecretRef = *SecretReference, ReadOnly = b
+QuobyteVolumeSource: Registry = s, Volume = s, ReadOnly = b, User = s, Group = s, Tenant = s
+ISCSIPersistentVolumeSource: TargetPortal = s, IQN iqn s, Lun = i, ISCSIInterface iscsiInterface s, FSType fsType s, ReadOnly = b, Portals = [], DiscoveryCHAPAuth chapAuthDiscovery b, SessionCHAPAuth chapAuthSession b, SecretRef = *SecretReference, InitiatorName = ?
+FlexPersistentVolumeSource: Driver = s, FSType fsType s, SecretRef = *SecretReference, ReadOnly = b, Options = ?
+CinderPersistentVolumeSource: VolumeID = s, FSType fsType s, ReadOnly = b, SecretRef = *SecretReference
+CephFSPersistentVolumeSource: Monitors = [], Path = s, User = s, SecretFile = s, SecretRef = *SecretReference, ReadOnly = b
+FCVolumeSource: TargetWWNs = [], Lun = ?, FSType fsType s, ReadOnly = b, WWIDs wwids []
+FlockerVolumeSource: DatasetName = s, DatasetUUID = s
+AzureFilePersistentVolumeSource: SecretName = s, ShareName = s, ReadOnly = b, SecretNamespace = ?
+VsphereVirtualDiskVolumeSource: VolumePath = s, FSType fsType s, StoragePolicyName = s, StoragePolicyID = s
+AzureDiskVolumeSource: DiskName = s, DataDiskURI diskURI s, CachingMode = ?, FSType fsType ?, ReadOnly = ?, Kind = ?
+PhotonPersistentDiskVolumeSource: PdID = s, FSType fsType s
+PortworxVolumeSource: VolumeID = s, FSType fsType s, ReadOnly = b
+ScaleIOPersistentVolumeSource: Gateway = s, System = s, SecretRef = *SecretReference, SSLEnabled sslEnabled b, ProtectionDomain = s, StoragePool = s, StorageMode = s, VolumeName = s, FSType fsType s, ReadOnly = b
+LocalVolumeSource: Path = s, FSType fsType ?
+StorageOSPersistentVolumeSource: VolumeName = s, VolumeNamespace = s, FSType fsType s, ReadOnly = b, SecretRef = *ObjectReference
+CSIPersistentVolumeSource: Driver = s, VolumeHandle = s, ReadOnly = b, FSType fsType s, VolumeAttributes = ?, ControllerPublishSecretRef = *SecretReference, NodeStageSecretRef = *SecretReference, NodePublishSecretRef = *SecretReference, ControllerExpandSecretRef = *SecretReference, NodeExpandSecretRef = *SecretReference
+SecretReference: Name = s, Namespace = s
+GitRepoVolumeSource: Repository = s, Revision = s, Directory = s
+ISCSIVolumeSource: TargetPortal = s, IQN iqn s, Lun = i, ISCSIInterface iscsiInterface s, FSType fsType s, ReadOnly = b, Portals = [], DiscoveryCHAPAuth chapAuthDiscovery b, SessionCHAPAuth chapAuthSession b, SecretRef = *LocalObjectReference, InitiatorName = ?
+GlusterfsVolumeSource: EndpointsName endpoints s, Path = s, ReadOnly = b
+RBDVolumeSource: CephMonitors monitors [], RBDImage image s, FSType fsType s, RBDPool pool s, RadosUser user s, Keyring = s, SecretRef = *LocalObjectReference, ReadOnly = b
+FlexVolumeSource: Driver = s, FSType fsType s, SecretRef = *LocalObjectReference, ReadOnly = b, Options = ?
+CinderVolumeSource: VolumeID = s, FSType fsType s, ReadOnly = b, SecretRef = *LocalObjectReference
+CephFSVolumeSource: Monitors = [], Path = s, User = s, SecretFile = s, SecretRef = *LocalObjectReference, ReadOnly = b
+AzureFileVolumeSource: SecretName = s, ShareName = s, ReadOnly = b
+ScaleIOVolumeSource: Gateway = s, System = s, SecretRef = *LocalObjectReference, SSLEnabled sslEnabled b, ProtectionDomain = s, StoragePool = s, StorageMode = s, VolumeName = s, FSType fsType s, ReadOnly = b
+StorageOSVolumeSource: VolumeName = s, VolumeNamespace = s, FSType fsType s, ReadOnly = b, SecretRef = *LocalObjectReference
+CSIVolumeSource: Driver = s, ReadOnly = ?, FSType fsType ?, VolumeAttributes = ?, NodePublishSecretRef = *LocalObjectReference
+EphemeralVolumeSource: VolumeClaimTemplate = *PersistentVolumeClaimTemplate
+ImageVolumeSource: Reference = s, PullPolicy = s
+PersistentVolumeClaimTemplate: ObjectMeta metadata @, Spec = PersistentVolumeClaimSpec
+ClusterTrustBundleProjection: Name = ?, SignerName = ?, LabelSelector = &, Optional = ?, Path = s
+PodCertificateProjection: SignerName = s, KeyType = s, MaxExpirationSeconds = ?, CredentialBundlePath = s, KeyPath = s, CertificateChainPath = s, UserAnnotations = ?
+DeviceConstraint: Requests = [], MatchAttribute = ?, DistinctAttribute = ?
+DeviceClaimConfiguration: Requests = [], Opaque = *OpaqueDeviceConfiguration
+DeviceSubRequest: Name = s, DeviceClassName = s, Selectors = []DeviceSelector, AllocationMode = s, Count = i, Tolerations = []DeviceToleration, Capacity = *CapacityRequirements
+DeviceSelector: CEL cel *CELDeviceSelector
+DeviceToleration: Key = s, Operator = s, Value = s, Effect = s, TolerationSeconds = ?
+CapacityRequirements: Requests = ?
+CELDeviceSelector: Expression = s
+OpaqueDeviceConfiguration: Driver = s, Parameters = ?
 ";
 
 pub(super) fn layout(name: &str) -> Option<&'static [Field]> {

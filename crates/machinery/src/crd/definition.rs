@@ -256,6 +256,17 @@ impl<'a> Version<'a> {
     }
 }
 
+/// The schemas directly inside of a schema.
+fn subschemas(schema: &Value) -> impl Iterator<Item = &Value> {
+    let one = ["items", "additionalProperties", "additionalItems", "not"];
+    let listed = ["items", "allOf", "anyOf", "oneOf"];
+    let named = ["properties", "patternProperties", "definitions", "dependencies"];
+    let one = one.into_iter().filter_map(|field| schema.get(field));
+    let listed = listed.into_iter().flat_map(|field| schema.array_at(&[field]));
+    let named = named.into_iter().flat_map(|field| schema.object_at(&[field]).values());
+    one.chain(listed).chain(named).filter(|inner| matches!(inner, Value::Object(_)))
+}
+
 #[cfg(test)]
 mod rules_tests;
 #[cfg(test)]

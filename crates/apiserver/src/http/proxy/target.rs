@@ -141,6 +141,10 @@ fn is_pods_own(core: &Core, namespace: &str, address: &Value) -> bool {
 fn node(core: &Core, scheme: &str, name: &str, port: &str) -> Result<Location, Status> {
     let node = core.registry.cache.get("", "nodes", "", name);
     let node = node.ok_or_else(|| Status::not_found("", "nodes", name))?;
+    if node.array_at(&["status", "addresses"]).is_empty() {
+        let why = "no preferred addresses found; known addresses: []";
+        return Err(Status::new(500, Reason::Unknown, why));
+    }
     if port.is_empty() || port == KUBELET_PORT {
         let authority = format!("{name}:{KUBELET_PORT}");
         return Ok(Location { tls: false, authority, place: Place::Kubelet(node.name().to_owned()) });

@@ -3,15 +3,17 @@
 use drydock_machinery::decode::parse_time;
 use drydock_machinery::{FieldErrors, FieldPath, Status};
 use futures::StreamExt;
+use http::header::ACCEPT;
 
 use super::{container, nodes, pod};
 use crate::http::handler::Req;
-use crate::http::{Answer, body};
+use crate::http::{Answer, body, negotiate};
 use crate::registry::Call;
 use crate::seams::LogOptions;
 
 /// `GET pods/NAME/log`.
 pub(crate) async fn log(request: &Req, call: &Call) -> Result<Answer, Status> {
+    negotiate::accept_log(request.header(ACCEPT))?;
     let query = &request.query;
     let since_seconds = query.integer("sinceSeconds")?;
     let tail_lines = query.integer("tailLines")?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use drydock_client::{PatchType, Reply, Verb};
-use drydock_machinery::decode::{self as machinery, FieldValidation};
+use drydock_machinery::decode as machinery;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Status, Value, value,
@@ -28,8 +28,8 @@ const NO_MANAGER: &str = "failed to create manager for existing fields: failed t
                           Kind=Scale) to proper version: request to convert CR to an invalid group/version: \
                           autoscaling/v1";
 
-/// What Scale a request asks for, given the present object.
-type Wanted = Box<dyn Fn(&Object) -> Result<Value, Status> + Send + Sync>;
+/// What Scale a request asks for, given the present object, and warnings.
+type Wanted = Box<dyn Fn(&Object) -> Result<(Value, Vec<String>), Status> + Send + Sync>;
 
 /// Where a kind keeps what a Scale shows, as dotted paths.
 struct Paths {
@@ -97,7 +97,8 @@ impl Registry {
         let entries = managed::scale_entries(current.value(), &api_version, &path);
         let mut old = scale_of(&resource, current)?;
         put(&mut old, &["metadata", "managedFields"], Some(entries).filter(|entries| !entries.is_null()));
-        let mut scale = wanted(current)?;
+        let (mut scale, warnings) = wanted(current)?;
+        call.warnings.extend(warnings);
         if call.request.verb == Verb::Patch(PatchType::Apply) {
             if resource.custom.is_some() && old.array_at(&["metadata", "managedFields"]).is_empty() {
                 return Err(Status::new(500, Reason::Unknown, NO_MANAGER));
@@ -124,14 +125,15 @@ impl Registry {
             Verb::Update => {
                 let scale = decode::object(call)?;
                 match_name(call, &scale)?;
-                Ok(Box::new(move |_| Ok(scale.clone())))
+                Ok(Box::new(move |_| Ok((scale.clone(), Vec::new()))))
             }
             Verb::Patch(PatchType::Apply) => {
                 let applied = patch::read_applied(call)?;
-                Ok(Box::new(move |_| Ok(applied.clone())))
+                Ok(Box::new(move |_| Ok((applied.clone(), Vec::new()))))
             }
             Verb::Patch(kind) => {
-                let patch = patch::read(call, kind)?.patch;
+                let patch::Read { patch, strict } = patch::read(call, kind)?;
+                let validation = decode::validation(call);
                 let schema = drydock_machinery::Catalog::builtin().schema(&SCALE);
                 Ok(Box::new(move |current| {
                     let mut scale = scale_of(&resource, current)?;
@@ -144,10 +146,11 @@ impl Registry {
                         let why = format!("the spec replicas field {path:?} cannot be empty");
                         return Err(Status::bad_request(why));
                     }
-                    let Some(schema) = &schema else { return Ok(tree) };
-                    machinery::value(&tree, schema.root(), FieldValidation::Ignore)
-                        .map(|decoded| decoded.value)
-                        .map_err(|error| patch::does_not_fit(kind, &tree, &patch, &error))
+                    let Some(schema) = &schema else { return Ok((tree, Vec::new())) };
+                    let decoded = machinery::value(&tree, schema.root(), validation);
+                    let decoded = patch::with_strict(decoded, &strict, validation)
+                        .map_err(|error| patch::does_not_fit(kind, &tree, &patch, &error))?;
+                    Ok((decoded.value, decoded.warnings))
                 }))
             }
             verb => Err(call.method_not_supported(super::verb_name(verb))),

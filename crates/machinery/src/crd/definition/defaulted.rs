@@ -1,5 +1,6 @@
 //! Whether a schema's defaults are values that the schema allows.
 
+use super::subschemas;
 use crate::crd::rules::evaluate::{REQUEST_BUDGET, Rules};
 use crate::crd::{compile, embedded, node::Node, validate as validate_value};
 use crate::decode::prune;
@@ -15,6 +16,11 @@ pub(super) fn validate(errors: &mut FieldErrors, schema: &Value, minor_version: 
     // Out of budget: what is left is not looked at.
     let _ = walk.schema(&root, Place::Root, path);
     errors.append(walk.errors);
+}
+
+/// Whether a schema, or one inside of it, has a default.
+pub(super) fn has_defaults(schema: &Value) -> bool {
+    schema.get("default").is_some_and(|default| !default.is_null()) || subschemas(schema).any(has_defaults)
 }
 
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";

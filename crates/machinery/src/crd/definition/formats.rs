@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::subschemas;
 use crate::value::Value;
 
 /// Of texts, as they read without dashes.
@@ -50,17 +51,7 @@ fn collect(schema: &Value, found: &mut BTreeSet<String>) {
     if !format.is_empty() && !is_recognized(schema.str_at(&["type"]), format) {
         found.insert(format.to_owned());
     }
-    for field in ["items", "additionalProperties", "not"] {
-        if let Some(inner @ Value::Object(_)) = schema.get(field) {
-            collect(inner, found);
-        }
-    }
-    for field in ["allOf", "anyOf", "oneOf"] {
-        schema.array_at(&[field]).iter().for_each(|inner| collect(inner, found));
-    }
-    for field in ["properties", "patternProperties", "definitions"] {
-        schema.object_at(&[field]).values().for_each(|inner| collect(inner, found));
-    }
+    subschemas(schema).for_each(|inner| collect(inner, found));
 }
 
 fn is_recognized(kind: &str, format: &str) -> bool {

@@ -146,14 +146,19 @@ fn field(value: Option<&Value>, form: Form, name: &str) -> String {
             };
             format!("{{{}}}", entries.iter().map(shown).collect::<Vec<_>>().join(","))
         }),
-        Form::SchemaOrList => or_null(value, |value| match value {
-            Value::Array(items) => format!("{{\"Schema\":null,\"JSONSchemas\":{}}}", list(items, schema)),
-            value => format!("{{\"Schema\":{},\"JSONSchemas\":null}}", schema(value)),
-        }),
+        Form::SchemaOrList => or_null(value, items),
         Form::SchemaOrFlag => or_null(value, |value| match value {
             Value::Bool(allows) => format!("{{\"Allows\":{allows},\"Schema\":null}}"),
             value => format!("{{\"Allows\":true,\"Schema\":{}}}", schema(value)),
         }),
+    }
+}
+
+/// `apiextensions.JSONSchemaPropsOrArray`.
+pub(super) fn items(of: &Value) -> String {
+    match of {
+        Value::Array(items) => format!("{{\"Schema\":null,\"JSONSchemas\":{}}}", list(items, schema)),
+        one => format!("{{\"Schema\":{},\"JSONSchemas\":null}}", schema(one)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an `openAPIV3Schema` may and may not say, beyond being structural.
 
 use super::field_path::{Brackets, field_path};
+use super::internal;
 use crate::crd::rules::limits::{Budget, Place};
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
@@ -67,6 +68,11 @@ impl Walk {
             nested.schema(found, inner, false, &path.child("definitions").key(name));
         }
         self.items(found, schema, path);
+        for (name, inner) in schema.object_at(&["dependencies"]).iter() {
+            if let Value::Object(_) = inner {
+                nested.schema(found, inner, false, &path.child("dependencies").key(name));
+            }
+        }
         extensions(&mut found.errors, schema, path);
         list_map(&mut found.errors, schema, path);
         map_keys_and_nulls(&mut found.errors, schema, path);
@@ -210,10 +216,9 @@ fn list_map(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
     if !keys.is_empty() && list_type != "map" {
         let path = path.child("x-kubernetes-list-type");
         let detail = "must be map if x-kubernetes-list-map-keys is non-empty";
-        if list_type.is_empty() {
-            errors.required(&path, detail);
-        } else {
-            errors.invalid(&path, list_type, detail);
+        match get(schema, "x-kubernetes-list-type") {
+            None => errors.required(&path, detail),
+            Some(given) => errors.invalid(&path, given.clone(), detail),
         }
     }
     if list_type != "map" {
@@ -225,8 +230,12 @@ fn list_map(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
     }
     let items_path = path.child("items");
     let Some(items) = object(schema, "items") else {
-        if get(schema, "items").is_none() {
-            errors.required(&items_path, "must have a schema if x-kubernetes-list-type is map");
+        match get(schema, "items") {
+            None => errors.required(&items_path, "must have a schema if x-kubernetes-list-type is map"),
+            Some(several) => {
+                let detail = "must only have a single schema if x-kubernetes-list-type is map";
+                errors.invalid_shown(&items_path, internal::items(several), detail);
+            }
         }
         return;
     };

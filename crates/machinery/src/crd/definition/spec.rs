@@ -18,6 +18,11 @@ pub(super) fn validate(errors: &mut FieldErrors, spec: &Spec<'_>, ratchet: &Ratc
             }
         }
     }
+    let mut schemas = spec.versions.iter().chain([&spec.shared]).filter_map(Version::open_api);
+    if spec.raw.bool_at(&["preserveUnknownFields"]) && schemas.any(defaulted::has_defaults) {
+        let detail = "must be false in order to use defaults in the schema";
+        errors.invalid(&path.child("preserveUnknownFields"), true, detail);
+    }
     for (i, version) in spec.versions.iter().enumerate() {
         let path = path.child("versions").index(i);
         label(errors, version.name, &path.child("name"));
@@ -51,6 +56,11 @@ pub(super) fn validate(errors: &mut FieldErrors, spec: &Spec<'_>, ratchet: &Ratc
         }
     }
     if let Some(given) = spec.raw.get("conversion").filter(|conversion| !conversion.is_null()) {
+        let strategy = given.str_at(&["strategy"]);
+        if strategy != "None" && spec.raw.bool_at(&["preserveUnknownFields"]) {
+            let path = path.child("conversion").child("strategy");
+            errors.invalid(&path, strategy, "must be None if spec.preserveUnknownFields is true");
+        }
         conversion::validate(errors, given, &path.child("conversion"));
     }
 }
