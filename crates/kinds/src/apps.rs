@@ -6,6 +6,7 @@ mod deployment;
 mod replica_set;
 mod stateful_set;
 
+pub use daemon_set::TEMPLATE_GENERATION;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 

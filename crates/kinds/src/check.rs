@@ -64,7 +64,9 @@ pub(crate) fn immutable_struct(
     type_name: &str,
 ) {
     if !same(object.at(at), old.at(at)) {
-        errors.invalid(&path_of(at), go_form::of(type_name, &shown(object, at)), IMMUTABLE);
+        let given = shown(object, at);
+        let given = if given.is_null() { given } else { go_form::of(type_name, &given) };
+        errors.invalid(&path_of(at), given, IMMUTABLE);
     }
 }
 

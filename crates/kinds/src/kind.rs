@@ -1,7 +1,9 @@
 //! A [`Strategy`] put together from plain functions: what most kinds differ in is small.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use drydock_machinery::apply::FieldSet;
 use drydock_machinery::{FieldErrors, Value};
 use jiff::Timestamp;
 
@@ -68,6 +70,8 @@ pub(crate) enum Finalizers {
 pub(crate) enum StatusMeta {
     Written,
     LabelsKept,
+    /// As [`StatusMeta::Written`], but for what else a pod's own preparation keeps.
+    OwnersKept,
     LabelsAndAnnotationsKept,
     /// `ResetObjectMetaForStatus`.
     Kept,
@@ -78,8 +82,31 @@ impl StatusMeta {
         match self {
             Self::Written => &[],
             Self::LabelsKept => &["labels"],
+            Self::OwnersKept => &["deletionTimestamp", "ownerReferences"],
             Self::LabelsAndAnnotationsKept => &["labels", "annotations"],
             Self::Kept => &["labels", "annotations", "finalizers", "ownerReferences"],
+        }
+    }
+
+    /// `GetResetFields` of the status: what nobody comes to own by writing it.
+    pub(crate) fn reset_fields(self) -> &'static FieldSet {
+        static SPEC: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_fields(&[&["spec"]]));
+        static LABELS: LazyLock<FieldSet> =
+            LazyLock::new(|| FieldSet::of_fields(&[&["spec"], &["metadata", "labels"]]));
+        static OWNERS: LazyLock<FieldSet> = LazyLock::new(|| {
+            FieldSet::of_fields(&[
+                &["spec"],
+                &["metadata", "deletionTimestamp"],
+                &["metadata", "ownerReferences"],
+            ])
+        });
+        static METADATA: LazyLock<FieldSet> =
+            LazyLock::new(|| FieldSet::of_fields(&[&["spec"], &["metadata"]]));
+        match self {
+            Self::Written => &SPEC,
+            Self::LabelsKept => &LABELS,
+            Self::OwnersKept => &OWNERS,
+            Self::LabelsAndAnnotationsKept | Self::Kept => &METADATA,
         }
     }
 }
@@ -94,6 +121,8 @@ pub(crate) struct Kind {
     pub(crate) status_on_create: bool,
     pub(crate) generation: bool,
     pub(crate) spec_changed: Option<fn(&Value, &Value) -> bool>,
+    /// To `reflect.DeepEqual`, an empty list that is given is a change of the spec each time: none is stored.
+    pub(crate) empty_is_changed: bool,
     pub(crate) put_creates: bool,
     pub(crate) unconditional_update: bool,
     pub(crate) propagation: Propagation,
@@ -134,6 +163,7 @@ impl Kind {
             status: false,
             status_on_create: false,
             generation: false,
+            empty_is_changed: false,
             spec_changed: None,
             put_creates: false,
             unconditional_update: true,
@@ -284,6 +314,14 @@ impl Strategy for Kind {
                     .any(|key| !same(new.get(key), old.get(key)))
             }
         }
+    }
+
+    fn empty_is_changed(&self) -> bool {
+        self.empty_is_changed
+    }
+
+    fn status_reset_fields(&self) -> &'static FieldSet {
+        self.status_meta.reset_fields()
     }
 
     fn allow_create_on_update(&self) -> bool {

@@ -48,10 +48,12 @@ mod table;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use drydock_machinery::apply::FieldSet;
 use drydock_machinery::{FieldErrors, Value};
 use foldhash::HashMap;
 use jiff::Timestamp;
 
+pub use apps::TEMPLATE_GENERATION;
 pub use authorization::{validate_subject_access_review, validate_token_request};
 pub use autoscaling::validate_scale;
 pub use convert::convert;
@@ -141,6 +143,16 @@ pub trait Strategy: Send + Sync {
             })
         };
         differs(object, old) || differs(old, object)
+    }
+
+    /// Whether an empty list that is given counts as a change of the spec, though none is what is stored of it.
+    fn empty_is_changed(&self) -> bool {
+        false
+    }
+
+    /// What of an object nobody comes to own by writing its status.
+    fn status_reset_fields(&self) -> &'static FieldSet {
+        kind::StatusMeta::Written.reset_fields()
     }
 
     /// Whether PUT of an absent object creates it.

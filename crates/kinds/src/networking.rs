@@ -6,7 +6,7 @@ mod network_policy;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::check::{IMMUTABLE, dns_label, dns_subdomain, immutable, immutable_struct, net, path_segment};
+use crate::check::{IMMUTABLE, dns_label, dns_subdomain, immutable_struct, net, path_segment};
 use crate::go_form;
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_THEN_CHANGED, StatusMeta, Step};
 use crate::shape::{default_nil, has, present, shown, with_mut};
@@ -26,7 +26,12 @@ static INGRESS_CLASS: Kind = Kind {
         });
     },
     validate: |errors, _, object, _| validate_class(errors, object),
-    validate_change: |errors, object, old| immutable(errors, object, old, &["spec", "controller"]),
+    validate_change: |errors, object, old| {
+        let [new, before] = [object, old].map(|object| object.str_at(&["spec", "controller"]));
+        if new != before {
+            errors.invalid(&FieldPath::new("spec").child("controller"), new, IMMUTABLE);
+        }
+    },
     cells: table::ingress_class,
     ..Kind::new(GROUP, "ingressclasses")
 };

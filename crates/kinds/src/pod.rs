@@ -26,7 +26,7 @@ use std::borrow::Cow;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Status, Value};
 use jiff::Timestamp;
 
-use crate::kind::{Kind, Step};
+use crate::kind::{Kind, StatusMeta, Step};
 use crate::meta::validate_object_meta;
 use crate::shape::{default_nil, each_mut, is_zero, keep, same, shown};
 use crate::{Context, NameRule, table};
@@ -68,6 +68,7 @@ static KIND: Kind = Kind {
     cells: table::pod,
     row_conditions: table::pod_conditions,
     pod_spec: Some(&["spec"]),
+    status_meta: StatusMeta::OwnersKept,
     ..Kind::new("", "pods")
 };
 

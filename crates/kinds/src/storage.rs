@@ -349,10 +349,9 @@ static CSI_CAPACITY: Kind = Kind {
     warnings: |object, _| topology_warnings(object),
     validate_change: |errors, object, old| {
         // A selector of everything is not the same as none.
-        if is_nil(object.get("nodeTopology")) == is_nil(old.get("nodeTopology")) {
-            immutable(errors, object, old, &["nodeTopology"]);
-        } else {
-            let shown = shown(object, &["nodeTopology"]);
+        let (new, before) = (object.get("nodeTopology"), old.get("nodeTopology"));
+        if is_nil(new) != is_nil(before) || !same(new, before) {
+            let shown = present(object, &["nodeTopology"]).map_or(Value::Null, go_form::label_selector);
             errors.invalid(&FieldPath::new("nodeTopology"), shown, IMMUTABLE);
         }
         immutable(errors, object, old, &["storageClassName"]);

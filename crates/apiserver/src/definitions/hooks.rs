@@ -11,43 +11,14 @@ pub(crate) fn is_definition(resource: &Resource) -> bool {
     resource.gvr.resource == PLURAL && resource.gvr.group == GROUP
 }
 
-pub(crate) fn apply_defaults(object: &mut Value) {
-    let had_status = object.get("status").cloned();
-    definition::apply_defaults(object);
-    // Stored versions are the server's to fill in, at the right moment.
-    match had_status {
-        Some(status) => object.set(&["status"], status),
-        None => {
-            object.remove(&["status"]);
-        }
-    }
-}
-
 /// A new definition has nothing accepted and stores its storage version.
 pub(crate) fn prepare_create(object: &mut Value) {
-    let storage = Some(storage_version(object)).filter(|storage| !storage.is_empty());
-    let stored = storage.map_or(Value::Null, |storage| Value::from(vec![storage]));
-    object.set(&["status"], value!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}}));
-    object.set(&["status", "storedVersions"], stored);
-}
-
-/// A version that becomes the storage version is a stored one from now on.
-pub(crate) fn prepare_update(object: &mut Value) {
-    let storage = storage_version(object);
-    let stored = object.array_at(&["status", "storedVersions"]);
-    if storage.is_empty() || stored.iter().any(|version| version.as_str() == Some(&storage)) {
-        return;
-    }
-    let mut stored = stored.to_vec();
-    stored.push(storage.into());
-    object.set(&["status", "storedVersions"], stored);
-}
-
-fn storage_version(object: &Value) -> String {
-    let versions = object.array_at(&["spec", "versions"]).iter();
-    let mut storage =
-        versions.filter(|version| version.bool_at(&["storage"])).map(|version| version.str_at(&["name"]));
-    storage.next().unwrap_or("").to_owned()
+    let names = value!({"plural": "", "kind": ""});
+    object.set(
+        &["status"],
+        value!({"conditions": null, "acceptedNames": names, "storedVersions": null}),
+    );
+    definition::add_stored_versions(object);
 }
 
 /// What is wrong with a definition, besides what its strategy finds.

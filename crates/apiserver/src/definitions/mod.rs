@@ -29,7 +29,7 @@ use crate::resources::Resource;
 use crate::server::Core;
 
 pub(crate) use hooks::{
-    apply_defaults, is_definition, mark_deleted, prepare_create, prepare_update, validate,
+    is_definition, mark_deleted, prepare_create, validate,
 };
 
 /// Keeps a definition until its objects are gone.

@@ -162,7 +162,15 @@ fn other_view(resource: &Resource, requested: &str, suffix: &str) -> Status {
 /// `PartialObjectMetadata` of an object.
 pub(crate) fn partial(object: &Value, version: &str) -> Value {
     let mut out = value!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}")});
-    out.set(&["metadata"], object.get("metadata").cloned().unwrap_or_default());
+    let mut metadata = object.get("metadata").cloned().unwrap_or_default();
+    if object.str_at(&["kind"]) == "DaemonSet" && object.api_version().starts_with("apps/") {
+        // In upstream's internal form it is a field of the spec.
+        metadata.remove(&["annotations", drydock_kinds::TEMPLATE_GENERATION]);
+        if metadata.object_at(&["annotations"]).is_empty() {
+            metadata.remove(&["annotations"]);
+        }
+    }
+    out.set(&["metadata"], metadata);
     out
 }
 

@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn only_what_can_be_made_is_chosen() {
         let check = |header: &str, protobuf: bool, table: bool, expect: Option<Wanted>| {
-            assert_eq!(accept(Some(header), Offer { protobuf, table }).ok(), expect, "{header}");
+            assert_eq!(accept(Some(header), Offer { protobuf, table, metadata: true }).ok(), expect, "{header}");
         };
         let table = "application/json;as=Table;g=meta.k8s.io;v=v1";
         check(table, true, false, None);

@@ -289,7 +289,12 @@ async fn authorize(request: &Req, call: &Call, asked: Asked) -> Result<(), Statu
 fn offer(call: &Call) -> Offer {
     let table = match call.request.subresource.as_str() {
         "" => call.resource.has_verb("list") && call.resource.source != Source::Request,
-        subresource => matches!(subresource, "status" | "scale"),
+        // Upstream left it out for the status of some kinds.
+        "status" => {
+            let without = ["resourceclaims", "customresourcedefinitions", "apiservices"];
+            call.resource.custom.is_some() || !without.contains(&&*call.resource.gvr.resource)
+        }
+        subresource => subresource == "scale",
     };
     Offer { protobuf: call.resource.custom.is_none(), table, metadata: true }
 }

@@ -58,7 +58,11 @@ impl Registry {
             return Err(Status::forbidden(&gvr.group, &gvr.resource, object.name(), why));
         }
         let given_revision = object.resource_version().to_owned();
-        meta::wipe(&mut object);
+        // What an update or an apply creates keeps what it says of its deletion.
+        if call.request.verb == Verb::Create {
+            meta::wipe(&mut object);
+        }
+        object.remove(&["metadata", "selfLink"]);
         if tracking == Tracking::Changes {
             managed::on_create(call, &mut object, self.clock.now());
         }
@@ -142,9 +146,10 @@ impl Registry {
         let context = self.strategy_context("");
         let mut errors = meta::validate_namespace(&resource, object);
         errors.append(self.may_create_claim(call, object));
-        errors.append(resource.strategy.validate_create(&context, &call.as_given(object)));
+        let given = call.as_given(object);
+        errors.append(resource.strategy.validate_create(&context, &given));
         errors = meta::of_custom(&resource, errors, None);
-        call.warnings.extend(custom::validate(&mut errors, &resource, object, None, &context));
+        call.warnings.extend(custom::validate(&mut errors, &resource, &given, None, &context));
         if errors.is_empty() {
             errors = self.may_use_parameters(call, object, None).await;
         }

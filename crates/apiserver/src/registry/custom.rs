@@ -85,11 +85,11 @@ fn nested<'a>(object: &'a Value, path: &str) -> Result<Option<&'a Value>, String
     let mut seen = Vec::new();
     let mut value = object;
     for field in fields(path) {
+        seen.push(field);
         let Value::Object(map) = value else {
             return Err(wrong_type(&seen, value, "map[string]interface{}"));
         };
         let Some(inner) = map.get(field) else { return Ok(None) };
-        seen.push(field);
         value = inner;
     }
     Ok(Some(value))

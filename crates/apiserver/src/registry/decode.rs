@@ -10,7 +10,6 @@ use drydock_machinery::{
 
 use super::given::{with_emptied, without_emptied};
 use super::{Body, Call, MEDIA_TYPES, legacy, unknown_format};
-use crate::definitions;
 use crate::resources::{Custom, Resource};
 
 /// How Go shows the struct that says what a body is.
@@ -123,6 +122,38 @@ pub(crate) fn patched(
     // What the patch left alone is shared with the object as it was.
     decoded.value.share_with(tree);
     Ok(decoded)
+}
+
+/// A custom object that an apply made, with defaults. Upstream does not decode it: fields that its schema does not know
+/// go when it is stored, and nulls are looked at by validation.
+///
+/// # Errors
+/// When it is of another kind now.
+pub(crate) fn applied(resource: &Resource, tree: &Value) -> Result<Decoded, DecodeError> {
+    let expected = Expected {
+        kind: resource.gvk.clone(),
+        schema: resource.schema.clone(),
+        custom: resource.custom.clone(),
+    };
+    if tree.kind() != expected.kind.kind || tree.api_version() != expected.kind.api_version() {
+        return Err(DecodeError::Value(other_kind(&expected, tree.api_version(), tree.kind())));
+    }
+    let mut value = tree.clone();
+    if let Some(schema) = &expected.schema {
+        defaults::apply_defaults(&mut value, schema.root());
+    }
+    Ok(Decoded { value, ..Decoded::default() })
+}
+
+/// Takes out of a custom object what storing it does not keep.
+pub(super) fn settle_applied(resource: &Resource, object: &mut Value) {
+    let (Some(custom), Some(schema)) = (&resource.custom, &resource.schema) else { return };
+    if !custom.preserve_unknown {
+        decode::prune(object, schema.root());
+    }
+    // What is embedded that cannot be read was refused before.
+    let _ = custom.compiled.coerce(object);
+    defaults::drop_nulls(object, schema.root());
 }
 
 /// What is left of an object whose patch took its apiVersion away: upstream takes it for the internal form, which has
@@ -279,7 +310,7 @@ fn finish(expected: &Expected, value: &mut Value) {
         }
     }
     if expected.kind.kind == "CustomResourceDefinition" && expected.custom.is_none() {
-        definitions::apply_defaults(value);
+        drydock_machinery::crd::definition::apply_defaults(value);
     }
 }
 

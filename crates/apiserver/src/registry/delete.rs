@@ -163,10 +163,11 @@ impl Registry {
     fn mark(&self, call: &Call, old: &Object) -> Option<Mark> {
         let options = &call.request.options;
         let mut marked = old.value().clone();
-        let finalizers = finalizers(call, old);
-        set_finalizers(&mut marked, &finalizers);
         if definitions::is_definition(&call.resource) && !old.is_deleting() {
+            // Its objects go first, whatever becomes of what they own.
             definitions::mark_deleted(&mut marked, &self.clock.now_rfc3339());
+        } else {
+            set_finalizers(&mut marked, &finalizers(call, old));
         }
         let holds = marked.finalizers().next().is_some();
         let namespace = call.resource.gvr.resource == "namespaces" && call.resource.gvr.group.is_empty();

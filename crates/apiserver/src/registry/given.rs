@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use drydock_client::Verb;
+use drydock_client::{PatchType, Verb};
 use drydock_machinery::decode::{Decoded, Emptied};
 use drydock_machinery::{GroupVersionKind, ObjectMeta as _, Value, defaults};
 
-use super::{Call, managed};
+use super::{Call, decode, managed};
 use crate::resources::Resource;
 
 /// The object as it was given, for defaults to see.
@@ -49,12 +49,37 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The object with the empty lists and maps that were given inside of atomic lists; None if there are none. Go's
+    /// `reflect.DeepEqual` compares such lists, to which these are something else than absent ones.
+    pub(crate) fn with_emptied_in_atomic_lists(&self, object: &Value) -> Option<Value> {
+        let emptied = self.emptied.lock();
+        let schema = self.resource.schema.as_ref()?;
+        if emptied.is_empty() || self.resource.gvk != *self.resource.working_kind() {
+            return None;
+        }
+        let mut given = None;
+        for emptied in emptied.iter().filter(|emptied| emptied.is_in_atomic_list(schema.root())) {
+            emptied.put_back(given.get_or_insert_with(|| object.clone()));
+        }
+        given
+    }
+
+    /// Whether something under this field of the whole object, or itself, was given and is empty.
+    pub(crate) fn was_emptied(&self, is_counted: impl Fn(&str) -> bool) -> bool {
+        self.emptied.lock().iter().any(|emptied| is_counted(emptied.top()))
+    }
+}
+
 /// Groups whose servers store JSON, which tells an empty list from none.
 const STORED_AS_JSON: [&str; 2] = ["apiextensions.k8s.io", "apiregistration.k8s.io"];
 
-/// What storing a built-in kind changes of an object.
+/// What storing changes of an object.
 pub(super) fn as_stored(call: &Call, object: &mut Value) {
     let resource: &Resource = &call.resource;
+    if call.request.verb == Verb::Patch(PatchType::Apply) {
+        decode::settle_applied(resource, object);
+    }
     if !call.emptied.lock().is_empty() {
         // What was given as empty is absent to whoever reads it, and has its defaults.
         resource.strategy.set_defaults(object);

@@ -44,13 +44,18 @@ fn track(call: &Call, old: Option<&Value>, object: &mut Value, now: Timestamp) {
     let resource = &call.resource;
     let versions = OfResource(resource);
     let manager = field_manager(call, &versions);
-    if resource.gvk == *resource.working_kind() {
-        manager.update(old, object, call.manager(), now);
-        return;
-    }
-    // Fields are tracked in the request's version.
+    let mut shown = match call.with_emptied_in_atomic_lists(object) {
+        Some(shown) => {
+            shown
+        }
+        None if resource.gvk == *resource.working_kind() => {
+            manager.update(old, object, call.manager(), now);
+            return;
+        }
+        // Fields are tracked in the request's version.
+        None => convert::from_working(resource, object.clone()),
+    };
     let old = old.map(|old| convert::from_working(resource, old.clone()));
-    let mut shown = convert::from_working(resource, object.clone());
     manager.update(old.as_ref(), &mut shown, call.manager(), now);
     match shown.at(&["metadata", "managedFields"]) {
         Some(managed) => object.set(&["metadata", "managedFields"], managed.clone()),
@@ -160,19 +165,26 @@ fn field_manager<'a>(call: &'a Call, versions: &'a OfResource<'a>) -> FieldManag
 fn reset_fields(resource: &Resource, subresource: &str) -> &'static FieldSet {
     static CUSTOM: OnceLock<FieldSet> = OnceLock::new();
     static STATUS: OnceLock<FieldSet> = OnceLock::new();
-    static SPEC: OnceLock<FieldSet> = OnceLock::new();
-    static WHOLE: OnceLock<FieldSet> = OnceLock::new();
+    static REQUEST: OnceLock<[FieldSet; 3]> = OnceLock::new();
     let has_status = resource.subresource("status").is_some();
-    // Nobody owns parts of a signing request upstream, whichever way they were written.
     if &*resource.gvr.resource == "certificatesigningrequests" && resource.custom.is_none() {
-        return WHOLE.get_or_init(|| FieldSet::of_fields(&[&["spec"], &["status"]]));
+        // What is requested never changes, and the parts of the status have a path each.
+        let of = |status: &[&str]| FieldSet::of_fields(&[&["spec"], status]);
+        let sets = REQUEST.get_or_init(|| {
+            [of(&["status"]), of(&["status", "conditions"]), of(&["status", "certificate"])]
+        });
+        return match subresource {
+            "status" => &sets[1],
+            "approval" => &sets[2],
+            _ => &sets[0],
+        };
     }
     match subresource {
         "status" if resource.custom.is_some() => {
             CUSTOM.get_or_init(|| FieldSet::of_fields(&[&["spec"], &["metadata"]]))
         }
         "" if has_status => STATUS.get_or_init(|| FieldSet::of_fields(&[&["status"]])),
-        "status" => SPEC.get_or_init(|| FieldSet::of_fields(&[&["spec"]])),
+        "status" => resource.strategy.status_reset_fields(),
         _ => nothing(),
     }
 }

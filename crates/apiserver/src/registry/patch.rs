@@ -95,7 +95,15 @@ fn applied_over(
     now: jiff::Timestamp,
 ) -> Result<(Value, Vec<String>), Status> {
     let tree = managed::apply(call, live, applied, now)?;
-    let decoded = decode::patched(resource, &tree, validation).map_err(|error| {
+    let fits = match &resource.schema {
+        Some(schema) if resource.custom.is_none() => machinery::restorable(&tree, schema.root()),
+        _ => Ok(()),
+    };
+    let decoded = fits.map_err(DecodeError::Value).and_then(|()| match resource.custom {
+        Some(_) => decode::applied(resource, &tree),
+        None => restored(resource, &tree, validation),
+    });
+    let decoded = decoded.map_err(|error| {
         let gvk = &resource.gvk;
         match error {
             DecodeError::Strict(_) => Status::bad_request(format!(
@@ -219,11 +227,27 @@ fn fitted(
     let mut tree = tree.clone();
     tree.set(&["kind"], &*resource.gvk.kind);
     tree.set(&["apiVersion"], resource.gvk.api_version());
-    let mut decoded = decode::patched(resource, &tree, validation);
+    let mut decoded = restored(resource, &tree, validation);
     if let Ok(Decoded { warnings: unknown, .. }) | Err(DecodeError::Strict(unknown)) = &mut decoded {
         unknown.sort_unstable();
     }
     decoded
+}
+
+/// The object of a tree that upstream does not take through JSON: numbers that are too large wrap around there.
+fn restored(
+    resource: &Resource,
+    tree: &Value,
+    validation: FieldValidation,
+) -> Result<Decoded, DecodeError> {
+    let schema = resource.schema.as_ref().filter(|_| resource.custom.is_none());
+    match (decode::patched(resource, tree, validation), schema) {
+        (Err(DecodeError::Value(why)), Some(schema)) => match machinery::wrapped(tree, schema.root()) {
+            wrapped if wrapped == *tree => Err(DecodeError::Value(why)),
+            wrapped => decode::patched(resource, &wrapped, validation),
+        },
+        (decoded, _) => decoded,
+    }
 }
 
 /// What there is to say of the patch's text comes before what there is to say of the object.

@@ -155,14 +155,15 @@ impl Registry {
         )?;
         strategy.prepare_for_update(&context, &mut new, old.value());
         if definitions::is_definition(&call.resource) && subresource.is_empty() {
-            definitions::prepare_update(&mut new);
+            drydock_machinery::crd::definition::add_stored_versions(&mut new);
         }
         count_generation(call, &mut new, old.value());
         let mut errors = self.may_change_claim(call, &new, old.value()).await;
-        errors.append(strategy.validate_update(&context, &call.as_given(&new), old.value()));
+        let given = call.as_given(&new);
+        errors.append(strategy.validate_update(&context, &given, old.value()));
         errors = meta::of_custom(&call.resource, errors, Some((&new, old.value())));
         let resource = call.resource.clone();
-        let warnings = custom::validate(&mut errors, &resource, &new, Some(old.value()), &context);
+        let warnings = custom::validate(&mut errors, &resource, &given, Some(old.value()), &context);
         call.warnings.extend(warnings);
         if errors.is_empty() {
             errors = self.may_use_parameters(call, &new, Some(old.value())).await;
@@ -251,7 +252,8 @@ fn count_generation(call: &Call, new: &mut Value, old: &Value) {
     let changed = if custom {
         custom_changed(new, old, call.resource.subresource("status").is_some())
     } else {
-        strategy.spec_changed(new, old)
+        let is_spec = |top: &str| !matches!(top, "metadata" | "status");
+        strategy.spec_changed(new, old) || (strategy.empty_is_changed() && call.was_emptied(is_spec))
     };
     if changed {
         new.set(&["metadata", "generation"], old.generation() + 1);

@@ -2,6 +2,7 @@
 
 use drydock_cel::declare::KubernetesVersion;
 use drydock_cel::parse::RESERVED;
+use drydock_machinery::jsonpath::JsonPath;
 use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
@@ -232,10 +233,14 @@ fn status(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("status").child("typeChecking").child("expressionWarnings");
     let warnings = object.array_at(&["status", "typeChecking", "expressionWarnings"]);
     for (i, warning) in warnings.iter().enumerate() {
-        for field in ["warning", "fieldRef"] {
-            if warning.str_at(&[field]).trim().is_empty() {
-                errors.required(&path.index(i).child(field), "");
-            }
+        if warning.str_at(&["warning"]).is_empty() {
+            errors.required(&path.index(i).child("warning"), "");
+        }
+        let (reference, path) = (warning.str_at(&["fieldRef"]).trim(), path.index(i).child("fieldRef"));
+        if reference.is_empty() {
+            errors.required(&path, "");
+        } else if let Err(why) = JsonPath::parse(reference) {
+            errors.invalid(&path, reference, format!("invalid JSONPath: {why}"));
         }
     }
 }

@@ -19,6 +19,7 @@ pub(super) static VALIDATING: Kind = Kind {
     update: NEW_AND_CHANGED,
     unconditional_update: false,
     generation: true,
+    empty_is_changed: true,
     defaults: |object| each_mut(object, &["webhooks"], webhook_defaults),
     validate: |errors, context, object, old| validate(errors, for_new(context), object, old),
     warnings: |object, _| reserved_name(object),
@@ -31,6 +32,7 @@ pub(super) static MUTATING: Kind = Kind {
     update: NEW_AND_CHANGED,
     unconditional_update: false,
     generation: true,
+    empty_is_changed: true,
     defaults: |object| {
         each_mut(object, &["webhooks"], |webhook| {
             webhook_defaults(webhook);

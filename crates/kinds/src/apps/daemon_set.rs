@@ -14,7 +14,8 @@ use crate::shape::{default, default_nil, keep, present, same, shown};
 use crate::{Context, go_form, table};
 
 /// Kept in an annotation since apps/v1 has no field for it.
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+/// Where a DaemonSet's `spec.templateGeneration` of old is kept.
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 pub(super) static KIND: Kind = Kind {
     status: true,

@@ -10,7 +10,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
 use crate::check::{
-    IMMUTABLE, at_least_zero_each, immutable, immutable_selector, label_selector, labels_shown, one_of_given,
+    IMMUTABLE, at_least_zero_each, immutable, immutable_selector, immutable_struct, label_selector, labels_shown, one_of_given,
 };
 use crate::go_form;
 use crate::kind::{Kind, NEW_THEN_CHANGED};
@@ -301,10 +301,11 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     completions(errors, object, old, &path);
     immutable_selector(errors, object, old);
     template_update(errors, object, old, &path.child("template"));
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
-    {
-        immutable(errors, object, old, &["spec", field]);
-    }
+    immutable(errors, object, old, &["spec", "completionMode"]);
+    immutable_struct(errors, object, old, &["spec", "podFailurePolicy"], "PodFailurePolicy");
+    immutable(errors, object, old, &["spec", "backoffLimitPerIndex"]);
+    immutable(errors, object, old, &["spec", "managedBy"]);
+    immutable_struct(errors, object, old, &["spec", "successPolicy"], "SuccessPolicy");
 }
 
 /// `validateCompletions`.

@@ -137,7 +137,8 @@ pub(crate) fn validate_spec(
     if !inline {
         volume_mode(errors, spec, path);
     }
-    if let Some(class) = present(spec, &["volumeAttributesClassName"]).and_then(Value::as_str) {
+    let class = present(spec, &["volumeAttributesClassName"]).filter(|_| !inline);
+    if let Some(class) = class.and_then(Value::as_str) {
         let at = path.child("volumeAttributesClassName");
         if class.is_empty() {
             errors.required(&at, "an empty string is disallowed");
@@ -313,8 +314,9 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     if has(&old, &["csi"]) && !has(&old, secret) {
         new.remove(secret);
     }
-    if !same(Some(&new), Some(&old)) {
-        let difference = go_form::difference("PersistentVolumeSource", &old, &new);
+    // A reference to nothing is one more than none.
+    let difference = go_form::difference("PersistentVolumeSource", &old, &new);
+    if !difference.is_empty() {
         errors.forbidden(
             &FieldPath::new("spec").child("persistentvolumesource"),
             format!("spec.persistentvolumesource is immutable after creation\n{difference}"),

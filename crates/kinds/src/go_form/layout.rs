@@ -121,6 +121,10 @@ ServiceCIDRSpec: CIDRs cidrs []
 ParentReference: Group = s, Resource = s, Namespace = s, Name = s
 ObjectReference: Kind = s, Namespace = s, Name = s, UID uid s, APIVersion apiVersion s, ResourceVersion = s, FieldPath = s
 CSINodeDriver: Name = s, NodeID nodeID s, TopologyKeys = [], Allocatable = ?
+PodFailurePolicy: Rules = []PodFailurePolicyRule
+PodFailurePolicyRule: Action = s, OnExitCodes = *PodFailurePolicyOnExitCodesRequirement, OnPodConditions = []PodFailurePolicyOnPodConditionsPattern
+PodFailurePolicyOnExitCodesRequirement: ContainerName = ?, Operator = s, Values = []
+PodFailurePolicyOnPodConditionsPattern: Type = s, Status = s
 SuccessPolicy: Rules = []SuccessPolicyRule
 SuccessPolicyRule: SucceededIndexes = ?, SucceededCount = ?
 HostIP: IP ip s

@@ -12,6 +12,7 @@ use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     generation: true,
+    empty_is_changed: true,
     defaults: set_defaults,
     validate: |errors, _, object, old| validate(errors, object, old),
     warnings,

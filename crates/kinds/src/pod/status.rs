@@ -69,8 +69,6 @@ pub(super) fn warnings(object: &Value) -> Vec<String> {
 /// The status subresource changes the status alone; the QoS class stays.
 pub(super) fn prepare(object: &mut Value, old: &Value) {
     keep(object, old, &["spec"]);
-    keep(object, old, &["metadata", "deletionTimestamp"]);
-    keep(object, old, &["metadata", "ownerReferences"]);
     let class = old.str_at(&["status", "qosClass"]);
     if object.str_at(&["status", "qosClass"]).is_empty() && !class.is_empty() {
         object.set(&["status", "qosClass"], class.to_owned());

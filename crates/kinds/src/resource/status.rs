@@ -90,14 +90,30 @@ fn devices(errors: &mut FieldErrors, status: &Value, path: &FieldPath) {
 /// `validateUID` of a share of a device, in its normal form.
 fn share(errors: &mut FieldErrors, holder: &Value, path: &FieldPath) {
     let Some(id) = present(holder, &["shareID"]).and_then(Value::as_str) else { return };
-    let part = |(part, length): (&str, usize)| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_normal = id.split('-').count() == 5 && id.split('-').zip([8, 4, 4, 4, 12]).all(part);
-    if !is_normal {
+    if let Some(why) = no_uuid(id) {
+        errors.invalid(&path.child("shareID"), id, format!("error validating uid: {why}"));
+    } else if id.len() != 36 || id.contains(|c: char| c.is_ascii_uppercase()) {
         let detail = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters";
         errors.invalid(&path.child("shareID"), id, detail);
     }
+}
+
+/// Why a text is none of the forms that Go's `uuid.Validate` knows.
+fn no_uuid(text: &str) -> Option<String> {
+    let are_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+    let bytes = text.as_bytes();
+    let plain = match bytes.len() {
+        32 => return (!are_hex(bytes)).then(|| "invalid UUID format".to_owned()),
+        36 => bytes,
+        38 if bytes.starts_with(b"{") && bytes.ends_with(b"}") => &bytes[1..37],
+        38 => return Some("invalid bracketed UUID format".to_owned()),
+        45 if bytes[..9].eq_ignore_ascii_case(b"urn:uuid:") => &bytes[9..],
+        45 => return Some(format!("invalid urn prefix: {:?}", String::from_utf8_lossy(&bytes[..9]))),
+        length => return Some(format!("invalid UUID length: {length}")),
+    };
+    let is_dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
+    let fits = plain.iter().enumerate().all(|(at, b)| if is_dash(at) { *b == b'-' } else { are_hex(&[*b]) });
+    (!fits).then(|| "invalid UUID format".to_owned())
 }
 
 fn network_data(errors: &mut FieldErrors, network: &Value, path: &FieldPath) {

@@ -62,17 +62,19 @@ pub(crate) fn network_policy(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![object.name().into(), selector.into(), age(object, now)]
 }
 
-pub(crate) fn ip_address(object: &Value, _now: Timestamp) -> Vec<Value> {
-    let reference = &["spec", "parentRef"];
-    let parts = ["resource", "group", "namespace", "name"]
-        .map(|field| object.at(reference).map_or("", |reference| reference.str_at(&[field])).to_owned());
-    let [resource, group, namespace, name] = parts;
-    let mut text = resource;
-    if !group.is_empty() {
-        text = format!("{text}.{group}");
-    }
-    let name = if namespace.is_empty() { name } else { format!("{namespace}/{name}") };
-    vec![object.name().into(), format!("{text}/{name}").into()]
+/// Upstream's rows have an age, which none of its columns is for.
+pub(crate) fn ip_address(object: &Value, now: Timestamp) -> Vec<Value> {
+    let parent = present(object, &["spec", "parentRef"]).map(|reference| {
+        let [resource, group, namespace, name] =
+            ["resource", "group", "namespace", "name"].map(|field| reference.str_at(&[field]));
+        let mut text = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+        text.make_ascii_lowercase();
+        if !namespace.is_empty() {
+            text = format!("{text}/{namespace}");
+        }
+        format!("{text}/{name}")
+    });
+    vec![object.name().into(), parent.unwrap_or_else(|| "<none>".to_owned()).into(), age(object, now)]
 }
 
 pub(crate) fn service_cidr(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -276,15 +278,9 @@ pub(crate) fn resource_claim(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 pub(crate) fn resource_slice(object: &Value, now: Timestamp) -> Vec<Value> {
-    let node = match object.str_at(&["spec", "nodeName"]) {
-        "" if object.bool_at(&["spec", "allNodes"]) => "<all>",
-        "" if has(object, &["spec", "nodeSelector"]) => "<selector>",
-        "" => "<unset>",
-        node => node,
-    };
     vec![
         object.name().into(),
-        node.into(),
+        object.str_at(&["spec", "nodeName"]).into(),
         object.str_at(&["spec", "driver"]).into(),
         object.str_at(&["spec", "pool", "name"]).into(),
         age(object, now),

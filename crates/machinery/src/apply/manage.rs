@@ -218,7 +218,11 @@ impl FieldManager<'_> {
         if managed.managers.is_empty() {
             managed = self
                 .track_update(&self.empty(), &live, managed, BEFORE_FIRST_APPLY, now)
-                .map_err(|e| other(format!("failed to create manager for existing fields: {e}")))?;
+                .map_err(|e| {
+                    let what = described(&live);
+                    let why = format!("failed to convert new object ({what}) to smd typed: {e}");
+                    other(format!("failed to create manager for existing fields: {why}"))
+                })?;
         }
         let id = self.manager_id(manager, Operation::Apply);
         let merged = self.merge(&live, applied, &mut managed, &id, force)?;

@@ -55,15 +55,12 @@ pub fn apply_defaults(definition: &mut Value) {
 
 /// Notes the storage version among the stored ones, before a definition is validated and written.
 pub fn add_stored_versions(definition: &mut Value) {
+    let mut versions = definition.array_at(&["spec", "versions"]).iter();
+    let Some(storage) = versions.find(|version| version.bool_at(&["storage"])) else { return };
+    let name = Value::from(storage.str_at(&["name"]));
     let mut stored = definition.array_at(&["status", "storedVersions"]).to_vec();
-    let known = stored.len();
-    for version in definition.array_at(&["spec", "versions"]).iter().filter(|v| v.bool_at(&["storage"])) {
-        let name = Value::from(version.str_at(&["name"]));
-        if !stored.contains(&name) {
-            stored.push(name);
-        }
-    }
-    if stored.len() > known {
+    if !stored.contains(&name) {
+        stored.push(name);
         definition.set(&["status", "storedVersions"], stored);
     }
 }
@@ -136,9 +133,12 @@ fn stored_versions(errors: &mut FieldErrors, definition: &Value) {
         return errors.invalid(&path, shown, "must have at least one stored version");
     }
     let versions = definition.array_at(&["spec", "versions"]);
-    for version in versions.iter().filter(|version| version.bool_at(&["storage"])) {
+    let mut left = stored.to_vec();
+    for version in versions {
+        // One that is there twice is not found the second time.
         let name = Value::from(version.str_at(&["name"]));
-        if !stored.contains(&name) {
+        let known = left.iter().position(|stored| *stored == name).map(|at| left.remove(at)).is_some();
+        if version.bool_at(&["storage"]) && !known {
             let detail = format!("must have the storage version {}", name.as_str().unwrap_or(""));
             errors.invalid(&path, stored.to_vec(), detail);
         }

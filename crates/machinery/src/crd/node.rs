@@ -11,6 +11,8 @@ use crate::value::{Key, Value};
 pub(super) struct Node {
     /// Empty when any.
     pub(super) types: Vec<&'static str>,
+    /// What is given as a type and is none: no value has it.
+    pub(super) no_type: Option<String>,
     pub(super) nullable: bool,
     /// Formats that the type does not have are ignored, as upstream does.
     pub(super) format: Option<(String, Option<Format>)>,
@@ -45,6 +47,7 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn compile(schema: &Value) -> Self {
         let types = types(schema);
+        let no_type = Some(schema.str_at(&["type"])).filter(|name| types.is_empty() && !name.is_empty());
         let int = |name| schema.i64_at(&[name]);
         let float = |name| schema.get(name).and_then(Value::as_f64);
         let nodes = |name| schema.array_at(&[name]).iter().map(Self::compile).collect();
@@ -58,6 +61,7 @@ impl Node {
         Self {
             format: format(schema.str_at(&["format"]), &types),
             types,
+            no_type: no_type.map(str::to_owned),
             nullable: schema.bool_at(&["nullable"]),
             maximum: float("maximum"),
             exclusive_maximum: schema.bool_at(&["exclusiveMaximum"]),

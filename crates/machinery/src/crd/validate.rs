@@ -155,9 +155,9 @@ fn type_failure(node: &Node, value: &Value, path: &str) -> Option<Failure> {
         let message = format!("{path} in body must be of type {wanted}: {got:?}");
         Some(Failure::new(Kind::Type, path, got, message))
     };
-    let wanted = node.types.join(",");
+    let wanted = node.no_type.clone().unwrap_or_else(|| node.types.join(","));
     let (got, native_format) = match value {
-        Value::Null if node.types.is_empty() || node.nullable => return None,
+        Value::Null if wanted.is_empty() || node.nullable => return None,
         Value::Null => return fail(&wanted, "null"),
         Value::Bool(_) => ("boolean", ""),
         Value::Int(_) => ("integer", "int64"),

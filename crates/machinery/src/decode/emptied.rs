@@ -4,7 +4,7 @@
 //! is refused, no policies are the default ones. They see what was decoded; all else sees what Go would write. So the
 //! decoder leaves them out and says where they were, for those who must know to put them back.
 
-use crate::schema::{Field, Presence, Shape, TypeRef};
+use crate::schema::{Field, ListType, Presence, Shape, TypeRef};
 use crate::value::{Key, Value};
 
 /// Beyond so many empty values it is not said where they were.
@@ -46,6 +46,24 @@ impl Emptied {
             Place::Index(_) => None,
         });
         names.chain([Some(self.name.as_str())]).eq(path.iter().map(|name| Some(*name)))
+    }
+
+    /// Whether it was in an element of a list that is owned as a whole.
+    pub fn is_in_atomic_list(&self, root: TypeRef<'_>) -> bool {
+        let mut ty = root;
+        for place in &self.parents {
+            ty = match (ty.shape(), place) {
+                (Shape::Struct(fields), Place::Name(name)) => match fields.field(name) {
+                    Some(field) => ty.with(field.ty),
+                    None => return false,
+                },
+                (Shape::Map { value, .. }, Place::Name(_)) => ty.with(*value),
+                (Shape::List { list_type: ListType::Atomic, .. }, Place::Index(_)) => return true,
+                (Shape::List { item, .. }, Place::Index(_)) => ty.with(*item),
+                _ => return false,
+            };
+        }
+        false
     }
 
     /// The field of the whole object that it was in, or was.

@@ -25,7 +25,7 @@ mod yaml;
 pub use self::base64::{Base64Error, decode as base64_decode, encode as base64_encode};
 pub use emptied::Emptied;
 pub use prune::prune;
-pub use restore::restorable;
+pub use restore::{restorable, wrapped};
 pub(crate) use scan::MAX_DEPTH;
 pub use scan::{TypeMeta, check_syntax, type_meta};
 pub use time::{parse_micro_time, parse_time};

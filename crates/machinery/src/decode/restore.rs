@@ -17,9 +17,15 @@ pub fn restorable(tree: &Value, ty: TypeRef<'_>) -> Result<(), String> {
         return Ok(());
     }
     match ty.shape() {
+        // It reads JSON by itself, without knowing where it is.
+        Shape::IntOrString => match tree {
+            Value::Bool(_) => Err("json: cannot unmarshal bool into Go value of type int32".to_owned()),
+            Value::Array(_) => Err("json: cannot unmarshal array into Go value of type int32".to_owned()),
+            Value::Object(_) => Err("json: cannot unmarshal object into Go value of type int32".to_owned()),
+            _ => Ok(()),
+        },
         Shape::Any
         | Shape::Quantity
-        | Shape::IntOrString
         | Shape::String(StringFormat::Time | StringFormat::MicroTime | StringFormat::Duration) => Ok(()),
         Shape::String(StringFormat::Bytes) => bytes(tree),
         Shape::Struct(fields) => {
@@ -42,6 +48,28 @@ pub fn restorable(tree: &Value, ty: TypeRef<'_>) -> Result<(), String> {
         Shape::Bool | Shape::Integer { .. } | Shape::Number | Shape::String(StringFormat::Plain) => {
             scalar(tree, ty)
         }
+    }
+}
+
+/// `tree` with its numbers as they fit into fields of 32 bits: Go's reflection takes the lower ones.
+pub fn wrapped(tree: &Value, ty: TypeRef<'_>) -> Value {
+    match (tree, ty.shape()) {
+        (Value::Int(number), Shape::Integer { bits: 32 }) => Value::Int(i64::from(*number as i32)),
+        (Value::Object(map), Shape::Struct(fields)) => {
+            let inner = map.iter().map(|(key, value)| {
+                let field = fields.field(key).map(|field| wrapped(value, ty.with(field.ty)));
+                (key.clone(), field.unwrap_or_else(|| value.clone()))
+            });
+            Value::Object(inner.collect())
+        }
+        (Value::Object(map), Shape::Map { value: inner, .. }) => {
+            let wrap = |value: &Value| wrapped(value, ty.with(*inner));
+            Value::Object(map.iter().map(|(key, value)| (key.clone(), wrap(value))).collect())
+        }
+        (Value::Array(items), Shape::List { item, .. }) => {
+            Value::Array(items.iter().map(|value| wrapped(value, ty.with(*item))).collect())
+        }
+        (other, _) => other.clone(),
     }
 }
 

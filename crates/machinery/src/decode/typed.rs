@@ -268,7 +268,8 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         let is_bool = matches!(value, Value::Bool(_));
         if name.ends_with("OrBool") != is_bool && !matches!(value, Value::Object(_)) {
             if name.ends_with("OrBool") {
-                return Err(Fatal("boolean or JSON schema expected".into()));
+                self.error.get_or_insert_with(|| "boolean or JSON schema expected".to_owned());
+                return Ok(Value::Null);
             }
             return Ok(if is_bool { Value::Null } else { value });
         }

@@ -103,9 +103,10 @@ impl Registry {
             if resource.custom.is_some() && old.array_at(&["metadata", "managedFields"]).is_empty() {
                 return Err(Status::new(500, Reason::Unknown, NO_MANAGER));
             }
-            scale = managed::apply_scale(call, &old, &scale, self.clock.now())?;
+            let given = scale;
+            scale = managed::apply_scale(call, &old, &given, self.clock.now())?;
             if resource.custom.is_some() {
-                return Err(not_converted(&call.request.name));
+                return Err(not_converted(given.namespace(), &call.request.name));
             }
         } else {
             managed::on_scale(call, &old, &mut scale, self.clock.now());
@@ -159,9 +160,9 @@ impl Registry {
 }
 
 /// Upstream cannot apply the Scale of a custom resource: once nothing conflicts it fails to convert the result.
-fn not_converted(name: &str) -> Status {
+fn not_converted(namespace: &str, name: &str) -> Status {
     let text = format!(
-        "failed to convert new object (/{name}; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to \
+        "failed to convert new object ({namespace}/{name}; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to \
          an invalid group/version: autoscaling/v1"
     );
     Status::new(500, Reason::Unknown, text)

@@ -140,7 +140,9 @@ impl Walk {
             let set = match get(schema, field) {
                 None => false,
                 Some(Value::String(text)) => !text.is_empty() || field == "$ref",
-                Some(Value::Object(map)) => !map.is_empty() || field == "dependencies",
+                Some(Value::Object(map)) => {
+                    !map.is_empty() || matches!(field, "dependencies" | "additionalItems")
+                }
                 Some(_) => true,
             };
             if set {
