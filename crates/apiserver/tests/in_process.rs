@@ -351,7 +351,7 @@ async fn an_update_can_have_managed_fields_forgotten() {
 }
 
 #[tokio::test]
-async fn a_definition_keeps_an_empty_list_of_stored_versions() {
+async fn a_definition_without_stored_versions_stores_its_storage_version() {
     let f = start().await;
     let body = value!({"metadata": {"name": "boats.example.com"}, "spec": {
         "group": "example.com", "scope": "Namespaced", "names": {"plural": "boats", "kind": "Boat"},
@@ -368,8 +368,8 @@ async fn a_definition_keeps_an_empty_list_of_stored_versions() {
     );
     written.subresource = "status".to_owned();
     let answered = f.call(written).await.unwrap();
-    assert_eq!(answered.at(&["status", "storedVersions"]), Some(&value!([])));
+    assert_eq!(answered.at(&["status", "storedVersions"]), Some(&value!(["v1"])));
     let read = f.call(cluster(Verb::Get, "boats.example.com", None)).await.unwrap();
-    assert_eq!(read.at(&["status", "storedVersions"]), Some(&value!([])));
+    assert_eq!(read.at(&["status", "storedVersions"]), Some(&value!(["v1"])));
     f.tasks.close().await;
 }

@@ -86,6 +86,9 @@ fn nested<'a>(object: &'a Value, path: &str) -> Result<Option<&'a Value>, String
     let mut value = object;
     for field in fields(path) {
         seen.push(field);
+        if value.is_null() {
+            return Ok(None);
+        }
         let Value::Object(map) = value else {
             return Err(wrong_type(&seen, value, "map[string]interface{}"));
         };

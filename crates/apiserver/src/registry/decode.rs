@@ -16,6 +16,8 @@ use crate::resources::{Custom, Resource};
 const TYPE_META: &str =
     r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
 
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
 /// What a body must be.
 struct Expected {
     kind: GroupVersionKind,
@@ -151,9 +153,15 @@ pub(super) fn settle_applied(resource: &Resource, object: &mut Value) {
     if !custom.preserve_unknown {
         decode::prune(object, schema.root());
     }
-    // What is embedded that cannot be read was refused before.
+    // What is embedded, or metadata, and cannot be read was refused before.
     let _ = custom.compiled.coerce(object);
     defaults::drop_nulls(object, schema.root());
+    if let Some(typed) = drydock_machinery::Catalog::builtin().definition(META)
+        && let Some(metadata) = object.get("metadata")
+        && let Ok(metadata) = decode::value(metadata, typed.root(), FieldValidation::Ignore)
+    {
+        object.set(&["metadata"], metadata.value);
+    }
 }
 
 /// What is left of an object whose patch took its apiVersion away: upstream takes it for the internal form, which has
@@ -320,7 +328,6 @@ fn settle_custom(
     decoded: &mut Decoded,
     validation: FieldValidation,
 ) -> Result<(), DecodeError> {
-    const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
     let (Some(custom), Some(schema)) = (&expected.custom, &expected.schema) else { return Ok(()) };
     let mut unknown = std::mem::take(&mut decoded.warnings);
     if let (Some(metadata), Some(typed)) =

@@ -239,7 +239,11 @@ fn status(errors: &mut FieldErrors, object: &Value) {
         let (reference, path) = (warning.str_at(&["fieldRef"]).trim(), path.index(i).child("fieldRef"));
         if reference.is_empty() {
             errors.required(&path, "");
-        } else if let Err(why) = JsonPath::parse(reference) {
+        }
+        // In braces, an expression may begin with a name.
+        let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+        let rest = reference.trim_start_matches(is_of_name);
+        if !rest.is_empty() && let Err(why) = JsonPath::parse(rest) {
             errors.invalid(&path, reference, format!("invalid JSONPath: {why}"));
         }
     }

@@ -1,7 +1,7 @@
 //! What an `openAPIV3Schema` may and may not say, beyond being structural.
 
 use super::field_path::{Brackets, field_path};
-use super::internal;
+use super::{internal, structural};
 use crate::crd::rules::limits::{Budget, Place};
 use crate::status::{FieldErrors, FieldPath};
 use crate::value::Value;
@@ -329,7 +329,8 @@ fn rules(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
         if has_newline(field) {
             errors.invalid(&field_path_path, field, "must not contain line breaks");
         }
-        if field_path(field, schema, Brackets::Allowed).is_err() {
+        // Of what is not structural, any path is taken for good.
+        if structural::unsupported(schema).is_none() && field_path(field, schema, Brackets::Allowed).is_err() {
             errors.invalid(&field_path_path, field, "must be a valid path");
         }
     }
