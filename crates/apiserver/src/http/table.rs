@@ -1,5 +1,7 @@
 //! `meta.k8s.io Table`: what kubectl shows.
 
+use std::sync::LazyLock;
+
 use drydock_client::ObjectList;
 use drydock_kinds::Strategy;
 use drydock_machinery::crd::columns::Columns;
@@ -60,11 +62,26 @@ impl<'a> Printer<'a> {
     /// A scale subresource shows another kind than its resource's.
     fn of_object(resource: &'a Resource, object: &Value) -> Self {
         if object.kind() == "Scale" && object.str_at(&["apiVersion"]) == "autoscaling/v1" {
-            return Self { strategy: drydock_kinds::strategy("autoscaling", "scales"), custom: None };
+            let strategy = drydock_kinds::strategy("autoscaling", "scales");
+            return Self { strategy, custom: CUSTOM_SCALE.as_ref().filter(|_| resource.custom.is_some()) };
         }
         Self::of(resource)
     }
 }
+
+/// Upstream's server of custom resources has columns of its own for their scales; None, which does not happen, if these
+/// could not be read.
+static CUSTOM_SCALE: LazyLock<Option<Columns>> = LazyLock::new(|| {
+    let age = drydock_kinds::default_columns().last().map_or("", |age| age.description);
+    let columns = [
+        value!({"name": "Desired", "type": "integer", "description": "Number of desired replicas",
+            "jsonPath": ".spec.replicas"}),
+        value!({"name": "Available", "type": "integer", "description": "Number of actual replicas",
+            "jsonPath": ".status.replicas"}),
+        value!({"name": "Age", "type": "date", "description": age, "jsonPath": ".metadata.creationTimestamp"}),
+    ];
+    Columns::new(&columns, age).ok()
+});
 
 pub(crate) fn of_list(
     request: &Req,

@@ -296,7 +296,7 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
         return Err(Status::bad_request(format!(
             "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value \
              of type map[string]interface {{}}",
-            kind_of(&yaml.value)
+            machinery::json_kind(&yaml.value)
         )));
     }
     note(call, &yaml.value);
@@ -320,7 +320,7 @@ pub(crate) fn patched(
             if !matches!(patch, Value::Object(_)) {
                 let why = format!(
                     "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-                    kind_of(patch)
+                    machinery::json_kind(patch)
                 );
                 return Err(Status::bad_request(format!("error decoding patch: {why}")));
             }
@@ -336,16 +336,4 @@ pub(crate) fn does_not_fit(kind: PatchType, tree: &Value, patch: &Value, error: 
     let mut errors = FieldErrors::new();
     errors.invalid(&FieldPath::new("patch"), shown, error.to_string());
     Status::invalid("", "", "", &errors)
-}
-
-/// What Go's JSON decoder calls a value.
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Int(_) | Value::Float(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }

@@ -45,7 +45,7 @@ impl<'a> Ty<'a> {
     pub(super) fn new(ty: TypeRef<'a>) -> Self {
         match ty.shape() {
             // Only custom resources' types carry the schema that they were made from.
-            Shape::Any if ty.ty().source.is_some() => Self::Deduced,
+            Shape::Any | Shape::IntOrString if ty.ty().source.is_some() => Self::Deduced,
             Shape::Any => Self::Atomic,
             _ => Self::Schema(ty),
         }

@@ -117,7 +117,7 @@ fn child(node: &Node, new: &Value, old: Option<&Value>, path: &str) -> Outcome {
 
 fn check(node: &Node, value: &Value, old: Option<&Value>, path: &str) -> Outcome {
     let mut outcome = Outcome::default();
-    if !node.types.is_empty() || node.format.is_some() {
+    if !node.types.is_empty() || node.no_type.is_some() || node.format.is_some() {
         match type_failure(node, value, path) {
             Some(failure) => outcome.fail(failure),
             None => outcome.held += 1,

@@ -259,6 +259,11 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 while self.reader.element() {
                     items.push(self.untyped());
                 }
+                let no_text = |item: &&Value| !matches!(item, Value::String(_) | Value::Null);
+                if let Some(other) = items.iter().find(no_text).filter(|_| name.ends_with("OrStringArray")) {
+                    let message = self.misfit(super::json_kind(other), "string");
+                    self.error.get_or_insert(message);
+                }
                 Value::Array(items)
             }
             Token::Bool(b) => Value::Bool(b),
@@ -305,6 +310,16 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         if !own_reader && self.error.is_some() {
             return Ok(Value::Null);
         }
+        let message = self.misfit(what, &go_type);
+        if own_reader {
+            return Err(Fatal(message));
+        }
+        self.error = Some(message);
+        Ok(Value::Null)
+    }
+
+    /// What Go says of a value of the wrong type in the field that is being read.
+    fn misfit(&self, what: &str, go_type: &str) -> String {
         let mut path = String::new();
         let mut owner = None;
         for step in &self.steps {
@@ -318,18 +333,13 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 path.push_str(name);
             }
         }
-        let message = match owner {
+        match owner {
             Some(owner) => {
                 let owner = owner.ty().name.rsplit('.').next().unwrap_or_default();
                 format!("json: cannot unmarshal {what} into Go struct field {owner}{path} of type {go_type}")
             }
             None => format!("json: cannot unmarshal {what} into Go value of type {go_type}"),
-        };
-        if own_reader {
-            return Err(Fatal(message));
         }
-        self.error = Some(message);
-        Ok(Value::Null)
     }
 
     fn unknown_field(&mut self, name: &str) {

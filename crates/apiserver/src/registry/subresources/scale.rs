@@ -105,7 +105,8 @@ impl Registry {
             }
             let given = scale;
             scale = managed::apply_scale(call, &old, &given, self.clock.now())?;
-            if resource.custom.is_some() {
+            // What changes nothing does not come as far as that.
+            if resource.custom.is_some() && scale != old {
                 return Err(not_converted(given.namespace(), &call.request.name));
             }
         } else {

@@ -163,13 +163,15 @@ fn versions_together(errors: &mut FieldErrors, spec: &Spec<'_>, path: &FieldPath
 
 /// `validateCustomResourceDefinitionValidation`
 fn open_api_schema(
-    errors: &mut FieldErrors,
+    all: &mut FieldErrors,
     schema: &Value,
     has_status: bool,
     budget: Budget<'_>,
     path: &FieldPath,
 ) {
     let path = path.child("openAPIV3Schema");
+    let mut found = FieldErrors::new();
+    let errors = &mut found;
     if has_status {
         root_with_status(errors, schema, &path);
     }
@@ -181,7 +183,7 @@ fn open_api_schema(
         if errors.is_empty() {
             errors.invalid(&path, "", why);
         }
-        return;
+        return all.append(found);
     }
     let mut wrong = structural::validate(schema, &path);
     if wrong.is_empty() {
@@ -191,6 +193,7 @@ fn open_api_schema(
     let budget = wrong.is_empty().then_some(budget);
     errors.append(wrong);
     open_api::validate(errors, schema, budget, &path);
+    all.append(found);
 }
 
 /// With a status subresource the root may only have what makes sense for `status` alone.
