@@ -3,10 +3,10 @@
 //! What is missing is made on every start, as upstream's API server does; what is there is left as it is.
 
 use drydock_apiserver::ApiServer;
+use drydock_apiserver::FLOW_SCHEMA_CONDITIONS;
 use drydock_apiserver::admission::Reader as _;
 use drydock_auth::bootstrap::policy;
 use drydock_auth::pki::ClusterPki;
-use drydock_apiserver::FLOW_SCHEMA_CONDITIONS;
 use drydock_client::{CallResult, Client, Options, Request, Verb, resources};
 use drydock_machinery::{GroupVersionResource, ObjectMeta as _, Status, Value, value};
 use drydock_runtime::Clock;
@@ -164,12 +164,16 @@ fn with_status(server: &ApiServer, clock: &Clock, config: &Config) -> Vec<Wanted
         .into_iter()
         .map(|level| Wanted::new(PRIORITY_LEVELS, level).by(Managers::FLOW_CONTROL))
         .collect();
-    wanted.extend(flow_control::flow_schemas(&now).into_iter().map(|(object, status)| {
-        Wanted::new(FLOW_SCHEMAS, object).status(status).by(Managers::FLOW_CONTROL)
-    }));
-    wanted.extend(api_services::all(server).into_iter().map(|object| {
-        Wanted::new(resources::API_SERVICES, object).status(api_services::available(&now))
-    }));
+    wanted.extend(
+        flow_control::flow_schemas(&now).into_iter().map(|(object, status)| {
+            Wanted::new(FLOW_SCHEMAS, object).status(status).by(Managers::FLOW_CONTROL)
+        }),
+    );
+    wanted.extend(
+        api_services::all(server)
+            .into_iter()
+            .map(|object| Wanted::new(resources::API_SERVICES, object).status(api_services::available(&now))),
+    );
     let ready = value!({"type": "Ready", "status": "True", "reason": "", "lastTransitionTime": now.as_str(),
         "message": "Kubernetes Service CIDR is ready"});
     let range = value!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",

@@ -14,10 +14,7 @@ pub(crate) fn is_definition(resource: &Resource) -> bool {
 /// A new definition has nothing accepted and stores its storage version.
 pub(crate) fn prepare_create(object: &mut Value) {
     let names = value!({"plural": "", "kind": ""});
-    object.set(
-        &["status"],
-        value!({"conditions": null, "acceptedNames": names, "storedVersions": null}),
-    );
+    object.set(&["status"], value!({"conditions": null, "acceptedNames": names, "storedVersions": null}));
     definition::add_stored_versions(object);
 }
 

@@ -28,9 +28,7 @@ use crate::registry::Registry;
 use crate::resources::Resource;
 use crate::server::Core;
 
-pub(crate) use hooks::{
-    is_definition, mark_deleted, prepare_create, validate,
-};
+pub(crate) use hooks::{is_definition, mark_deleted, prepare_create, validate};
 
 /// Keeps a definition until its objects are gone.
 pub(crate) use openapi::v2 as openapi_v2;

@@ -53,7 +53,11 @@ pub(crate) async fn done(
         (Reply::List(list), View::Table(version)) => table::of_list(request, resource, &list, version)?,
         (Reply::List(list), View::MetadataList(version)) => list_body::metadata(&list, version),
         (Reply::List(_), View::Metadata(_)) => {
-            return Err(other_view(resource, "PartialObjectMetadata, but the requested object is a list", "List"));
+            return Err(other_view(
+                resource,
+                "PartialObjectMetadata, but the requested object is a list",
+                "List",
+            ));
         }
     };
     Ok(value_answer(request, code, &value, wanted.format).await)

@@ -30,7 +30,6 @@ pub(crate) struct Wanted {
     pub(crate) view: View,
 }
 
-
 /// What a watch can be written as.
 const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
@@ -295,7 +294,11 @@ mod tests {
     #[test]
     fn only_what_can_be_made_is_chosen() {
         let check = |header: &str, protobuf: bool, table: bool, expect: Option<Wanted>| {
-            assert_eq!(accept(Some(header), Offer { protobuf, table, metadata: true }).ok(), expect, "{header}");
+            assert_eq!(
+                accept(Some(header), Offer { protobuf, table, metadata: true }).ok(),
+                expect,
+                "{header}"
+            );
         };
         let table = "application/json;as=Table;g=meta.k8s.io;v=v1";
         check(table, true, false, None);

@@ -123,8 +123,7 @@ fn version(request: &Req) -> Answer {
 fn check_accepts(request: &Req, media_type: &str) -> Result<(), Status> {
     let Some(header) = request.header(http::header::ACCEPT) else { return Ok(()) };
     let types = header.split(',').map(|clause| clause.split(';').next().unwrap_or("").trim());
-    let is_taken =
-        types.into_iter().any(|own| own == media_type || matches!(own, "" | "*/*"));
+    let is_taken = types.into_iter().any(|own| own == media_type || matches!(own, "" | "*/*"));
     if is_taken {
         return Ok(());
     }

@@ -45,9 +45,7 @@ fn track(call: &Call, old: Option<&Value>, object: &mut Value, now: Timestamp) {
     let versions = OfResource(resource);
     let manager = field_manager(call, &versions);
     let mut shown = match call.with_emptied_in_atomic_lists(object) {
-        Some(shown) => {
-            shown
-        }
+        Some(shown) => shown,
         None if resource.gvk == *resource.working_kind() => {
             manager.update(old, object, call.manager(), now);
             return;
@@ -170,9 +168,8 @@ fn reset_fields(resource: &Resource, subresource: &str) -> &'static FieldSet {
     if &*resource.gvr.resource == "certificatesigningrequests" && resource.custom.is_none() {
         // What is requested never changes, and the parts of the status have a path each.
         let of = |status: &[&str]| FieldSet::of_fields(&[&["spec"], status]);
-        let sets = REQUEST.get_or_init(|| {
-            [of(&["status"]), of(&["status", "conditions"]), of(&["status", "certificate"])]
-        });
+        let sets = REQUEST
+            .get_or_init(|| [of(&["status"]), of(&["status", "conditions"]), of(&["status", "certificate"])]);
         return match subresource {
             "status" => &sets[1],
             "approval" => &sets[2],

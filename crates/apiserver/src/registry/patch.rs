@@ -235,11 +235,7 @@ fn fitted(
 }
 
 /// The object of a tree that upstream does not take through JSON: numbers that are too large wrap around there.
-fn restored(
-    resource: &Resource,
-    tree: &Value,
-    validation: FieldValidation,
-) -> Result<Decoded, DecodeError> {
+fn restored(resource: &Resource, tree: &Value, validation: FieldValidation) -> Result<Decoded, DecodeError> {
     let schema = resource.schema.as_ref().filter(|_| resource.custom.is_none());
     match (decode::patched(resource, tree, validation), schema) {
         (Err(DecodeError::Value(why)), Some(schema)) => match machinery::wrapped(tree, schema.root()) {

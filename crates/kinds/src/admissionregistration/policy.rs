@@ -243,7 +243,9 @@ fn status(errors: &mut FieldErrors, object: &Value) {
         // In braces, an expression may begin with a name.
         let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
         let rest = reference.trim_start_matches(is_of_name);
-        if !rest.is_empty() && let Err(why) = JsonPath::parse(rest) {
+        if !rest.is_empty()
+            && let Err(why) = JsonPath::parse(rest)
+        {
             errors.invalid(&path, reference, format!("invalid JSONPath: {why}"));
         }
     }

@@ -109,11 +109,11 @@ fn validate_rolling_update(errors: &mut FieldErrors, rolling: &Value, path: &Fie
     not_more_than_100_percent(errors, unavailable, &path.child("maxUnavailable"));
 }
 
-/// `getIntOrPercentValue`: a percentage's number, or the number; 0 for anything else.
+/// `getIntOrPercentValue`: a percentage's number, or the number, also one that is written as a text; 0 for anything else.
 pub(super) fn amount(value: Option<&Value>) -> i64 {
     percent_of(value).unwrap_or(match int_or_percent(value) {
         Some(IntOrPercent::Int(number)) => number,
-        _ => 0,
+        _ => value.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0),
     })
 }
 

@@ -10,7 +10,8 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use crate::apps::selector_matches_template;
 use crate::check::{
-    IMMUTABLE, at_least_zero_each, immutable, immutable_selector, immutable_struct, label_selector, labels_shown, one_of_given,
+    IMMUTABLE, at_least_zero_each, immutable, immutable_selector, immutable_struct, label_selector,
+    labels_shown, one_of_given,
 };
 use crate::go_form;
 use crate::kind::{Kind, NEW_THEN_CHANGED};

@@ -129,7 +129,12 @@ impl Surroundings<'_> {
                 errors.not_found(&path.child("targetContainerName"), target);
             }
             for field in NOT_EPHEMERAL {
-                if !is_zero(container.get(field)) {
+                // An empty list or struct that is given is there.
+                let given = container.get(field).filter(|value| match value {
+                    Value::Array(_) | Value::Object(_) => true,
+                    scalar => !is_zero(Some(scalar)),
+                });
+                if given.is_some() && !(field == "resources" && is_zero(given)) {
                     errors.forbidden(&path.child(field), CANNOT_BE_EPHEMERAL);
                 }
             }

@@ -216,9 +216,8 @@ impl FieldManager<'_> {
         let mut live = live.clone();
         live.remove(&["metadata", "managedFields"]);
         if managed.managers.is_empty() {
-            managed = self
-                .track_update(&self.empty(), &live, managed, BEFORE_FIRST_APPLY, now)
-                .map_err(|e| {
+            managed =
+                self.track_update(&self.empty(), &live, managed, BEFORE_FIRST_APPLY, now).map_err(|e| {
                     let what = described(&live);
                     let why = format!("failed to convert new object ({what}) to smd typed: {e}");
                     other(format!("failed to create manager for existing fields: {why}"))

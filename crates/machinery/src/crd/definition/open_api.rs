@@ -330,7 +330,8 @@ fn rules(errors: &mut FieldErrors, schema: &Value, path: &FieldPath) {
             errors.invalid(&field_path_path, field, "must not contain line breaks");
         }
         // Of what is not structural, any path is taken for good.
-        if structural::unsupported(schema).is_none() && field_path(field, schema, Brackets::Allowed).is_err() {
+        if structural::unsupported(schema).is_none() && field_path(field, schema, Brackets::Allowed).is_err()
+        {
             errors.invalid(&field_path_path, field, "must be a valid path");
         }
     }
