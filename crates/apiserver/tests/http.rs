@@ -271,6 +271,104 @@ async fn what_is_not_there_is_refused_in_upstreams_words() {
     f.tasks.close().await;
 }
 
+/// What is looked at first, as upstream answers it.
+#[tokio::test]
+async fn requests_that_are_wrong_in_several_ways_are_told_the_first() {
+    let f = start().await;
+    const PATCH: &str = "application/merge-patch+json";
+    const LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    let maps = "/api/v1/namespaces/default/configmaps";
+    f.call(Method::POST, maps, Some(value!({"metadata": {"name": "a"}}))).await;
+    let other = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}, "data": {"k": 1}}"#;
+    let cases = [
+        // A method, before what it is about.
+        (
+            "BREW",
+            "configmaps/nope",
+            "",
+            "",
+            "",
+            405,
+            "the server does not allow this method on the requested resource",
+        ),
+        // Whether there is such an object, before how it is to be shown.
+        ("GET", "configmaps/nope", LIST, "", "", 404, "configmaps \"nope\" not found"),
+        (
+            "GET",
+            "configmaps/a",
+            LIST,
+            "",
+            "",
+            406,
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)",
+        ),
+        // How a patch is written, before what its client reads.
+        ("PATCH", "configmaps/a", "text/html", "text/plain", "{}", 415, "415: Unsupported Media Type"),
+        (
+            "GET",
+            "configmaps?limit=x",
+            "text/html",
+            "",
+            "",
+            406,
+            "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf, application/json;stream=watch, \
+             application/vnd.kubernetes.protobuf;stream=watch",
+        ),
+        // Options of an update, before how its object is written; of a create after.
+        (
+            "PUT",
+            "configmaps/a?fieldValidation=x",
+            "",
+            "text/plain",
+            "{}",
+            422,
+            "UpdateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"x\": supported values: \
+             \"\", \"Ignore\", \"Strict\", \"Warn\"",
+        ),
+        (
+            "POST",
+            "configmaps?fieldValidation=x",
+            "",
+            "text/plain",
+            "{}",
+            415,
+            "the body of the request was in an unknown format - accepted media types include: application/json, \
+             application/yaml, application/vnd.kubernetes.protobuf",
+        ),
+        // What is wrong with an object, before that it is another.
+        (
+            "POST",
+            "secrets",
+            "",
+            "APPLICATION/JSON",
+            other,
+            400,
+            "ConfigMap in version \"v1\" cannot be handled as a Secret: json: cannot unmarshal number into Go struct field \
+             ConfigMap.data of type string",
+        ),
+        ("PATCH", "/configmaps/a", "", PATCH, "{}", 400, "Namespace parameter required."),
+    ];
+    for (method, path, accept, content_type, body, code, message) in cases {
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = method.parse().unwrap();
+        let namespace = if path.starts_with('/') { "" } else { "default" };
+        let path = format!("/api/v1/namespaces/{namespace}/{}", path.trim_start_matches('/'));
+        *request.uri_mut() = path.parse().unwrap();
+        for (name, text) in [("accept", accept), ("content-type", content_type)] {
+            if !text.is_empty() {
+                request.headers_mut().insert(name, text.parse().unwrap());
+            }
+        }
+        let response = f.send(request).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let answer = Value::from_json(&body).unwrap_or_default();
+        assert_eq!((status.as_u16(), answer.str_at(&["message"])), (code, message), "{method} {path}");
+    }
+    f.tasks.close().await;
+}
+
 #[tokio::test]
 async fn a_scale_has_columns_of_its_own() {
     let f = start().await;

@@ -373,3 +373,66 @@ async fn a_definition_without_stored_versions_stores_its_storage_version() {
     assert_eq!(read.at(&["status", "storedVersions"]), Some(&value!(["v1"])));
     f.tasks.close().await;
 }
+
+/// To whoever compares with upstream's `reflect.DeepEqual`, an empty list is not the same as none, which is what is
+/// stored of it.
+#[tokio::test]
+async fn an_empty_list_is_a_change_where_go_compares_deeply() {
+    let f = start().await;
+    let policies = GroupVersionResource::new("networking.k8s.io", "v1", "networkpolicies");
+    let deny = value!({"metadata": {"name": "deny"}, "spec": {"podSelector": {}, "ingress": []}});
+    assert_eq!(f.create(policies.clone(), deny.clone()).await.unwrap().generation(), 1);
+    for generation in [2, 3] {
+        let put = f.call(request(Verb::Update, policies.clone(), "deny", Some(deny.clone()))).await.unwrap();
+        assert_eq!((put.generation(), put.at(&["spec", "ingress"])), (generation, None));
+    }
+    // Elements of a list that is owned as a whole are compared so, too: who writes it takes it over.
+    let ranges = GroupVersionResource::new("", "v1", "limitranges");
+    let range = value!({"metadata": {"name": "r"},
+        "spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}, "defaultRequest": {}}]}});
+    f.create(ranges.clone(), range.clone()).await.unwrap();
+    let mut put = request(Verb::Update, ranges, "r", Some(range));
+    put.options.field_manager = "other".to_owned();
+    let put = f.call(put).await.unwrap();
+    let managers: Vec<&str> =
+        put.array_at(&["metadata", "managedFields"]).iter().map(|entry| entry.str_at(&["manager"])).collect();
+    assert_eq!(managers, ["other"]);
+    f.tasks.close().await;
+}
+
+/// Upstream does not decode what an apply makes of a custom object.
+#[tokio::test]
+async fn an_applied_custom_object_keeps_its_nulls_for_validation() {
+    let f = start().await;
+    let schema = value!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "depth": {"type": "integer"}, "name": {"type": "string", "default": "sea"}}}}});
+    let body = value!({"metadata": {"name": "seas.example.com"}, "spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"plural": "seas", "kind": "Sea"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": (schema)}}]}});
+    let mut create = request(Verb::Create, DEFINITIONS, "", Some(body));
+    create.namespace = String::new();
+    f.call(create).await.unwrap();
+    let seas = GroupVersionResource::new("example.com", "v1", "seas");
+    let apply = |spec: Value| {
+        let body = value!({"apiVersion": "example.com/v1", "kind": "Sea", "metadata": {"name": "a"}, "spec": (spec)});
+        let mut apply = request(Verb::Patch(PatchType::Apply), seas.clone(), "a", Some(body));
+        apply.options.field_manager = "m".to_owned();
+        f.call(apply)
+    };
+    let mut refused = apply(value!({"depth": null})).await;
+    while refused.as_ref().is_err_and(Status::is_not_found) {
+        tokio::task::yield_now().await;
+        refused = apply(value!({"depth": null})).await;
+    }
+    assert_eq!(
+        refused.unwrap_err().message,
+        "Sea.example.com \"a\" is invalid: spec.depth: Invalid value: \"null\": spec.depth in body must be of type integer: \"null\""
+    );
+    let made = apply(value!({"depth": 3})).await.unwrap();
+    assert_eq!(made.at(&["spec"]), Some(&value!({"depth": 3, "name": "sea"})));
+    // One that is sent to be created is decoded: what may not be null goes.
+    let sent = value!({"metadata": {"name": "b"}, "spec": {"depth": null}});
+    let made = f.create(seas.clone(), sent).await.unwrap();
+    assert_eq!(made.at(&["spec"]), Some(&value!({"name": "sea"})));
+    f.tasks.close().await;
+}

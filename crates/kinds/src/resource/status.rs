@@ -165,3 +165,27 @@ fn allocation(errors: &mut FieldErrors, allocation: &Value, devices: &Value, pat
         node_selector(errors, selector, &path.child("nodeSelector"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::no_uuid;
+
+    #[test]
+    fn uuids_have_four_forms() {
+        let plain = "00000000-0000-4000-8000-00000000000a";
+        for good in
+            [plain.to_owned(), plain.replace('-', ""), format!("{{{plain}}}"), format!("URN:UUID:{plain}")]
+        {
+            assert_eq!(no_uuid(&good), None, "{good}");
+        }
+        for (wrong, why) in [
+            ("x".to_owned(), "invalid UUID length: 1"),
+            (plain.replace('a', "g"), "invalid UUID format"),
+            (plain.replace('-', "0"), "invalid UUID format"),
+            (format!("({plain})"), "invalid bracketed UUID format"),
+            (format!("urn:uuiD-{plain}"), "invalid urn prefix: \"urn:uuiD-\""),
+        ] {
+            assert_eq!(no_uuid(&wrong).as_deref(), Some(why), "{wrong}");
+        }
+    }
+}

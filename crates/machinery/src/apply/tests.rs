@@ -209,6 +209,14 @@ fn what_is_no_longer_applied_goes_unless_others_manage_it() {
 }
 
 #[test]
+fn what_held_only_removed_fields_stays_without_them() {
+    let mut server = Server::new();
+    server.apply("alpha", value!({"spec": {"nodeSelector": {"k": "v"}, "containers": [{"name": "a"}]}}));
+    server.apply("alpha", value!({"spec": {"nodeSelector": {}, "containers": []}}));
+    server.expect_spec(value!({"nodeSelector": {}, "containers": []}));
+}
+
+#[test]
 fn sets_and_atomic_fields_are_owned_by_element_and_as_a_whole() {
     let mut server = Server::new();
     server

@@ -143,4 +143,14 @@ mod tests {
             assert_eq!(restorable(&object, pod.root()), expected.map_err(str::to_owned), "{object:?}");
         }
     }
+
+    #[test]
+    fn numbers_wrap_around_where_fields_are_too_small() {
+        let pod = Catalog::builtin().schema(&GroupVersionKind::new("", "v1", "Pod")).unwrap();
+        let given = value!({"spec": {"priority": 2_147_483_648_i64, "activeDeadlineSeconds": 2_147_483_648_i64,
+            "containers": [{"ports": [{"containerPort": 4_294_967_376_i64}]}]}});
+        let expected = value!({"spec": {"priority": (-2_147_483_648_i64), "activeDeadlineSeconds": 2_147_483_648_i64,
+            "containers": [{"ports": [{"containerPort": 80}]}]}});
+        assert_eq!(wrapped(&given, pod.root()), expected);
+    }
 }
