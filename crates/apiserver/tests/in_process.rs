@@ -431,7 +431,8 @@ async fn an_applied_custom_object_keeps_its_nulls_for_validation() {
     let made = apply(value!({"depth": 3})).await.unwrap();
     assert_eq!(made.at(&["spec"]), Some(&value!({"depth": 3, "name": "sea"})));
     // One that is sent to be created is decoded: what may not be null goes.
-    let sent = value!({"metadata": {"name": "b"}, "spec": {"depth": null}});
+    let sent = value!({"apiVersion": "example.com/v1", "kind": "Sea", "metadata": {"name": "b"},
+        "spec": {"depth": null}});
     let made = f.create(seas.clone(), sent).await.unwrap();
     assert_eq!(made.at(&["spec"]), Some(&value!({"name": "sea"})));
     f.tasks.close().await;

@@ -14,7 +14,7 @@ use crate::common::{context, create_errors};
 type Place = (String, String);
 
 /// Where upstream's defaulting or validation asks for nil rather than for a length.
-const TOLD: [(&str, &str); 10] = [
+const TOLD: [(&str, &str); 13] = [
     // Shown as they were given.
     ("ObjectMeta", "labels"),
     ("PersistentVolumeSpec", "capacity"),
@@ -28,6 +28,10 @@ const TOLD: [(&str, &str); 10] = [
     ("ObjectMeta", "finalizers"),
     ("ObjectMeta", "ownerReferences"),
     ("ObjectMeta", "managedFields"),
+    // What an ephemeral container may not have, it may not have empty.
+    ("EphemeralContainer", "ports"),
+    ("EphemeralContainer", "resizePolicy"),
+    ("EphemeralContainer", "restartPolicyRules"),
 ];
 
 /// Adds an empty value for each field that Go would leave out, if `wanted` says so.
