@@ -49,6 +49,7 @@ async fn compact(cache: &Cache) {
         // Clients count in their own time for how long they stay away.
         wall::sleep(COMPACT_EVERY).await;
         cache.trim();
+        cache.expire_lists(last);
         if last.saturating_sub(compacted) >= WORTH_COMPACTING {
             match cache.store().compact(last).await {
                 Ok(()) => compacted = last,

@@ -374,6 +374,29 @@ async fn a_definition_without_stored_versions_stores_its_storage_version() {
     f.tasks.close().await;
 }
 
+/// Upstream compacts every five minutes, whatever was written since.
+#[tokio::test(start_paused = true)]
+async fn a_token_expires_though_nothing_of_its_list_changed() {
+    let f = start().await;
+    for name in ["a", "b", "c"] {
+        f.config_map(name).await;
+    }
+    let mut list = request(Verb::List, CONFIG_MAPS, "", None);
+    list.options.limit = 2;
+    let page = f.call(list.clone()).await.unwrap();
+    list.options.continue_token = page.str_at(&["continue"]).to_owned();
+    assert_eq!(f.call(list.clone()).await.unwrap().array_at(&["names"]).len(), 1);
+    let secrets = GroupVersionResource::new("", "v1", "secrets");
+    f.create(secrets, value!({"metadata": {"name": "other"}})).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(601)).await;
+    let expired = f.call(list.clone()).await.unwrap_err();
+    assert_eq!((expired.code, expired.continue_token.is_empty()), (410, false), "{expired:?}");
+    // The token that comes with it goes on from the same place, in what there is now.
+    list.options.continue_token = expired.continue_token;
+    assert_eq!(f.call(list).await.unwrap().array_at(&["names"]).len(), 1);
+    f.tasks.close().await;
+}
+
 /// To whoever compares with upstream's `reflect.DeepEqual`, an empty list is not the same as none, which is what is
 /// stored of it.
 #[tokio::test]

@@ -41,6 +41,8 @@ pub struct Cache {
     applying: Mutex<()>,
     /// The revision that was read at the start: no resource has events in the window from before it.
     loaded: AtomicU64,
+    /// No list shows an older revision, whether or not it could still be put together.
+    oldest_listed: AtomicU64,
     /// There was no object at the start.
     began_empty: AtomicBool,
     closed: CancellationToken,
@@ -84,6 +86,7 @@ impl Cache {
             progress: Progress::default(),
             applying: Mutex::default(),
             loaded: AtomicU64::new(0),
+            oldest_listed: AtomicU64::new(0),
             began_empty: AtomicBool::new(false),
             closed: tasks.cancelled(),
         });
@@ -234,6 +237,11 @@ impl Cache {
         revision
     }
 
+    /// Lists of revisions before this one have expired. Clients count on it that tokens to go on from do.
+    pub(crate) fn expire_lists(&self, before: Revision) {
+        self.oldest_listed.fetch_max(before, Ordering::AcqRel);
+    }
+
     /// Forgets events that are too old of resources where nothing happens.
     pub(crate) fn trim(&self) {
         let resources: Vec<Arc<ResourceCache>> = self.resources.read().iter().cloned().collect();
@@ -285,6 +293,10 @@ impl Cache {
         resource: &ResourceCache,
         revision: Revision,
     ) -> Result<Snapshot, StoreError> {
+        let oldest = self.oldest_listed.load(Ordering::Acquire);
+        if revision < oldest {
+            return Err(StoreError::Compacted { requested: revision, oldest });
+        }
         if let Some(snapshot) = resource.snapshot_at(revision) {
             return Ok(snapshot);
         }
