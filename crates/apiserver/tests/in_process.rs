@@ -6,7 +6,7 @@ use drydock_apiserver::{ApiServer, testing};
 use drydock_auth::UserInfo;
 use drydock_client::{Client, PatchType, Reply, Request, Verb, WatchEvent};
 use drydock_machinery::{GroupVersionResource, ObjectMeta, Status, Value, value};
-use drydock_runtime::{Clock, Tasks};
+use drydock_runtime::{Clock, Tasks, wall};
 use futures::StreamExt;
 
 use common::request;
@@ -388,7 +388,7 @@ async fn a_token_expires_though_nothing_of_its_list_changed() {
     assert_eq!(f.call(list.clone()).await.unwrap().array_at(&["names"]).len(), 1);
     let secrets = GroupVersionResource::new("", "v1", "secrets");
     f.create(secrets, value!({"metadata": {"name": "other"}})).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(601)).await;
+    wall::sleep(std::time::Duration::from_secs(601)).await;
     let expired = f.call(list.clone()).await.unwrap_err();
     assert_eq!((expired.code, expired.continue_token.is_empty()), (410, false), "{expired:?}");
     // The token that comes with it goes on from the same place, in what there is now.
