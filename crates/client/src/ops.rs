@@ -250,10 +250,7 @@ impl Client {
     /// # Errors
     /// The server's [`Status`].
     pub async fn apply(&self, resource: &GroupVersionResource, manager: &str, object: Value) -> CallResult {
-        let options = Options { field_manager: manager.to_owned(), force: Some(true), ..Options::default() };
-        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        let request = Request::new(Verb::Patch(PatchType::Apply), resource, &namespace, &name);
-        self.object(request.options(options).body(object)).await
+        self.object(forced_apply(resource, manager, object)).await
     }
 
     /// Server-side apply of the status subresource, taking over fields of other managers.
@@ -266,10 +263,7 @@ impl Client {
         manager: &str,
         object: Value,
     ) -> CallResult {
-        let options = Options { field_manager: manager.to_owned(), force: Some(true), ..Options::default() };
-        let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
-        let request = Request::new(Verb::Patch(PatchType::Apply), resource, &namespace, &name);
-        self.object(request.subresource("status").options(options).body(object)).await
+        self.object(forced_apply(resource, manager, object).subresource("status")).await
     }
 
     /// # Errors
@@ -308,4 +302,10 @@ impl Client {
 
 fn put(resource: &GroupVersionResource, object: Value) -> Request {
     Request::new(Verb::Update, resource, object.namespace(), object.name()).body(object.clone())
+}
+
+fn forced_apply(resource: &GroupVersionResource, manager: &str, object: Value) -> Request {
+    let options = Options { field_manager: manager.to_owned(), force: Some(true), ..Options::default() };
+    let (namespace, name) = (object.namespace().to_owned(), object.name().to_owned());
+    Request::new(Verb::Patch(PatchType::Apply), resource, &namespace, &name).options(options).body(object)
 }

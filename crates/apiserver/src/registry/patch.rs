@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drydock_client::PatchType;
 use drydock_machinery::decode::{self as machinery, DecodeError, Decoded, Emptied, FieldValidation};
-use drydock_machinery::patch::json::unknown_fields;
+use drydock_machinery::patch::json::{json_kind, unknown_fields};
 use drydock_machinery::patch::{go_format, json_patch, merge_patch, strategic_merge_patch};
 use drydock_machinery::{
     FieldErrors, FieldPath, GroupVersionKind, Object, ObjectMeta, Reason, Schema, Status, Value,
@@ -292,7 +292,7 @@ pub(crate) fn read_applied(call: &mut Call) -> Result<Value, Status> {
         return Err(Status::bad_request(format!(
             "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value \
              of type map[string]interface {{}}",
-            machinery::json_kind(&yaml.value)
+            json_kind(&yaml.value)
         )));
     }
     note(call, &yaml.value);
@@ -316,7 +316,7 @@ pub(crate) fn patched(
             if !matches!(patch, Value::Object(_)) {
                 let why = format!(
                     "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-                    machinery::json_kind(patch)
+                    json_kind(patch)
                 );
                 return Err(Status::bad_request(format!("error decoding patch: {why}")));
             }

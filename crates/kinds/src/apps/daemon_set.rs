@@ -13,8 +13,7 @@ use crate::pod::{defaults, template, warnings};
 use crate::shape::{default, default_nil, keep, present, same, shown};
 use crate::{Context, go_form, table};
 
-/// Kept in an annotation since apps/v1 has no field for it.
-/// Where a DaemonSet's `spec.templateGeneration` of old is kept.
+/// The annotation that keeps a DaemonSet's `spec.templateGeneration` of old: apps/v1 has no field for it.
 pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 pub(super) static KIND: Kind = Kind {

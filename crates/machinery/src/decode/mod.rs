@@ -127,17 +127,5 @@ fn add_strict(errors: &mut Vec<String>, error: String) {
     }
 }
 
-/// What Go's JSON decoder calls a value.
-pub fn json_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Int(_) | Value::Float(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 #[cfg(test)]
 mod tests;

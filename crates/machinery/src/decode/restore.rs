@@ -5,6 +5,7 @@
 
 use super::base64;
 use super::typed::go_type_name;
+use crate::patch::json::json_kind;
 use crate::schema::{Shape, StringFormat, TypeRef};
 use crate::value::Value;
 
@@ -19,9 +20,9 @@ pub fn restorable(tree: &Value, ty: TypeRef<'_>) -> Result<(), String> {
     match ty.shape() {
         // It reads JSON by itself, without knowing where it is.
         Shape::IntOrString => match tree {
-            Value::Bool(_) => Err("json: cannot unmarshal bool into Go value of type int32".to_owned()),
-            Value::Array(_) => Err("json: cannot unmarshal array into Go value of type int32".to_owned()),
-            Value::Object(_) => Err("json: cannot unmarshal object into Go value of type int32".to_owned()),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                Err(format!("json: cannot unmarshal {} into Go value of type int32", json_kind(tree)))
+            }
             _ => Ok(()),
         },
         Shape::Any

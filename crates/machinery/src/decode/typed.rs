@@ -7,6 +7,7 @@ use super::reader::{Number, Reader, Text, Token};
 use super::{DecodeError, Decoded, FieldValidation, add_strict, base64, finish, time};
 use crate::catalog::Catalog;
 use crate::go_text::go_quote;
+use crate::patch::json::json_kind;
 use crate::quantity::Quantity;
 use crate::schema::{Field, Presence, Shape, StringFormat, Struct, TypeRef};
 use crate::value::{Key, Map, Value};
@@ -261,7 +262,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 }
                 let no_text = |item: &&Value| !matches!(item, Value::String(_) | Value::Null);
                 if let Some(other) = items.iter().find(no_text).filter(|_| name.ends_with("OrStringArray")) {
-                    let message = self.misfit(super::json_kind(other), "string");
+                    let message = self.misfit(json_kind(other), "string");
                     self.error.get_or_insert(message);
                 }
                 Value::Array(items)
