@@ -388,9 +388,10 @@ async fn a_scale_has_columns_of_its_own() {
     f.tasks.close().await;
 }
 
-#[tokio::test]
-async fn a_custom_resource_is_served_once_its_definition_is_established() {
-    let f = start().await;
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// Defines hats, and waits until they are served at the path that it answers.
+async fn serve_hats(f: &Fixture) -> &'static str {
     let schema = value!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
         "size": {"type": "integer", "default": 3, "maximum": 5},
     }}}});
@@ -403,13 +404,57 @@ async fn a_custom_resource_is_served_once_its_definition_is_established() {
     });
     definition.at_mut(&["spec", "versions"]).as_array_mut().unwrap().make_mut()[0]
         .set(&["schema", "openAPIV3Schema"], schema);
-    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    let (status, made) = f.call(Method::POST, path, Some(definition)).await;
+    let (status, made) = f.call(Method::POST, DEFINITIONS, Some(definition)).await;
     assert_eq!(status, StatusCode::CREATED, "{made:?}");
     let hats = "/apis/example.com/v1/namespaces/default/hats";
     while f.call(Method::GET, hats, None).await.0 != StatusCode::OK {
         tokio::task::yield_now().await;
     }
+    hats
+}
+
+/// Upstream has one handler for all custom resources, which looks at paths in its own way.
+#[tokio::test]
+async fn paths_of_custom_resources_are_looked_at_by_one_handler() {
+    let f = start().await;
+    let hats = serve_hats(&f).await;
+    let hat = value!({"apiVersion": "example.com/v1", "kind": "Hat", "metadata": {"name": "h"}});
+    let (status, made) = f.call(Method::POST, &format!("{hats}/another-name"), Some(hat.clone())).await;
+    assert_eq!((status, made.str_at(&["metadata", "name"])), (StatusCode::CREATED, "h"));
+    let other = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
+    for (method, path, code, message) in [
+        (Method::HEAD, hats.to_owned(), 200, ""),
+        (Method::PUT, hats.to_owned(), 400, "name must be provided"),
+        (other("FOO"), hats.to_owned(), 405, " is not supported on resources of kind \"hats.example.com\""),
+        (Method::GET, format!("{hats}/h/status"), 404, "hats.example.com \"h\" not found"),
+        (Method::DELETE, format!("{hats}/h/x/y"), 404, "hats.example.com \"h\" not found"),
+        (Method::GET, "/apis/example.com/v1/hats/h".to_owned(), 404, ""),
+        (Method::POST, "/apis/example.com/v1/hats".to_owned(), 404, ""),
+        (Method::GET, "/apis/example.com/v1/hats".to_owned(), 200, ""),
+    ] {
+        let body = matches!(method, Method::POST | Method::PUT).then(|| hat.clone());
+        let (status, answer) = f.call(method.clone(), &path, body).await;
+        assert_eq!((status.as_u16(), answer.str_at(&["message"])), (code, message), "{method} {path}");
+    }
+    let not_shown = |accept: &'static str| {
+        let request = Request::get(format!("{hats}/h")).header("accept", accept);
+        f.send(request.body(Full::default()).unwrap())
+    };
+    for (accept, message) in [
+        ("text/plain", "only the following media types are accepted: application/json"),
+        ("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", "content is not a list"),
+    ] {
+        let answer = not_shown(accept).await.into_body().collect().await.unwrap().to_bytes();
+        let status = Value::from_json(&answer).unwrap();
+        assert!(status.str_at(&["message"]).starts_with(message), "{status:?}");
+    }
+    f.tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_custom_resource_is_served_once_its_definition_is_established() {
+    let f = start().await;
+    let hats = serve_hats(&f).await;
     let hat = |size: i64| value!({"apiVersion": "example.com/v1", "kind": "Hat", "metadata": {"generateName": "h-"}, "spec": {"size": size}});
     let (status, refused) = f.call(Method::POST, hats, Some(hat(9))).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{refused:?}");
@@ -421,7 +466,7 @@ async fn a_custom_resource_is_served_once_its_definition_is_established() {
         made.str_at(&["metadata", "resourceVersion"])
     ));
     let watch = f.send(watch.body(Full::default()).unwrap()).await;
-    f.call(Method::DELETE, &format!("{path}/hats.example.com"), None).await;
+    f.call(Method::DELETE, &format!("{DEFINITIONS}/hats.example.com"), None).await;
     // A watch hears of the end of its object, then ends itself.
     let events = watch.into_body().collect().await.unwrap().to_bytes();
     let event = Value::from_json(&events).unwrap();

@@ -8,7 +8,8 @@ use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 
 use crate::Context;
 
-const MANAGER: &str = "clusterrole-aggregation-controller";
+/// The field manager of what cluster roles with an aggregation rule hold.
+pub const AGGREGATION_MANAGER: &str = "clusterrole-aggregation-controller";
 
 pub(crate) fn start(ctx: Context) {
     let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
@@ -55,7 +56,7 @@ async fn sync(ctx: &Context, roles: &Informer, name: &Key) -> Result<(), Status>
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": role.name()},
     });
     applied.set(&["rules"], rules);
-    ctx.client.apply(&CLUSTER_ROLES, MANAGER, applied).await.map(drop)
+    ctx.client.apply(&CLUSTER_ROLES, AGGREGATION_MANAGER, applied).await.map(drop)
 }
 
 /// The rules of all selected roles, selector by selector, by name, each once.

@@ -110,7 +110,8 @@ impl Disruption {
                 let desired = scaled(Some(minimum), expected, Round::Up).ok_or("invalid minAvailable")?;
                 Ok((expected, desired))
             }
-            None => Ok((count, 0)),
+            // A budget that says nothing allows nothing.
+            None => Ok((0, 0)),
         }
     }
 

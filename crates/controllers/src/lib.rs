@@ -40,5 +40,6 @@ mod util;
 mod volume;
 
 pub use certificates::{CertificateSigner, SigningError, SigningRequest};
+pub use cluster_role_aggregation::AGGREGATION_MANAGER;
 pub use context::{Context, ControllerManager, MANAGER, ManagerConfig};
 pub use service_account_tokens::SecretTokens;

@@ -173,6 +173,46 @@ async fn a_job_past_its_limit_fails_and_stops_its_pods() {
     tasks.close().await;
 }
 
+/// A failure that the policy ignores does not count, but new pods wait after it as after others.
+#[tokio::test]
+async fn new_pods_wait_after_failures_that_are_ignored() {
+    let (server, tasks) = cluster().await;
+    let policy = value!({"podFailurePolicy": {"rules": [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]}});
+    server.client().create(&JOBS, job(policy)).await.unwrap();
+    server.until(|s| s.all(&PODS).len() == 2).await;
+    let mut pod = server.all(&PODS)[0].value().clone();
+    let condition = value!({"type": "DisruptionTarget", "status": "True"});
+    pod.set(&["status"], value!({"phase": "Failed", "conditions": [condition]}));
+    server.client().update_status(&PODS, pod).await.unwrap();
+    server.until(|s| s.all(&PODS).iter().any(|pod| pod.finalizers().next().is_none())).await;
+    server
+        .until(|s| s.all(&JOBS)[0].at(&["status", "active"]).is_none_or(|active| *active != 2.into()))
+        .await;
+    assert_eq!(server.all(&PODS).len(), 2);
+    assert_eq!(status_of(&server, &JOBS, "failed"), -1);
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_suspended_job_says_what_it_stops() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    client.create(&JOBS, job(value!({}))).await.unwrap();
+    server.until(|s| status_of(s, &JOBS, "active") == 2).await;
+    let patch = value!({"spec": {"suspend": true}});
+    client.patch(&JOBS, "d", "tally", drydock_client::PatchType::Merge, patch).await.unwrap();
+    let suspended = |s: &FakeServer| {
+        let is_suspended = conditions::is_true(&s.all(&JOBS)[0], "Suspended");
+        // From the first word on.
+        assert!(!is_suspended || status_of(s, &JOBS, "terminating") >= 0);
+        is_suspended
+    };
+    server.until(suspended).await;
+    tasks.close().await;
+}
+
 #[tokio::test]
 async fn an_indexed_job_numbers_its_pods() {
     let (server, tasks) = cluster().await;
@@ -240,6 +280,23 @@ async fn a_budget_counts_what_may_be_disrupted() {
     play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "disruptionsAllowed") == 2).await;
     client.delete(&PODS, "d", server.all(&PODS)[0].name(), DeleteOptions::default()).await.unwrap();
     play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "disruptionsAllowed") == 2).await;
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_budget_that_says_nothing_allows_nothing() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let budget = value!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "d"},
+        "spec": {"selector": {"matchLabels": {"app": "x"}}},
+    });
+    client.create(&POD_DISRUPTION_BUDGETS, budget).await.unwrap();
+    let spec = with_template(value!({"replicas": 3}));
+    client.create(&REPLICA_SETS, workload("ReplicaSet", "x", spec)).await.unwrap();
+    play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "currentHealthy") == 3).await;
+    assert_eq!(status_of(&server, &POD_DISRUPTION_BUDGETS, "expectedPods"), 0);
+    assert_eq!(status_of(&server, &POD_DISRUPTION_BUDGETS, "disruptionsAllowed"), 0);
     tasks.close().await;
 }
 

@@ -136,6 +136,9 @@ pub struct Field {
     pub nullable: bool,
     /// What the schema says an absent field is. Defaults that depend on other fields are the kind's strategy.
     pub default: Option<Value>,
+    /// The schema says that an absent field is its type's zero value, which is no difference but to who looks for it
+    /// as the key of a list's element.
+    pub zero_default: bool,
     /// Values of an enumerated string type; empty when any.
     pub enumeration: Vec<EcoString>,
     pub patch: PatchStrategy,

@@ -8,7 +8,8 @@ use drydock_apiserver::admission::Reader as _;
 use drydock_auth::bootstrap::policy;
 use drydock_auth::pki::ClusterPki;
 use drydock_client::{CallResult, Client, Options, Request, Verb, resources};
-use drydock_machinery::{GroupVersionResource, ObjectMeta as _, Status, Value, value};
+use drydock_controllers::AGGREGATION_MANAGER;
+use drydock_machinery::{GroupVersionResource, Object, ObjectMeta as _, Status, Value, value};
 use drydock_runtime::Clock;
 use futures::StreamExt as _;
 
@@ -22,17 +23,26 @@ struct Wanted {
     object: Value,
     /// Written after the object: a create ignores it.
     status: Option<Value>,
+    /// The sum of an aggregating role, applied after the object, as a controller does elsewhere: so a new cluster's
+    /// users have their rights from the first request.
+    rules: Option<Value>,
     managers: Managers,
 }
 
 impl Wanted {
     fn new(resource: GroupVersionResource, object: Value) -> Self {
-        Self { resource, object, status: None, managers: Managers::SERVER }
+        Self { resource, object, status: None, rules: None, managers: Managers::SERVER }
     }
 
     fn status(mut self, status: Value) -> Self {
         self.status = Some(status);
         self
+    }
+
+    fn role(resource: GroupVersionResource, mut object: Value) -> Self {
+        let aggregates = object.get("aggregationRule").is_some();
+        let rules = if aggregates { object.remove(&["rules"]) } else { None };
+        Self { rules, ..Self::new(resource, object) }
     }
 
     fn by(mut self, managers: Managers) -> Self {
@@ -82,19 +92,24 @@ async fn create(server: &ApiServer, client: &Client, wanted: Vec<Wanted>) -> Res
         cache.get(&resource.group, &resource.resource, object.namespace(), object.name()).is_none()
     });
     let creates = missing.map(|wanted| async move {
-        let Wanted { resource, object, status, managers } = wanted;
+        let Wanted { resource, object, status, rules, managers } = wanted;
         let created = match create_by(client, &resource, object, managers.object).await {
             Err(status) if status.is_already_exists() => return Ok(()),
             created => created?,
         };
+        if let Some(rules) = rules {
+            let mut sum = named_as(&created);
+            sum.set(&["rules"], rules);
+            client.apply(&resource, AGGREGATION_MANAGER, sum).await?;
+        }
         let Some(status) = status else { return Ok(()) };
         let Some(manager) = managers.status else {
             let mut object = created.value().clone();
             object.set(&["status"], status);
             return client.update_status(&resource, object).await.map(drop);
         };
-        let mut object = value!({"apiVersion": created.api_version(), "kind": created.kind(),
-            "metadata": {"name": created.name(), "uid": created.uid()}});
+        let mut object = named_as(&created);
+        object.set(&["metadata", "uid"], created.uid());
         object.set(&["status"], status);
         client.apply_status(&resource, manager, object).await.map(drop)
     });
@@ -103,6 +118,11 @@ async fn create(server: &ApiServer, client: &Client, wanted: Vec<Wanted>) -> Res
         created?;
     }
     Ok(())
+}
+
+/// What an apply to the object begins with.
+fn named_as(object: &Object) -> Value {
+    value!({"apiVersion": object.api_version(), "kind": object.kind(), "metadata": {"name": object.name()}})
 }
 
 async fn create_by(
@@ -131,7 +151,7 @@ fn rest(pki: &ClusterPki, config: &Config) -> Vec<Wanted> {
         .iter()
         .map(|part| {
             let resource = GroupVersionResource::new("rbac.authorization.k8s.io", "v1", part.resource);
-            Wanted::new(resource, part.object.clone())
+            Wanted::role(resource, part.object.clone())
         })
         .collect();
     wanted.extend(priority_classes());

@@ -148,6 +148,9 @@ fn one(request: &Req, resource: &Resource, object: &Value, view: View) -> Result
         View::Metadata(version) => Ok(partial(object, version)),
         View::Table(version) => table::of_object(request, resource, object, version),
         View::MetadataList(_) => {
+            if resource.custom.is_some() {
+                return Err(Status::new(500, Reason::Unknown, "content is not a list"));
+            }
             Err(other_view(resource, "PartialObjectMetadataList, but the requested object is not a list", ""))
         }
     }
@@ -159,7 +162,11 @@ fn other_view(resource: &Resource, requested: &str, suffix: &str) -> Status {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
     };
-    let text = format!("you requested {requested} (*{group}.{}{suffix})", resource.gvk.kind);
+    let kind = match resource.custom {
+        Some(_) => format!("unstructured.Unstructured{suffix}"),
+        None => format!("{group}.{}{suffix}", resource.gvk.kind),
+    };
+    let text = format!("you requested {requested} (*{kind})");
     Status::new(406, Reason::NotAcceptable, text)
 }
 

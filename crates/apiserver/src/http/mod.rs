@@ -27,6 +27,7 @@ pub(crate) mod proxy;
 mod query;
 mod raw;
 mod resource;
+mod route;
 mod streams;
 mod table;
 mod watch_body;

@@ -13,8 +13,8 @@ use super::handler::Req;
 use super::negotiate::{self, Format, Offer, Wanted};
 use super::path::{Path, ResourcePath};
 use super::query::Query;
-use super::{Answer, audit, body, encode, failure, watch_body};
-use crate::local::{attributes, check_served, method_not_allowed, no_such_resource};
+use super::{Answer, audit, body, encode, failure, route, watch_body};
+use crate::local::{attributes, check_served, no_such_resource};
 use crate::registry::{self, Body, Call, MEDIA_TYPES, unknown_format, verb_name};
 use crate::resources::{Resource, Source};
 
@@ -70,6 +70,9 @@ pub(crate) async fn serve(request: Req, path: ResourcePath, incoming: Incoming) 
 
 async fn answer(request: &Req, call: &mut Call, asked: Asked, incoming: Incoming) -> Result<Answer, Status> {
     let patch = patch(request, call)?;
+    if call.request.name.is_empty() && matches!(asked.verb, Verb::Update | Verb::Patch(_)) {
+        return Err(Status::bad_request("name must be provided"));
+    }
     let wanted = wanted(request, call, asked)?;
     if call.resource.namespaced && call.request.namespace.is_empty() && asked.verb != Verb::List {
         return Err(Status::bad_request("Namespace parameter required."));
@@ -89,6 +92,10 @@ async fn answer(request: &Req, call: &mut Call, asked: Asked, incoming: Incoming
 /// # Errors
 /// 406.
 fn wanted(request: &Req, call: &Call, asked: Asked) -> Result<Wanted, Status> {
+    if call.resource.custom.is_some() {
+        // Upstream has one path for all of them, whatever is accepted.
+        return negotiate::accept_of_all(request.header(ACCEPT), offer(call));
+    }
     let streams = asked.verb == Verb::List && call.resource.has_verb("watch");
     let wanted = negotiate::accept(request.header(ACCEPT), offer(call));
     wanted.map_err(|status| if streams { negotiate::with_streams(status) } else { status })
@@ -121,6 +128,15 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
     if in_namespace && !found.namespaced {
         return None;
     }
+    // Nor is there a path to a namespaced custom resource that leaves out where, but to read them all.
+    let verb = verb(&request.parts.method, path, &request.query);
+    if found.custom.is_some()
+        && found.namespaced
+        && path.namespace.is_empty()
+        && !matches!(verb, "list" | "watch")
+    {
+        return None;
+    }
     Some(found)
 }
 
@@ -137,7 +153,7 @@ pub(crate) fn verb(method: &Method, path: &ResourcePath, query: &Query) -> &'sta
     if is_served_at_all(method) || *method == Method::HEAD { asked(method, path, query).name() } else { "" }
 }
 
-fn is_served_at_all(method: &Method) -> bool {
+pub(super) fn is_served_at_all(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
 }
 
@@ -194,34 +210,10 @@ fn asked_of_method(method: &Method, path: &ResourcePath, watch: bool) -> Asked {
 }
 
 fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Asked) -> Result<Call, Status> {
-    let method = &request.parts.method;
-    let named_only = matches!(asked.verb, Verb::Update | Verb::Patch(_));
-    let lacks_namespace = resource.namespaced && path.namespace.is_empty();
-    let misplaced = (asked.verb == Verb::Create && !path.name.is_empty() && path.subresource.is_empty())
-        || (named_only && path.name.is_empty())
-        || (path.watch && *method != Method::GET)
-        || (lacks_namespace && !path.in_namespace && !matches!(asked.verb, Verb::List));
-    let creates_only = resource.verbs == ["create"] && path.subresource.is_empty();
-    if creates_only && !path.name.is_empty() {
-        return Err(no_such_resource());
-    }
-    // There is no such path, while there is one without the name.
-    if lacks_namespace && !path.in_namespace && !path.name.is_empty() {
-        return Err(no_such_resource());
-    }
-    if !path.rest.is_empty() && path.subresource != "proxy" {
-        return Err(no_such_resource());
-    }
-    if path.watch {
-        // The old spelling of watches has paths of its own, which can do nothing else.
-        let is_served = path.subresource.is_empty() && resource.verbs.iter().any(|verb| *verb == "watch");
-        if !is_served {
-            return Err(no_such_resource());
-        }
-        if *method != Method::GET {
-            return Err(method_not_allowed());
-        }
-    }
+    route::check(&resource, path, asked.verb, &request.parts.method)?;
+    // Where a custom resource is created is not asked of the path.
+    let is_named = asked.verb != Verb::Create || !path.subresource.is_empty() || resource.custom.is_none();
+    let name = if is_named { path.name.clone() } else { String::new() };
     let namespace = if path.resource == "namespaces" { String::new() } else { path.namespace.clone() };
     let built = Request {
         verb: asked.verb,
@@ -231,24 +223,11 @@ fn call(request: &Req, path: &ResourcePath, resource: Arc<Resource>, asked: Aske
             resource: resource.gvr.resource.clone(),
         },
         namespace,
-        name: path.name.clone(),
+        name,
         subresource: path.subresource.clone(),
         options: Options::default(),
         body: None,
     };
-    if !path.subresource.is_empty() && resource.subresource(&path.subresource).is_none() {
-        let gvr = &resource.gvr;
-        return Err(match resource.custom {
-            Some(_) => Status::not_found(&gvr.group, &gvr.resource, &path.name),
-            None => no_such_resource(),
-        });
-    }
-    if resource.custom.is_some() && asked.verb == Verb::Create && !path.name.is_empty() {
-        return Err(Status::method_not_supported(&resource.gvr.group, &resource.gvr.resource, "create"));
-    }
-    if misplaced || !is_served_at_all(method) {
-        return Err(method_not_allowed());
-    }
     Ok(Call {
         user: request.user.clone(),
         resource,

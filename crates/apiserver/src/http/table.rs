@@ -121,8 +121,12 @@ pub(crate) fn event(
     with_columns: bool,
 ) -> Value {
     let mut table = empty(version);
-    let revision = object.str_at(&["metadata", "resourceVersion"]);
-    table.set(&["metadata"], value!({"resourceVersion": revision}));
+    let mut metadata = value!({});
+    // Of a dry run there is none.
+    if let Some(revision) = object.get("metadata").and_then(|metadata| metadata.get("resourceVersion")) {
+        metadata.set(&["resourceVersion"], revision.clone());
+    }
+    table.set(&["metadata"], metadata);
     let printer = Printer::of_object(resource, object);
     let columns = if with_columns { columns(printer) } else { Value::Null };
     table.set(&["columnDefinitions"], columns);

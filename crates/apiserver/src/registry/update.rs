@@ -56,6 +56,7 @@ impl Registry {
     }
 
     async fn create_on_update(&self, call: &mut Call, mut object: Value) -> Result<Done, Status> {
+        given_revision(&object)?;
         object.remove(&["metadata", "resourceVersion"]);
         if !object.uid().is_empty() {
             return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
@@ -179,14 +180,7 @@ impl Registry {
 
     /// An update without a resourceVersion overwrites, if the kind lets it.
     fn check_revision(&self, call: &Call, new: &mut Value, old: &Object) -> Result<(), Status> {
-        let given = new.resource_version();
-        let given = match given {
-            "" => 0,
-            text => text.parse().map_err(|_| {
-                let message = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-                Status::new(500, Reason::Unknown, message)
-            })?,
-        };
+        let given = given_revision(new)?;
         if given != 0 && given != old.revision() {
             return Err(call.conflict(OPTIMISTIC_LOCK));
         }
@@ -203,6 +197,20 @@ impl Registry {
             new.set(&["metadata", "resourceVersion"], old.resource_version());
         }
         Ok(())
+    }
+}
+
+/// The resourceVersion that an object is to be replaced at; 0 for any.
+///
+/// # Errors
+/// 500 when it is no number.
+fn given_revision(object: &Value) -> Result<u64, Status> {
+    match object.resource_version() {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| {
+            let message = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+            Status::new(500, Reason::Unknown, message)
+        }),
     }
 }
 

@@ -15,6 +15,7 @@ use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
 use crate::Context;
 use crate::node::BY_NODE;
 use crate::util::expectations::Expectations;
+use crate::util::hash::template_hash;
 use crate::util::history::{self, Style};
 use crate::util::owner::{self, Claimer};
 use crate::util::pod_control::{PodControl, delete_all, is_namespace_terminating, slow_start};
@@ -22,7 +23,8 @@ use crate::util::{count_at, pod, split_key};
 use failures::Failures;
 
 const HASH_LABEL: &str = "controller-revision-hash";
-const STYLE: Style = Style { hash_label: HASH_LABEL, copies_annotations: true };
+const STYLE: Style =
+    Style { hash_label: HASH_LABEL, hash: |data, collisions| template_hash(data, Some(collisions)) };
 const BURST: usize = 250;
 
 struct DaemonSets {

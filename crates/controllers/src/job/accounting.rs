@@ -80,12 +80,7 @@ impl Jobs {
         let active = if state.pauses { 0 } else { state.active.len() as i64 };
         set_count(&mut new, &["status", "active"], active);
         let terminating = state.terminating.len();
-        // Upstream's first word about a suspended job leaves it out.
-        if is_suspended(job) && !conditions::is_true(job, "Suspended") && terminating > 0 {
-            new.remove(&["status", "terminating"]);
-        } else {
-            new.set(&["status", "terminating"], terminating);
-        }
+        new.set(&["status", "terminating"], terminating);
         if is_indexed(job) {
             let text = indexes::text(&state.completed);
             if text.is_empty() {

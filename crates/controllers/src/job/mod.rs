@@ -205,7 +205,7 @@ impl Jobs {
     /// status that counts them is written: otherwise another attempt would find them again.
     fn backoff(&self, job: &Object, state: &state::State<'_>) -> Option<Backoff> {
         let before = self.failures.lock().get(job.key().as_str()).copied();
-        let times = |succeeded| state.fresh(succeeded).map(|pod| policy::finished_at(pod));
+        let times = |succeeded| state.finished(succeeded).map(|(pod, _)| policy::finished_at(pod));
         let last_success = times(true).max();
         let failed: Vec<_> =
             times(false).filter(|at| last_success.is_none_or(|success| *at > success)).collect();

@@ -113,12 +113,16 @@ impl<'a> State<'a> {
         ["succeeded", "failed"].iter().any(|list| self.uncounted(list).iter().any(|one| one == uid))
     }
 
-    /// Finished pods that no list has yet.
+    /// Finished pods that count and that no list has yet.
     pub(super) fn fresh(&self, phase_succeeded: bool) -> impl Iterator<Item = &Arc<Object>> {
-        let fresh = move |(pod, counts): &&(Arc<Object>, bool)| {
-            *counts && (pod::phase(pod) == "Succeeded") == phase_succeeded && !self.is_uncounted(pod.uid())
-        };
-        self.done.iter().filter(fresh).map(|(pod, _)| pod)
+        self.finished(phase_succeeded).filter(|(_, counts)| *counts).map(|(pod, _)| pod)
+    }
+
+    /// Finished pods that no list has yet, and whether they count: new pods also wait after failures that are ignored.
+    pub(super) fn finished(&self, phase_succeeded: bool) -> impl Iterator<Item = &(Arc<Object>, bool)> {
+        self.done.iter().filter(move |(pod, _)| {
+            (pod::phase(pod) == "Succeeded") == phase_succeeded && !self.is_uncounted(pod.uid())
+        })
     }
 
     pub(super) fn new_succeeded(&self) -> usize {

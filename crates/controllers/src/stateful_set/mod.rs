@@ -17,11 +17,12 @@ use drydock_client::{Change, Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
 
 use crate::Context;
+use crate::util::hash::revision_hash;
 use crate::util::history::{self, Style};
 use crate::util::owner::{self, Claimer};
 use crate::util::{count_at, pod, split_key};
 
-const STYLE: Style = Style { hash_label: "controller.kubernetes.io/hash", copies_annotations: false };
+const STYLE: Style = Style { hash_label: "controller.kubernetes.io/hash", hash: revision_hash };
 const REVISION_LABEL: &str = "controller-revision-hash";
 
 pub(crate) struct StatefulSets {

@@ -1,10 +1,24 @@
 //! Hashes that become parts of names.
 
-use drydock_machinery::Value;
+use drydock_machinery::{Value, json};
 
 /// 32-bit FNV-1a.
 pub(crate) fn fnv32a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// 32-bit FNV-1, which upstream takes for stateful sets alone.
+fn fnv32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash: u32, byte| hash.wrapping_mul(0x0100_0193) ^ u32::from(*byte))
+}
+
+/// The hash of a controller revision's data, as `history.HashControllerRevision` makes it of its bytes: stateful sets'
+/// revisions have the same names as upstream's.
+pub(crate) fn revision_hash(data: &Value, collisions: i64) -> String {
+    let mut text = Vec::with_capacity(512);
+    json::write(data, &mut text);
+    text.extend_from_slice(collisions.to_string().as_bytes());
+    safe_encode(&fnv32(&text).to_string())
 }
 
 /// A pod template's hash as names carry it. `collisions` makes another one of the same template.
@@ -25,6 +39,24 @@ pub(crate) fn safe_encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What upstream names the revisions of such a stateful set.
+    #[test]
+    fn revisions_are_named_as_upstreams() {
+        let data = drydock_machinery::value!({"spec": {"template": {
+            "$patch": "replace",
+            "metadata": {"labels": {"app": "l"}},
+            "spec": {
+                "containers": [{
+                    "image": "a<b", "imagePullPolicy": "IfNotPresent", "name": "c", "resources": {},
+                    "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+                }],
+                "dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler",
+                "securityContext": {}, "terminationGracePeriodSeconds": 30,
+            },
+        }}});
+        assert_eq!(revision_hash(&data, 0), "65894bff8");
+    }
 
     #[test]
     fn the_hash_is_fnv_in_the_safe_alphabet() {

@@ -8,7 +8,6 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{GroupVersionResource, Map, Object, ObjectMeta, Status, Value, value};
 
 use super::count_at;
-use super::hash::template_hash;
 use super::owner::{Claimer, controller_ref, is_controlled_by};
 
 /// How a kind writes its revisions.
@@ -16,8 +15,8 @@ use super::owner::{Claimer, controller_ref, is_controlled_by};
 pub(crate) struct Style {
     /// The label with the revision's hash.
     pub(crate) hash_label: &'static str,
-    /// Whether the owner's annotations are copied.
-    pub(crate) copies_annotations: bool,
+    /// The hash of a revision's data. The count of collisions makes another one of the same data.
+    pub(crate) hash: fn(&Value, i64) -> String,
 }
 
 /// The patch that restores the owner's template.
@@ -57,7 +56,7 @@ pub(crate) async fn claim(
 
 fn revision(owner: &Value, style: Style, number: i64, collisions: i64) -> Value {
     let data = data(owner);
-    let hash = template_hash(&data, Some(collisions));
+    let hash = (style.hash)(&data, collisions);
     let mut labels: Map = owner.object_at(&["spec", "template", "metadata", "labels"]).clone();
     labels.insert(style.hash_label, hash.clone());
     let mut revision = value!({
@@ -67,7 +66,7 @@ fn revision(owner: &Value, style: Style, number: i64, collisions: i64) -> Value 
     });
     revision.set(&["metadata", "labels"], labels);
     revision.set(&["metadata", "ownerReferences"], vec![controller_ref(owner)]);
-    if style.copies_annotations && !owner.annotations().is_empty() {
+    if !owner.annotations().is_empty() {
         revision.set(&["metadata", "annotations"], owner.annotations().clone());
     }
     revision.set(&["data"], data);

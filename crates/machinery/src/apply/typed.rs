@@ -186,14 +186,15 @@ fn keyed_element(item: Ty<'_>, keys: &[Key], element: &Value) -> Result<PathElem
     Ok(PathElement::Key(found))
 }
 
-/// A key field's default. Fields that Go always writes default to their zero value, as upstream's OpenAPI says.
+/// A key field's default. For fields that Go always writes, and some others, upstream's OpenAPI says that it is their
+/// zero value.
 fn default_of(item: Ty<'_>, key: &str) -> Option<Value> {
     let Ty::Schema(ty) = item else { return None };
     let field = ty.field(key)?;
     if let Some(default) = &field.default {
         return Some(default.clone());
     }
-    if field.presence != Presence::Always {
+    if field.presence != Presence::Always && !field.zero_default {
         return None;
     }
     match ty.with(field.ty).shape() {

@@ -112,6 +112,7 @@ impl Builder<'_> {
                 Some(json) => Some(Value::from_json(json.as_bytes()).map_err(|_| bad("default is no JSON"))?),
                 None => None,
             },
+            zero_default: line.zero_default,
             enumeration,
             patch: PatchStrategy {
                 merge: line.patch_strategy.split(',').any(|word| word == "merge"),
