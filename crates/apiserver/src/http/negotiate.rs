@@ -100,7 +100,7 @@ fn accept_among(header: &str, types: &[&str], offer: Offer) -> Result<Wanted, St
     best(&clauses, offer)
 }
 
-/// What a client wants of a path that is there for all.
+/// What a client wants of a path that is there for all, so that it may also accept `application/*`.
 ///
 /// # Errors
 /// 406 when nothing that is accepted can be made.
@@ -203,7 +203,7 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
 
 fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
     let format = match clause.media_type {
-        "application/json" | "*/*" => Format::Json,
+        "application/json" | "application/*" | "*/*" => Format::Json,
         "application/vnd.kubernetes.protobuf" => Format::Protobuf,
         "application/yaml" => Format::Yaml,
         _ => return None,

@@ -69,21 +69,22 @@ impl Registry {
             let items = found.cloned().into_iter().collect();
             return ObjectList { items, resource_version, ..ObjectList::default() };
         }
-        let mut matching =
+        let matching =
             snapshot.after(&selection.prefix, &after).filter(|(_, object)| selection.selects(object));
         if limit == 0 {
             let items = matching.map(|(_, object)| object.clone()).collect();
             return ObjectList { items, resource_version, ..ObjectList::default() };
         }
-        let taken: Vec<(&Arc<str>, &Arc<Object>)> = matching.by_ref().take(limit).collect();
-        let more = matching.next().is_some();
-        let last = taken.last().map(|(key, _)| (*key).clone());
+        let taken: Vec<(&Arc<str>, &Arc<Object>)> = matching.take(limit).collect();
+        // There is more when more is there, whether or not it will be selected.
+        let last = taken.last().filter(|_| taken.len() == limit).map(|(key, _)| (*key).clone());
+        let last = last.filter(|last| snapshot.after(&selection.prefix, last).next().is_some());
         let mut list = ObjectList {
             items: taken.into_iter().map(|(_, object)| object.clone()).collect(),
             resource_version,
             ..ObjectList::default()
         };
-        if let Some(last) = last.filter(|_| more) {
+        if let Some(last) = last {
             list.continue_token = paging::token(&call.resource.prefix, &last, snapshot.revision);
             if selection.is_everything() {
                 let rest = snapshot.after(&selection.prefix, &last).count();

@@ -5,6 +5,8 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use drydock_client::Options;
+use drydock_machinery::decode::check_syntax;
+use drydock_machinery::patch::json::json_kind;
 use drydock_machinery::value::write_json_string;
 use drydock_machinery::{Status, Value};
 
@@ -72,7 +74,13 @@ fn parse(token: &str) -> Result<Position, String> {
         base64::DecodeError::InvalidByte(at, _) => format!("illegal base64 data at input byte {at}"),
         _ => format!("illegal base64 data at input byte {}", token.len() / 4 * 4),
     })?;
-    let token = Value::from_json(&bytes).map_err(|_| syntax_error(&bytes))?;
+    check_syntax(&bytes)?;
+    // What is JSON to Go and not to us is no token either.
+    let token = Value::from_json(&bytes).unwrap_or_default();
+    if !matches!(token, Value::Object(_) | Value::Null) {
+        let kind = json_kind(&token);
+        return Err(format!("json: cannot unmarshal {kind} into Go value of type storage.continueToken"));
+    }
     let version = token.str_at(&["v"]);
     if version != "meta.k8s.io/v1" {
         return Err(format!("server does not recognize this encoded version {version}"));
@@ -95,17 +103,6 @@ fn parse(token: &str) -> Result<Position, String> {
     Ok(Position { revision, start: start.to_owned() })
 }
 
-/// What Go says of bytes that are no JSON: it reads the first byte as a Latin-1 character.
-fn syntax_error(bytes: &[u8]) -> String {
-    match bytes.first() {
-        None => "unexpected end of JSON input".to_owned(),
-        Some(&first) if first.is_ascii_graphic() => {
-            format!("invalid character '{}' looking for beginning of value", char::from(first))
-        }
-        Some(&first) => format!("invalid character '\\u{first:04x}' looking for beginning of value"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +117,20 @@ mod tests {
         assert_eq!((first.revision, first.after("/core/pods/")), (Some(7), "/core/pods/ns/a".to_owned()));
         let later = read(&first.inconsistent()).unwrap();
         assert_eq!((later.revision, later.after("/core/pods/")), (None, "/core/pods/ns/a".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_token_is_told_as_go_does() {
+        for (token, why) in [
+            ("None", "invalid character '\\u0089' after top-level value"),
+            ("e30", "server does not recognize this encoded version "),
+            ("_w", "invalid character 'ÿ' looking for beginning of value"),
+            ("Mg", "json: cannot unmarshal number into Go value of type storage.continueToken"),
+            ("Int", "unexpected end of JSON input"),
+        ] {
+            let message = read(token).unwrap_err().message;
+            assert_eq!(message, format!("invalid continue token: continue key is not valid: {why}"));
+        }
     }
 
     #[test]
