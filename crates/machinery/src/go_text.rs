@@ -19,11 +19,28 @@ pub fn go_quote(text: &str) -> String {
             c if (c as u32) < 0x20 || c as u32 == 0x7f => {
                 let _ = write!(out, "\\x{:02x}", c as u32);
             }
-            c => out.push(c),
+            c if is_print(c) => out.push(c),
+            c if (c as u32) < 0x1_0000 => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => {
+                let _ = write!(out, "\\U{:08x}", c as u32);
+            }
         }
     }
     out.push('"');
     out
+}
+
+/// Go's `strconv.IsPrint`, of what is not among ASCII's controls: Rust escapes the same characters, but marks that begin
+/// a text.
+fn is_print(c: char) -> bool {
+    if c.is_ascii() {
+        return true;
+    }
+    let mut text = [b'a'; 5];
+    let length = 1 + c.encode_utf8(&mut text[1..]).len();
+    str::from_utf8(&text[..length]).is_ok_and(|text| text.escape_debug().nth(1) == Some(c))
 }
 
 /// Undoes %-escapes as Go's `url.PathUnescape` does; None where a `%` begins none. What is not UTF-8 is replaced.
@@ -48,6 +65,20 @@ pub fn query_unescape(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{go_quote, path_unescape, query_unescape};
+
+    /// As Go 1.26 quotes them.
+    #[test]
+    fn what_cannot_be_printed_is_escaped() {
+        for (text, quoted) in [
+            ("it's ÿ", "it's ÿ"),
+            ("\u{89}\u{a0}\u{ad}", "\\u0089\\u00a0\\u00ad"),
+            ("e\u{301}日\u{fffd}😀", "e\u{301}日\u{fffd}😀"),
+            ("\u{200b}\u{feff}\u{e000}\u{f0000}", "\\u200b\\ufeff\\ue000\\U000f0000"),
+            ("\u{1}\u{7f}", "\\x01\\x7f"),
+        ] {
+            assert_eq!(go_quote(text), format!("\"{quoted}\""));
+        }
+    }
 
     #[test]
     fn escapes_are_undone_as_go_does() {
