@@ -36,6 +36,11 @@ pub(super) struct Operation {
     /// `x-kubernetes-action`; "" for none.
     pub(super) action: &'static str,
     pub(super) kind: Option<GroupVersionKind>,
+    /// The resource's kind, "" for discovery, and the subresource.
+    pub(super) resource_kind: String,
+    pub(super) subresource: String,
+    /// Of a list, that it can be a watch.
+    pub(super) watches: bool,
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Body,
     pub(super) answers: Vec<Answer>,
@@ -162,22 +167,46 @@ impl Operation {
         }
     }
 
-    /// What it does to which kind; None for discovery.
+    /// What it does to which kind, as upstream's API installer puts it together; None for discovery.
     fn description(&self) -> Option<String> {
-        let kind = &self.kind.as_ref()?.kind;
-        let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
-        let list = if self.custom { "list" } else { "list or watch" };
+        let kind = &self.resource_kind;
+        if kind.is_empty() {
+            return None;
+        }
+        // "status of " of what is a subresource.
+        let part = match self.subresource.as_str() {
+            "" => String::new(),
+            name => format!("{name} of "),
+        };
+        let lists = if self.watches { "list or watch" } else { "list" };
+        let instead = "deprecated: use the 'watch' parameter with a list operation instead";
         Some(match self.action {
-            "list" => format!("{list} objects of kind {kind}"),
-            "get" => format!("read the specified {kind}"),
-            "put" => format!("replace the specified {kind}"),
-            "patch" => format!("partially update the specified {kind}"),
-            "post" => format!("create {article} {kind}"),
-            "delete" => format!("delete {article} {kind}"),
+            "list" => format!("{lists} objects of kind {kind}"),
+            "get" => format!("read {part}the specified {kind}"),
+            "put" => format!("replace {part}the specified {kind}"),
+            "patch" => format!("partially update {part}the specified {kind}"),
+            "post" => format!("create {part}{}{kind}", article(kind)),
+            "delete" => format!("delete {part}{}{kind}", article(kind)),
             "deletecollection" => format!("delete collection of {kind}"),
-            "connect" => format!("connect {} requests to {kind}", self.method.to_ascii_uppercase()),
+            "connect" => format!("connect {} requests to {part}{kind}", self.method.to_ascii_uppercase()),
+            "watch" => format!(
+                "watch changes to an object of kind {kind}. {instead}, filtered to a single item with the \
+                 'fieldSelector' parameter."
+            ),
+            "watchlist" => format!("watch individual changes to a list of {kind}. {instead}."),
             _ => return None,
         })
+    }
+}
+
+/// Plurals, such as `Endpoints`, have none.
+fn article(kind: &str) -> &'static str {
+    if kind.ends_with('s') && !kind.ends_with("ss") {
+        ""
+    } else if kind.starts_with(['A', 'E', 'I', 'O', 'U']) {
+        "an "
+    } else {
+        "a "
     }
 }
 

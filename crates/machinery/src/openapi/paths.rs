@@ -50,7 +50,11 @@ pub(super) fn resource_paths(resource: &Described) -> Vec<PathItem> {
     }
     items.extend(names.watch_paths());
     for subresource in &resource.subresources {
-        items.extend(names.subresource_paths(&format!("{collection}/{{name}}"), subresource));
+        let mut paths = names.subresource_paths(&format!("{collection}/{{name}}"), subresource);
+        for operation in paths.iter_mut().flat_map(|item| &mut item.operations) {
+            operation.subresource.clone_from(&subresource.name);
+        }
+        items.extend(paths);
     }
     items.retain(|item| !item.operations.is_empty());
     items
@@ -138,6 +142,9 @@ impl<'a> Names<'a> {
             id,
             action,
             kind: Some(self.own.clone()),
+            resource_kind: self.resource.kind.clone(),
+            subresource: String::new(),
+            watches: false,
             parameters: vec![PRETTY],
             body: Body::None,
             answers: Vec::new(),
@@ -160,6 +167,8 @@ impl<'a> Names<'a> {
         operation.parameters.extend(path.iter().chain(&LIST));
         operation.answers = vec![answer("200", list_definition)];
         operation.media = Media::Streams;
+        // Custom resources' lists are not said to be watched.
+        operation.watches = self.can("watch") && !self.resource.custom;
         operation
     }
 
