@@ -13,7 +13,7 @@ use super::handler::Req;
 use super::negotiate::{Format, View, Wanted};
 use super::{Answer, body, list_body, protobuf, table};
 use crate::audit::Event;
-use crate::registry::Done;
+use crate::registry::{Done, internal_group};
 use crate::resources::Resource;
 
 /// Answers at least this large are compressed for clients that can read that.
@@ -158,13 +158,9 @@ fn one(request: &Req, resource: &Resource, object: &Value, view: View) -> Result
 
 /// The 406 for what was done, and cannot be shown as it was asked for. Go names the type.
 fn other_view(resource: &Resource, requested: &str, suffix: &str) -> Status {
-    let group = match &*resource.gvk.group {
-        "" => "core",
-        group => group.split('.').next().unwrap_or(group),
-    };
     let kind = match resource.custom {
         Some(_) => format!("unstructured.Unstructured{suffix}"),
-        None => format!("{group}.{}{suffix}", resource.gvk.kind),
+        None => format!("{}.{}{suffix}", internal_group(&resource.gvk), resource.gvk.kind),
     };
     let text = format!("you requested {requested} (*{kind})");
     Status::new(406, Reason::NotAcceptable, text)

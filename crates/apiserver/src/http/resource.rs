@@ -129,12 +129,8 @@ fn find(request: &Req, path: &ResourcePath) -> Option<Arc<Resource>> {
         return None;
     }
     // Nor is there a path to a namespaced custom resource that leaves out where, but to read them all.
-    let verb = verb(&request.parts.method, path, &request.query);
-    if found.custom.is_some()
-        && found.namespaced
-        && path.namespace.is_empty()
-        && !matches!(verb, "list" | "watch")
-    {
+    let reads_all = || matches!(verb(&request.parts.method, path, &request.query), "list" | "watch");
+    if found.custom.is_some() && found.namespaced && path.namespace.is_empty() && !reads_all() {
         return None;
     }
     Some(found)

@@ -400,7 +400,7 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Value, String> {
 }
 
 /// What Go calls the package of a kind's internal form.
-fn internal_group(kind: &GroupVersionKind) -> &str {
+pub(crate) fn internal_group(kind: &GroupVersionKind) -> &str {
     match &*kind.group {
         "" | "events.k8s.io" => "core",
         group => group.split('.').next().unwrap_or(""),
