@@ -34,8 +34,10 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
 
 /// Runs `cases` (all when empty) and holds the outcome against the list.
 ///
-/// What surprises is replayed once more, with little else going on, and judged by that: a case that waits for controllers
-/// may run out of time on a busy machine, and one that is known to differ may agree by luck.
+/// What surprises is replayed with little else going on, and judged by that: a case that waits for controllers may run
+/// out of time on a busy machine, and one that is known to differ may agree by luck. What differs has two such chances,
+/// as some recordings depend on when a periodic controller comes by (with upstream, too: one in twenty replays of
+/// `controllers/job-deleted-pod-counts-as-failed` meets the pod garbage collector, which fails the pod first).
 pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) -> Result<()> {
     let service = Service::start(&target_dir()?.join("debug/drydock"), "fidelity")?;
     let kubeconfig = service.cluster("fidelity", 0)?;
@@ -66,7 +68,10 @@ pub(crate) fn replay(corpus: &Path, tools: &Tools, cases: &[&str], bless: bool) 
     let surprising = surprises(&results, &known);
     let (lucky, unlucky): (Vec<String>, Vec<String>) =
         surprising.into_iter().partition(|case| known.contains(case.as_str()));
-    player.play_again(&mut results, unlucky, |agrees| agrees)?;
+    for _ in 0..2 {
+        let unlucky = unlucky.iter().filter(|case| has_failed(&results[*case])).cloned().collect();
+        player.play_again(&mut results, unlucky, |agrees| agrees)?;
+    }
     player.play_again(&mut results, lucky, |agrees| !agrees)?;
     report(&results);
     judge(&results, &known)
