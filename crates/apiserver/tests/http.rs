@@ -431,6 +431,13 @@ async fn paths_of_custom_resources_are_looked_at_by_one_handler() {
         (Method::GET, "/apis/example.com/v1/hats/h".to_owned(), 404, ""),
         (Method::POST, "/apis/example.com/v1/hats".to_owned(), 404, ""),
         (Method::GET, "/apis/example.com/v1/hats".to_owned(), 200, ""),
+        (Method::DELETE, "/apis/example.com/v1".to_owned(), 200, ""),
+        (
+            Method::DELETE,
+            "/apis/apps/v1".to_owned(),
+            405,
+            "the server does not allow this method on the requested resource",
+        ),
     ] {
         let body = matches!(method, Method::POST | Method::PUT).then(|| hat.clone());
         let (status, answer) = f.call(method.clone(), &path, body).await;

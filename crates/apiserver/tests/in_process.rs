@@ -460,3 +460,30 @@ async fn an_applied_custom_object_keeps_its_nulls_for_validation() {
     assert_eq!(made.at(&["spec"]), Some(&value!({"name": "sea"})));
     f.tasks.close().await;
 }
+
+#[tokio::test]
+async fn appliers_in_other_versions_of_a_built_in_kind_keep_what_they_manage() {
+    let f = start().await;
+    let apply = async |version: &'static str, manager: &str, spec: Value| {
+        let body = value!({
+            "apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "h", "namespace": "default"}, "spec": spec,
+        });
+        let resource = GroupVersionResource::new("autoscaling", version, "horizontalpodautoscalers");
+        let mut apply = request(Verb::Patch(PatchType::Apply), resource, "h", Some(body));
+        apply.options.field_manager = manager.to_owned();
+        f.call(apply).await
+    };
+    let target = value!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"});
+    let old = value!({"maxReplicas": 3, "targetCPUUtilizationPercentage": 50, "scaleTargetRef": target});
+    apply("v1", "a", old).await.unwrap();
+    let both = apply("v2", "b", value!({"minReplicas": 2})).await.unwrap();
+    let managers: Vec<(&str, &str)> = both
+        .array_at(&["metadata", "managedFields"])
+        .iter()
+        .map(|entry| (entry.str_at(&["manager"]), entry.str_at(&["apiVersion"])))
+        .collect();
+    assert_eq!(managers, [("a", "autoscaling/v1"), ("b", "autoscaling/v2")]);
+    let conflict = apply("v2", "b", value!({"minReplicas": 2, "maxReplicas": 5})).await.unwrap_err();
+    assert_eq!(conflict.message, "Apply failed with 1 conflict: conflict with \"a\": .spec.maxReplicas");
+}

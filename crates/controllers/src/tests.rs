@@ -266,15 +266,20 @@ async fn an_unready_node_is_tainted_and_a_new_one_gets_a_range() {
     tasks.close().await;
 }
 
+/// A budget `b` of the pods of app `x`.
+fn budget(mut spec: Value) -> Value {
+    spec.set(&["selector", "matchLabels", "app"], "x");
+    value!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "d"},
+        "spec": spec,
+    })
+}
+
 #[tokio::test]
 async fn a_budget_counts_what_may_be_disrupted() {
     let (server, tasks) = cluster().await;
     let client = server.client();
-    let budget = value!({
-        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "d"},
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "x"}}},
-    });
-    client.create(&POD_DISRUPTION_BUDGETS, budget).await.unwrap();
+    client.create(&POD_DISRUPTION_BUDGETS, budget(value!({"minAvailable": 1}))).await.unwrap();
     let spec = with_template(value!({"replicas": 3}));
     client.create(&REPLICA_SETS, workload("ReplicaSet", "x", spec)).await.unwrap();
     play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "disruptionsAllowed") == 2).await;
@@ -287,11 +292,7 @@ async fn a_budget_counts_what_may_be_disrupted() {
 async fn a_budget_that_says_nothing_allows_nothing() {
     let (server, tasks) = cluster().await;
     let client = server.client();
-    let budget = value!({
-        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "d"},
-        "spec": {"selector": {"matchLabels": {"app": "x"}}},
-    });
-    client.create(&POD_DISRUPTION_BUDGETS, budget).await.unwrap();
+    client.create(&POD_DISRUPTION_BUDGETS, budget(value!({}))).await.unwrap();
     let spec = with_template(value!({"replicas": 3}));
     client.create(&REPLICA_SETS, workload("ReplicaSet", "x", spec)).await.unwrap();
     play(&server, |s| status_of(s, &POD_DISRUPTION_BUDGETS, "currentHealthy") == 3).await;
@@ -342,11 +343,7 @@ async fn a_budget_asks_any_controller_for_its_scale() {
     });
     pod.set(&["metadata", "ownerReferences"], vec![owner]);
     client.create(&PODS, pod).await.unwrap();
-    let budget = value!({
-        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b", "namespace": "d"},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "x"}}},
-    });
-    client.create(&POD_DISRUPTION_BUDGETS, budget).await.unwrap();
+    client.create(&POD_DISRUPTION_BUDGETS, budget(value!({"maxUnavailable": 1}))).await.unwrap();
     server.until(|s| status_of(s, &POD_DISRUPTION_BUDGETS, "expectedPods") == 4).await;
     tasks.close().await;
 }

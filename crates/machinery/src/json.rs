@@ -89,8 +89,7 @@ pub(crate) fn kind_of(value: &Value) -> Option<TypeRef<'static>> {
         named => named,
     };
     let kind = GroupVersionKind::from_api_version(api_version, value.kind());
-    let catalog = Catalog::builtin();
-    catalog.kind_id(&kind).map(|id| TypeRef { table: catalog.table(), id })
+    Catalog::builtin().kind(&kind)
 }
 
 /// Appends the fields of an object of a built-in kind but `kind` and `apiVersion`, which come first, and closes it.

@@ -20,9 +20,10 @@ pub(crate) async fn serve(request: &Req, path: &str) -> Result<Answer, Status> {
     let read = request.parts.method == Method::GET;
     let is_folder = path.len() > 1 && path.ends_with('/');
     match parts.as_slice() {
-        // These two are answered whatever the method.
+        // These two are answered whatever the method, and so are groups of custom resources.
         ["apis"] | ["apis", _] => discover(request, &parts, true).await,
-        ["api"] | ["api", "v1"] | ["apis", _, _] => discover(request, &parts, read).await,
+        ["apis", group, _] => discover(request, &parts, read || !is_built_in(request, group)).await,
+        ["api"] | ["api", "v1"] => discover(request, &parts, read).await,
         ["api", ..] => Err(no_such_resource()),
         ["healthz" | "livez" | "readyz" | "metrics" | "openapi", ..] if is_folder => {
             Ok(body::page_not_found())
@@ -94,14 +95,17 @@ fn in_order(object: &Value, names: &[&str]) -> Vec<u8> {
     out
 }
 
+fn is_built_in(request: &Req, group: &str) -> bool {
+    request.core.registry.resources.table().is_built_in_group(group)
+}
+
 async fn discover(request: &Req, parts: &[&str], read: bool) -> Result<Answer, Status> {
     match discovery::find(request, parts) {
         Some(document) if read => discovery::answer(request, document).await,
         Some(_) => Err(method_not_allowed()),
         None if parts[0] == "apis" && parts.len() == 2 => Ok(body::page_not_found()),
         None => {
-            let is_built_in = |group: &str| request.core.registry.resources.table().is_built_in_group(group);
-            let known = parts[0] == "api" || (!parts[1].is_empty() && is_built_in(parts[1]));
+            let known = parts[0] == "api" || (!parts[1].is_empty() && is_built_in(request, parts[1]));
             if known { Err(no_such_resource()) } else { Ok(body::page_not_found()) }
         }
     }

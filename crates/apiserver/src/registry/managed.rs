@@ -8,7 +8,7 @@ use drydock_machinery::apply::{
     scale_to_subresource,
 };
 use drydock_machinery::schema::TypeRef;
-use drydock_machinery::{GroupVersionKind, ObjectMeta, Status, Value};
+use drydock_machinery::{Catalog, GroupVersionKind, Status, Value};
 use jiff::Timestamp;
 
 use super::{Call, convert};
@@ -77,7 +77,7 @@ pub(crate) fn keep_reset(given: &Value, object: &mut Value) {
 
 /// As [`on_create`], of an object that is not stored and of another kind than the resource's: a review, a TokenRequest.
 pub(crate) fn on_virtual(call: &Call, kind: &GroupVersionKind, object: &mut Value, now: Timestamp) {
-    let Some(schema) = drydock_machinery::Catalog::builtin().schema(kind) else { return };
+    let Some(schema) = Catalog::builtin().schema(kind) else { return };
     let api_version = kind.api_version();
     let manager = FieldManager {
         kind,
@@ -126,7 +126,7 @@ pub(crate) fn scale_to_object(object: &mut Value, scale: &Value, api_version: &s
 
 fn with_scale_manager<T>(f: impl FnOnce(&FieldManager<'_>) -> T) -> T {
     const KIND: GroupVersionKind = GroupVersionKind::new("autoscaling", "v1", "Scale");
-    let schema = drydock_machinery::Catalog::builtin().schema(&KIND).expect("Scale is in the catalog");
+    let schema = Catalog::builtin().schema(&KIND).expect("Scale is in the catalog");
     f(&FieldManager {
         kind: &KIND,
         subresource: "scale",
@@ -191,8 +191,14 @@ fn nothing() -> &'static FieldSet {
     NOTHING.get_or_init(FieldSet::default)
 }
 
-/// The version that a request is about, and the others of a custom resource that nobody needs to be asked about.
+/// The version that a request is about, and the others; of a custom resource those that nobody needs to be asked about.
 struct OfResource<'a>(&'a Resource);
+
+impl OfResource<'_> {
+    fn kind_in(&self, api_version: &str) -> GroupVersionKind {
+        GroupVersionKind::from_api_version(api_version, &self.0.gvk.kind)
+    }
+}
 
 impl Versions for OfResource<'_> {
     fn schema(&self, api_version: &str) -> Option<TypeRef<'_>> {
@@ -200,13 +206,20 @@ impl Versions for OfResource<'_> {
         if api_version == self.0.gvk.api_version() {
             return Some(schema.root());
         }
-        Some(self.0.custom.as_ref()?.conversion.schema(api_version)?.root())
+        match &self.0.custom {
+            Some(custom) => Some(custom.conversion.schema(api_version)?.root()),
+            None => Catalog::builtin().kind(&self.kind_in(api_version)),
+        }
     }
 
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
         match &self.0.custom {
             Some(custom) => custom.conversion.without_asking(object, api_version),
-            None => (object.api_version() == api_version).then(|| object.clone()),
+            None => {
+                let mut object = object.clone();
+                drydock_kinds::convert(&mut object, &self.kind_in(api_version));
+                Some(object)
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ pub use resources::{Group, GroupVersion, Resource, Subresource, Verbs};
 
 use crate::names::{GroupVersionKind, GroupVersionResource};
 use crate::openapi::BuiltInDocuments;
-use crate::schema::{Schema, Shape, TypeId, TypeTable};
+use crate::schema::{Schema, Shape, TypeId, TypeRef, TypeTable};
 use crate::value::intern_known;
 use text::Text;
 
@@ -133,8 +133,9 @@ impl Catalog {
         self.definitions.get(name).copied()
     }
 
-    pub(crate) fn kind_id(&self, kind: &GroupVersionKind) -> Option<TypeId> {
-        self.kinds.get(kind).copied()
+    /// As [`Catalog::schema`], for as long as the catalog is there.
+    pub fn kind(&self, kind: &GroupVersionKind) -> Option<TypeRef<'_>> {
+        self.kinds.get(kind).map(|&id| TypeRef { table: &self.table, id })
     }
 
     /// The kinds that have a schema, in no order.

@@ -50,11 +50,8 @@ pub(super) fn resource_paths(resource: &Described) -> Vec<PathItem> {
     }
     items.extend(names.watch_paths());
     for subresource in &resource.subresources {
-        let mut paths = names.subresource_paths(&format!("{collection}/{{name}}"), subresource);
-        for operation in paths.iter_mut().flat_map(|item| &mut item.operations) {
-            operation.subresource.clone_from(&subresource.name);
-        }
-        items.extend(paths);
+        let names = Names { subresource: &subresource.name, ..Names::of(resource) };
+        items.extend(names.subresource_paths(&format!("{collection}/{{name}}"), subresource));
     }
     items.retain(|item| !item.operations.is_empty());
     items
@@ -84,9 +81,11 @@ pub(super) fn capital(word: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// A resource and how its operations are called.
+/// A resource, or a subresource of it, and how its operations are called.
 struct Names<'a> {
     resource: &'a Described,
+    /// "" for the resource itself.
+    subresource: &'a str,
     /// `/apis/apps/v1`
     root: String,
     /// `AppsV1`
@@ -103,6 +102,7 @@ impl<'a> Names<'a> {
             if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
         Self {
             resource,
+            subresource: "",
             root,
             api: format!("{}{}", camel(group), capital(version)),
             scope: if resource.namespaced { "Namespaced" } else { "" },
@@ -143,7 +143,7 @@ impl<'a> Names<'a> {
             action,
             kind: Some(self.own.clone()),
             resource_kind: self.resource.kind.clone(),
-            subresource: String::new(),
+            subresource: self.subresource.to_owned(),
             watches: false,
             parameters: vec![PRETTY],
             body: Body::None,
