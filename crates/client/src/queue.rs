@@ -1,9 +1,10 @@
 //! The work queue: keys to reconcile, each at most once in the queue and by one worker at a time.
 //!
 //! As client-go's: a key added while it is being worked on comes back when that is done. Failures are retried after
-//! 5 ms doubling to 1000 s per key, on the Clock.
+//! a delay that doubles per key, on the Clock: from 5 ms to 1000 s unless the queue says otherwise.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 use drydock_machinery::{Key, ObjectMeta, Value};
@@ -13,13 +14,14 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-const BASE_DELAY: Duration = Duration::from_millis(5);
-const MAX_DELAY: Duration = Duration::from_secs(1000);
+/// How soon and how late failures are retried; client-go's default.
+const RETRIES: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(1000);
 
 /// A queue of keys. Share it in an `Arc`.
 #[derive(Debug)]
 pub struct WorkQueue {
     clock: Clock,
+    retries: Range<Duration>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -63,7 +65,12 @@ impl State {
 
 impl WorkQueue {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default(), changed: Notify::new() }
+        Self::with_retries(clock, RETRIES)
+    }
+
+    /// A queue whose failures are first retried after `retries.start`, and not later than after `retries.end`.
+    pub fn with_retries(clock: Clock, retries: Range<Duration>) -> Self {
+        Self { clock, retries, state: Mutex::default(), changed: Notify::new() }
     }
 
     pub fn clock(&self) -> &Clock {
@@ -113,7 +120,8 @@ impl WorkQueue {
             *failures
         };
         let factor = 1u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
-        self.add_after(key, BASE_DELAY.checked_mul(factor).unwrap_or(MAX_DELAY).min(MAX_DELAY));
+        let Range { start, end } = self.retries;
+        self.add_after(key, start.checked_mul(factor).unwrap_or(end).min(end));
     }
 
     /// How often the key was added rate-limited since it was last forgotten.
@@ -229,5 +237,19 @@ mod tests {
         }
         queue.forget("a");
         assert_eq!(queue.requeues("a"), 0);
+    }
+
+    #[tokio::test]
+    async fn the_delay_has_an_end() {
+        let (start, end) = (Duration::from_secs(1), Duration::from_secs(3));
+        let queue = WorkQueue::with_retries(queue().clock, start..end);
+        for delay in [1, 2, 3, 3] {
+            queue.add_rate_limited("a");
+            let mut next = Box::pin(queue.next());
+            queue.clock().advance(Duration::from_secs(delay) - Duration::from_millis(1));
+            assert!(futures::poll!(&mut next).is_pending());
+            queue.clock().advance(Duration::from_millis(1));
+            queue.done(&next.await);
+        }
     }
 }

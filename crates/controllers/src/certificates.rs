@@ -3,6 +3,7 @@
 //! How to sign is the cluster's matter ([`CertificateSigner`]). Requests of kubelets for client certificates are
 //! approved when their subject says who asked; all others wait for a person or another approver.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use jiff::Timestamp;
 use crate::Context;
 use crate::util::{between, conditions, time_at};
 
+/// How soon and how late failures are retried, as with upstream.
+const RETRIES: Range<Duration> = Duration::from_millis(200)..Duration::from_secs(1000);
 const SIGNERS: [&str; 4] = [
     "kubernetes.io/kube-apiserver-client",
     "kubernetes.io/kube-apiserver-client-kubelet",
@@ -68,7 +71,7 @@ pub trait CertificateSigner: Send + Sync + 'static {
 }
 
 pub(crate) fn start(ctx: Context, signer: Arc<dyn CertificateSigner>) {
-    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let queue = Arc::new(WorkQueue::with_retries(ctx.clock.clone(), RETRIES));
     let requests = ctx.informers.informer(&CERTIFICATE_SIGNING_REQUESTS);
     let to = queue.clone();
     requests.on_change(move |change| {

@@ -93,26 +93,22 @@ impl Endpoints {
 
     async fn write(&self, service: &Object, exists: bool, wanted: Value) -> Result<(), Status> {
         let outcome = if exists {
-            self.ctx.client.update(&ENDPOINTS, wanted).await
+            self.ctx.client.update(&ENDPOINTS, wanted.clone()).await
         } else {
-            self.ctx.client.create(&ENDPOINTS, wanted).await
+            self.ctx.client.create(&ENDPOINTS, wanted.clone()).await
         };
-        match outcome {
-            Ok(_) => Ok(()),
-            Err(status) if is_namespace_terminating(&status) => Ok(()),
-            Err(status) if status.is_conflict() => Err(status),
-            Err(status) => {
-                let (reason, what) = if exists {
-                    ("FailedToUpdateEndpoint", "update")
-                } else {
-                    ("FailedToCreateEndpoint", "create")
-                };
-                let (namespace, name) = (service.namespace(), service.name());
-                let message = format!("Failed to {what} endpoint {namespace}/{name}: {status}");
-                self.ctx.events.warning(service, reason, message);
-                Err(status)
-            }
+        let Err(status) = outcome else { return Ok(()) };
+        if is_namespace_terminating(&status) {
+            return Ok(());
         }
+        let (reason, what) = if exists {
+            ("FailedToUpdateEndpoint", "update endpoint")
+        } else {
+            ("FailedToCreateEndpoint", "create endpoint for service")
+        };
+        let message = format!("Failed to {what} {}/{}: {status}", service.namespace(), service.name());
+        self.ctx.events.warning(&wanted, reason, message);
+        Err(status)
     }
 
     async fn delete(&self, namespace: &str, name: &str) -> Result<(), Status> {
@@ -185,9 +181,8 @@ fn address(service: &Object, pod: &Object, ip: &str) -> Value {
     if let Some(hostname) = service::hostname(pod, service) {
         address.set(&["hostname"], hostname);
     }
-    if !pod::node_name(pod).is_empty() {
-        address.set(&["nodeName"], pod::node_name(pod));
-    }
+    // A pod without a node has "", which no Endpoints may have: upstream's writes of such fail, too.
+    address.set(&["nodeName"], pod::node_name(pod));
     address.set(&["targetRef"], service::target_ref(pod));
     address
 }

@@ -1,6 +1,8 @@
 //! Slices that mirror hand-made `Endpoints` of services without a selector.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_client::resources::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
 use drydock_client::{Controller, Informer, WorkQueue};
@@ -15,6 +17,8 @@ use crate::util::owner::controller_ref;
 use crate::util::pod_control::is_namespace_terminating;
 use crate::util::split_key;
 
+/// How soon and how late failures are retried, as with upstream.
+const RETRIES: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(100);
 const MANAGED_BY: &str = "endpointslicemirroring-controller.k8s.io";
 const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
@@ -29,7 +33,7 @@ struct Mirroring {
 }
 
 pub(crate) fn start(ctx: Context) {
-    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let queue = Arc::new(WorkQueue::with_retries(ctx.clock.clone(), RETRIES));
     let this = Arc::new(Mirroring {
         services: ctx.informers.informer(&SERVICES),
         endpoints: ctx.informers.informer(&ENDPOINTS),

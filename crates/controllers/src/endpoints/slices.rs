@@ -1,6 +1,8 @@
 //! Endpoint slices of services with a selector.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use drydock_client::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
 use drydock_client::{Controller, Informer, WorkQueue};
@@ -15,6 +17,8 @@ use crate::util::owner::controller_ref;
 use crate::util::pod_control::is_namespace_terminating;
 use crate::util::{pod, split_key};
 
+/// How soon and how late failures are retried, as with upstream.
+const RETRIES: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(1000);
 const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
 pub(super) const BY_SERVICE: &str = "slice-service";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -30,7 +34,7 @@ struct Slices {
 }
 
 pub(crate) fn start(ctx: Context) {
-    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let queue = Arc::new(WorkQueue::with_retries(ctx.clock.clone(), RETRIES));
     let this = Arc::new(Slices {
         services: ctx.informers.informer(&SERVICES),
         pods: ctx.informers.informer(&PODS),

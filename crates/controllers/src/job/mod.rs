@@ -11,6 +11,7 @@ mod policy;
 mod state;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ use crate::util::owner::{self, Claimer};
 use crate::util::pod_control::PodControl;
 use crate::util::{conditions, split_key};
 
+/// How soon and how late failures are retried, as with upstream.
+const RETRIES: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(60);
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 /// How long changes of pods are collected.
 const BATCH_PERIOD: Duration = Duration::from_secs(1);
@@ -53,7 +56,7 @@ struct Backoff {
 }
 
 pub(crate) fn start(ctx: Context) {
-    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let queue = Arc::new(WorkQueue::with_retries(ctx.clock.clone(), RETRIES));
     let this = Arc::new(Jobs {
         jobs: ctx.informers.informer(&JOBS),
         pods: ctx.informers.informer(&PODS),

@@ -6,6 +6,7 @@
 mod content;
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::Context;
 use crate::util::conditions;
 use content::Progress;
 
+/// How soon and how late failures are retried, as with upstream.
+const RETRIES: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(60);
+
 struct Namespaces {
     ctx: Context,
     queue: Arc<WorkQueue>,
@@ -27,7 +31,7 @@ struct Namespaces {
 }
 
 pub(crate) fn start(ctx: Context) {
-    let queue = Arc::new(WorkQueue::new(ctx.clock.clone()));
+    let queue = Arc::new(WorkQueue::with_retries(ctx.clock.clone(), RETRIES));
     let namespaces = ctx.informers.informer(&NAMESPACES);
     let pods = ctx.informers.informer(&PODS);
     let this = Arc::new(Namespaces {
