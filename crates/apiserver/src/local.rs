@@ -197,12 +197,10 @@ impl Transport for Local {
             let preferred = table.find_any_version(&resource.gvr.group, &resource.gvr.resource);
             if preferred.is_some_and(|preferred| Arc::ptr_eq(preferred, resource)) {
                 let verbs: Vec<&str> = resource.verbs.iter().map(String::as_str).collect();
-                found.push(ApiResource::new(
-                    resource.gvr.clone(),
-                    &resource.gvk.kind,
-                    resource.namespaced,
-                    &verbs,
-                ));
+                let scalable = resource.subresource("scale").is_some();
+                let described =
+                    ApiResource::new(resource.gvr.clone(), &resource.gvk.kind, resource.namespaced, &verbs);
+                found.push(ApiResource { scalable, ..described });
             }
         }
         Ok(found)

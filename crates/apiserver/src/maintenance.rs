@@ -1,4 +1,4 @@
-//! What store and cache need now and then: expired events deleted, old history forgotten.
+//! What store and cache need now and then: expired events deleted, old history forgotten, IPAddresses repaired.
 //!
 //! A tenant without events and without writes costs a timer that rings every five minutes.
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 use drydock_runtime::{Clock, Tasks, wall};
 
 use crate::cache::{Cache, key_prefix};
+use crate::registry::allocate::Allocators;
 
 const EXPIRE_EVERY: Duration = Duration::from_secs(60);
 /// Upstream's `--etcd-compaction-interval`: for so long at least a watch can resume.
@@ -15,11 +16,35 @@ const COMPACT_EVERY: Duration = Duration::from_secs(300);
 /// Fewer commits than this are kept however old they are, so that a quiet tenant's disk stays quiet.
 const WORTH_COMPACTING: u64 = 1000;
 
-pub(crate) fn start(cache: &Arc<Cache>, clock: &Clock, tasks: &Tasks) {
+/// Upstream's interval of repairing Services' addresses.
+const REPAIR_EVERY: Duration = Duration::from_secs(180);
+
+pub(crate) fn start(cache: &Arc<Cache>, addresses: &Allocators, clock: &Clock, tasks: &Tasks) {
     let (expiring, of_tenant) = (cache.clone(), clock.clone());
     tasks.spawn("expiry", async move { expire(&expiring, &of_tenant).await });
     let compacting = cache.clone();
     tasks.spawn("compaction", async move { compact(&compacting).await });
+    let (repairing, addresses, of_tenant) = (cache.clone(), addresses.clone(), clock.clone());
+    tasks.spawn("address-repair", async move { repair(&repairing, &addresses, &of_tenant).await });
+}
+
+/// Sees to it, some time after they change, that Services and IPAddresses tell the same story.
+async fn repair(cache: &Cache, addresses: &Allocators, clock: &Clock) {
+    let of = |group, resource| cache.by_prefix(&key_prefix(group, resource)).subscribe();
+    let (mut services, mut records) = (of("", "services"), of("networking.k8s.io", "ipaddresses"));
+    loop {
+        services.borrow_and_update();
+        records.borrow_and_update();
+        addresses.repair(cache, clock).await;
+        let changed = tokio::select! {
+            changed = services.changed() => changed,
+            changed = records.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        clock.sleep(REPAIR_EVERY).await;
+    }
 }
 
 /// Deletes what has expired on the tenant's clock.

@@ -135,7 +135,7 @@ impl ApiServer {
         let _ = server.core.registry.loopback.set(loopback.clone());
         server.core.flow.start(&server.core, loopback);
         let registry = &server.core.registry;
-        crate::maintenance::start(&registry.cache, &registry.clock, &server.core.tasks);
+        crate::maintenance::start(&registry.cache, &registry.addresses, &registry.clock, &server.core.tasks);
         crate::definitions::start(&server.core, &server.core.tasks).await;
         crate::policy_status::start(&server.core, &server.core.tasks);
         crate::aggregation::start(&server.core, &server.core.tasks);

@@ -487,3 +487,41 @@ async fn appliers_in_other_versions_of_a_built_in_kind_keep_what_they_manage() {
     let conflict = apply("v2", "b", value!({"minReplicas": 2, "maxReplicas": 5})).await.unwrap_err();
     assert_eq!(conflict.message, "Apply failed with 1 conflict: conflict with \"a\": .spec.maxReplicas");
 }
+
+#[tokio::test]
+async fn addresses_of_services_are_objects_too() {
+    const ADDRESSES: GroupVersionResource =
+        GroupVersionResource::new("networking.k8s.io", "v1", "ipaddresses");
+    let f = start().await;
+    let service = |name: &str, ip: &str| value!({"metadata": {"name": name}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}});
+    let record = async |verb: Verb, ip: &str, body: Option<Value>| {
+        let mut request = request(verb, ADDRESSES, ip, body);
+        request.namespace = String::new();
+        f.call(request).await
+    };
+    let made = f.create(SERVICES, service("a", "")).await.unwrap();
+    let ip = made.str_at(&["spec", "clusterIP"]);
+    let of_a = record(Verb::Get, ip, None).await.unwrap();
+    let parent = value!({"resource": "services", "namespace": "default", "name": "a"});
+    assert_eq!(of_a.at(&["spec", "parentRef"]), Some(&parent));
+    let labels = value!({
+        "ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+    });
+    assert_eq!(of_a.at(&["metadata", "labels"]), Some(&labels));
+    assert_eq!(of_a.array_at(&["metadata", "managedFields"])[0].str_at(&["manager"]), "kube-apiserver");
+
+    // It goes with the Service, whose address is free then.
+    f.call(request(Verb::Delete, SERVICES, "a", None)).await.unwrap();
+    assert!(record(Verb::Get, ip, None).await.unwrap_err().is_not_found());
+    f.create(SERVICES, service("b", ip)).await.unwrap();
+
+    // A user's own record keeps Services off its address, as long as it is there.
+    let own =
+        value!({"metadata": {"name": "10.100.1.1"}, "spec": {"parentRef": {"resource": "x", "name": "y"}}});
+    record(Verb::Create, "", Some(own)).await.unwrap();
+    let refused = f.create(SERVICES, service("c", "10.100.1.1")).await.unwrap_err();
+    assert!(refused.message.ends_with("provided IP is already allocated"), "{}", refused.message);
+    record(Verb::Delete, "10.100.1.1", None).await.unwrap();
+    f.create(SERVICES, service("c", "10.100.1.1")).await.unwrap();
+    f.tasks.close().await;
+}

@@ -174,15 +174,10 @@ impl Disruption {
                 Ok(Some((scale.uid().to_owned(), count_at(&scale, &["spec", "replicas"], 0))))
             }
             Ok(_) => Ok(None),
+            Err(status) if status.is_not_found() && served.scalable => Ok(None),
             Err(status) if status.is_not_found() => {
-                let found = self.ctx.client.find(&served.resource, namespace, name).await;
-                match found.map_err(|status| status.to_string())? {
-                    None => Ok(None),
-                    Some(_) => {
-                        let resource = served.resource.group_resource();
-                        Err(format!("{resource} does not implement the scale subresource"))
-                    }
-                }
+                let resource = served.resource.group_resource();
+                Err(format!("{resource} does not implement the scale subresource"))
             }
             Err(status) => Err(status.to_string()),
         }
@@ -215,7 +210,7 @@ impl Disruption {
         }
         let (status, reason) =
             if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
-        self.set_condition(&mut new, budget, status, reason, "");
+        self.set_condition(&mut new, status, reason, "");
         if let Some(at) = recheck {
             self.queue.add_after(budget.key(), between(now, at));
         }
@@ -225,11 +220,16 @@ impl Disruption {
         self.ctx.client.update_status(&POD_DISRUPTION_BUDGETS, new).await.map(drop)
     }
 
-    fn set_condition(&self, new: &mut Value, budget: &Object, status: &str, reason: &str, message: &str) {
+    /// Of the generation that the status is of.
+    fn set_condition(&self, new: &mut Value, status: &str, reason: &str, message: &str) {
         let now = self.ctx.clock.now_rfc3339();
         let mut condition = conditions::new("DisruptionAllowed", status, reason, "", &now);
         condition.set(&["message"], message);
-        condition.set(&["observedGeneration"], budget.generation());
+        if let Some(observed) =
+            new.i64_at(&["status", "observedGeneration"]).filter(|observed| *observed != 0)
+        {
+            condition.set(&["observedGeneration"], observed);
+        }
         conditions::set_in_place(new, condition);
     }
 
@@ -256,7 +256,7 @@ impl Disruption {
     async fn fail_safe(&self, budget: &Object, error: &str) -> Result<(), Status> {
         let mut new = budget.value().clone();
         new.set(&["status", "disruptionsAllowed"], 0);
-        self.set_condition(&mut new, budget, "False", "SyncFailed", error);
+        self.set_condition(&mut new, "False", "SyncFailed", error);
         if new.get("status") == budget.get("status") {
             return Ok(());
         }

@@ -327,7 +327,8 @@ async fn a_budget_asks_any_controller_for_its_scale() {
     let (server, tasks) = cluster().await;
     let client = server.client();
     let widgets = GroupVersionResource::new("example.com", "v1", "widgets");
-    server.serve(vec![drydock_client::ApiResource::new(widgets.clone(), "Widget", true, &["get"])]);
+    let served = drydock_client::ApiResource::new(widgets.clone(), "Widget", true, &["get"]);
+    server.serve(vec![drydock_client::ApiResource { scalable: true, ..served }]);
     let widget = value!({
         "apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "d"},
         "spec": {"replicas": 4},

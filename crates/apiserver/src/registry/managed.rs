@@ -75,17 +75,22 @@ pub(crate) fn keep_reset(given: &Value, object: &mut Value) {
     }
 }
 
+/// As [`on_create`], of an object that the server makes by itself.
+pub(crate) fn on_own(kind: &GroupVersionKind, object: &mut Value, now: Timestamp) {
+    of_kind(kind, "", object, "kube-apiserver", now);
+}
+
 /// As [`on_create`], of an object that is not stored and of another kind than the resource's: a review, a TokenRequest.
 pub(crate) fn on_virtual(call: &Call, kind: &GroupVersionKind, object: &mut Value, now: Timestamp) {
+    of_kind(kind, &call.request.subresource, object, call.manager(), now);
+}
+
+fn of_kind(kind: &GroupVersionKind, subresource: &str, object: &mut Value, manager: &str, now: Timestamp) {
     let Some(schema) = Catalog::builtin().schema(kind) else { return };
     let api_version = kind.api_version();
-    let manager = FieldManager {
-        kind,
-        subresource: &call.request.subresource,
-        versions: &OneVersion { api_version: &api_version, schema: &schema },
-        reset_fields: nothing(),
-    };
-    manager.update(None, object, call.manager(), now);
+    let versions = &OneVersion { api_version: &api_version, schema: &schema };
+    let fields = FieldManager { kind, subresource, versions, reset_fields: nothing() };
+    fields.update(None, object, manager, now);
 }
 
 /// The scaled object's replicas as the Scale shows who manages them.

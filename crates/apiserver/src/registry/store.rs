@@ -10,7 +10,7 @@ use drydock_store::{Check, Durability, Entry, Payload, StoreError, Txn, Write};
 
 use parking_lot::Mutex;
 
-use super::{Body, Call, Registry};
+use super::{Body, Call, Registry, allocate};
 use crate::cache::Stored;
 use crate::metrics::Histogram;
 
@@ -50,6 +50,7 @@ impl Registry {
         mut value: Value,
     ) -> Result<Written, WriteError> {
         value.remove(&["metadata", "resourceVersion"]);
+        let along = self.changes_along(call, &key, Some(&value));
         let expires_at = self.expiry(call);
         // Who sends JSON mostly wants to see JSON.
         let (stored, json) = match call.body {
@@ -62,7 +63,7 @@ impl Registry {
         };
         let txn = Txn {
             checks: vec![Check { key: key.clone(), mod_revision: expected }],
-            writes: vec![Write::Put { key, value: payload, expires_at }],
+            writes: std::iter::once(Write::Put { key, value: payload, expires_at }).chain(along).collect(),
             durability: durability(call),
         };
         let revision = self.commit(txn).await?;
@@ -71,12 +72,21 @@ impl Registry {
 
     /// Deletes the key if its revision still is `expected`; answers the deletion's revision.
     pub(crate) async fn remove(&self, call: &Call, key: Arc<str>, expected: u64) -> Result<u64, WriteError> {
+        let along = self.changes_along(call, &key, None);
         let txn = Txn {
             checks: vec![Check { key: key.clone(), mod_revision: expected }],
-            writes: vec![Write::Delete { key }],
+            writes: std::iter::once(Write::Delete { key }).chain(along).collect(),
             durability: durability(call),
         };
         self.commit(txn).await
+    }
+
+    /// Writes that belong to the object's: the IPAddresses of a Service. If what the cache has of the object is not what
+    /// the write was decided on, neither is written.
+    fn changes_along(&self, call: &Call, key: &str, new: Option<&Value>) -> Vec<Write> {
+        let old = self.cache.by_prefix(&call.resource.prefix).get(key);
+        let old = old.as_ref().map(|old| old.value());
+        allocate::records::changes(&self.cache, &call.resource, old, new, self.clock.now())
     }
 
     async fn commit(&self, txn: Txn) -> Result<u64, WriteError> {

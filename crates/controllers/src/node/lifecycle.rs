@@ -15,6 +15,7 @@ use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use super::labels;
 use super::taints::{self, Effect};
 use super::zones::{Pace, Zones, zone_of};
 use super::{BY_NODE, index_by_node};
@@ -98,7 +99,8 @@ impl Lifecycle {
                 }
                 let looks_new = statuses(old) != statuses(node)
                     || old.at(&["spec", "taints"]) != node.at(&["spec", "taints"])
-                    || old.at(&["spec", "unschedulable"]) != node.at(&["spec", "unschedulable"]);
+                    || old.at(&["spec", "unschedulable"]) != node.at(&["spec", "unschedulable"])
+                    || old.labels() != node.labels();
                 if looks_new {
                     self.queue.add_object(node);
                 }
@@ -161,6 +163,7 @@ impl Lifecycle {
             // Its change brings the node back.
             return Ok(());
         }
+        labels::reconcile(&self.ctx.client, &node).await?;
         self.evict_or_not(&node, now, &time).await
     }
 

@@ -3,6 +3,7 @@
 
 mod eviction;
 mod ipam;
+mod labels;
 mod lifecycle;
 mod pod_gc;
 mod taints;

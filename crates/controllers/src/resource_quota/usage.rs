@@ -43,6 +43,19 @@ fn one_if(holds: bool) -> Quantity {
     if holds { Quantity::new(1, drydock_machinery::quantity::Format::DecimalSi) } else { Quantity::ZERO }
 }
 
+/// Load balancers that are not given any have those that they ask for by number.
+fn node_ports(service: &Value) -> usize {
+    let ports = service.array_at(&["spec", "ports"]);
+    let given = service.at(&["spec", "allocateLoadBalancerNodePorts"]).and_then(Value::as_bool);
+    match service.str_at(&["spec", "type"]) {
+        "LoadBalancer" if given == Some(false) => {
+            ports.iter().filter(|port| port.i64_at(&["nodePort"]).is_some_and(|port| port != 0)).count()
+        }
+        "NodePort" | "LoadBalancer" => ports.len(),
+        _ => 0,
+    }
+}
+
 fn amount(resource: &str, object: &Value) -> Quantity {
     if resource.starts_with("count/") {
         return one_if(true);
@@ -58,9 +71,7 @@ fn amount(resource: &str, object: &Value) -> Quantity {
         | "persistentvolumeclaims" => one_if(true),
         "services.loadbalancers" => one_if(service_type == "LoadBalancer"),
         "services.nodeports" => {
-            let ports = object.array_at(&["spec", "ports"]).len();
-            let by_type = matches!(service_type, "NodePort" | "LoadBalancer");
-            let ports = if by_type { i64::try_from(ports).unwrap_or(0) } else { 0 };
+            let ports = i64::try_from(node_ports(object)).unwrap_or(i64::MAX);
             Quantity::new(ports, drydock_machinery::quantity::Format::DecimalSi)
         }
         "requests.storage" => storage(object),

@@ -18,6 +18,7 @@ pub(super) static KIND: Kind = Kind {
     status: true,
     defaults: |object| {
         defaults::claim_spec(object.at_mut(&["spec"]));
+        defaults::round_lists(object, &[&["status", "capacity"], &["status", "allocatedResources"]]);
         default(object, &["status", "phase"], "Pending");
     },
     prepare_create: |_, object| {

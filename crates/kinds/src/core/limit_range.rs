@@ -7,6 +7,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{is_fully_qualified, is_huge_page, is_native_resource, qualified_name, resource_name};
 use crate::kind::{Kind, NEW};
+use crate::pod::defaults;
 use crate::pod::resources::container_resource_name;
 use crate::shape::{default_nil, each_mut};
 
@@ -27,17 +28,22 @@ pub(super) static KIND: Kind = Kind {
 
 fn set_defaults(object: &mut Value) {
     each_mut(object, &["spec", "limits"], |limit| {
-        if limit.str_at(&["type"]) != "Container" {
-            return;
+        if limit.str_at(&["type"]) == "Container" {
+            default_amounts(limit);
         }
-        for (target, source) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")]
-        {
-            let amounts = limit.object_at(&[source]).clone();
-            for (name, amount) in amounts.iter() {
-                default_nil(limit, &[target, name], amount.clone());
-            }
+        for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+            defaults::round_lists(limit, &[&[list]]);
         }
     });
+}
+
+fn default_amounts(limit: &mut Value) {
+    for (target, source) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")] {
+        let amounts = limit.object_at(&[source]).clone();
+        for (name, amount) in amounts.iter() {
+            default_nil(limit, &[target, name], amount.clone());
+        }
+    }
 }
 
 fn validate(errors: &mut FieldErrors, object: &Value) {

@@ -8,6 +8,7 @@ use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value};
 
 use crate::check::{POSITIVE, duplicate_because, json_object, net, resource_quantity_value};
 use crate::kind::{Kind, NEW_THEN_CHANGED};
+use crate::pod::defaults;
 use crate::pod::scheduling::taint_effect;
 use crate::shape::{default_nil, has, shown};
 use crate::{go_form, table};
@@ -91,6 +92,7 @@ fn set_defaults(object: &mut Value) {
         let capacity = shown(object, &["status", "capacity"]);
         object.set(&["status", "allocatable"], capacity);
     }
+    defaults::round_lists(object, &[&["status", "capacity"], &["status", "allocatable"]]);
 }
 
 fn zero_status(object: &mut Value) {

@@ -9,11 +9,15 @@ use crate::check::{
 };
 use crate::go_form;
 use crate::kind::Kind;
+use crate::pod::defaults;
 use crate::shape::shown;
 use crate::table;
 
 pub(super) static KIND: Kind = Kind {
     status: true,
+    defaults: |object| {
+        defaults::round_lists(object, &[&["spec", "hard"], &["status", "hard"], &["status", "used"]]);
+    },
     validate: |errors, _, object, _| validate(errors, object),
     validate_change,
     validate_status: |errors, _, object, _| {

@@ -61,7 +61,7 @@ fn set_defaults(object: &mut Value) {
     default_nil(spec, &["volumeMode"], "Filesystem");
     with_mut(spec, &["hostPath"], |path| default_nil(path, &["type"], ""));
     with_mut(spec, &["iscsi"], |iscsi| default(iscsi, &["iscsiInterface"], "default"));
-    with_mut(spec, &["capacity"], defaults::round_resources);
+    defaults::round_lists(spec, &[&["capacity"]]);
     defaults::volume_source(spec);
     default(object, &["status", "phase"], "Pending");
 }

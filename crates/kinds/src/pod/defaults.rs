@@ -33,6 +33,20 @@ pub(crate) fn pod(object: &mut Value) {
         }
     }
     first_address(object);
+    round_status(object);
+}
+
+fn round_status(object: &mut Value) {
+    with_mut(object, &["status"], resources_in_use);
+    for statuses in ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"] {
+        each_mut(object, &["status", statuses], resources_in_use);
+    }
+}
+
+/// Of a pod's status, or of a container's.
+fn resources_in_use(status: &mut Value) {
+    with_mut(status, &["resources"], resources);
+    round_lists(status, &[&["allocatedResources"]]);
 }
 
 /// `podIP` is the first of `podIPs`; where they differ the single one holds.
@@ -248,8 +262,15 @@ pub(crate) fn resources(resources: &mut Value) {
     }
 }
 
+/// The `ResourceList`s at `paths`.
+pub(crate) fn round_lists(object: &mut Value, paths: &[&[&str]]) {
+    for path in paths {
+        with_mut(object, path, round_resources);
+    }
+}
+
 /// A `ResourceList`.
-pub(crate) fn round_resources(list: &mut Value) {
+fn round_resources(list: &mut Value) {
     let amounts = list.as_object().cloned().unwrap_or_default();
     let rounded: Vec<(String, String)> = amounts
         .iter()

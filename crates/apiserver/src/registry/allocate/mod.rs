@@ -1,11 +1,13 @@
 //! Addresses and ports that Services are given: who has which, and giving them out.
 //!
 //! The API server is the only writer of its tenant's Services, so what is taken is known here and derived from the
-//! cache at first use; nothing is stored. A reservation that is not kept (the write failed) is given back.
+//! cache at first use. A reservation that is not kept (the write failed) is given back. Users see, and can take,
+//! addresses as IPAddress objects.
 
 mod pool;
 mod ports;
 mod range;
+pub(crate) mod records;
 mod service;
 
 use std::sync::Arc;
@@ -51,6 +53,15 @@ impl Allocators {
         reserved.dry_run = dry_run;
         if is_service(resource) {
             self.with_pool(reader, |pool| service::create(pool, object, &mut reserved))?;
+        } else if records::is_record(resource)
+            && let Ok(ip) = object.name().parse()
+        {
+            self.with_pool(reader, |pool| {
+                if pool.mark_address(ip) {
+                    reserved.addresses.push(ip);
+                }
+                Ok(())
+            })?;
         }
         Ok(reserved)
     }
@@ -91,8 +102,21 @@ impl Allocators {
             .for_each(|port| pool.release_port(*port));
     }
 
+    /// Takes back what `old`, which is gone, had. A record of a Service's address that stands comes back.
     pub(crate) fn release_object(&self, resource: &Resource, old: &Value) {
+        if records::is_record(resource)
+            && !records::is_managed(old)
+            && let Ok(ip) = old.name().parse()
+        {
+            self.release(ip);
+        }
         self.release_difference(resource, old, None);
+    }
+
+    fn release(&self, ip: std::net::Ipv4Addr) {
+        if let Some(pool) = self.pool.lock().as_mut() {
+            pool.release_address(ip);
+        }
     }
 
     pub(crate) fn nothing(&self) -> Reserved {
@@ -107,9 +131,18 @@ impl Allocators {
         let mut pool = self.pool.lock();
         let pool = pool.get_or_insert_with(|| {
             let mut pool = Pool::new(self.range);
+            for record in reader.list("networking.k8s.io", "ipaddresses", "") {
+                if let Ok(ip) = record.name().parse() {
+                    pool.mark_address(ip);
+                }
+            }
             for service in reader.list("", "services", "") {
-                service::addresses_of(service.value()).into_iter().for_each(|ip| pool.mark_address(ip));
-                service::ports_of(service.value()).into_iter().for_each(|port| pool.mark_port(port));
+                for ip in service::addresses_of(service.value()) {
+                    pool.mark_address(ip);
+                }
+                for port in service::ports_of(service.value()) {
+                    pool.mark_port(port);
+                }
             }
             pool
         });

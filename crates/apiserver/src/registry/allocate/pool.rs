@@ -41,8 +41,9 @@ impl Pool {
         self.more = more;
     }
 
-    pub(crate) fn mark_address(&mut self, ip: Ipv4Addr) {
-        self.addresses.insert(ip);
+    /// Whether it was free.
+    pub(crate) fn mark_address(&mut self, ip: Ipv4Addr) -> bool {
+        self.addresses.insert(ip)
     }
 
     pub(crate) fn mark_port(&mut self, port: u16) {
