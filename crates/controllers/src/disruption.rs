@@ -83,8 +83,9 @@ impl Disruption {
         let by_scale = budget.at(&["spec", "maxUnavailable"]).is_some_and(|value| !value.is_null())
             || budget.at(&["spec", "minAvailable"]).is_some_and(|value| value.as_str().is_some());
         if by_scale && pods.iter().any(|pod| pod.controller_ref().is_none()) {
-            let selector =
-                crate::go_selector::shown(budget.at(&["spec", "selector"]).unwrap_or(&Value::Null));
+            let selector = drydock_machinery::go_text::label_selector(
+                budget.at(&["spec", "selector"]).unwrap_or(&Value::Null),
+            );
             let message = format!(
                 "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, \
                  the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account \

@@ -17,7 +17,6 @@ mod deployment;
 mod disruption;
 mod endpoints;
 mod garbage_collector;
-mod go_selector;
 mod horizontal_pod_autoscaler;
 mod job;
 mod legacy_tokens;

@@ -186,7 +186,7 @@ fn parse_request(pem: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// The PEM framing of `status.certificate`.
+/// `status.certificate`: PEM blocks of certificates.
 fn parse_certificates(object: &Value) -> Result<(), String> {
     let pem = decode_base64(object.str_at(&CERTIFICATE));
     if pem.is_empty() {
@@ -200,6 +200,16 @@ fn parse_certificates(object: &Value) -> Result<(), String> {
         }
         if body.contains(':') {
             return Err("no PEM block headers are permitted".to_owned());
+        }
+        let body: String = body.split_whitespace().collect();
+        let der = decode_base64(&body);
+        let mut rest = der.as_slice();
+        if rest.is_empty() {
+            return Err("found CERTIFICATE PEM block containing 0 certificates".to_owned());
+        }
+        while !rest.is_empty() {
+            (rest, _) =
+                x509_parser::parse_x509_certificate(rest).map_err(|_| "x509: malformed certificate")?;
         }
         found = true;
     }

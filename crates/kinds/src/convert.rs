@@ -7,7 +7,7 @@ mod autoscaler;
 use drydock_machinery::{GroupVersionKind, ObjectMeta as _, Value};
 
 pub(crate) use self::autoscaler::drop_annotations as drop_autoscaler_annotations;
-use crate::shape::{default_nil, default_null};
+use crate::shape::{default_nil, default_null, with_mut};
 
 /// Gives an object the shape, apiVersion and kind of another version of its kind.
 pub fn convert(object: &mut Value, to: &GroupVersionKind) {
@@ -53,6 +53,10 @@ fn to_new_event(object: &mut Value) {
             object.remove(&[field]);
         }
     }
+    with_mut(object, &["series"], |series| {
+        default_nil(series, &["count"], 0);
+        default_null(series, &["lastObservedTime"]);
+    });
     default_nil(object, &["deprecatedSource"], Value::object());
     default_nil(object, &["regarding"], Value::object());
     default_null(object, &["deprecatedFirstTimestamp", "deprecatedLastTimestamp", "eventTime"]);

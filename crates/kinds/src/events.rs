@@ -232,6 +232,8 @@ fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
         ("firstTimestamp", "deprecatedFirstTimestamp"),
         ("lastTimestamp", "deprecatedLastTimestamp"),
         ("count", "deprecatedCount"),
+        // Again, as upstream has it.
+        ("reason", "reason"),
         ("type", "type"),
         ("eventTime", "eventTime"),
         ("action", "action"),
@@ -243,14 +245,11 @@ fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
         if !same(field(object, core, new), field(old, core, new)) {
             let name = if core == "reportingComponent" { "reportingController" } else { core };
             let here = if is_new(object) { new } else { core };
-            // Twice, as upstream has it.
-            for _ in 0..if core == "reason" { 2 } else { 1 } {
-                let mut shown = shown(object, &[here]);
-                if core == "involvedObject" {
-                    shown = go_form::of("ObjectReference", &shown);
-                }
-                errors.invalid(&FieldPath::new(name), shown, IMMUTABLE);
+            let mut shown = shown(object, &[here]);
+            if core == "involvedObject" {
+                shown = go_form::of("ObjectReference", &shown);
             }
+            errors.invalid(&FieldPath::new(name), shown, IMMUTABLE);
         }
     }
 }

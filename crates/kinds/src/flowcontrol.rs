@@ -48,8 +48,10 @@ static LEVEL: Kind = Kind {
 fn set_level_defaults(object: &mut Value) {
     let spec = object.at_mut(&["spec"]);
     if spec.str_at(&["type"]) == "Exempt" {
-        default_nil(spec, &["exempt", "nominalConcurrencyShares"], 0);
-        default_nil(spec, &["exempt", "lendablePercent"], 0);
+        with_mut(spec, &["exempt"], |exempt| {
+            default_nil(exempt, &["nominalConcurrencyShares"], 0);
+            default_nil(exempt, &["lendablePercent"], 0);
+        });
     }
     with_mut(spec, &["limited"], |limited| {
         default_nil(limited, &["nominalConcurrencyShares"], 30);

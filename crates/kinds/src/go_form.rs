@@ -13,11 +13,19 @@ pub(crate) use self::diff::unified;
 use self::layout::{Field, Type, layout};
 use crate::shape::is_zero;
 
+/// What Go's encoding/json writes: without the characters that mean something in HTML.
+fn as_json(text: String) -> Value {
+    if !text.contains(['<', '>', '&']) {
+        return literal(text);
+    }
+    literal(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+}
+
 /// A struct of these fields, for an error's value.
 pub(crate) fn struct_of(fields: &[(&str, Value)]) -> Value {
     let parts: Vec<String> =
         fields.iter().map(|(name, value)| format!("{name:?}:{}", compact(value))).collect();
-    literal(format!("{{{}}}", parts.join(",")))
+    as_json(format!("{{{}}}", parts.join(",")))
 }
 
 fn compact(value: &Value) -> String {
@@ -31,27 +39,27 @@ fn compact(value: &Value) -> String {
 pub(crate) fn ordered(value: &Value, fields: &[&str]) -> Value {
     let shown = fields.iter().filter_map(|field| Some((*field, value.get(field)?)));
     let parts: Vec<String> = shown.map(|(field, value)| format!("{field:?}:{}", compact(value))).collect();
-    literal(format!("{{{}}}", parts.join(",")))
+    as_json(format!("{{{}}}", parts.join(",")))
 }
 
 /// A list of such values.
 pub(crate) fn list(values: impl Iterator<Item = Value>) -> Value {
     let parts: Vec<String> = values.map(|value| compact(&value)).collect();
-    literal(format!("[{}]", parts.join(",")))
+    as_json(format!("[{}]", parts.join(",")))
 }
 
 /// A label selector, as it serialises: without what is empty.
 pub(crate) fn label_selector(selector: &Value) -> Value {
     let mut out = String::new();
     Writer { out: &mut out, indent: None }.selector(selector, 0);
-    literal(out)
+    as_json(out)
 }
 
 /// A value of one of the known structs, for an error's value.
 pub(crate) fn of(type_name: &str, value: &Value) -> Value {
     let mut out = String::new();
     Writer { out: &mut out, indent: None }.named(type_name, value, 0);
-    literal(out)
+    as_json(out)
 }
 
 /// What changed between two values of a known struct: `diff.Diff`.

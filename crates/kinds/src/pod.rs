@@ -28,7 +28,7 @@ use jiff::Timestamp;
 
 use crate::kind::{Kind, StatusMeta, Step};
 use crate::meta::validate_object_meta;
-use crate::shape::{default_nil, each_mut, is_zero, keep, same, shown};
+use crate::shape::{default_nil, each_mut, has, is_zero, keep, same, shown};
 use crate::{Context, NameRule, table};
 
 pub(crate) use self::disabled::drop_disabled;
@@ -157,7 +157,7 @@ fn merge_label_keys(object: &mut Value) {
 }
 
 fn merge_term(term: &mut Value, labels: &drydock_machinery::Map) {
-    if is_zero(term.get("labelSelector")) {
+    if !has(term, &["labelSelector"]) {
         return;
     }
     for (field, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {

@@ -1,5 +1,7 @@
 //! Text as Go's standard library writes it, for messages that clients see.
 
+use crate::value::Value;
+
 /// `text` as Go's `strconv.Quote` writes it.
 pub fn go_quote(text: &str) -> String {
     use std::fmt::Write as _;
@@ -60,6 +62,29 @@ pub fn path_unescape(text: &str) -> Option<String> {
 /// As [`path_unescape`], and `+` is a space: Go's `url.QueryUnescape`.
 pub fn query_unescape(text: &str) -> Option<String> {
     path_unescape(&text.replace('+', " "))
+}
+
+/// A label selector as the `String` method of Go's `metav1.LabelSelector` writes it.
+pub fn label_selector(selector: &Value) -> String {
+    let labels: String = selector
+        .object_at(&["matchLabels"])
+        .iter()
+        .map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or("")))
+        .collect();
+    let expressions: String = selector
+        .array_at(&["matchExpressions"])
+        .iter()
+        .map(|one| {
+            let values: Vec<&str> = one.array_at(&["values"]).iter().filter_map(Value::as_str).collect();
+            let (key, operator) = (one.str_at(&["key"]), one.str_at(&["operator"]));
+            format!(
+                "LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},",
+                values.join(" ")
+            )
+        })
+        .collect();
+    let requirements = "MatchExpressions:[]LabelSelectorRequirement";
+    format!("&LabelSelector{{MatchLabels:map[string]string{{{labels}}},{requirements}{{{expressions}}},}}")
 }
 
 #[cfg(test)]

@@ -26,6 +26,13 @@ pub fn write(value: &Value, out: &mut Vec<u8>) {
     write_typed(value, kind_of(value), out);
 }
 
+/// A value of no known type.
+pub fn text(value: &Value) -> String {
+    let mut out = Vec::new();
+    write_typed(value, None, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends `value` in the form of an OpenAPI definition, such as `io.k8s.apimachinery.pkg.version.Info`.
 pub fn write_as(value: &Value, definition: &str, out: &mut Vec<u8>) {
     let catalog = Catalog::builtin();

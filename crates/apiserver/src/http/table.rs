@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use drydock_client::ObjectList;
 use drydock_kinds::Strategy;
 use drydock_machinery::crd::columns::Columns;
-use drydock_machinery::{ObjectMeta as _, Status, Value, value};
+use drydock_machinery::{GroupVersionKind, ObjectMeta as _, Status, Value, value};
 use drydock_runtime::Clock;
 use jiff::Timestamp;
 
@@ -51,19 +51,24 @@ impl Options {
 struct Printer<'a> {
     strategy: &'a dyn Strategy,
     custom: Option<&'a Columns>,
+    /// What objects are shown as, where that is not what they were asked for as.
+    converted: Option<&'a GroupVersionKind>,
 }
 
 impl<'a> Printer<'a> {
     fn of(resource: &'a Resource) -> Self {
         let custom = resource.custom.as_ref().and_then(|custom| custom.columns.as_ref());
-        Self { strategy: resource.strategy, custom }
+        let converted =
+            (resource.custom.is_none() && !resource.is_storage_version()).then_some(&resource.storage);
+        Self { strategy: resource.strategy, custom, converted }
     }
 
     /// A scale subresource shows another kind than its resource's.
     fn of_object(resource: &'a Resource, object: &Value) -> Self {
         if object.kind() == "Scale" && object.str_at(&["apiVersion"]) == "autoscaling/v1" {
             let strategy = drydock_kinds::strategy("autoscaling", "scales");
-            return Self { strategy, custom: CUSTOM_SCALE.as_ref().filter(|_| resource.custom.is_some()) };
+            let custom = CUSTOM_SCALE.as_ref().filter(|_| resource.custom.is_some());
+            return Self { strategy, custom, converted: None };
         }
         Self::of(resource)
     }
@@ -159,9 +164,14 @@ fn columns(printer: Printer<'_>) -> Value {
 
 fn row(printer: Printer<'_>, object: &Value, version: &str, include: Include, now: Timestamp) -> Value {
     let mut row = Value::object();
-    let cells = match printer.custom {
-        Some(columns) => columns.cells(object, now),
-        None => printer.strategy.cells(object, now),
+    let cells = match (printer.custom, printer.converted) {
+        (Some(columns), _) => columns.cells(object, now),
+        (None, None) => printer.strategy.cells(object, now),
+        (None, Some(kind)) => {
+            let mut converted = object.clone();
+            drydock_kinds::convert(&mut converted, kind);
+            printer.strategy.cells(&converted, now)
+        }
     };
     row.set(&["cells"], cells);
     let conditions = printer.strategy.row_conditions(object);

@@ -63,7 +63,7 @@ fn shown_usage(resource: &str, milli: i64) -> Value {
 /// As Go prints a pointer to a selector.
 fn shown_selector(selector: Option<&Value>) -> String {
     let selector = selector.filter(|selector| !selector.is_null());
-    selector.map_or_else(|| "nil".to_owned(), crate::go_selector::shown)
+    selector.map_or_else(|| "nil".to_owned(), drydock_machinery::go_text::label_selector)
 }
 
 /// `metric` as a status names it.

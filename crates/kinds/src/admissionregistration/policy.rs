@@ -7,7 +7,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, ObjectMeta as _, Value, value};
 
 use super::{GROUP, match_conditions, reserved_name, rule_defaults, rule_with_operations};
-use crate::check::{dns_subdomain, label_selector, one_of_at, path_segment, qualified_name};
+use crate::check::{conditions, dns_subdomain, label_selector, one_of_at, path_segment, qualified_name};
 use crate::expression::{Compiler, Returns, Scope, for_new};
 use crate::kind::{Finalizers, Kind, NEW_AND_CHANGED, StatusMeta, Step};
 use crate::shape::{default_nil, has, is_zero, present, same, shown, with_mut};
@@ -249,6 +249,8 @@ fn status(errors: &mut FieldErrors, object: &Value) {
             errors.invalid(&path, reference, format!("invalid JSONPath: {why}"));
         }
     }
+    let path = FieldPath::new("status").child("conditions");
+    conditions(errors, object.array_at(&["status", "conditions"]), &path);
 }
 
 fn validating(errors: &mut FieldErrors, version: KubernetesVersion, object: &Value, old: Option<&Value>) {

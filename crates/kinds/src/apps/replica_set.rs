@@ -51,7 +51,7 @@ pub(crate) fn replica_status(errors: &mut FieldErrors, object: &Value, fields: &
     let path = FieldPath::new("status");
     let status = object.get("status").unwrap_or(&Value::Null);
     at_least_zero_each(errors, status, fields, &path);
-    at_least_zero_each(errors, status, &["observedGeneration"], &path);
+    at_least_zero_each(errors, status, &["observedGeneration", "terminatingReplicas"], &path);
     for field in &fields[1..] {
         no_more_than(errors, status, [field, "replicas"], "status.replicas", &path);
     }

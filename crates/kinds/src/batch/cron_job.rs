@@ -80,6 +80,11 @@ fn validate(errors: &mut FieldErrors, object: &Value, old: Option<&Value>) {
     }
 }
 
+/// Names of zones are those of files, and so told apart by case.
+fn is_known(zone: &str) -> bool {
+    jiff::tz::TimeZone::get(zone).is_ok_and(|found| found.iana_name() == Some(zone))
+}
+
 fn time_zone(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
     let Some(zone) = present(spec, &["timeZone"]).and_then(Value::as_str) else { return };
     if zone.is_empty() {
@@ -104,7 +109,7 @@ fn time_zone(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
             "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
         );
     }
-    if zone != "UTC" && zone != "Local" && jiff::tz::TimeZone::get(zone).is_err() {
+    if zone != "UTC" && zone != "Local" && !is_known(zone) {
         errors.invalid(path, zone, unknown());
     }
 }

@@ -34,6 +34,14 @@ pub(crate) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     (prefix <= if ip.is_ipv4() { 32 } else { 128 }).then_some((ip, prefix))
 }
 
+/// An IPv4 network mapped into IPv6, the length of its prefix counted in that.
+fn parse_mapped_cidr(text: &str) -> Option<(IpAddr, u8)> {
+    let (ip, prefix) = text.split_once('/')?;
+    let ip = parse_ip(ip).filter(|parsed| parsed.is_ipv4() && ip.contains(':'))?;
+    let prefix: u8 = prefix.parse().ok()?;
+    Some((ip, prefix.checked_sub(96).filter(|prefix| *prefix <= 32)?))
+}
+
 /// The first address of a network.
 pub(crate) fn masked((ip, prefix): (IpAddr, u8)) -> IpAddr {
     match ip {
@@ -85,7 +93,9 @@ pub(crate) fn canonical_ip(errors: &mut FieldErrors, text: &str, path: &FieldPat
 
 /// `IsValidCIDRForLegacyField`.
 pub(crate) fn cidr(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
-    let Some(network) = parse_cidr(text) else { return errors.invalid(path, text, BAD_CIDR) };
+    let Some(network) = parse_cidr(text).or_else(|| parse_mapped_cidr(text)) else {
+        return errors.invalid(path, text, BAD_CIDR);
+    };
     let (address, length) = text.split_once('/').unwrap_or_default();
     if address.parse::<IpAddr>().is_err() || length.len() > 1 && length.starts_with('0') {
         errors.invalid(path, text, "must not have leading 0s in IP or prefix length");
@@ -120,13 +130,7 @@ pub(crate) fn canonical_cidr(errors: &mut FieldErrors, text: &str, path: &FieldP
 /// `IsValidInterfaceAddress`: an address of a host, with the length of its network's prefix. The prefix of an IPv4
 /// address mapped into IPv6 may be counted in either.
 pub(crate) fn interface_address(errors: &mut FieldErrors, text: &str, path: &FieldPath) {
-    let mapped = || {
-        let (ip, prefix) = text.split_once('/')?;
-        let ip = parse_ip(ip).filter(|parsed| parsed.is_ipv4() && ip.contains(':'))?;
-        let prefix: u8 = prefix.parse().ok()?;
-        Some((ip, prefix.checked_sub(96).filter(|prefix| *prefix <= 32)?))
-    };
-    let Some((ip, prefix)) = parse_cidr(text).or_else(mapped) else {
+    let Some((ip, prefix)) = parse_cidr(text).or_else(|| parse_mapped_cidr(text)) else {
         let form = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
         return errors.invalid(path, text, form);
     };

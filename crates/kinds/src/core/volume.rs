@@ -104,15 +104,24 @@ pub(crate) fn validate_spec(
     path: &FieldPath,
 ) {
     if inline {
-        not_inline(errors, spec, path);
+        forbid_inline(errors, spec, "claimRef", path);
+        forbid_inline(errors, spec, "capacity", path);
+        if !has(spec, &["csi"]) {
+            errors.required(&path.child("csi"), format!("has to be specified {INLINE}"));
+        }
     }
     access_modes(errors, spec, path);
     let policy = spec.str_at(&["persistentVolumeReclaimPolicy"]);
-    if !inline {
+    let policy_path = path.child("persistentVolumeReclaimPolicy");
+    if inline {
+        if !["", "Retain"].contains(&policy) {
+            errors.forbidden(&policy_path, format!("may only be Retain {INLINE}"));
+        }
+        forbid_inline(errors, spec, "nodeAffinity", path);
+    } else {
         capacity(errors, spec, &path.child("capacity"));
         if !policy.is_empty() {
-            let path = path.child("persistentVolumeReclaimPolicy");
-            one_of_given(errors, policy, &["Delete", "Recycle", "Retain"], &path);
+            one_of_given(errors, policy, &["Delete", "Recycle", "Retain"], &policy_path);
         }
         if has(spec, &["nodeAffinity"]) {
             let path = path.child("nodeAffinity").child("required");
@@ -125,16 +134,19 @@ pub(crate) fn validate_spec(
     sources(errors, spec, name, path);
     let root = |path: &str| path.starts_with('/') && path.split('/').all(|part| ["", "."].contains(&part));
     if policy == "Recycle" && root(spec.str_at(&["hostPath", "path"])) {
-        errors.forbidden(
-            &path.child("persistentVolumeReclaimPolicy"),
-            "may not be 'recycle' for a hostPath mount of '/'",
-        );
+        errors.forbidden(&policy_path, "may not be 'recycle' for a hostPath mount of '/'");
     }
     let class = spec.str_at(&["storageClassName"]);
-    if !inline && !class.is_empty() {
-        dns_subdomain(errors, class, &path.child("storageClassName"));
-    }
-    if !inline {
+    if inline {
+        forbid_inline(errors, spec, "storageClassName", path);
+        if !["", "Filesystem"].contains(&spec.str_at(&["volumeMode"])) {
+            let detail = format!("may not specify volumeMode other than Filesystem {INLINE}");
+            errors.forbidden(&path.child("volumeMode"), detail);
+        }
+    } else {
+        if !class.is_empty() {
+            dns_subdomain(errors, class, &path.child("storageClassName"));
+        }
         volume_mode(errors, spec, path);
     }
     let class = present(spec, &["volumeAttributesClassName"]).filter(|_| !inline);
@@ -152,28 +164,12 @@ pub(crate) fn validate_spec(
     }
 }
 
+const INLINE: &str = "in the context of inline volumes";
+
 /// What only volumes that are objects of their own have.
-fn not_inline(errors: &mut FieldErrors, spec: &Value, path: &FieldPath) {
-    let context = "in the context of inline volumes";
-    let mut forbid = |field: &str, given: bool| {
-        if given {
-            errors.forbidden(&path.child_named(field), format!("may not be specified {context}"));
-        }
-    };
-    forbid("claimRef", has(spec, &["claimRef"]));
-    forbid("capacity", !is_zero(spec.get("capacity")));
-    forbid("nodeAffinity", has(spec, &["nodeAffinity"]));
-    forbid("storageClassName", !is_zero(spec.get("storageClassName")));
-    if !has(spec, &["csi"]) {
-        errors.required(&path.child("csi"), format!("has to be specified {context}"));
-    }
-    for (field, only, other) in [
-        ("persistentVolumeReclaimPolicy", "Retain", "may only be Retain"),
-        ("volumeMode", "Filesystem", "may not specify volumeMode other than Filesystem"),
-    ] {
-        if !["", only].contains(&spec.str_at(&[field])) {
-            errors.forbidden(&path.child(field), format!("{other} {context}"));
-        }
+fn forbid_inline(errors: &mut FieldErrors, spec: &Value, field: &str, path: &FieldPath) {
+    if !is_zero(spec.get(field)) {
+        errors.forbidden(&path.child_named(field), format!("may not be specified {INLINE}"));
     }
 }
 

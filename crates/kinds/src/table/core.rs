@@ -4,6 +4,7 @@ use drydock_machinery::{ObjectMeta as _, Value};
 use jiff::Timestamp;
 
 use super::{age, format_labels, human, text_or};
+use crate::shape::present;
 
 pub(crate) fn namespace(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![object.name().into(), object.str_at(&["status", "phase"]).into(), age(object, now)]
@@ -122,19 +123,24 @@ pub(crate) fn event(object: &Value, now: Timestamp) -> Vec<Value> {
     let last = first_text(object, &["lastTimestamp", "deprecatedLastTimestamp"]);
     let event_time = object.str_at(&["eventTime"]);
     let first_seen = human::since(text_or(first, event_time), now);
-    let last_seen = match object.str_at(&["series", "lastObservedTime"]) {
-        "" if last.is_empty() => first_seen.clone(),
-        "" => human::since(last, now),
-        series => human::since(series, now),
+    let series = present(object, &["series"]);
+    let last_seen = match series {
+        Some(series) => human::since(series.str_at(&["lastObservedTime"]), now),
+        None if last.is_empty() => first_seen.clone(),
+        None => human::since(last, now),
     };
     let about = if object.get("regarding").is_some() { "regarding" } else { "involvedObject" };
     let kind = object.str_at(&[about, "kind"]).to_lowercase();
     let name = object.str_at(&[about, "name"]);
     let target = if name.is_empty() { kind } else { format!("{kind}/{name}") };
     let source = if object.get("deprecatedSource").is_some() { "deprecatedSource" } else { "source" };
-    let counts = [&["series", "count"][..], &["count"], &["deprecatedCount"]];
-    let count =
-        counts.into_iter().filter_map(|path| object.i64_at(path)).find(|count| *count != 0).unwrap_or(1);
+    let count = match series {
+        Some(series) => series.i64_at(&["count"]).unwrap_or(0),
+        None => {
+            let counts = ["count", "deprecatedCount"].into_iter().filter_map(|field| object.i64_at(&[field]));
+            counts.into_iter().find(|count| *count != 0).unwrap_or(1)
+        }
+    };
     let message = text_or(object.str_at(&["message"]), object.str_at(&["note"])).trim();
     vec![
         last_seen.into(),
@@ -200,8 +206,8 @@ pub(crate) fn node(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 fn node_status(object: &Value) -> String {
-    let mut conditions = object.array_at(&["status", "conditions"]).iter();
-    let ready = conditions.find(|condition| condition.str_at(&["type"]) == "Ready");
+    let conditions = object.array_at(&["status", "conditions"]).iter();
+    let ready = conditions.rev().find(|condition| condition.str_at(&["type"]) == "Ready");
     let mut status = match ready.map(|ready| ready.str_at(&["status"])) {
         Some("True") => "Ready",
         Some(_) => "NotReady",

@@ -1,6 +1,6 @@
 //! Everything else: networking, RBAC, certificates, admission, flow control, devices, aggregation.
 
-use drydock_machinery::{ObjectMeta as _, Value};
+use drydock_machinery::{ObjectMeta as _, Value, go_text};
 use jiff::Timestamp;
 
 use super::core::load_balancer;
@@ -12,14 +12,11 @@ pub(crate) fn name_and_age(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 pub(crate) fn ingress(object: &Value, now: Timestamp) -> Vec<Value> {
-    let class = object
-        .annotation("kubernetes.io/ingress.class")
-        .filter(|_| !has(object, &["spec", "ingressClassName"]))
-        .unwrap_or_else(|| object.str_at(&["spec", "ingressClassName"]));
+    let class = present(object, &["spec", "ingressClassName"]).and_then(Value::as_str);
     let ports = if object.array_at(&["spec", "tls"]).is_empty() { "80" } else { "80, 443" };
     vec![
         object.name().into(),
-        text_or(class, "<none>").into(),
+        class.unwrap_or("<none>").into(),
         hosts(object.array_at(&["spec", "rules"])).into(),
         load_balancer(object).into(),
         ports.into(),
@@ -29,15 +26,15 @@ pub(crate) fn ingress(object: &Value, now: Timestamp) -> Vec<Value> {
 
 fn hosts(rules: &[Value]) -> String {
     const MAX: usize = 3;
-    let all: Vec<&str> =
-        rules.iter().map(|rule| rule.str_at(&["host"])).filter(|host| !host.is_empty()).collect();
-    if all.is_empty() {
-        return "*".to_owned();
+    let mut shown: Vec<&str> = Vec::new();
+    for rule in rules {
+        // Any rule behind the third host counts, whether it has one or not.
+        if shown.len() == MAX {
+            return format!("{} + {} more...", shown.join(","), rules.len() - MAX);
+        }
+        shown.extend(Some(rule.str_at(&["host"])).filter(|host| !host.is_empty()));
     }
-    if all.len() > MAX {
-        return format!("{} + {} more...", all[..MAX].join(","), rules.len() - MAX);
-    }
-    all.join(",")
+    if shown.is_empty() { "*".to_owned() } else { shown.join(",") }
 }
 
 pub(crate) fn ingress_class(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -86,10 +83,10 @@ pub(crate) fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
     let ports: Vec<String> = object
         .array_at(&["ports"])
         .iter()
-        .map(|port| match (present(port, &["port"]), port.str_at(&["name"])) {
+        .map(|port| match (present(port, &["port"]), present(port, &["name"])) {
             (Some(number), _) => plain(Some(number)),
-            (None, "") => "*".to_owned(),
-            (None, name) => name.to_owned(),
+            (None, Some(name)) => name.as_str().unwrap_or("").to_owned(),
+            (None, None) => "*".to_owned(),
         })
         .collect();
     let addresses: Vec<&str> = object
@@ -111,12 +108,11 @@ pub(crate) fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
 fn shortened<T: AsRef<str>>(all: &[T]) -> String {
     const MAX: usize = 3;
     let shown: Vec<&str> = all.iter().take(MAX).map(AsRef::as_ref).collect();
-    if all.is_empty() {
-        "<unset>".to_owned()
-    } else if all.len() > MAX {
-        format!("{} + {} more...", shown.join(","), all.len() - MAX)
+    let text = shown.join(",");
+    if all.len() > MAX {
+        format!("{text} + {} more...", all.len() - MAX)
     } else {
-        shown.join(",")
+        text_or(&text, "<unset>").to_owned()
     }
 }
 
@@ -220,7 +216,10 @@ pub(crate) fn admission_policy_binding(object: &Value, now: Timestamp) -> Vec<Va
                 "" => format!("*/{name}"),
                 namespace => format!("{namespace}/{name}"),
             },
-            (_, _) => format_selector(param.get("selector")),
+            (_, _) => match present(param, &["selector"]) {
+                Some(selector) => go_text::label_selector(selector),
+                None => "<unset>".to_owned(),
+            },
         },
         None => "<unset>".to_owned(),
     };
@@ -268,11 +267,11 @@ pub(crate) fn resource_claim(object: &Value, now: Timestamp) -> Vec<Value> {
     }
     if has(object, &["status", "allocation"]) {
         states.push("allocated");
-    } else {
+        if !object.array_at(&["status", "reservedFor"]).is_empty() {
+            states.push("reserved");
+        }
+    } else if !object.is_deleting() {
         states.push("pending");
-    }
-    if !object.array_at(&["status", "reservedFor"]).is_empty() {
-        states.push("reserved");
     }
     vec![object.name().into(), states.join(",").into(), age(object, now)]
 }

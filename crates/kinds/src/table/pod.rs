@@ -8,11 +8,11 @@ use crate::shape::{has, present};
 
 pub(crate) fn pod(pod: &Value, now: Timestamp) -> Vec<Value> {
     let summary = Summary::of(pod);
-    let restarts = match summary.last_restart {
-        Some(last) if summary.restarts > 0 => {
-            format!("{} ({} ago)", summary.restarts, human::since(last, now))
+    let restarts = match summary.restarts {
+        Restarts { count, last: Some(last) } if count != 0 => {
+            format!("{count} ({} ago)", human::since(last, now))
         }
-        _ => summary.restarts.to_string(),
+        Restarts { count, .. } => count.to_string(),
     };
     let total = pod.array_at(&["spec", "containers"]).len() + restartable_names(pod).count();
     let ip = pod.array_at(&["status", "podIPs"]).first().map_or("", |ip| ip.str_at(&["ip"]));
@@ -46,10 +46,10 @@ fn readiness_gates(pod: &Value, gates: &[Value]) -> String {
         return "<none>".to_owned();
     }
     let is_true = |gate: &&Value| {
-        pod.array_at(&["status", "conditions"]).iter().any(|condition| {
-            condition.str_at(&["type"]) == gate.str_at(&["conditionType"])
-                && condition.str_at(&["status"]) == "True"
-        })
+        let mut conditions = pod.array_at(&["status", "conditions"]).iter();
+        let first =
+            conditions.find(|condition| condition.str_at(&["type"]) == gate.str_at(&["conditionType"]));
+        first.is_some_and(|condition| condition.str_at(&["status"]) == "True")
     };
     format!("{}/{}", gates.iter().filter(is_true).count(), gates.len())
 }
@@ -63,24 +63,41 @@ fn restartable_names(pod: &Value) -> impl Iterator<Item = &str> {
 
 struct Summary<'a> {
     ready: usize,
-    restarts: i64,
-    last_restart: Option<&'a str>,
+    restarts: Restarts<'a>,
     reason: String,
+}
+
+#[derive(Default)]
+struct Restarts<'a> {
+    count: i64,
+    last: Option<&'a str>,
+}
+
+impl<'a> Restarts<'a> {
+    fn add(&mut self, status: &'a Value) {
+        self.count += status.i64_at(&["restartCount"]).unwrap_or(0);
+        let finished = status.str_at(&["lastState", "terminated", "finishedAt"]);
+        if !finished.is_empty() && self.last.is_none_or(|last| last < finished) {
+            self.last = Some(finished);
+        }
+    }
 }
 
 impl<'a> Summary<'a> {
     fn of(pod: &'a Value) -> Self {
         let phase = pod.str_at(&["status", "phase"]);
         let reason = text_or(pod.str_at(&["status", "reason"]), phase).to_owned();
-        let mut summary = Self { ready: 0, restarts: 0, last_restart: None, reason };
+        let mut summary = Self { ready: 0, restarts: Restarts::default(), reason };
         if pod.array_at(&["status", "conditions"]).iter().any(|condition| {
             condition.str_at(&["type"]) == "PodScheduled"
                 && condition.str_at(&["reason"]) == "SchedulingGated"
         }) {
             "SchedulingGated".clone_into(&mut summary.reason);
         }
-        let initializing = summary.init_containers(pod);
+        let (initializing, of_sidecars) = summary.init_containers(pod);
         if !initializing || is_initialized(pod) {
+            // Restarts of init containers no longer count, but those of sidecars do.
+            summary.restarts = of_sidecars;
             summary.containers(pod);
         }
         if pod.is_deleting() {
@@ -94,32 +111,23 @@ impl<'a> Summary<'a> {
         summary
     }
 
-    fn count(&mut self, status: &'a Value) {
-        self.restarts += status.i64_at(&["restartCount"]).unwrap_or(0);
-        let finished = status.str_at(&["lastState", "terminated", "finishedAt"]);
-        if !finished.is_empty() && self.last_restart.is_none_or(|last| last < finished) {
-            self.last_restart = Some(finished);
-        }
-    }
-
-    /// Whether init containers still have to do their work.
-    fn init_containers(&mut self, pod: &'a Value) -> bool {
+    /// Whether init containers still have to do their work, and the restarts of those that are sidecars.
+    fn init_containers(&mut self, pod: &'a Value) -> (bool, Restarts<'a>) {
         let restartable: Vec<&str> = restartable_names(pod).collect();
         let statuses = pod.array_at(&["status", "initContainerStatuses"]);
         let total = pod.array_at(&["spec", "initContainers"]).len();
-        let mut restartable_restarts = (0, None);
+        let mut of_sidecars = Restarts::default();
         for (i, status) in statuses.iter().enumerate() {
-            self.count(status);
+            self.restarts.add(status);
             let is_restartable = restartable.contains(&status.str_at(&["name"]));
             if is_restartable {
-                restartable_restarts.0 += status.i64_at(&["restartCount"]).unwrap_or(0);
-                restartable_restarts.1 = self.last_restart;
+                of_sidecars.add(status);
             }
             let terminated = present(status, &["state", "terminated"]);
             let waiting = status.str_at(&["state", "waiting", "reason"]);
             match terminated {
                 Some(end) if end.i64_at(&["exitCode"]).unwrap_or(0) == 0 => continue,
-                None if is_restartable && status.bool_at(&["started"]) => {
+                _ if is_restartable && status.bool_at(&["started"]) => {
                     if status.bool_at(&["ready"]) {
                         self.ready += 1;
                     }
@@ -131,33 +139,43 @@ impl<'a> Summary<'a> {
                 }
                 None => self.reason = format!("Init:{i}/{total}"),
             }
-            return true;
+            return (true, of_sidecars);
         }
-        // Restarts of init containers no longer count, but those of sidecars do.
-        (self.restarts, self.last_restart) = restartable_restarts;
-        false
+        (false, of_sidecars)
     }
 
     fn containers(&mut self, pod: &'a Value) {
         let mut has_running = false;
+        let mut failure = None;
         let statuses = pod.array_at(&["status", "containerStatuses"]);
         for status in statuses.iter().rev() {
-            self.count(status);
+            self.restarts.add(status);
             let waiting = status.str_at(&["state", "waiting", "reason"]);
             if !waiting.is_empty() {
                 waiting.clone_into(&mut self.reason);
             } else if let Some(end) = present(status, &["state", "terminated"]) {
                 self.reason = ended(end);
+                if end.i64_at(&["exitCode"]).unwrap_or(0) != 0 {
+                    failure = Some(self.reason.clone());
+                }
             } else if status.bool_at(&["ready"]) && has(status, &["state", "running"]) {
                 has_running = true;
                 self.ready += 1;
             }
         }
-        if self.reason == "Completed" && has_running {
-            let ready = pod.array_at(&["status", "conditions"]).iter().any(|condition| {
-                condition.str_at(&["type"]) == "Ready" && condition.str_at(&["status"]) == "True"
-            });
-            if ready { "Running" } else { "NotReady" }.clone_into(&mut self.reason);
+        if self.reason != "Completed" {
+            return;
+        }
+        let mut conditions = pod.array_at(&["status", "conditions"]).iter();
+        let is_ready = conditions.any(|condition| {
+            condition.str_at(&["type"]) == "Ready" && condition.str_at(&["status"]) == "True"
+        });
+        if has_running && is_ready {
+            "Running".clone_into(&mut self.reason);
+        } else if let Some(failure) = failure {
+            self.reason = failure;
+        } else if has_running {
+            "NotReady".clone_into(&mut self.reason);
         }
     }
 }

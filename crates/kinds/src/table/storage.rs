@@ -25,7 +25,7 @@ fn class_name<'a>(object: &'a Value, field: &str, annotation: &str) -> &'a str {
 }
 
 fn attributes_class(object: &Value) -> &str {
-    text_or(object.str_at(&["spec", "volumeAttributesClassName"]), "<unset>")
+    present(object, &["spec", "volumeAttributesClassName"]).and_then(Value::as_str).unwrap_or("<unset>")
 }
 
 pub(crate) fn persistent_volume(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,13 +1,22 @@
 //! What approvers and signers may do to a certificate request.
 
 use crate::common::{Kind, change_errors, stored, updated};
+use drydock_machinery::decode::base64_encode;
 use drydock_machinery::{Value, value};
 
 const REQUEST: Kind = ("certificates.k8s.io", "v1", "certificatesigningrequests");
 const PEM: &str =
     "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==";
 /// `-----BEGIN CERTIFICATE-----` and its end.
-const CERTIFICATE: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+const EMPTY: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCi0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K";
+/// The same with three bytes between.
+const MALFORMED: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+
+fn certificate() -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+    base64_encode(certificate.pem().as_bytes())
+}
 
 fn condition(kind: &str, reason: &str) -> Value {
     value!({"type": kind, "status": "True", "reason": reason, "lastUpdateTime": "2024-01-01T00:00:00Z",
@@ -61,7 +70,7 @@ fn a_signer_leaves_the_approval_as_it_is() {
     let new = updated(REQUEST, "status", &old, set(vec![condition("Approved", "other")]));
     assert_eq!(new, old);
     let new = updated(REQUEST, "approval", &old, |request| {
-        request.set(&["status", "certificate"], CERTIFICATE);
+        request.set(&["status", "certificate"], certificate());
         request.set(&["spec", "signerName"], "example.com/other");
         request.set(&["status", "conditions"], vec![condition("Approved", "other")]);
     });
@@ -73,8 +82,11 @@ fn a_signer_leaves_the_approval_as_it_is() {
 #[test]
 fn a_certificate_is_written_once() {
     let mut old = request(Vec::new());
-    let write = |text: &'static str| move |request: &mut Value| request.set(&["status", "certificate"], text);
-    assert_eq!(change_errors(REQUEST, "status", &old, write(CERTIFICATE)), [""; 0]);
+    let write = |text: &str| {
+        let text = text.to_owned();
+        move |request: &mut Value| request.set(&["status", "certificate"], text)
+    };
+    assert_eq!(change_errors(REQUEST, "status", &old, write(&certificate())), [""; 0]);
     let wrong = "status.certificate: Invalid value: \"<certificate data>\": ";
     assert_eq!(
         change_errors(REQUEST, "status", &old, write(PEM)),
@@ -84,10 +96,15 @@ fn a_certificate_is_written_once() {
         change_errors(REQUEST, "status", &old, write("eA==")),
         [format!("{wrong}must contain at least one CERTIFICATE PEM block")]
     );
-    old.set(&["status", "certificate"], CERTIFICATE);
-    let again = write("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=");
+    for (text, why) in [
+        (EMPTY, "found CERTIFICATE PEM block containing 0 certificates"),
+        (MALFORMED, "x509: malformed certificate"),
+    ] {
+        assert_eq!(change_errors(REQUEST, "status", &old, write(text)), [format!("{wrong}{why}")]);
+    }
+    old.set(&["status", "certificate"], certificate());
     assert_eq!(
-        change_errors(REQUEST, "status", &old, again),
+        change_errors(REQUEST, "status", &old, write(&certificate())),
         ["status.certificate: Forbidden: updates may not modify existing certificate content"]
     );
 }

@@ -1,8 +1,9 @@
 //! A value against compiled value validations, with kube-openapi's messages.
 
 use super::node::Node;
+use crate::go_text::go_quote;
 use crate::patch::go_format::go_format;
-use crate::status::{FieldErrors, FieldPath};
+use crate::status::{FieldErrors, FieldPath, literal};
 use crate::value::{Key, Map, Value};
 
 mod number;
@@ -55,7 +56,12 @@ impl Failure {
             Kind::Enum(values) => {
                 let shown: Vec<String> = values.iter().map(shown).collect();
                 let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
-                errors.not_supported(&path, self.value, &shown);
+                // Values of custom resources have no types of their own.
+                let value = match &self.value {
+                    Value::String(text) => literal(go_quote(text)),
+                    _ => self.value,
+                };
+                errors.not_supported(&path, value, &shown);
             }
             Kind::TooLong(max) => errors.too_long(&path, usize::try_from(max).unwrap_or(0)),
             Kind::TooMany { actual, max } => {

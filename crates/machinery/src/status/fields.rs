@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::field_path::FieldPath;
 use crate::go_text::go_quote;
+use crate::json;
 use crate::value::Value;
 
 /// What is wrong with a field.
@@ -83,7 +84,11 @@ impl FieldError {
             | FieldErrorKind::Internal => {}
             _ => {
                 out.push_str(": ");
-                out.push_str(&show(self.value.as_ref()));
+                out.push_str(&match (self.kind, &self.value) {
+                    // Values of enumerations are of types of their own, and so written as JSON.
+                    (FieldErrorKind::NotSupported, Some(value @ Value::String(_))) => json::text(value),
+                    (_, value) => show(value.as_ref()),
+                });
             }
         }
         if !self.detail.is_empty() {
@@ -223,7 +228,7 @@ fn show(value: Option<&Value>) -> String {
         None | Some(Value::Null) => "null".to_owned(),
         Some(Value::String(s)) => go_quote(s),
         Some(value) if literal_text(value).is_some() => literal_text(value).unwrap_or_default().to_owned(),
-        Some(other) => String::from_utf8_lossy(&other.to_json()).into_owned(),
+        Some(other) => json::text(other),
     }
 }
 

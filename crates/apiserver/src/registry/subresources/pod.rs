@@ -23,6 +23,9 @@ impl Registry {
         self.check_binding(call, binding)?;
         let binding = &self.admit(call, Operation::Create, binding.clone(), None).await?;
         self.admission_validate(call, Operation::Create, binding, None).await?;
+        if call.request.name.is_empty() {
+            return Err(Status::bad_request("Name parameter required."));
+        }
         let pods = self.resources.find("", "v1", "pods").ok_or_else(|| Status::internal("no pods"))?;
         let now = rfc3339(self.clock.now());
         let wanted = binding.clone();

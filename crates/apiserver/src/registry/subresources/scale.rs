@@ -11,8 +11,8 @@ use drydock_machinery::{
 
 use super::super::managed::{self, Tracking};
 use super::super::store::{OPTIMISTIC_LOCK, WriteError};
-use super::super::update::{ATTEMPTS, match_name};
-use super::super::{Call, Done, Registry, convert, decode, patch};
+use super::super::update::{ATTEMPTS, check_stored, match_name, precondition_failed};
+use super::super::{Call, Done, Registry, convert, decode, meta, patch};
 use super::put;
 use crate::admission::Operation;
 use crate::resources::Resource;
@@ -99,6 +99,7 @@ impl Registry {
         put(&mut old, &["metadata", "managedFields"], Some(entries).filter(|entries| !entries.is_null()));
         let (mut scale, warnings) = wanted(current)?;
         call.warnings.extend(warnings);
+        match_object(call, &mut scale, current)?;
         if call.request.verb == Verb::Patch(PatchType::Apply) {
             if resource.custom.is_some() && old.array_at(&["metadata", "managedFields"]).is_empty() {
                 return Err(Status::new(500, Reason::Unknown, NO_MANAGER));
@@ -126,7 +127,6 @@ impl Registry {
         match call.request.verb {
             Verb::Update => {
                 let scale = decode::object(call)?;
-                match_name(call, &scale)?;
                 Ok(Box::new(move |_| Ok((scale.clone(), Vec::new()))))
             }
             Verb::Patch(PatchType::Apply) => {
@@ -158,6 +158,27 @@ impl Registry {
             verb => Err(call.method_not_supported(super::verb_name(verb))),
         }
     }
+}
+
+/// A Scale that is sent, or comes of a patch, is of the object that the request names.
+///
+/// # Errors
+/// 400 for another name or namespace, 409 for another uid.
+fn match_object(call: &Call, scale: &mut Value, current: &Object) -> Result<(), Status> {
+    if call.request.verb == Verb::Patch(PatchType::Apply) {
+        return Ok(());
+    }
+    match_name(call, scale)?;
+    meta::match_namespace(call, scale)?;
+    if call.request.verb == Verb::Update {
+        return check_stored(call, current, scale.uid(), "");
+    }
+    if !scale.uid().is_empty() && scale.uid() != current.uid() {
+        let gvr = &call.resource.gvr;
+        let why = precondition_failed("UID", scale.uid(), current.uid());
+        return Err(Status::conflict(&gvr.group, &format!("{}/scale", gvr.resource), current.name(), &why));
+    }
+    Ok(())
 }
 
 /// Upstream cannot apply the Scale of a custom resource: once nothing conflicts it fails to convert the result.
