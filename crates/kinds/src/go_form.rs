@@ -21,6 +21,11 @@ fn as_json(text: String) -> Value {
     literal(text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }
 
+/// A value that has a type of its own in Go, for an error's value: a string, too, is then shown as JSON.
+pub(crate) fn typed(value: &Value) -> Value {
+    literal(json::text(value))
+}
+
 /// A struct of these fields, for an error's value.
 pub(crate) fn struct_of(fields: &[(&str, Value)]) -> Value {
     let parts: Vec<String> =

@@ -145,8 +145,13 @@ pub fn is_qualified_name(value: &str) -> Vec<String> {
             if prefix.is_empty() {
                 errors.push(format!("prefix part {}", empty_error()));
             }
+            if prefix.len() > DNS1123_SUBDOMAIN_MAX_LENGTH {
+                errors.push(format!("prefix part must be no more than {DNS1123_SUBDOMAIN_MAX_LENGTH} bytes"));
+            }
             if !prefix.is_empty() {
-                errors.extend(is_dns1123_subdomain(prefix).into_iter().map(|e| format!("prefix part {e}")));
+                let wrong = is_dns1123_subdomain(prefix).into_iter();
+                let wrong = wrong.filter(|error| *error != max_len_error(DNS1123_SUBDOMAIN_MAX_LENGTH));
+                errors.extend(wrong.map(|error| format!("prefix part {error}")));
             }
             name
         }

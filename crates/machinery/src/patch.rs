@@ -43,7 +43,7 @@ impl From<PatchError> for Status {
             )
             .with_details(Default::default()),
             PatchError::TooLarge(text) => {
-                Self::new(413, Reason::RequestEntityTooLarge, format!("Request entity is too large: {text}"))
+                Self::new(413, Reason::RequestEntityTooLarge, format!("Request entity too large: {text}"))
             }
             PatchError::Other(text) => Self::new(500, Reason::Unknown, text),
         }

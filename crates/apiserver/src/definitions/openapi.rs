@@ -68,7 +68,9 @@ fn document(catalog: &'static Catalog, resources: &[&Arc<Resource>]) -> Document
             schemas.insert(name.clone(), definition.clone());
         }
     }
-    Document::new(&openapi::document(catalog, paths, schemas))
+    let mut document = openapi::document(catalog, paths, schemas);
+    document.set(&["info"], value!({"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}));
+    Document::new(&document)
 }
 
 fn described(resource: &Resource) -> Described {
@@ -117,15 +119,15 @@ fn schema(resource: &Resource, dialect: Dialect) -> Value {
         }
     };
     schema.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.gvk.kind));
-    set_selectable_fields(&mut schema, resource, dialect);
+    set_selectable_fields(&mut schema, resource);
     schema
 }
 
 /// Names the fields that field selectors may ask for, of an object and of its list alike.
-fn set_selectable_fields(schema: &mut Value, resource: &Resource, dialect: Dialect) {
+fn set_selectable_fields(schema: &mut Value, resource: &Resource) {
     let custom = resource.custom.as_ref();
     let selectable = custom.map_or(&[][..], |custom| custom.version.array_at(&["selectableFields"]));
-    if selectable.is_empty() || dialect == Dialect::V2 {
+    if selectable.is_empty() {
         return;
     }
     let path = |field: &Value| value!({"fieldPath": field.str_at(&["jsonPath"]).trim_start_matches('.')});
@@ -199,7 +201,7 @@ fn embed(schema: &mut Value, dialect: Dialect) {
 
 /// Leaves out what version 2, or kubectl with it, does not understand.
 fn reduce(map: &mut Map) {
-    for name in ["allOf", "oneOf", "anyOf", "not"] {
+    for name in ["allOf", "oneOf", "anyOf", "not", "default"] {
         map.remove(name);
     }
     let says = |map: &Map, name: &str| map.get(name).and_then(Value::as_bool) == Some(true);
@@ -248,7 +250,7 @@ fn list_schema(resource: &Resource, item: &str, dialect: Dialect) -> Value {
     list.set(&["properties", "items"], value!({"type": "array", "description": text}));
     list.set(&["properties", "items", "items"], reference(item, dialect));
     list.set(&["properties", "metadata"], metadata(LIST_META, "io.k8s.api.core.v1.PodList", dialect));
-    set_selectable_fields(&mut list, resource, dialect);
+    set_selectable_fields(&mut list, resource);
     list.set(&["x-kubernetes-group-version-kind"], kind_of(resource, &resource.list_kind));
     list
 }

@@ -237,7 +237,7 @@ pub(crate) fn content_type(header: Option<&str>) -> Option<Format> {
     let media_type = media_type(header);
     let is = |known: &str| media_type.eq_ignore_ascii_case(known);
     match media_type {
-        "" => Some(Format::Json),
+        "" => header.is_none_or(str::is_empty).then_some(Format::Json),
         _ if is("application/json") => Some(Format::Json),
         _ if is("application/yaml") => Some(Format::Yaml),
         _ if is("application/vnd.kubernetes.protobuf") => Some(Format::Protobuf),

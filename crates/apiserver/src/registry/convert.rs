@@ -2,8 +2,9 @@
 //!
 //! Built-in kinds are worked on in their storage version; their conversions are `drydock-kinds`'. Custom resources are
 //! worked on in the request's version: admission, validation and managed fields see what the client wrote. They are
-//! converted at the edge of the store, by their definition's [`Conversion`](crate::conversion::Conversion), and pruned
-//! and defaulted by the version's schema whenever they are read.
+//! converted at the edge of the store, by their definition's [`Conversion`](crate::conversion::Conversion). Whenever they
+//! are read, they are pruned and defaulted by the schema of the version that they are stored in, and what comes of their
+//! conversion is pruned by that of the request's.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use drydock_machinery::{Object, ObjectMeta, Status, Value, decode, defaults};
 
 use crate::admission::Reader;
 use crate::cache::{Changes, Step};
-use crate::resources::Resource;
+use crate::resources::{Custom, Resource};
 
 /// From the request's version to the one the registry works in.
 pub(crate) fn to_working(resource: &Resource, mut object: Value) -> Value {
@@ -80,10 +81,17 @@ pub(crate) async fn shown(
     objects: Vec<Arc<Object>>,
 ) -> Result<Vec<Arc<Object>>, Status> {
     if let Some(custom) = &resource.custom {
-        let objects = custom.conversion.stored(reader, objects, &resource.gvk.api_version()).await?;
+        // Defaults are those of the version that is stored; another only leaves out what it does not know.
+        let own = resource.gvk.api_version();
+        let objects: Vec<_> =
+            objects.into_iter().map(|object| changed(object, |value| fitted(custom, value))).collect();
+        if objects.iter().all(|object| object.api_version() == own) {
+            return Ok(objects);
+        }
+        let objects = custom.conversion.stored(reader, objects, &own).await?;
         return Ok(objects
             .into_iter()
-            .map(|object| changed(object, |value| fitted(resource, value)))
+            .map(|object| changed(object, |value| pruned(custom, &own, value)))
             .collect());
     }
     if resource.is_storage_version() {
@@ -110,13 +118,22 @@ pub(super) fn is_needed(resource: &Resource) -> bool {
     !resource.is_storage_version() || resource.custom.is_some()
 }
 
-/// An object of a custom resource as its version's schema has it: without unknown fields, with defaults.
-fn fitted(resource: &Resource, mut object: Value) -> Value {
-    let (Some(schema), Some(custom)) = (&resource.schema, &resource.custom) else { return object };
-    if !custom.preserve_unknown {
+/// A stored custom object as the schema of its version has it: without unknown fields, with defaults.
+fn fitted(custom: &Custom, object: Value) -> Value {
+    let version = object.api_version().to_owned();
+    let mut object = pruned(custom, &version, object);
+    if let Some(schema) = custom.conversion.schema(&version) {
+        defaults::apply_defaults(&mut object, schema.root());
+    }
+    object
+}
+
+/// A custom object without what the schema of `api_version` does not know.
+fn pruned(custom: &Custom, api_version: &str, mut object: Value) -> Value {
+    let schema = custom.conversion.schema(api_version).filter(|_| !custom.preserve_unknown);
+    if let Some(schema) = schema {
         decode::prune(&mut object, schema.root());
     }
-    defaults::apply_defaults(&mut object, schema.root());
     object
 }
 

@@ -26,7 +26,11 @@ pub(crate) fn read(call: &mut Call) -> Result<(), Status> {
         Body::Other => return Err(unknown_format(&MEDIA_TYPES)),
     };
     if !matches!(value.kind(), "" | "DeleteOptions") {
-        let (kind, version) = (value.kind(), value.api_version());
+        let kind = value.kind();
+        let version = match value.api_version() {
+            "" => "meta.k8s.io/v1",
+            given => given,
+        };
         return Err(Status::bad_request(format!(
             "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\""
         )));

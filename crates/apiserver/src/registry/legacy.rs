@@ -46,6 +46,9 @@ pub(crate) fn is_readable_as(given: &GroupVersionKind, expected: &GroupVersionKi
         ("Deployment" | "DaemonSet" | "ReplicaSet", "apps")
             | ("Ingress" | "NetworkPolicy", "networking.k8s.io")
     );
+    if &*given.kind == "Scale" && expected.kind == given.kind {
+        return (&*given.group, &*given.version) == ("extensions", "v1beta1");
+    }
     let is_group = given.group == expected.group || (&*given.group == "extensions" && moved);
     // Never had another version.
     let is_new = &*given.kind == "TokenRequest";

@@ -213,7 +213,11 @@ impl Versions for OfResource<'_> {
         }
         match &self.0.custom {
             Some(custom) => Some(custom.conversion.schema(api_version)?.root()),
-            None => Catalog::builtin().kind(&self.kind_in(api_version)),
+            None => {
+                let kind = self.kind_in(api_version);
+                // Upstream knows nothing of another group's Events here.
+                Catalog::builtin().kind(&kind).filter(|_| kind.group == self.0.gvk.group)
+            }
         }
     }
 

@@ -41,8 +41,10 @@ impl Registry {
             managed::keep_reset(&tree, &mut object);
             Ok(object)
         };
+        let at = call.warnings.len();
         let updated = self.update_with(call, Tracking::Changes, make).await;
-        call.warnings.append(&mut warnings);
+        // What was found in reading comes before what validation has to say.
+        call.warnings.splice(at..at, warnings);
         match updated? {
             Updated::Done(done) => Ok(done),
             Updated::Absent => Err(call.not_found()),
@@ -62,8 +64,9 @@ impl Registry {
             warnings = found;
             Ok(object)
         };
+        let at = call.warnings.len();
         let updated = self.update_with(call, Tracking::Done, make).await;
-        call.warnings.append(&mut warnings);
+        call.warnings.splice(at..at, warnings);
         if let Updated::Done(done) = updated? {
             return Ok(done);
         }

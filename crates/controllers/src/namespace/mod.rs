@@ -19,6 +19,8 @@ use crate::Context;
 use crate::util::conditions;
 use content::Progress;
 
+/// So long all who create things in a namespace have to hear that it goes.
+const HEARD_OF: Duration = Duration::from_secs(5);
 /// How soon and how late failures are retried, as with upstream.
 const RETRIES: Range<Duration> = Duration::from_millis(5)..Duration::from_secs(60);
 
@@ -44,7 +46,7 @@ pub(crate) fn start(ctx: Context) {
     namespaces.on_change(move |change| {
         let namespace = change.object();
         if namespace.is_deleting() && !matches!(change, Change::Deleted(_)) {
-            me.queue.add(namespace.name());
+            me.queue.add_after(namespace.name(), HEARD_OF);
         }
     });
     let me = this.clone();

@@ -73,7 +73,7 @@ pub(crate) fn percent_of(value: Option<&Value>) -> Option<i64> {
 pub(crate) fn positive_int_or_percent(errors: &mut FieldErrors, value: Option<&Value>, path: &FieldPath) {
     match int_or_percent(value) {
         Some(IntOrPercent::Text(text)) => {
-            names::invalid_each(errors, path, text, names::is_valid_percent(text));
+            names::invalid_each(errors, path, go_form::typed(&text.into()), names::is_valid_percent(text));
         }
         Some(IntOrPercent::Int(number)) => at_least_zero(errors, number, path),
         None => {}

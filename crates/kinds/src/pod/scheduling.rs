@@ -7,6 +7,7 @@ use foldhash::HashSet;
 use crate::check::{
     POSITIVE, dns_label, dns_subdomain, label_selector, label_value, one_of, one_of_or_empty, qualified_name,
 };
+use crate::go_form;
 use crate::shape::{has, present, shown};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -86,7 +87,10 @@ fn node_requirement(errors: &mut FieldErrors, requirement: &Value, strict: bool,
                 errors.required(&values_path, detail);
             }
         }
-        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+        other => {
+            let operator = go_form::typed(&other.into());
+            errors.invalid(&path.child("operator"), operator, "not a valid selector operator");
+        }
     }
     names::validate_label_name(errors, requirement.str_at(&["key"]), &path.child("key"));
     for (i, value) in values.iter().filter_map(Value::as_str).enumerate().filter(|_| strict) {
@@ -104,7 +108,10 @@ fn node_field_requirement(errors: &mut FieldErrors, requirement: &Value, path: &
                 errors.required(&path.child("values"), detail);
             }
         }
-        other => errors.invalid(&path.child("operator"), other, "not a valid selector operator"),
+        other => {
+            let operator = go_form::typed(&other.into());
+            errors.invalid(&path.child("operator"), operator, "not a valid selector operator");
+        }
     }
     match requirement.str_at(&["key"]) {
         "metadata.name" => {

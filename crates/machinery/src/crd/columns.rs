@@ -64,6 +64,8 @@ impl Column {
         let found = self.path.find(object).unwrap_or_default();
         let Some(found) = found.into_iter().next() else { return Value::Null };
         match (self.ty.as_str(), found) {
+            // As Go's templates print what is nothing.
+            ("string", Value::Null) => "<no value>".into(),
             ("string", value) => Value::from(JsonPath::print(&value)),
             ("integer", Value::Int(i)) => Value::Int(i),
             ("integer", Value::Float(f)) => Value::Int(truncated(f)),

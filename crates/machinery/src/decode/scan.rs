@@ -137,9 +137,12 @@ impl Scanner<'_> {
     }
 
     fn enter(&mut self) -> Result<(), String> {
-        self.at += 1;
         self.depth += 1;
-        if self.depth > MAX_DEPTH { Err("exceeded max depth".into()) } else { Ok(()) }
+        if self.depth > MAX_DEPTH {
+            return Err(invalid(self.text[self.at], "exceeded max depth"));
+        }
+        self.at += 1;
+        Ok(())
     }
 
     fn leave(&mut self) {

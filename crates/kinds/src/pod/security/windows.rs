@@ -3,6 +3,7 @@
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use crate::check::dns_subdomain;
+use crate::go_form;
 use crate::pod::containers::each_container;
 use crate::shape::{has, is_zero, present};
 
@@ -26,7 +27,8 @@ pub(super) fn options(errors: &mut FieldErrors, context: &Value, path: &FieldPat
     }
     if let Some(name) = text("runAsUserName") {
         for wrong in user_name_errors(name) {
-            errors.invalid(&path.child("runAsUserName"), name, format!("runAsUserName{wrong}"));
+            let shown = go_form::typed(&name.into());
+            errors.invalid(&path.child("runAsUserName"), shown, format!("runAsUserName{wrong}"));
         }
     }
 }
