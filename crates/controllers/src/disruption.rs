@@ -64,7 +64,7 @@ impl Disruption {
         let Some(budget) = self.budgets.get(namespace, name) else { return Ok(()) };
         let selector = crate::util::selector(budget.at(&["spec", "selector"]));
         let mut pods = self.pods.list_in(namespace);
-        pods.retain(|pod| selector.matches(pod.labels()) && !pod::is_finished(pod));
+        pods.retain(|pod| selector.matches(pod.labels()));
         if pods.is_empty() {
             self.ctx.events.normal(&budget, "NoPods", "No matching pods found");
         }

@@ -13,6 +13,7 @@ use super::escalation::RbacEscalation;
 use super::limit_ranger::LimitRanger;
 use super::namespace_lifecycle::NamespaceLifecycle;
 use super::node_restriction::NodeRestriction;
+use super::pod_resize::PodResizeValidator;
 use super::pod_security::PodSecurity;
 use super::pod_topology::PodTopologyLabels;
 use super::policy::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
@@ -46,6 +47,7 @@ pub fn default_plugins(authorizer: &Arc<Authorizer>) -> Vec<Arc<dyn AdmissionPlu
         Arc::new(CertificateSubjectRestriction),
         Arc::new(DefaultIngressClass),
         Arc::new(PodTopologyLabels),
+        Arc::new(PodResizeValidator),
         Arc::new(MutatingAdmissionPolicy::default()),
         Arc::new(MutatingAdmissionWebhook::new()),
         Arc::new(RbacEscalation::new(authorizer.clone())),

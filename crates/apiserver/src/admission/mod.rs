@@ -18,6 +18,7 @@ mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod options;
+mod pod_resize;
 mod pod_security;
 mod pod_topology;
 mod policy;

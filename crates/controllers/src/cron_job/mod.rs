@@ -62,10 +62,10 @@ impl CronJobs {
         let Some(cron_job) = self.cron_jobs.get(namespace, name) else { return Ok(()) };
         let jobs = owner::controlled(&self.jobs, &cron_job);
         let mut new = cron_job.value().clone();
+        self.clean_up(&cron_job, &jobs, &mut new).await;
         self.follow_jobs(&cron_job, &jobs, &mut new).await?;
         let outcome =
             if cron_job.is_deleting() { Ok(()) } else { self.run_if_due(&cron_job, &mut new).await };
-        self.clean_up(&cron_job, &jobs, &mut new).await;
         if new.get("status") != cron_job.get("status") {
             self.ctx.client.update_status(&CRON_JOBS, new).await?;
         }

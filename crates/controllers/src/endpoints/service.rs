@@ -27,12 +27,12 @@ pub(super) fn watch_services_and_pods(services: &Arc<Informer>, pods: &Informer,
         }
     });
     fn matters(old: &Value, new: &Value) -> bool {
-        let fields: [&[&str]; 6] = [
+        // Neither its end nor its node, as with upstream: a ready pod has a node, and one that ends is ready no more.
+        let fields: [&[&str]; 5] = [
             &["status", "podIPs"],
-            &["status", "phase"],
             &["metadata", "deletionTimestamp"],
-            &["spec", "nodeName"],
             &["spec", "hostname"],
+            &["spec", "subdomain"],
             &["metadata", "labels"],
         ];
         pod::is_ready(old) != pod::is_ready(new) || fields.iter().any(|field| old.at(field) != new.at(field))

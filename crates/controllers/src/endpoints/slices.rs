@@ -109,7 +109,7 @@ impl Slices {
         pods: &[Arc<Object>],
         existing: &[Arc<Object>],
     ) -> Result<(), Status> {
-        let mut missing_node = None;
+        let mut missing_nodes: Vec<String> = Vec::new();
         let writer = Writer { client: &self.ctx.client, tracker: &self.tracker };
         let trigger = self.triggers.next(service, pods);
         let families = service::families(service);
@@ -119,7 +119,10 @@ impl Slices {
                 let Some(ip) = service::address(pod, family) else { continue };
                 let node = self.nodes.get_key(pod::node_name(pod));
                 if node.is_none() && !service::publishes_not_ready(service) {
-                    missing_node.get_or_insert_with(|| pod.clone());
+                    let skipped = node_not_found(service, pod);
+                    if !missing_nodes.contains(&skipped) {
+                        missing_nodes.push(skipped);
+                    }
                     continue;
                 }
                 desired.add(ports(service, pod), endpoint(service, pod, ip, node.as_deref()));
@@ -134,19 +137,19 @@ impl Slices {
             writer.delete(slice).await?;
         }
         // The rest is written first; then the error brings the service back.
-        missing_node.map_or(Ok(()), |pod| Err(node_not_found(service, &pod)))
+        let mut status = Status::internal("nodes not found");
+        status.message = match missing_nodes.as_mut_slice() {
+            [] => return Ok(()),
+            [one] => std::mem::take(one),
+            _ => format!("[{}]", missing_nodes.join(", ")),
+        };
+        Err(status)
     }
 }
 
-fn node_not_found(service: &Object, pod: &Object) -> Status {
-    let mut status = Status::internal("node not found");
-    status.message = format!(
-        "skipping Pod {} for Service {}: Node {} Not Found",
-        pod.name(),
-        service.key(),
-        pod::node_name(pod)
-    );
-    status
+fn node_not_found(service: &Object, pod: &Object) -> String {
+    let (pod, node) = (pod.name(), pod::node_name(pod));
+    format!("skipping Pod {pod} for Service {}: Node {node} Not Found", service.key())
 }
 
 fn frame(service: &Object, trigger: Option<String>, family: &str) -> Frame {

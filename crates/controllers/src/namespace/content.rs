@@ -20,6 +20,8 @@ pub(super) struct Progress {
     discovery_failure: Option<String>,
     pub(super) failure: Option<Status>,
     failed_kinds: usize,
+    /// Pods go first, and until they have gone nothing is said of what is left.
+    waits_for_pods: bool,
 }
 
 pub(super) async fn delete_all(client: &Client, namespace: &str) -> Progress {
@@ -39,6 +41,7 @@ pub(super) async fn delete_all(client: &Client, namespace: &str) -> Progress {
         progress.delete(client, namespace, resource).await;
     }
     if !progress.remaining.is_empty() {
+        progress.waits_for_pods = true;
         return progress;
     }
     for resource in others {
@@ -143,7 +146,7 @@ impl Progress {
                 "All content successfully deleted, may be waiting on finalization".to_owned(),
             ),
         };
-        let remaining = if self.remaining.is_empty() {
+        let remaining = if self.remaining.is_empty() || self.waits_for_pods {
             ("False", "ContentRemoved", "All content successfully removed".to_owned())
         } else {
             let each =
@@ -151,7 +154,7 @@ impl Progress {
             let text = each.collect::<Vec<_>>().join(", ");
             ("True", "SomeResourcesRemain", format!("Some resources are remaining: {text}"))
         };
-        let finalizers = if self.finalizers.is_empty() {
+        let finalizers = if self.finalizers.is_empty() || self.waits_for_pods {
             ("False", "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned())
         } else {
             let each =

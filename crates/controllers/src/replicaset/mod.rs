@@ -179,9 +179,13 @@ impl ReplicaSets {
             finalizer: None,
         };
         let found = owner::candidates(&self.pods, &set);
-        let claimed = claimer.claim(found, |pod| !pod::is_finished(pod)).await?;
-        let (active, inactive): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|pod| pod::is_active(pod));
-        let terminating = inactive.iter().filter(|pod| pod::is_terminating(pod)).count();
+        // Pods that have ended stay whose they are.
+        let (active, inactive): (Vec<_>, Vec<_>) = found.into_iter().partition(|pod| pod::is_active(pod));
+        let active = claimer.claim(active, |_| true).await?;
+        let terminating = inactive.iter().filter(|pod| {
+            pod::is_terminating(pod) && owner::is_controlled_by(pod, &set) && selector.matches(pod.labels())
+        });
+        let terminating = terminating.count();
         let mut failure = None;
         if may_manage && !set.is_deleting() {
             failure = self.manage(&set, &active).await.err();

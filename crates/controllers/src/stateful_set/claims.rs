@@ -62,17 +62,19 @@ impl Pass<'_> {
             })
     }
 
-    /// Gives the pod's claims the owners that the retention policy wants.
-    pub(super) async fn sync_claim_owners(&self, pod: &Object) -> Result<(), Status> {
-        let Some(ordinal) = identity::ordinal(pod, self.set.name()) else { return Ok(()) };
+    /// Gives the pod's claims the owners that the retention policy wants; answers whether any had others.
+    pub(super) async fn sync_claim_owners(&self, pod: &Object) -> Result<bool, Status> {
+        let mut changed = false;
+        let Some(ordinal) = identity::ordinal(pod, self.set.name()) else { return Ok(changed) };
         let retention = Retention { set: self.set, pod, scaled_down: !self.ordinals().contains(&ordinal) };
         for claim in identity::claims(self.set, ordinal) {
             let have = self.sets.claims.get(self.set.namespace(), claim.name());
             if let Some(have) = have.filter(|have| !retention.is_kept(have)) {
                 self.write_claim_owners(&have, &retention).await?;
+                changed = true;
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     async fn write_claim_owners(&self, claim: &Object, retention: &Retention<'_>) -> Result<(), Status> {

@@ -48,6 +48,20 @@ pub(super) fn new_pod(set: &Object, revision: &Object, ordinal: i64) -> Value {
     pod
 }
 
+/// Whether the pod's labels say which it is of the set's.
+pub(super) fn is_labelled(pod: &Object, ordinal: i64) -> bool {
+    let label = |name: &str| pod.labels().get(name).and_then(Value::as_str);
+    label(NAME_LABEL) == Some(pod.name()) && label(INDEX_LABEL) == Some(&ordinal.to_string())
+}
+
+/// The pod with such labels.
+pub(super) fn labelled(pod: &Object, ordinal: i64) -> Value {
+    let mut new = pod.value().clone();
+    new.set(&["metadata", "labels", NAME_LABEL], pod.name());
+    new.set(&["metadata", "labels", INDEX_LABEL], ordinal.to_string());
+    new
+}
+
 fn claim_name(template: &Value, set: &Object, ordinal: i64) -> String {
     format!("{}-{}-{ordinal}", template.name(), set.name())
 }

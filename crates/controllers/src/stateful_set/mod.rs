@@ -51,12 +51,6 @@ pub(crate) fn start(ctx: Context) {
     this.sets.on_change(move |change| me.queue.add_object(change.object()));
     let me = this.clone();
     this.pods.on_change(move |change| me.pod_changed(change));
-    let me = this.clone();
-    this.claims.on_change(move |change| {
-        if let Change::Deleted(claim) = change {
-            me.claim_went(claim);
-        }
-    });
     let needs = [this.sets.clone(), this.pods.clone(), this.claims.clone(), this.revisions.clone()];
     let tasks = this.ctx.tasks.clone();
     Controller::new("statefulset", queue).workers(5).needs(needs).start(&tasks, move |key| {
@@ -78,15 +72,6 @@ impl StatefulSets {
                 if crate::util::selector(set.at(&["spec", "selector"])).matches(pod.labels()) {
                     self.queue.add_object(&set);
                 }
-            }
-        }
-    }
-
-    /// A pod may wait for it.
-    fn claim_went(&self, claim: &Object) {
-        for set in self.sets.list_in(claim.namespace()) {
-            if claim.name().contains(&format!("-{}-", set.name())) {
-                self.queue.add_object(&set);
             }
         }
     }

@@ -121,8 +121,28 @@ impl<'a> Pass<'a> {
         if ordered && !self.is_well(&pod) {
             return Ok(Go::Wait);
         }
-        self.sync_claim_owners(&pod).await?;
+        let claims_changed = self.sync_claim_owners(&pod).await?;
+        if claims_changed || !identity::is_labelled(&pod, ordinal) {
+            self.update(&pod, ordinal).await?;
+        }
         Ok(Go::On)
+    }
+
+    /// Writes what the pod is called by; also when its claims have changed, as they are part of what it is.
+    async fn update(&self, pod: &Object, ordinal: i64) -> Result<(), Status> {
+        let (events, set, name) = (&self.sets.ctx.events, self.set.name(), pod.name());
+        match self.sets.ctx.client.update(&PODS, identity::labelled(pod, ordinal)).await {
+            Ok(_) => {
+                let message = format!("Update Pod {name} in StatefulSet {set} successful");
+                events.normal(self.set, "SuccessfulUpdate", message);
+                Ok(())
+            }
+            Err(status) => {
+                let message = format!("Update Pod {name} in StatefulSet {set} failed error: {status}");
+                events.warning(self.set, "FailedUpdate", message);
+                Err(status)
+            }
+        }
     }
 
     /// During a rolling update pods below the partition, or not reached yet, come back in their old revision.
@@ -250,7 +270,8 @@ impl<'a> Pass<'a> {
         let (mut current, updated) = (of(self.current.name()), of(self.update.name()));
         let mut current_revision = self.current.name();
         let rolling = self.set.str_at(&["spec", "updateStrategy", "type"]) != "OnDelete";
-        if rolling && updated == total && ready == total {
+        let wanted = count_at(self.set, &["spec", "replicas"], 1);
+        if rolling && [updated, ready, total].iter().all(|count| *count == wanted) {
             current = updated;
             current_revision = self.update.name();
         }

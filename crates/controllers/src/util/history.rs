@@ -8,7 +8,7 @@ use drydock_machinery::selector::Selector;
 use drydock_machinery::{GroupVersionResource, Map, Object, ObjectMeta, Status, Value, value};
 
 use super::count_at;
-use super::owner::{Claimer, controller_ref, is_controlled_by};
+use super::owner::{Claimer, controller_ref};
 
 /// How a kind writes its revisions.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,8 @@ pub(crate) async fn current(
             Ok(created) => return Ok((created, (collisions != first).then_some(collisions))),
             Err(status) if status.is_already_exists() => {
                 let other = client.get(&CONTROLLER_REVISIONS, owner.namespace(), &name).await?;
-                if is_controlled_by(&other, owner) && other.get("data") == Some(&wanted) {
+                // Whoever it belongs to: one that was left behind is adopted when that may be.
+                if other.get("data") == Some(&wanted) {
                     return Ok((other, None));
                 }
                 collisions += 1;

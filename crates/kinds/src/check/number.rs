@@ -4,6 +4,7 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::NOT_NEGATIVE;
+use crate::go_form;
 
 /// `ValidateNonnegativeField`.
 pub(crate) fn at_least_zero(errors: &mut FieldErrors, number: i64, path: &FieldPath) {

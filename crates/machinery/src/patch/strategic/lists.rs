@@ -59,6 +59,10 @@ pub(super) fn apply_element_orders(original: &mut Map, patch: &mut Map, schema: 
         let patched = patch.get(field).map(as_list).transpose()?.map(<[Value]>::to_vec);
         let meta = list_meta(schema, field)?;
         check_order(patched.as_deref().unwrap_or_default(), order, meta.merge_key)?;
+        let left = match (&current, &patched) {
+            (Some(current), Some(patched)) if meta.merge => worked_over(current, patched, meta.merge_key),
+            _ => current.clone().unwrap_or_default(),
+        };
         let merged = match (current.clone(), patched.clone()) {
             (None, None) => continue,
             (Some(current), None) => current,
@@ -68,11 +72,46 @@ pub(super) fn apply_element_orders(original: &mut Map, patch: &mut Map, schema: 
         };
         let current = current.unwrap_or_default();
         element_type(&[&current, patched.as_deref().unwrap_or_default()])?;
-        let merged = ordered(merged, order, &current, meta.merge_key)?;
+        let merged = ordered(merged, order, &left, meta.merge_key)?;
         original.insert(field, merged);
         patch.remove(field);
     }
     Ok(())
+}
+
+/// What the original list's array holds once a patch has been merged into it. Upstream goes by that when it orders the
+/// elements, and its deletions and additions work in that very array, as far as it goes.
+fn worked_over(original: &[Value], patch: &[Value], merge_key: &str) -> Vec<Value> {
+    let mut array = original.to_vec();
+    if merge_key.is_empty() {
+        return array;
+    }
+    let directive = |item: &Value| item.get(DIRECTIVE).and_then(Value::as_str).map(str::to_owned);
+    if patch.iter().any(|item| directive(item).as_deref() == Some("replace")) {
+        return array;
+    }
+    let mut len = array.len();
+    let find = |array: &[Value], item: &Value| {
+        array.iter().position(|element| element.get(merge_key) == item.get(merge_key))
+    };
+    for item in patch.iter().filter(|item| directive(item).as_deref() == Some("delete")) {
+        while let Some(at) = find(&array[..len], item) {
+            array[at..len].rotate_left(1);
+            len -= 1;
+            // What was last is there twice now.
+            if len > at {
+                array[len] = array[len - 1].clone();
+            }
+        }
+    }
+    for item in patch.iter().filter(|item| directive(item).is_none()) {
+        if find(&array[..len], item).is_none() {
+            let Some(place) = array.get_mut(len) else { break };
+            *place = item.clone();
+            len += 1;
+        }
+    }
+    array
 }
 
 fn bad_order() -> PatchError {

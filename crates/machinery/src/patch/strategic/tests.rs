@@ -92,6 +92,12 @@ fn element_order_is_followed() {
         value!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}]}}),
         &["b", "c", "a"],
     );
+    // What is added takes the place of what was deleted, and is behind what the order does not name.
+    names(
+        value!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "x"}],
+            "containers": [{"name": "x", "image": "x"}, {"name": "a", "$patch": "delete"}]}}),
+        &["b", "c", "x"],
+    );
 }
 
 #[test]
