@@ -8,7 +8,7 @@ use drydock_machinery::{Key, Map, Object, ObjectMeta};
 
 use crate::dra::Devices;
 use crate::groups::Groups;
-use crate::node_info::NodeInfo;
+use crate::node_info::{NodeInfo, Pods};
 use crate::pod_info::PodInfo;
 use crate::volumes::Volumes;
 
@@ -21,7 +21,7 @@ pub struct Cluster {
     /// Which node each pod counts on, by the pod's uid.
     placed: HashMap<Key, Key>,
     /// Pods that are on a node which is not known (yet), by node.
-    homeless: HashMap<Key, HashMap<Key, Arc<PodInfo>>>,
+    homeless: HashMap<Key, Pods>,
     /// Labels of namespaces, for affinity terms that select by them.
     namespaces: HashMap<Key, Arc<Object>>,
     /// Pods that wait for their victims to go, by the node that was made free for them.
@@ -150,8 +150,8 @@ impl Cluster {
         }
         self.index.insert(name.clone(), self.nodes.len());
         self.nodes.push(NodeInfo::new(node.clone()));
-        for (_, pod) in self.homeless.remove(&name).unwrap_or_default() {
-            self.place(&name, pod);
+        for pod in self.homeless.remove(&name).unwrap_or_default().values() {
+            self.place(&name, pod.clone());
         }
     }
 
@@ -185,7 +185,7 @@ impl Cluster {
             }
             None => {
                 let uid = pod.object.uid().into();
-                self.homeless.entry(node.into()).or_default().insert(uid, pod);
+                self.homeless.entry(node.into()).or_default().push(uid, pod);
             }
         }
     }

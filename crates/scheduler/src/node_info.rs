@@ -19,8 +19,7 @@ pub struct NodeInfo {
     pub allowed_pods: i64,
     /// Bytes by image name.
     pub images: HashMap<Key, i64>,
-    /// By uid.
-    pub pods: HashMap<Key, Arc<PodInfo>>,
+    pub pods: Pods,
     pub requested: Resources,
     pub scoring_requested: Resources,
     /// How many pods each controller has here, without those that are leaving.
@@ -31,6 +30,37 @@ pub struct NodeInfo {
     pub with_anti_affinity: usize,
 }
 
+/// The pods on a node in the order in which they came, which preemption goes by where nothing else tells them apart.
+/// One that leaves is replaced by the last, as upstream's list does it.
+#[derive(Clone, Debug, Default)]
+pub struct Pods {
+    /// With their uids, of which looking up takes longer than comparing.
+    list: Vec<(Key, Arc<PodInfo>)>,
+}
+
+impl Pods {
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
+        self.list.iter().map(|(_, pod)| pod)
+    }
+
+    pub(crate) fn push(&mut self, uid: Key, pod: Arc<PodInfo>) {
+        self.list.push((uid, pod));
+    }
+
+    pub(crate) fn remove(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let at = self.list.iter().position(|(own, _)| own == uid)?;
+        Some(self.list.swap_remove(at).1)
+    }
+}
+
 impl NodeInfo {
     pub fn new(node: Arc<Object>) -> Self {
         let mut info = Self {
@@ -39,7 +69,7 @@ impl NodeInfo {
             allocatable: Resources::default(),
             allowed_pods: 0,
             images: HashMap::new(),
-            pods: HashMap::new(),
+            pods: Pods::default(),
             requested: Resources::default(),
             scoring_requested: Resources::default(),
             by_controller: HashMap::new(),
@@ -84,7 +114,7 @@ impl NodeInfo {
         }
         self.with_affinity += usize::from(pod.has_affinity());
         self.with_anti_affinity += usize::from(!pod.required_anti_affinity.is_empty());
-        self.pods.insert(uid, pod);
+        self.pods.push(uid, pod);
     }
 
     pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<PodInfo>> {

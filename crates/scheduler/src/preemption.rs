@@ -149,9 +149,23 @@ fn started(pod: &PodInfo) -> String {
     }
 }
 
-/// More important pods come first: of higher priority, then longer running.
-fn by_importance(a: &PodInfo, b: &PodInfo) -> Ordering {
-    b.priority.cmp(&a.priority).then_with(|| started(a).cmp(&started(b)))
+/// Puts more important pods first: of higher priority, then longer running. Of those that do not run yet, upstream takes
+/// each for a little older than the one that it is compared with, so that the last is the most important.
+fn sort_by_importance(pods: &mut [Arc<PodInfo>]) {
+    let is_before = |a: &PodInfo, b: &PodInfo| match b.priority.cmp(&a.priority) {
+        Ordering::Equal => {
+            let waits = |pod: &PodInfo| pod.object.str_at(&["status", "startTime"]).is_empty();
+            waits(a) && waits(b) || started(a) < started(b)
+        }
+        order => order.is_lt(),
+    };
+    for i in 1..pods.len() {
+        let mut at = i;
+        while at > 0 && is_before(&pods[at], &pods[at - 1]) {
+            pods.swap(at, at - 1);
+            at -= 1;
+        }
+    }
 }
 
 /// The fewest pods of lower priority without which the pod fits on the node. Those that disruption budgets keep are
@@ -177,7 +191,7 @@ fn victims_on(
         }
     });
     trial.fits().map_err(|rejection| rejection.reasons)?;
-    lower.sort_by(|a, b| by_importance(a, b));
+    sort_by_importance(&mut lower);
     let (kept, free) = cluster.kept_by_budgets(lower);
     let mut victims = Vec::new();
     let mut violations = 0;
@@ -193,6 +207,8 @@ fn victims_on(
     if victims.is_empty() {
         return Err(vec![format!("expected at least one victim pod on node {:?}", node.name())]);
     }
-    victims.sort_by(|a, b| by_importance(a, b));
+    if violations > 0 && violations < victims.len() {
+        sort_by_importance(&mut victims);
+    }
     Ok(Preemption { node: node.name().to_owned(), victims, violations })
 }

@@ -17,9 +17,7 @@ impl AdmissionPlugin for PodResizeValidator {
     }
 
     fn handles(&self, request: &AdmissionRequest<'_>) -> bool {
-        request.operation == Operation::Update
-            && request.is_of("", "pods")
-            && request.subresource == "resize"
+        request.operation == Operation::Update && request.is_of("", "pods") && request.subresource == "resize"
     }
 
     async fn validate(
@@ -81,9 +79,7 @@ mod tests {
 
     #[test]
     fn both_of_what_a_node_lacks_are_told() {
-        let pod = |cpu: &str, memory: &str| {
-            value!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu, "memory": memory}}}]}})
-        };
+        let pod = |cpu: &str, memory: &str| value!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu, "memory": memory}}}]}});
         let node = value!({"status": {"allocatable": {"cpu": "2", "memory": "1Gi"}}});
         assert_eq!(lacking(&pod("2", "1Gi"), &node), [""; 0]);
         let expected = [

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_client::resources::{CRON_JOBS, JOBS};
-use drydock_client::{Controller, DeleteOptions, Informer, Propagation, WorkQueue};
+use drydock_client::{Change, Controller, DeleteOptions, Informer, Propagation, WorkQueue};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -39,8 +39,8 @@ pub(crate) fn start(ctx: Context) {
         ctx,
     });
     owner::index_by_controller(&this.jobs);
-    let to = queue.clone();
-    this.cron_jobs.on_change(move |change| to.add_object(change.object()));
+    let me = this.clone();
+    this.cron_jobs.on_change(move |change| me.changed(change));
     let to = queue.clone();
     this.jobs.on_change(move |change| {
         let job = change.object();
@@ -57,6 +57,23 @@ pub(crate) fn start(ctx: Context) {
 }
 
 impl CronJobs {
+    /// Who is given another schedule starts nothing by it before its next time.
+    fn changed(&self, change: Change<'_>) {
+        let cron_job = change.object();
+        let when = |cron_job: &Value| {
+            ["schedule", "timeZone"].map(|field| cron_job.str_at(&["spec", field]).to_owned())
+        };
+        if change.old().is_none_or(|old| when(old) == when(cron_job)) {
+            return self.queue.add_object(cron_job);
+        }
+        let text = cron_job.str_at(&["spec", "schedule"]);
+        let schedule = zone(cron_job).and_then(|zone| Schedule::parse(text, zone).ok());
+        let now = self.ctx.clock.now();
+        if let Some(next) = schedule.and_then(|schedule| due::next(&schedule, cron_job, now)) {
+            self.queue.add_after(cron_job.key(), between(now, next) + SLACK);
+        }
+    }
+
     async fn sync(&self, key: &Key) -> Result<(), Status> {
         let (namespace, name) = split_key(key);
         let Some(cron_job) = self.cron_jobs.get(namespace, name) else { return Ok(()) };

@@ -85,7 +85,7 @@ impl Quotas {
         let informer = self.follow(&gvr);
         informer.synced().await;
         let objects = informer.list_in(namespace);
-        Ok(Some(usage::of(quota, resource, &gvr, &objects)))
+        Ok(Some(usage::of(quota, resource, &gvr, &objects, self.ctx.clock.now())))
     }
 
     /// The resource whose objects a quota's resource is about.
@@ -125,7 +125,7 @@ impl Quotas {
             let object = change.object();
             let matters = match change {
                 Change::Added(_) => false,
-                Change::Updated { old, new } => usage::matters(old, new),
+                Change::Updated { old, new } => usage::matters(old, new, me.ctx.clock.now()),
                 Change::Deleted(_) => true,
             };
             if matters && !is_quota {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use drydock_client::resources::PODS;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{GroupVersionResource, Object, ObjectMeta, Value};
 
-use crate::util::pod;
+use jiff::Timestamp;
+
+use crate::util::{pod, time_at};
 
 /// The amount of `resource` that `objects` (of the resource `gvr`) use, canonically written.
 pub(super) fn of(
@@ -13,10 +16,12 @@ pub(super) fn of(
     resource: &str,
     gvr: &GroupVersionResource,
     objects: &[Arc<Object>],
+    now: Timestamp,
 ) -> String {
     let mut total = Quantity::ZERO;
     for object in objects {
-        if !in_scopes(quota, gvr, object) {
+        let is_gone = *gvr == PODS && !resource.starts_with("count/") && !counts(object, now);
+        if is_gone || !in_scopes(quota, gvr, object) {
             continue;
         }
         total += &amount(resource, object);
@@ -24,13 +29,21 @@ pub(super) fn of(
     total.to_string()
 }
 
+/// Whether the pod takes anything: neither has it ended, nor is the time over that it was given to go.
+fn counts(pod: &Value, now: Timestamp) -> bool {
+    let grace = pod.i64_at(&["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0);
+    let end = time_at(pod, &["metadata", "deletionTimestamp"]);
+    let is_over = end.is_some_and(|end| end.as_second().saturating_add(grace) < now.as_second());
+    !pod::is_finished(pod) && !is_over
+}
+
 /// Whether an update can lower usage.
-pub(super) fn matters(old: &Object, new: &Object) -> bool {
+pub(super) fn matters(old: &Object, new: &Object, now: Timestamp) -> bool {
     if new.kind() == "Pod" {
         // Being bound to a node changes the spec, too.
         let containers = |pod: &Object| pod.at(&["spec", "containers"]).cloned();
         let ends = |pod: &Object| pod.i64_at(&["spec", "activeDeadlineSeconds"]).is_some();
-        return pod::is_finished(old) != pod::is_finished(new)
+        return counts(old, now) && !counts(new, now)
             || containers(old) != containers(new)
             || ends(old) != ends(new);
     }
@@ -62,7 +75,7 @@ fn amount(resource: &str, object: &Value) -> Quantity {
     }
     let service_type = object.str_at(&["spec", "type"]);
     match resource {
-        "pods" => one_if(!pod::is_finished(object)),
+        "pods" => one_if(true),
         "services"
         | "secrets"
         | "configmaps"
@@ -84,7 +97,6 @@ fn amount(resource: &str, object: &Value) -> Quantity {
                 let class = name.trim_end_matches(PER_DEVICE_CLASS);
                 Quantity::new(devices(object, class), drydock_machinery::quantity::Format::DecimalSi)
             }
-            None if pod::is_finished(object) => Quantity::ZERO,
             None => compute(name, object),
         },
     }

@@ -230,14 +230,19 @@ impl Attacher {
             other.str_at(&["spec", "source", "persistentVolumeName"]) == volume.name()
                 && other.str_at(&["spec", "nodeName"]) != node
         };
-        if is_exclusive(volume) && self.attachments.list().iter().any(|other| elsewhere(&other)) {
-            let message = format!(
-                "Multi-Attach error for volume {:?} Volume is already exclusively attached to one node and can't be \
-                 attached to another",
-                volume.name()
-            );
+        let others: Vec<Arc<Object>> =
+            self.attachments.list().into_iter().filter(|a| elsewhere(&a)).collect();
+        if is_exclusive(volume) && !others.is_empty() {
+            let users: Vec<Arc<Object>> = others
+                .iter()
+                .flat_map(|other| self.wanted(other.str_at(&["spec", "nodeName"])).into_values())
+                .filter(|other| other.volume.name() == volume.name())
+                .flat_map(|other| other.pods)
+                .collect();
             for pod in &wanted.pods {
-                self.ctx.events.warning(pod, "FailedAttachVolume", message.clone());
+                let why = taken_by(&users, pod.namespace());
+                let message = format!("Multi-Attach error for volume {:?} {why}", volume.name());
+                self.ctx.events.warning(pod, "FailedAttachVolume", message);
             }
             self.queue.add_after(node, Duration::from_secs(2));
             return Ok(());
@@ -333,6 +338,23 @@ impl Attacher {
     }
 }
 
+/// Who has an exclusive volume, as a namespace may be told: of others' pods no more than their number.
+fn taken_by(users: &[Arc<Object>], namespace: &str) -> String {
+    let (own, foreign): (Vec<_>, Vec<_>) = users.iter().partition(|pod| pod.namespace() == namespace);
+    let own: Vec<&str> = own.into_iter().map(|pod| pod.name()).collect();
+    match (own.as_slice(), foreign.len()) {
+        ([], 0) => {
+            "Volume is already exclusively attached to one node and can't be attached to another".to_owned()
+        }
+        ([], count) => format!("Volume is already used by {count} pod(s) in different namespaces"),
+        (own, 0) => format!("Volume is already used by pod(s) {}", own.join(", ")),
+        (own, count) => {
+            let own = own.join(", ");
+            format!("Volume is already used by pod(s) {own} and {count} pod(s) in different namespaces")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +364,19 @@ mod tests {
         let name = attachment_name("vol", "d.example.com", "n");
         assert_eq!(name.len(), "csi-".len() + 64);
         assert_ne!(name, attachment_name("vol", "d.example.com", "m"));
+    }
+
+    #[test]
+    fn who_has_a_volume_is_told_by_name_in_the_same_namespace_only() {
+        let pod = |namespace: &str, name: &str| {
+            Arc::new(Object::new(value!({"metadata": {"namespace": namespace, "name": name}}), 1))
+        };
+        let users = [pod("a", "x"), pod("b", "y"), pod("a", "z")];
+        let told = |namespace| taken_by(&users, namespace);
+        assert_eq!(told("a"), "Volume is already used by pod(s) x, z and 1 pod(s) in different namespaces");
+        assert_eq!(told("c"), "Volume is already used by 3 pod(s) in different namespaces");
+        assert_eq!(taken_by(&users[..1], "a"), "Volume is already used by pod(s) x");
+        assert!(taken_by(&[], "a").starts_with("Volume is already exclusively attached"));
     }
 
     #[test]
