@@ -219,7 +219,7 @@ async fn exec_says_what_there_is_not() {
     for (query, message) in [
         ("", "a container name must be specified for pod p, choose one of: [a b]"),
         ("container=c&", "container c is not valid for pod p"),
-        ("container=a&", "nodes \"n\" not found"),
+        ("container=a&", "pods \"n\" not found"),
     ] {
         let (_, refused) = f.call(Method::POST, &format!("{pods}/p/exec?{query}command=ls"), None).await;
         assert_eq!(refused.str_at(&["message"]), message);

@@ -49,6 +49,8 @@ pub const CERTIFICATE_SIGNING_REQUESTS: GroupVersionResource =
 pub const STORAGE_CLASSES: GroupVersionResource = resource("storage.k8s.io", "v1", "storageclasses");
 pub const CSI_NODES: GroupVersionResource = resource("storage.k8s.io", "v1", "csinodes");
 pub const CSI_DRIVERS: GroupVersionResource = resource("storage.k8s.io", "v1", "csidrivers");
+pub const CSI_STORAGE_CAPACITIES: GroupVersionResource =
+    resource("storage.k8s.io", "v1", "csistoragecapacities");
 pub const VOLUME_ATTRIBUTES_CLASSES: GroupVersionResource =
     resource("storage.k8s.io", "v1", "volumeattributesclasses");
 pub const VOLUME_ATTACHMENTS: GroupVersionResource = resource("storage.k8s.io", "v1", "volumeattachments");

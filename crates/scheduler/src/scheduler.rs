@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use drydock_client::resources::{
-    CSI_NODES, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS,
-    REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES, STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS,
+    CSI_DRIVERS, CSI_NODES, CSI_STORAGE_CAPACITIES, NAMESPACES, NODES, PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES, POD_DISRUPTION_BUDGETS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, SERVICES,
+    STATEFUL_SETS, STORAGE_CLASSES, VOLUME_ATTACHMENTS,
 };
 use drydock_client::{Change, Client, EventRecorder, Informer, SharedInformers};
 use drydock_machinery::{Key, Object, ObjectMeta, Value};
@@ -65,7 +66,7 @@ pub struct Scheduler {
     /// Told when resource claims change, for pods that wait for their devices.
     pub(crate) claims_changed: Notify,
     pub(crate) pods: Arc<Informer>,
-    pub(crate) storage: [(Storage, Arc<Informer>); 5],
+    pub(crate) storage: [(Storage, Arc<Informer>); 7],
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +116,8 @@ impl Scheduler {
                 (Storage::Claim, config.informers.informer(&PERSISTENT_VOLUME_CLAIMS)),
                 (Storage::Node, config.informers.informer(&CSI_NODES)),
                 (Storage::Attachment, config.informers.informer(&VOLUME_ATTACHMENTS)),
+                (Storage::Driver, config.informers.informer(&CSI_DRIVERS)),
+                (Storage::Capacity, config.informers.informer(&CSI_STORAGE_CAPACITIES)),
             ],
         });
         let informers = [NAMESPACES, NODES, PODS, POD_DISRUPTION_BUDGETS]

@@ -16,6 +16,7 @@ const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+const NO_SPACE: &str = "node(s) did not have enough free storage";
 const NO_VOLUME: &str = "node(s) didn't find available persistent volumes to bind";
 const WRONG_NODE: &str = "node(s) didn't match PersistentVolume's node affinity";
 const VOLUME_GONE: &str = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
@@ -38,6 +39,9 @@ pub struct Volumes {
     /// What drivers tell of nodes, by the nodes' names.
     nodes: HashMap<Key, Arc<Object>>,
     attachments: HashMap<Key, Arc<Object>>,
+    drivers: HashMap<Key, Arc<Object>>,
+    /// What drivers tell of how much they could still make where.
+    capacities: HashMap<Key, Arc<Object>>,
 }
 
 /// Which of the kinds an object is.
@@ -49,6 +53,10 @@ pub enum Storage {
     /// A `CSINode`.
     Node,
     Attachment,
+    /// A `CSIDriver`.
+    Driver,
+    /// A `CSIStorageCapacity`.
+    Capacity,
 }
 
 /// What is to be written before a pod is bound to its node.
@@ -108,6 +116,8 @@ impl Volumes {
             Storage::Class => &mut self.classes,
             Storage::Node => &mut self.nodes,
             Storage::Attachment => &mut self.attachments,
+            Storage::Driver => &mut self.drivers,
+            Storage::Capacity => &mut self.capacities,
         }
     }
 
@@ -206,8 +216,10 @@ impl Volumes {
                     taken.insert(volume.name().to_owned());
                     bindings.push(Binding::Volume(reserved(volume, claim)));
                 }
-                None if self.can_provision(claim, node) => bindings.push(Binding::Claim(placed(claim, node))),
-                None => return Err(NO_VOLUME),
+                None => {
+                    self.may_provision(claim, node)?;
+                    bindings.push(Binding::Claim(placed(claim, node)));
+                }
             }
         }
         Ok(bindings)
@@ -247,9 +259,12 @@ impl Volumes {
         free.min_by(|a, b| capacity(a).cmp(&capacity(b)).then_with(|| a.name().cmp(b.name())))
     }
 
-    /// Whether a provisioner may make a volume for the claim that the node reaches.
-    fn can_provision(&self, claim: &Object, node: &Object) -> bool {
-        let Some(class) = self.classes.get(class_of(claim)) else { return false };
+    /// Lets a provisioner make a volume for the claim that the node reaches.
+    ///
+    /// # Errors
+    /// When none may, or its driver says that it has no room for it.
+    fn may_provision(&self, claim: &Object, node: &Object) -> Result<(), &'static str> {
+        let class = self.classes.get(class_of(claim)).ok_or(NO_VOLUME)?;
         let terms = class.array_at(&["allowedTopologies"]);
         let matches = |term: &Value| {
             term.array_at(&["matchLabelExpressions"]).iter().all(|expression| {
@@ -258,8 +273,33 @@ impl Volumes {
                 label.is_some_and(|label| values.iter().any(|value| value.as_str() == Some(label)))
             })
         };
-        !matches!(class.str_at(&["provisioner"]), "" | NO_PROVISIONER)
-            && (terms.is_empty() || terms.iter().any(matches))
+        let provisioner = class.str_at(&["provisioner"]);
+        if matches!(provisioner, "" | NO_PROVISIONER) || !(terms.is_empty() || terms.iter().any(matches)) {
+            return Err(NO_VOLUME);
+        }
+        let tells =
+            self.drivers.get(provisioner).is_some_and(|driver| driver.bool_at(&["spec", "storageCapacity"]));
+        if tells && !self.has_room(class.name(), requested(claim).value(), node) {
+            Err(NO_SPACE)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether a volume of the class of so many bytes can still be made where the node reaches it.
+    fn has_room(&self, class: &str, bytes: i64, node: &Object) -> bool {
+        let is_enough = |capacity: &Object| {
+            let most = ["maximumVolumeSize", "capacity"].into_iter().find_map(|field| capacity.get(field));
+            most.is_some_and(|most| Quantity::of(Some(most)).value() >= bytes)
+        };
+        let is_reached = |capacity: &Object| {
+            let topology = capacity.get("nodeTopology").filter(|topology| !topology.is_null());
+            let selector = topology.map(|topology| Selector::from_label_selector(Some(topology)));
+            selector.is_some_and(|selector| selector.is_ok_and(|selector| selector.matches(node.labels())))
+        };
+        self.capacities.values().any(|capacity| {
+            capacity.str_at(&["storageClassName"]) == class && is_enough(capacity) && is_reached(capacity)
+        })
     }
 
     /// Takes `bindings` as written, so that the next pod does not get the same volumes.

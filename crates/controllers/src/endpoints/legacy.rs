@@ -107,7 +107,12 @@ impl Endpoints {
             ("FailedToCreateEndpoint", "create endpoint for service")
         };
         let message = format!("Failed to {what} {}/{}: {status}", service.namespace(), service.name());
-        self.ctx.events.warning(&wanted, reason, message);
+        let mut about = wanted;
+        if !exists {
+            // Upstream's new Endpoints have none until they are sent.
+            about.remove(&["metadata", "namespace"]);
+        }
+        self.ctx.events.warning(&about, reason, message);
         Err(status)
     }
 

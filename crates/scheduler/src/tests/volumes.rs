@@ -92,6 +92,34 @@ fn a_provisioner_is_told_the_node() {
 }
 
 #[test]
+fn a_driver_that_tells_of_its_room_is_asked_for_no_more() {
+    let mut cluster = cluster([node("a", "4"), node("b", "4")]);
+    let mut class = local_class();
+    class.set(&["provisioner"], "x.example.com");
+    let driver = value!({"metadata": {"name": "x.example.com"}, "spec": {"storageCapacity": true}});
+    let room = |size: &str| {
+        value!({"metadata": {"name": "r", "namespace": "d"}, "storageClassName": (class.name()), "capacity": size,
+            "nodeTopology": {"matchLabels": {"kubernetes.io/hostname": "b"}}})
+    };
+    let (claim, small, large) = (waiting_claim(), room("1Ki"), room("100Gi"));
+    with_storage(
+        &mut cluster,
+        [
+            (Storage::Claim, claim),
+            (Storage::Class, class),
+            (Storage::Driver, driver),
+            (Storage::Capacity, small),
+        ],
+    );
+    assert_eq!(
+        refused(&cluster, claiming("c")),
+        "0/2 nodes are available: 2 node(s) did not have enough free storage."
+    );
+    with_storage(&mut cluster, [(Storage::Capacity, large)]);
+    assert_eq!(schedule(&cluster, &info(claiming("c")), 0).unwrap().node, "b");
+}
+
+#[test]
 fn a_bound_volume_keeps_its_pod_near() {
     let mut cluster = cluster([node("a", "4"), node("b", "1")]);
     let mut claim = waiting_claim();

@@ -28,6 +28,7 @@ pub(crate) async fn log(request: &Req, call: &Call) -> Result<Answer, Status> {
         // Nobody has anything to say yet.
         return Ok(body::nothing(204));
     }
+    super::check_host(request, &pod)?;
     let nodes = nodes(request)?;
     let options = LogOptions {
         container,

@@ -89,7 +89,8 @@ fn check_host(request: &Req, pod: &Object) -> Result<(), Status> {
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", pod.name())));
     }
     if request.core.registry.cache.get("", "nodes", "", node).is_none() {
-        return Err(Status::not_found("", "nodes", node));
+        // As upstream's store says it, which takes the resource from the request.
+        return Err(Status::not_found("", "pods", node));
     }
     Ok(())
 }
