@@ -76,6 +76,49 @@ async fn a_stateful_set_makes_its_pods_in_order_and_removes_them_from_the_top() 
 }
 
 #[tokio::test]
+async fn a_stateful_set_says_again_which_its_pods_are() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let spec = with_template(value!({"replicas": 1, "serviceName": "db"}));
+    client.create(&STATEFUL_SETS, workload("StatefulSet", "db", spec)).await.unwrap();
+    play(&server, |s| status_of(s, &STATEFUL_SETS, "readyReplicas") == 1).await;
+    let names = ["statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"];
+    let mut pod = server.all(&PODS)[0].value().clone();
+    for name in names {
+        pod.remove(&["metadata", "labels", name]);
+    }
+    client.update(&PODS, pod).await.unwrap();
+    let told = |s: &FakeServer| {
+        names.map(|name| s.all(&PODS)[0].value().str_at(&["metadata", "labels", name]).to_owned())
+    };
+    play(&server, |s| told(s) == ["db-0", "0"]).await;
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_that_has_ended_stays_its_sets() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let spec = with_template(value!({"replicas": 1}));
+    client.create(&REPLICA_SETS, workload("ReplicaSet", "x", spec)).await.unwrap();
+    play(&server, |s| status_of(s, &REPLICA_SETS, "readyReplicas") == 1).await;
+    let ended = server.all(&PODS)[0].clone();
+    set_phase(&server, ended.value(), "Failed").await;
+    play(&server, |s| s.all(&PODS).len() == 2).await;
+    let of_ended = |s: &FakeServer| s.all(&PODS).into_iter().find(|pod| pod.uid() == ended.uid()).unwrap();
+    let mut relabelled = of_ended(&server).value().clone();
+    relabelled.set(&["metadata", "labels", "app"], "other");
+    client.update(&PODS, relabelled).await.unwrap();
+    // What is next written by the controller comes after it has seen the pod.
+    let mut set = server.all(&REPLICA_SETS)[0].value().clone();
+    set.set(&["spec", "replicas"], 2);
+    client.update(&REPLICA_SETS, set).await.unwrap();
+    play(&server, |s| status_of(s, &REPLICA_SETS, "readyReplicas") == 2).await;
+    assert!(of_ended(&server).controller_ref().is_some());
+    tasks.close().await;
+}
+
+#[tokio::test]
 async fn a_stateful_set_rolls_from_the_top() {
     let (server, tasks) = cluster().await;
     let client = server.client();

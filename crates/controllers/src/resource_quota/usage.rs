@@ -243,3 +243,37 @@ fn in_scope(scope: &str, operator: &str, values: &[Value], pod: &Object) -> bool
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use drydock_machinery::value;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_takes_nothing_once_its_time_to_go_is_over() {
+        let pod = |metadata: Value| {
+            let mut pod = value!({"kind": "Pod", "status": {"phase": "Running"}});
+            pod.set(&["metadata"], metadata);
+            Object::new(pod, 1)
+        };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let goes =
+            pod(value!({"deletionTimestamp": "2024-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30}));
+        let stays = pod(value!({}));
+        assert!(counts(&goes, at("2024-01-01T00:00:30Z")));
+        assert!(!counts(&goes, at("2024-01-01T00:00:31Z")));
+        assert!(counts(&stays, at("2024-01-01T00:00:31Z")));
+        assert!(matters(&stays, &goes, at("2024-01-01T00:00:31Z")));
+        assert!(!matters(&stays, &goes, at("2024-01-01T00:00:30Z")));
+    }
+
+    #[test]
+    fn load_balancers_without_node_ports_take_those_they_name() {
+        let service = |given: bool| {
+            value!({"spec": {"type": "LoadBalancer", "allocateLoadBalancerNodePorts": given,
+                "ports": [{"port": 80}, {"port": 81, "nodePort": 30000}]}})
+        };
+        assert_eq!([true, false].map(|given| node_ports(&service(given))), [2, 1]);
+    }
+}
