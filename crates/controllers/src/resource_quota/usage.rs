@@ -6,7 +6,7 @@ use drydock_client::resources::PODS;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::{GroupVersionResource, Object, ObjectMeta, Value};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::util::{pod, time_at};
 
@@ -33,7 +33,8 @@ pub(super) fn of(
 fn counts(pod: &Value, now: Timestamp) -> bool {
     let grace = pod.i64_at(&["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0);
     let end = time_at(pod, &["metadata", "deletionTimestamp"]);
-    let is_over = end.is_some_and(|end| end.as_second().saturating_add(grace) < now.as_second());
+    let grace = SignedDuration::from_secs(grace);
+    let is_over = end.is_some_and(|end| end.saturating_add(grace).unwrap_or(Timestamp::MAX) < now);
     !pod::is_finished(pod) && !is_over
 }
 
