@@ -84,9 +84,12 @@ impl Registry {
     /// Writes that belong to the object's: the IPAddresses of a Service. If what the cache has of the object is not what
     /// the write was decided on, neither is written.
     fn changes_along(&self, call: &Call, key: &str, new: Option<&Value>) -> Vec<Write> {
+        if !allocate::is_service(&call.resource) {
+            return Vec::new();
+        }
         let old = self.cache.by_prefix(&call.resource.prefix).get(key);
         let old = old.as_ref().map(|old| old.value());
-        allocate::records::changes(&self.cache, &call.resource, old, new, self.clock.now())
+        allocate::records::changes(&self.cache, old, new, self.clock.now())
     }
 
     async fn commit(&self, txn: Txn) -> Result<u64, WriteError> {

@@ -282,7 +282,7 @@ pub(super) fn to_v2(object: &mut Value) {
         [METRICS, CURRENT_METRICS, BEHAVIOR, CONDITIONS].map(|key| annotation(object, key));
     drop_annotations(object);
     SPEC.to_v2(object, metrics);
-    super::super::autoscaling::default_metrics(object);
+    crate::autoscaling::default_metrics(object);
     STATUS.to_v2(object, current);
     let mut behavior = lowered(&behavior.unwrap_or_default());
     for rules in ["scaleUp", "scaleDown"] {

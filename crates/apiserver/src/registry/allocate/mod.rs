@@ -187,6 +187,6 @@ fn ranges(cidr: &Object) -> Vec<ServiceRange> {
     texts.filter_map(ServiceRange::parse).collect()
 }
 
-fn is_service(resource: &Resource) -> bool {
+pub(crate) fn is_service(resource: &Resource) -> bool {
     resource.gvr.resource == "services" && resource.gvr.group.is_empty()
 }

@@ -12,7 +12,7 @@ use drydock_runtime::clock::rfc3339;
 use drydock_store::{Check, Payload, Txn, Write};
 use jiff::Timestamp;
 
-use super::{Allocators, is_service, service};
+use super::{Allocators, service};
 use crate::admission::Reader as _;
 use crate::cache::{Cache, Stored, key_prefix, object_key};
 use crate::registry::{managed, meta};
@@ -44,17 +44,8 @@ fn is_of(record: &Object, service: &Value) -> bool {
         && parent("name") == service.name()
 }
 
-/// What of the records changes along with an object: nothing unless it is a Service whose addresses change.
-pub(crate) fn changes(
-    cache: &Cache,
-    resource: &Resource,
-    old: Option<&Value>,
-    new: Option<&Value>,
-    now: Timestamp,
-) -> Vec<Write> {
-    if !is_service(resource) {
-        return Vec::new();
-    }
+/// What of the records changes along with a Service: nothing unless its addresses do.
+pub(crate) fn changes(cache: &Cache, old: Option<&Value>, new: Option<&Value>, now: Timestamp) -> Vec<Write> {
     let held = |service: Option<&Value>| service.map(service::addresses_of).unwrap_or_default();
     let (before, after) = (held(old), held(new));
     let gone = before.iter().filter(|ip| !after.contains(ip)).filter(|ip| {

@@ -126,7 +126,9 @@ impl Registry {
         let resource = call.resource.clone();
         match call.request.verb {
             Verb::Update => {
-                let scale = decode::object(call)?;
+                let mut scale = decode::object(call)?;
+                match_name(call, &scale)?;
+                meta::match_namespace(call, &mut scale)?;
                 Ok(Box::new(move |_| Ok((scale.clone(), Vec::new()))))
             }
             Verb::Patch(PatchType::Apply) => {
@@ -160,19 +162,18 @@ impl Registry {
     }
 }
 
-/// A Scale that is sent, or comes of a patch, is of the object that the request names.
+/// A Scale that is sent is of this very object, and one that comes of a patch is still of the one that the request names.
 ///
 /// # Errors
 /// 400 for another name or namespace, 409 for another uid.
 fn match_object(call: &Call, scale: &mut Value, current: &Object) -> Result<(), Status> {
-    if call.request.verb == Verb::Patch(PatchType::Apply) {
-        return Ok(());
+    match call.request.verb {
+        Verb::Patch(PatchType::Apply) => return Ok(()),
+        Verb::Update => return check_stored(call, current, scale.uid(), ""),
+        _ => {}
     }
     match_name(call, scale)?;
     meta::match_namespace(call, scale)?;
-    if call.request.verb == Verb::Update {
-        return check_stored(call, current, scale.uid(), "");
-    }
     if !scale.uid().is_empty() && scale.uid() != current.uid() {
         let gvr = &call.resource.gvr;
         let why = precondition_failed("UID", scale.uid(), current.uid());

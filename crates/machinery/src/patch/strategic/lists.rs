@@ -86,16 +86,13 @@ fn worked_over(original: &[Value], patch: &[Value], merge_key: &str) -> Vec<Valu
     if merge_key.is_empty() {
         return array;
     }
-    let directive = |item: &Value| item.get(DIRECTIVE).and_then(Value::as_str).map(str::to_owned);
-    if patch.iter().any(|item| directive(item).as_deref() == Some("replace")) {
+    let says = |item: &Value, directive: &str| item.str_at(&[DIRECTIVE]) == directive;
+    if patch.iter().any(|item| says(item, "replace")) {
         return array;
     }
     let mut len = array.len();
-    let find = |array: &[Value], item: &Value| {
-        array.iter().position(|element| element.get(merge_key) == item.get(merge_key))
-    };
-    for item in patch.iter().filter(|item| directive(item).as_deref() == Some("delete")) {
-        while let Some(at) = find(&array[..len], item) {
+    for item in patch.iter().filter(|item| says(item, "delete")) {
+        while let Some(at) = position(&array[..len], item, merge_key) {
             array[at..len].rotate_left(1);
             len -= 1;
             // What was last is there twice now.
@@ -104,8 +101,8 @@ fn worked_over(original: &[Value], patch: &[Value], merge_key: &str) -> Vec<Valu
             }
         }
     }
-    for item in patch.iter().filter(|item| directive(item).is_none()) {
-        if find(&array[..len], item).is_none() {
+    for item in patch.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
+        if position(&array[..len], item, merge_key).is_none() {
             let Some(place) = array.get_mut(len) else { break };
             *place = item.clone();
             len += 1;
@@ -143,6 +140,14 @@ fn check_order(patch: &[Value], order: &[Value], merge_key: &str) -> Patched<()>
         }
     }
     Ok(())
+}
+
+/// Where the list has an element of the item's key, or the item itself where there are no keys.
+fn position(list: &[Value], item: &Value, merge_key: &str) -> Option<usize> {
+    list.iter().position(|element| match merge_key {
+        "" => element == item,
+        key => element.get(key) == item.get(key),
+    })
 }
 
 fn same_element(left: &Value, right: &Value, merge_key: &str) -> Patched<bool> {
@@ -228,12 +233,7 @@ fn ordered(merged: Vec<Value>, order: &[Value], live: &[Value], merge_key: &str)
             key_of(element, merge_key)?;
         }
     }
-    let position = |list: &[Value], item: &Value| {
-        list.iter().position(|element| match merge_key {
-            "" => element == item,
-            key => element.get(key) == item.get(key),
-        })
-    };
+    let position = |list: &[Value], item: &Value| position(list, item, merge_key);
     let (mut named, mut others): (Vec<Value>, Vec<Value>) =
         merged.into_iter().partition(|item| position(order, item).is_some());
     named.sort_by_key(|item| position(order, item));
