@@ -27,7 +27,7 @@ pub(crate) use self::quantity::{
     positive_quantity, resource_name, resource_quantity_value,
 };
 use crate::go_form;
-use crate::shape::{is_zero, same, shown};
+use crate::shape::{is_zero, same, same_at, shown};
 
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(crate) const POSITIVE: &str = "must be greater than zero";
@@ -40,7 +40,7 @@ pub(crate) fn path_of(at: &[&str]) -> FieldPath {
 
 /// `ValidateImmutableField` for the field at `at`.
 pub(crate) fn immutable(errors: &mut FieldErrors, object: &Value, old: &Value, at: &[&str]) {
-    if !same(object.at(at), old.at(at)) {
+    if !same_at(object, old, at) {
         errors.invalid(&path_of(at), shown(object, at), IMMUTABLE);
     }
 }

@@ -12,7 +12,7 @@ use crate::meta::{
     validate_object_meta_update,
 };
 use crate::pod::drop_disabled;
-use crate::shape::{keep, same};
+use crate::shape::{keep, same_at};
 use crate::{Column, Context, NameRule, Propagation, Strategy, table};
 
 /// Finds what is wrong with an object, besides its metadata. On update the old object is given: what was let pass once
@@ -307,11 +307,11 @@ impl Strategy for Kind {
         match self.spec_changed {
             Some(changed) => changed(object, old),
             None => {
-                let (Some(new), Some(old)) = (object.as_object(), old.as_object()) else { return true };
-                let fields = new.keys().chain(old.keys());
+                let (Some(new), Some(before)) = (object.as_object(), old.as_object()) else { return true };
+                let fields = new.keys().chain(before.keys());
                 fields
                     .filter(|key| !["metadata", "status", "apiVersion", "kind"].contains(&key.as_str()))
-                    .any(|key| !same(new.get(key), old.get(key)))
+                    .any(|key| !same_at(object, old, &[key]))
             }
         }
     }

@@ -28,7 +28,7 @@ use jiff::Timestamp;
 
 use crate::kind::{Kind, StatusMeta, Step};
 use crate::meta::validate_object_meta;
-use crate::shape::{default_nil, each_mut, has, is_zero, keep, same, shown};
+use crate::shape::{default_nil, each_mut, has, is_zero, keep, same_of, shown};
 use crate::{Context, NameRule, table};
 
 pub(crate) use self::disabled::drop_disabled;
@@ -51,7 +51,7 @@ static KIND: Kind = Kind {
         if assigned {
             new.remove(&["nodeName"]);
         }
-        !same(Some(&new), Some(&old))
+        !same_of("core.v1.PodSpec", Some(&new), Some(&old))
     }),
     defaults: defaults::pod,
     prepare_create,

@@ -2,7 +2,7 @@
 //!
 //! A Go zero value and an absent field are the same to most of upstream's code; the tools here treat them so.
 
-use drydock_machinery::Value;
+use drydock_machinery::{Catalog, ObjectMeta as _, Value, semantic};
 
 /// Whether a Go field without pointer would be its zero value.
 pub(crate) fn is_zero(value: Option<&Value>) -> bool {
@@ -81,6 +81,24 @@ pub(crate) fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
             a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(Some(a), Some(b)))
         }
         _ => false,
+    }
+}
+
+/// Whether two values of one of upstream's types are semantically equal; unlike [`same`] it tells a pointer to nothing
+/// from one to an empty struct. `ty` is the type's name after `io.k8s.api.`, such as `core.v1.PodSpec`.
+pub(crate) fn same_of(ty: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
+    match Catalog::builtin().definition(&format!("io.k8s.api.{ty}")) {
+        Some(schema) => semantic::equal(a, b, schema.root()),
+        None => same(a, b),
+    }
+}
+
+/// The same for what two objects of one kind have at a path.
+pub(crate) fn same_at(object: &Value, old: &Value, path: &[&str]) -> bool {
+    let (new, before) = (object.at(path), old.at(path));
+    match Catalog::builtin().kind(&object.gvk()).and_then(|kind| kind.at(path)) {
+        Some(ty) => semantic::equal(new, before, ty),
+        None => same(new, before),
     }
 }
 

@@ -38,6 +38,7 @@ pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod semantic;
 pub mod status;
 #[cfg(test)]
 mod test_schema;

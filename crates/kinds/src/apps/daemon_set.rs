@@ -10,7 +10,7 @@ use crate::check::{
 };
 use crate::kind::{Kind, Step};
 use crate::pod::{defaults, template, warnings};
-use crate::shape::{default, default_nil, keep, present, same, shown};
+use crate::shape::{default, default_nil, keep, present, same_of, shown};
 use crate::{Context, go_form, table};
 
 /// The annotation that keeps a DaemonSet's `spec.templateGeneration` of old: apps/v1 has no field for it.
@@ -77,7 +77,8 @@ fn count_template_generation(context: &Context<'_>, object: &mut Value, old: &Va
     }
     let template = &["spec", "template"];
     let before = template_generation(old);
-    let generation = if same(object.at(template), old.at(template)) { before } else { before + 1 };
+    let is_same = same_of("core.v1.PodTemplateSpec", object.at(template), old.at(template));
+    let generation = if is_same { before } else { before + 1 };
     object.set(at, generation.to_string());
 }
 

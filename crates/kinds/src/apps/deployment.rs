@@ -9,7 +9,7 @@ use crate::check::{
 };
 use crate::kind::{Kind, StatusMeta};
 use crate::pod::defaults;
-use crate::shape::{default, default_nil, has, same};
+use crate::shape::{default, default_nil, has, same, same_of};
 use crate::{Context, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
@@ -18,7 +18,9 @@ pub(super) static KIND: Kind = Kind {
     generation: true,
     // Rollouts are told by their annotations too.
     spec_changed: Some(|object, old| {
-        [&["spec"][..], &["metadata", "annotations"]].iter().any(|at| !same(object.at(at), old.at(at)))
+        let annotations = &["metadata", "annotations"];
+        !same_of("apps.v1.DeploymentSpec", object.get("spec"), old.get("spec"))
+            || !same(object.at(annotations), old.at(annotations))
     }),
     defaults: set_defaults,
     validate: |errors, _, object, _| validate(errors, object),

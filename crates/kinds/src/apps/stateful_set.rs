@@ -10,7 +10,7 @@ use crate::check::{
 use crate::kind::{Kind, Step};
 use crate::pod::warnings::{claim_spec, of_template};
 use crate::pod::{defaults, template};
-use crate::shape::{default, default_nil, each_mut, has, keep, same, shown};
+use crate::shape::{default, default_nil, each_mut, has, keep, same_of, shown};
 use crate::{Context, NameRule, go_form, table};
 
 const MAY_CHANGE: [&str; 7] = [
@@ -242,7 +242,7 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     for field in MAY_CHANGE {
         keep(&mut rest, &before, &[field]);
     }
-    if !same(Some(&rest), Some(&before)) {
+    if !same_of("apps.v1.StatefulSetSpec", Some(&rest), Some(&before)) {
         errors.forbidden(
             &FieldPath::new("spec"),
             "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",

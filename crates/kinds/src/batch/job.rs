@@ -16,7 +16,7 @@ use crate::check::{
 use crate::go_form;
 use crate::kind::{Kind, NEW_THEN_CHANGED};
 use crate::pod::{defaults, template, warnings};
-use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, present, same, shown};
+use crate::shape::{default, default_nil, each_mut, has, is_zero, keep, present, same_of, shown};
 use crate::{Propagation, table};
 
 const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
@@ -351,11 +351,11 @@ fn template_update(errors: &mut FieldErrors, object: &Value, old: &Value, path: 
         for list in ["containers", "initContainers"] {
             keep_resources(&mut template, &before, list);
         }
-        if !same(template.get("spec"), before.get("spec")) {
+        if !same_of("core.v1.PodSpec", template.get("spec"), before.get("spec")) {
             let given = go_form::of("PodSpec", &shown(object, &["spec", "template", "spec"]));
             errors.invalid(&path.child("spec"), given, IMMUTABLE);
         }
-    } else if !same(Some(&template), Some(&before)) {
+    } else if !same_of("core.v1.PodTemplateSpec", Some(&template), Some(&before)) {
         let given = go_form::of("PodTemplateSpec", &shown(object, &["spec", "template"]));
         errors.invalid(path, given, IMMUTABLE);
     }

@@ -10,7 +10,7 @@ use crate::check::{
 };
 use crate::kind::{Kind, Step};
 use crate::pod::defaults;
-use crate::shape::{default, has, keep, present, same, shown};
+use crate::shape::{default, has, keep, present, same, same_of, shown};
 use crate::{Context, go_form, table};
 
 pub(super) static KIND: Kind = Kind {
@@ -169,7 +169,7 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
         }
         keep(&mut munged, &before, &["volumeAttributesClassName"]);
     }
-    if !same(Some(&munged), Some(&expected)) {
+    if !same_of("core.v1.PersistentVolumeClaimSpec", Some(&munged), Some(&expected)) {
         let difference = go_form::difference("PersistentVolumeClaimSpec", &expected, &munged);
         let detail = format!(
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{difference}"

@@ -2,7 +2,7 @@
 
 use drydock_machinery::{FieldErrors, FieldPath, Value};
 
-use crate::shape::same;
+use crate::shape::present;
 
 /// Of all values together.
 pub(super) const MAX_SIZE: usize = 1024 * 1024;
@@ -14,7 +14,7 @@ pub(super) fn decoded_len(value: &Value) -> usize {
     (text.len() / 4 * 3).saturating_sub(padding)
 }
 
-/// What is immutable stays so, and keeps these fields.
+/// What is immutable stays so, and keeps these fields. No values and no map of values are not the same here.
 pub(super) fn stays(errors: &mut FieldErrors, object: &Value, old: &Value, fields: &[&str]) {
     const SET: &str = "field is immutable when `immutable` is set";
     if !old.bool_at(&["immutable"]) {
@@ -23,7 +23,7 @@ pub(super) fn stays(errors: &mut FieldErrors, object: &Value, old: &Value, field
     if !object.bool_at(&["immutable"]) {
         errors.forbidden(&FieldPath::new("immutable"), SET);
     }
-    for field in fields.iter().filter(|field| !same(object.get(field), old.get(field))) {
+    for field in fields.iter().filter(|field| present(object, &[field]) != present(old, &[field])) {
         errors.forbidden(&FieldPath::new(field), SET);
     }
 }

@@ -13,7 +13,7 @@ use crate::pod::defaults;
 use crate::pod::scheduling::node_selector;
 use crate::pod::volumes::{Holder, no_backsteps, rare_source};
 use crate::shape::{
-    default, default_nil, each_mut, has, is_zero, keep, present, same, seconds, shown, with_mut,
+    default, default_nil, each_mut, has, is_zero, keep, present, same, same_of, seconds, shown, with_mut,
 };
 use crate::{Context, table};
 
@@ -310,9 +310,8 @@ fn validate_change(errors: &mut FieldErrors, object: &Value, old: &Value) {
     if has(&old, &["csi"]) && !has(&old, secret) {
         new.remove(secret);
     }
-    // A reference to nothing is one more than none.
-    let difference = go_form::difference("PersistentVolumeSource", &old, &new);
-    if !difference.is_empty() {
+    if !same_of("core.v1.PersistentVolumeSpec", Some(&new), Some(&old)) {
+        let difference = go_form::difference("PersistentVolumeSource", &old, &new);
         errors.forbidden(
             &FieldPath::new("spec").child("persistentvolumesource"),
             format!("spec.persistentvolumesource is immutable after creation\n{difference}"),
@@ -360,7 +359,7 @@ fn same_affinity(spec: &Value, before: &Value) -> bool {
         }
         i += 1;
     });
-    same(spec.get("nodeAffinity"), expected.get("nodeAffinity"))
+    same_of("core.v1.VolumeNodeAffinity", spec.get("nodeAffinity"), expected.get("nodeAffinity"))
 }
 
 /// `GetWarningsForPersistentVolume`.

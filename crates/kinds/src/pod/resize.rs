@@ -3,7 +3,7 @@
 use drydock_machinery::{FieldErrors, FieldPath, Map, Value};
 
 use super::{MIRROR, qos, validate_metadata_and_spec};
-use crate::shape::{each_mut, has, same, shown};
+use crate::shape::{each_mut, has, same, same_of, shown};
 
 const LISTS: [&str; 2] = ["containers", "initContainers"];
 const MUTABLE: [&str; 2] = ["cpu", "memory"];
@@ -45,7 +45,7 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {
         }
     }
     of_containers(errors, &mut spec, &before, &path);
-    if errors.is_empty() && !same(Some(&spec), Some(&before)) {
+    if errors.is_empty() && !same_of("core.v1.PodSpec", Some(&spec), Some(&before)) {
         errors.forbidden(&path, "only cpu and memory resources are mutable");
     }
 }
@@ -129,10 +129,10 @@ fn of_containers(errors: &mut FieldErrors, spec: &mut Value, before: &Value, pat
         let mut old = before.array_at(&[list]).iter().enumerate();
         each_mut(spec, &[list], |container| {
             let Some((i, old)) = old.next() else { return };
-            let changed = !same(Some(container), Some(old));
+            let changed = !same_of("core.v1.Container", Some(container), Some(old));
             let resources = with_old_amounts(&shown(container, &["resources"]), &shown(old, &["resources"]));
             container.set(&["resources"], resources);
-            let other = !same(Some(container), Some(old));
+            let other = !same_of("core.v1.Container", Some(container), Some(old));
             if list == "containers" {
                 if other {
                     errors.forbidden(path, "only cpu and memory resources are mutable");

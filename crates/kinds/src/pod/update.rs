@@ -6,7 +6,7 @@ use super::security::annotation_updates;
 use super::{MIRROR, validate_metadata_and_spec};
 use crate::check::in_range;
 use crate::go_form;
-use crate::shape::{each_mut, has, keep, same, shown};
+use crate::shape::{each_mut, has, keep, same, same_of, shown};
 
 const MAY_CHANGE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -30,7 +30,7 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {
     if !before.array_at(&["schedulingGates"]).is_empty() {
         gated(errors, &mut munged, &before, &path);
     }
-    if !same(Some(&munged), Some(&before)) {
+    if !same_of("core.v1.PodSpec", Some(&munged), Some(&before)) {
         let difference = go_form::difference("PodSpec", &before, &munged);
         let detail = format!("pod updates may not change fields other than {MAY_CHANGE}\n{difference}");
         errors.forbidden(&path, detail);
@@ -211,7 +211,7 @@ pub(super) fn validate_ephemeral(errors: &mut FieldErrors, object: &Value, old: 
         match new.iter().find(|container| container.str_at(&["name"]) == name) {
             None => errors
                 .forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n")),
-            Some(after) if !same(Some(after), Some(before)) => {
+            Some(after) if !same_of("core.v1.EphemeralContainer", Some(after), Some(before)) => {
                 let difference = go_form::difference("EphemeralContainer", before, after);
                 let text = format!("existing ephemeral containers {name:?} may not be changed\n{difference}");
                 errors.forbidden(&path, text);

@@ -1,0 +1,126 @@
+//! Whether two values are the same to upstream: `apiequality.Semantic.DeepEqual` over a type's schema.
+
+use crate::schema::{Field, Presence, Shape, StringFormat, TypeRef};
+use crate::value::{Map, Value};
+
+/// Whether two values of a built-in type are semantically equal. No list or map and an empty one are the same, a
+/// pointer to nothing and one to an empty struct are not.
+pub fn equal(a: Option<&Value>, b: Option<&Value>, ty: TypeRef<'_>) -> bool {
+    if a == b {
+        return true;
+    }
+    match ty.shape() {
+        Shape::Struct(_) => structs(a.and_then(Value::as_object), b.and_then(Value::as_object), ty),
+        Shape::Map { value, .. } => {
+            let (a, b) = (a.and_then(Value::as_object), b.and_then(Value::as_object));
+            let ty = ty.with(*value);
+            let is_in = |a: Option<&Map>, b: Option<&Map>| {
+                a.is_none_or(|a| {
+                    a.iter().all(|(key, value)| {
+                        b.and_then(|b| b.get(key)).is_some_and(|other| equal(Some(value), Some(other), ty))
+                    })
+                })
+            };
+            a.map_or(0, Map::len) == b.map_or(0, Map::len) && is_in(a, b)
+        }
+        Shape::List { item, .. } => {
+            let items = |list: Option<&Value>| list.and_then(Value::as_array).map_or(0, |list| list.len());
+            let ty = ty.with(*item);
+            let each = || match (a.and_then(Value::as_array), b.and_then(Value::as_array)) {
+                (Some(a), Some(b)) => a.iter().zip(b.iter()).all(|(a, b)| equal(Some(a), Some(b), ty)),
+                _ => true,
+            };
+            items(a) == items(b) && each()
+        }
+        Shape::String(StringFormat::Bytes) => text(a) == text(b),
+        _ => is_nil(a) && is_nil(b),
+    }
+}
+
+fn structs(a: Option<&Map>, b: Option<&Map>, ty: TypeRef<'_>) -> bool {
+    [a, b].into_iter().flatten().flat_map(Map::keys).all(|name| {
+        let (a, b) = (a.and_then(|a| a.get(name)), b.and_then(|b| b.get(name)));
+        match ty.field(name) {
+            Some(field) => fields(a, b, field, ty.with(field.ty)),
+            None => a == b,
+        }
+    })
+}
+
+fn fields(a: Option<&Value>, b: Option<&Value>, field: &Field, ty: TypeRef<'_>) -> bool {
+    let is_pointer = matches!(field.presence, Presence::Pointer | Presence::AlwaysPointer);
+    if is_pointer && is_nil(a) != is_nil(b) {
+        return false;
+    }
+    let is_scalar =
+        !matches!(ty.shape(), Shape::Struct(_) | Shape::Map { .. } | Shape::List { .. } | Shape::Any);
+    if !is_pointer && is_scalar && is_zero(a) && is_zero(b) {
+        return true;
+    }
+    equal(a, b, ty)
+}
+
+fn is_nil(value: Option<&Value>) -> bool {
+    value.is_none_or(Value::is_null)
+}
+
+fn is_zero(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false) | Value::Int(0)) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(_) => false,
+    }
+}
+
+fn text(value: Option<&Value>) -> &str {
+    value.and_then(Value::as_str).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::equal;
+    use crate::{Catalog, Value, value};
+
+    fn same(ty: &str, a: &Value, b: &Value) -> bool {
+        let schema = Catalog::builtin().definition(&format!("io.k8s.api.{ty}")).unwrap();
+        let one_way = equal(Some(a), Some(b), schema.root());
+        assert_eq!(one_way, equal(Some(b), Some(a), schema.root()));
+        one_way
+    }
+
+    #[test]
+    fn empty_maps_and_lists_are_none_and_empty_structs_are_not() {
+        let pod = value!({"containers": [{"name": "c", "resources": {}}]});
+        let with = |field: &str, what: Value| {
+            let mut pod = pod.clone();
+            pod.set(&[field], what);
+            pod
+        };
+        for (field, what) in [
+            ("nodeSelector", value!({})),
+            ("tolerations", value!([])),
+            ("hostNetwork", value!(false)),
+            ("hostname", value!("")),
+            ("affinity", value!(null)),
+            ("containers", value!([{"name": "c", "args": []}])),
+        ] {
+            assert!(same("core.v1.PodSpec", &pod, &with(field, what)), "{field}");
+        }
+        for (field, what) in [
+            ("affinity", value!({})),
+            ("securityContext", value!({})),
+            ("priority", value!(0)),
+            ("nodeSelector", value!({"a": ""})),
+            ("containers", value!([{"name": "c", "lifecycle": {}}])),
+            ("containers", value!([])),
+        ] {
+            assert!(!same("core.v1.PodSpec", &pod, &with(field, what)), "{field}");
+        }
+        let selectors = ["{}", r#"{"matchLabels": {}}"#, r#"{"matchLabels": {"a": "b"}}"#];
+        let [empty, of_nothing, of_something] =
+            selectors.map(|text| Value::from_json(format!(r#"{{"selector": {text}}}"#).as_bytes()).unwrap());
+        assert!(same("core.v1.PersistentVolumeClaimSpec", &empty, &of_nothing));
+        assert!(!same("core.v1.PersistentVolumeClaimSpec", &empty, &of_something));
+        assert!(!same("core.v1.PersistentVolumeClaimSpec", &empty, &value!({})));
+    }
+}
