@@ -248,6 +248,10 @@ fn update(errors: &mut FieldErrors, object: &Value, old: &Value) {
             let mut shown = shown(object, &[here]);
             if core == "involvedObject" {
                 shown = go_form::of("ObjectReference", &shown);
+            } else if shown.is_null()
+                && !["eventTime", "related", "firstTimestamp", "lastTimestamp"].contains(&core)
+            {
+                shown = if core == "count" { 0.into() } else { "".into() };
             }
             errors.invalid(&FieldPath::new(name), shown, IMMUTABLE);
         }

@@ -127,7 +127,11 @@ impl Writer<'_> {
 
     fn fields(&mut self, fields: &[Field], value: &Value, depth: usize) {
         self.open('{');
-        let mut first = true;
+        self.entries(fields, value, &mut true, depth);
+        self.close(fields.is_empty(), '}', depth);
+    }
+
+    fn entries(&mut self, fields: &[Field], value: &Value, first: &mut bool, depth: usize) {
         for field in fields {
             let here = match field.json {
                 "" => Some(value),
@@ -136,18 +140,21 @@ impl Writer<'_> {
                     found.filter(|value| !value.is_null())
                 }
             };
-            if matches!(field.ty, Type::Metadata) {
-                first &= !here.is_some_and(|metadata| self.metadata(first, metadata));
-                continue;
+            match field.ty {
+                Type::Metadata => {
+                    *first &= !here.is_some_and(|metadata| self.metadata(*first, metadata, depth + 1));
+                }
+                Type::Embedded(name) => self.entries(layout(name).unwrap_or_default(), value, first, depth),
+                _ => {
+                    self.entry(std::mem::take(first), Some(field.name), depth + 1);
+                    self.typed(&field.ty, here, depth + 1);
+                }
             }
-            self.entry(std::mem::take(&mut first), Some(field.name), depth + 1);
-            self.typed(&field.ty, here, depth + 1);
         }
-        self.close(fields.is_empty(), '}', depth);
     }
 
     /// Metadata are embedded in Go, and so their fields are the holder's. Answers whether there were any.
-    fn metadata(&mut self, first: bool, metadata: &Value) -> bool {
+    fn metadata(&mut self, first: bool, metadata: &Value, depth: usize) -> bool {
         const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
         let mut given = metadata.clone();
         if let Some(given) = given.as_object_mut() {
@@ -157,11 +164,54 @@ impl Writer<'_> {
         json::write_as(&given, META, &mut written);
         let text = String::from_utf8_lossy(&written);
         let fields = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or("");
-        if !fields.is_empty() && !first {
+        if fields.is_empty() {
+            return false;
+        }
+        if !first {
             self.out.push(',');
         }
-        self.out.push_str(fields);
-        !fields.is_empty()
+        self.newline(depth);
+        self.json(fields, depth);
+        true
+    }
+
+    /// JSON that has been written on one line.
+    fn json(&mut self, text: &str, mut depth: usize) {
+        let (mut quoted, mut escaped) = (false, false);
+        let mut chars = text.chars().peekable();
+        while let Some(char) = chars.next() {
+            if quoted || self.indent.is_none() {
+                self.out.push(char);
+                quoted &= escaped || char != '"';
+                escaped = !escaped && char == '\\';
+                continue;
+            }
+            match char {
+                '{' | '[' => {
+                    self.out.push(char);
+                    let close = chars.next_if(|next| matches!(next, '}' | ']'));
+                    self.out.extend(close);
+                    if close.is_none() {
+                        depth += 1;
+                        self.newline(depth);
+                    }
+                }
+                '}' | ']' => {
+                    depth = depth.saturating_sub(1);
+                    self.newline(depth);
+                    self.out.push(char);
+                }
+                ',' => {
+                    self.out.push(char);
+                    self.newline(depth);
+                }
+                ':' => self.out.push_str(": "),
+                _ => {
+                    self.out.push(char);
+                    quoted = char == '"';
+                }
+            }
+        }
     }
 
     fn typed(&mut self, ty: &Type, value: Option<&Value>, depth: usize) {
@@ -276,6 +326,15 @@ mod tests {
         new.set(&["resources", "requests", "storage"], "2Gi");
         let expected = "@@ -6,7 +6,7 @@\n  \"Resources\": {\n   \"Limits\": null,\n   \"Requests\": {\n-   \"storage\": \"1Gi\"\n+   \"storage\": \"2Gi\"\n   }\n  },\n  \"VolumeName\": \"\",\n";
         assert_eq!(difference("PersistentVolumeClaimSpec", &old, &new), expected);
+    }
+
+    #[test]
+    fn embedded_metadata_are_indented_too() {
+        let old = value!({"metadata": {"labels": {"a,b": "{\\"}}, "spec": {}});
+        let mut new = old.clone();
+        new.set(&["metadata", "labels", "c"], "d");
+        let expected = "@@ -1,6 +1,7 @@\n {\n  \"labels\": {\n-  \"a,b\": \"{\\\\\"\n+  \"a,b\": \"{\\\\\",\n+  \"c\": \"d\"\n  },\n  \"Spec\": {\n   \"AccessModes\": null,\n";
+        assert_eq!(difference("PersistentVolumeClaimTemplate", &old, &new), expected);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use drydock_machinery::names_validation as names;
 use drydock_machinery::{FieldErrors, FieldPath, Map, ObjectMeta as _, Value};
 
 use crate::check::{
-    IMMUTABLE, at_least_zero, csi_driver_name, dns_subdomain, immutable, in_range, label_selector,
-    non_negative_quantity, one_of_at, one_of_given, one_of_or_empty, qualified_name, token_lifetime,
+    IMMUTABLE, at_least_zero, csi_driver_name, dns_subdomain, immutable, immutable_struct, in_range,
+    label_selector, non_negative_quantity, one_of_at, one_of_given, one_of_or_empty, qualified_name,
+    token_lifetime,
 };
 use crate::go_form;
 use crate::kind::{CHANGED_THEN_NEW, Kind, NEW_AND_CHANGED, NEW_THEN_CHANGED, StatusMeta};
@@ -139,11 +140,15 @@ static ATTACHMENT: Kind = Kind {
     defaults: |object| default_nil(object, &["status", "attached"], false),
     prepare_create: |_, object| object.set(&["status", "attached"], false),
     validate: |errors, _, object, _| validate_attachment(errors, object),
-    validate_change: |errors, object, old| immutable(errors, object, old, &["spec"]),
-    validate_status: |errors, _, object, old| immutable(errors, object, old, &["spec"]),
+    validate_change: attachment_stays,
+    validate_status: |errors, _, object, old| attachment_stays(errors, object, old),
     cells: table::volume_attachment,
     ..Kind::new(GROUP, "volumeattachments")
 };
+
+fn attachment_stays(errors: &mut FieldErrors, object: &Value, old: &Value) {
+    immutable_struct(errors, object, old, &["spec"], "VolumeAttachmentSpec");
+}
 
 fn validate_attachment(errors: &mut FieldErrors, object: &Value) {
     let path = FieldPath::new("spec");

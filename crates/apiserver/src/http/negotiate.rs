@@ -209,7 +209,11 @@ fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
         _ => return None,
     };
     let param = |key: &str| clause.params.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
-    let Some(kind) = param("as") else { return Some(Wanted { format, view: View::Whole }) };
+    let Some(kind) = param("as") else {
+        // A group or version is that of a kind.
+        let is_whole = param("g").is_none() && param("v").is_none();
+        return is_whole.then_some(Wanted { format, view: View::Whole });
+    };
     let version = match (param("g"), param("v")) {
         (Some("meta.k8s.io"), Some("v1")) => "v1",
         (Some("meta.k8s.io"), Some("v1beta1")) => "v1beta1",

@@ -60,7 +60,7 @@ impl Registry {
             if asked.resource_version == "0" && asked.continue_token.is_empty() { 0 } else { asked.limit };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let resource_version = snapshot.revision.to_string();
-        let after = position.after(&call.resource.prefix);
+        let after = position.after(&selection.prefix);
         if let Some(name) = selection.exact_name()
             && (!call.resource.namespaced || !call.request.namespace.is_empty())
         {
@@ -85,7 +85,7 @@ impl Registry {
             ..ObjectList::default()
         };
         if let Some(last) = last {
-            list.continue_token = paging::token(&call.resource.prefix, &last, snapshot.revision);
+            list.continue_token = paging::token(&selection.prefix, &last, snapshot.revision);
             if selection.is_everything() {
                 let rest = snapshot.after(&selection.prefix, &last).count();
                 list.remaining_item_count = Some(rest as u64);

@@ -1,5 +1,5 @@
 //! Continue tokens. Their form is upstream's: base64url of `{"v": "meta.k8s.io/v1", "rv": …, "start": …}`, where
-//! `start` is the first key not yet listed, relative to the resource.
+//! `start` is the first key not yet listed, relative to the resource or, in a namespace's list, to that.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -19,7 +19,7 @@ const URL_SAFE_NO_PAD: GeneralPurpose =
 pub(crate) struct Position {
     /// The revision of the first page; None for a first page, or to go on with what is there now.
     pub(crate) revision: Option<u64>,
-    /// Where the next page starts, relative to the resource; "" at the beginning.
+    /// Where the next page starts, relative to what is listed; "" at the beginning.
     start: String,
 }
 

@@ -1,6 +1,12 @@
 //! Unified differences with three lines of context, as go-difflib writes them.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 const CONTEXT: usize = 3;
+
+/// How many pairs of equal lines are looked at before what is left counts as replaced: a tenth of a second or so.
+const MOST_STEPS: usize = 4_000_000;
 
 /// One run of lines: `old[a.0..a.1]` became `new[b.0..b.1]`.
 #[derive(Clone, Copy)]
@@ -60,43 +66,133 @@ fn write_hunk(out: &mut String, a: &[&str], b: &[&str], hunk: &[Change]) {
     write(' ', &a[at..at + after]);
 }
 
-/// Longest common subsequence between what differs at all.
+/// Where `old[a..a + length]` is `new[b..b + length]`.
+#[derive(Clone, Copy)]
+struct Match {
+    a: usize,
+    b: usize,
+    length: usize,
+}
+
+/// What is left to compare: a range of the old lines with one of the new.
+#[derive(Clone)]
+struct Region {
+    a: Range<usize>,
+    b: Range<usize>,
+}
+
+/// What is around the longest common runs of lines, as Python's difflib finds them, of which go-difflib is a port: the
+/// longest run first, then what is on either side of it likewise.
 fn changes(a: &[&str], b: &[&str]) -> Vec<Change> {
-    let prefix = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let suffix = a[prefix..].iter().rev().zip(b[prefix..].iter().rev()).take_while(|(a, b)| a == b).count();
-    let (middle_a, middle_b) = (&a[prefix..a.len() - suffix], &b[prefix..b.len() - suffix]);
-    let width = middle_b.len() + 1;
-    let mut length = vec![0u32; (middle_a.len() + 1) * width];
-    for i in (0..middle_a.len()).rev() {
-        for j in (0..middle_b.len()).rev() {
-            length[i * width + j] = if middle_a[i] == middle_b[j] {
-                length[(i + 1) * width + j + 1] + 1
-            } else {
-                length[(i + 1) * width + j].max(length[i * width + j + 1])
-            };
-        }
-    }
-    let (mut i, mut j) = (0, 0);
-    let mut out: Vec<Change> = Vec::new();
-    let mut open: Option<Change> = None;
-    while i < middle_a.len() || j < middle_b.len() {
-        if i < middle_a.len() && j < middle_b.len() && middle_a[i] == middle_b[j] {
-            out.extend(open.take());
-            (i, j) = (i + 1, j + 1);
+    let mut steps = MOST_STEPS;
+    let places = places(b);
+    let mut regions = vec![Region { a: 0..a.len(), b: 0..b.len() }];
+    let mut matches = Vec::new();
+    while let Some(Region { a: in_a, b: in_b }) = regions.pop() {
+        let found = longest_match(a, b, &places, &Region { a: in_a.clone(), b: in_b.clone() }, &mut steps);
+        if found.length == 0 {
             continue;
         }
-        let (at_a, at_b) = (prefix + i, prefix + j);
-        let change = open.get_or_insert(Change { a: (at_a, at_a), b: (at_b, at_b) });
-        if j == middle_b.len()
-            || (i < middle_a.len() && length[(i + 1) * width + j] >= length[i * width + j + 1])
-        {
-            change.a.1 += 1;
-            i += 1;
-        } else {
-            change.b.1 += 1;
-            j += 1;
+        matches.push(found);
+        let sides = [
+            Region { a: in_a.start..found.a, b: in_b.start..found.b },
+            Region { a: found.a + found.length..in_a.end, b: found.b + found.length..in_b.end },
+        ];
+        regions.extend(sides.into_iter().filter(|side| !side.a.is_empty() && !side.b.is_empty()));
+    }
+    matches.sort_unstable_by_key(|found| found.a);
+    matches.push(Match { a: a.len(), b: b.len(), length: 0 });
+    let (mut i, mut j) = (0, 0);
+    let mut out = Vec::new();
+    for found in matches {
+        if i < found.a || j < found.b {
+            out.push(Change { a: (i, found.a), b: (j, found.b) });
+        }
+        (i, j) = (found.a + found.length, found.b + found.length);
+    }
+    out
+}
+
+/// Where each of the new lines stands. Of two hundred lines or more, those that come very often begin no run.
+fn places<'a>(b: &[&'a str]) -> HashMap<&'a str, Vec<usize>> {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (j, line) in b.iter().enumerate() {
+        places.entry(line).or_default().push(j);
+    }
+    if b.len() >= 200 {
+        places.retain(|_, places| places.len() <= b.len() / 100 + 1);
+    }
+    places
+}
+
+/// The longest run of a region; of several that are as long the first in the old lines, and there the first in the new.
+fn longest_match(
+    a: &[&str],
+    b: &[&str],
+    places: &HashMap<&str, Vec<usize>>,
+    region: &Region,
+    steps: &mut usize,
+) -> Match {
+    let mut best = Match { a: region.a.start, b: region.b.start, length: 0 };
+    // By the new line it ends with: how long the run is that ends with the old line at hand.
+    let mut lengths: HashMap<usize, usize> = HashMap::new();
+    for i in region.a.clone() {
+        let mut longer = HashMap::new();
+        let here = places.get(a[i]).map_or(&[][..], Vec::as_slice);
+        let first = here.partition_point(|j| *j < region.b.start);
+        for j in here[first..].iter().copied().take_while(|j| *j < region.b.end) {
+            let length = j.checked_sub(1).and_then(|before| lengths.get(&before)).copied().unwrap_or(0) + 1;
+            longer.insert(j, length);
+            if length > best.length {
+                best = Match { a: i + 1 - length, b: j + 1 - length, length };
+            }
+            *steps = steps.saturating_sub(1);
+        }
+        lengths = longer;
+        *steps = steps.saturating_sub(1);
+        if *steps == 0 {
+            return Match { length: 0, ..best };
         }
     }
-    out.extend(open);
-    out
+    while best.a > region.a.start && best.b > region.b.start && a[best.a - 1] == b[best.b - 1] {
+        best = Match { a: best.a - 1, b: best.b - 1, length: best.length + 1 };
+    }
+    let (end_a, end_b) = (best.a + best.length, best.b + best.length);
+    let after = a[end_a..region.a.end].iter().zip(&b[end_b..region.b.end]).take_while(|(a, b)| a == b);
+    best.length += after.count();
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unified;
+
+    #[test]
+    fn the_longest_run_stays_where_it_is() {
+        // A shortest difference would keep both lines `x`.
+        let (old, new) = ("x\na\nb\nc\nx\n", "a\nb\nc\nx\nx\nx\n");
+        assert_eq!(unified(old, new), "@@ -1,5 +1,6 @@\n-x\n a\n b\n c\n x\n+x\n+x\n");
+        let (old, new) = ("1\n2\n3\n", "3\n1\n2\n");
+        assert_eq!(unified(old, new), "@@ -1,3 +1,3 @@\n+3\n 1\n 2\n-3\n");
+        assert_eq!(unified(old, old), "");
+        assert_eq!(unified("", "a\n"), "@@ -0,0 +1 @@\n+a\n");
+    }
+
+    #[test]
+    fn common_lines_of_long_texts_begin_no_run() {
+        let lines =
+            |names: &[usize]| names.iter().map(|name| format!("{{\n{name}\n}}\n")).collect::<String>();
+        let old: Vec<usize> = (0..100).collect();
+        let mut new = old.clone();
+        new.remove(50);
+        let difference = unified(&lines(&old), &lines(&new));
+        assert_eq!(difference, "@@ -149,9 +149,6 @@\n 49\n }\n {\n-50\n-}\n-{\n 51\n }\n {\n");
+    }
+
+    #[test]
+    fn what_takes_too_long_is_replaced() {
+        let old: String = (0..60_000).map(|i| format!("{}\n", i % 500)).collect();
+        let new: String = (0..60_000).rev().map(|i| format!("{}\n", i % 500)).collect();
+        assert!(unified(&old, &new).starts_with("@@ -1,"));
+    }
 }

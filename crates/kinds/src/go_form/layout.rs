@@ -19,6 +19,8 @@ pub(super) enum Type {
     Pointer(&'static str),
     /// Of structs, or of plain values when "".
     List(&'static str),
+    /// An embedded struct, whose fields are the holder's.
+    Embedded(&'static str),
     /// Embedded `ObjectMeta`.
     Metadata,
     /// A pointer to a label selector.
@@ -28,7 +30,7 @@ pub(super) enum Type {
 }
 
 /// One struct a line: `Name: Field json type …`. A JSON name may be a path with slashes. Types are `s`, `i`, `b`, `?`, `@`
-/// (metadata), `&` (a selector), `Name`, `*Name`, `[]Name`; a JSON name
+/// (metadata), `&` (a selector), `Name`, `*Name`, `[]Name`, `+Name` (embedded); a JSON name
 /// of `=` is the Go name with its first letter small.
 const LAYOUTS: &str = "
 ScopeSelector: MatchExpressions = []ScopedResourceSelectorRequirement
@@ -132,6 +134,9 @@ HorizontalPodAutoscalerBehavior: ScaleUp = *HPAScalingRules, ScaleDown = *HPASca
 HPAScalingRules: StabilizationWindowSeconds = ?, SelectPolicy = ?, Policies = []HPAScalingPolicy, Tolerance = ?
 HPAScalingPolicy: Type = s, Value = i, PeriodSeconds = i
 PersistentVolumeSource: GCEPersistentDisk gcePersistentDisk *GCEPersistentDiskVolumeSource, AWSElasticBlockStore awsElasticBlockStore *AWSElasticBlockStoreVolumeSource, HostPath = *HostPath, Glusterfs = *GlusterfsPersistentVolumeSource, NFS nfs *NFS, RBD rbd *RBDPersistentVolumeSource, Quobyte = *QuobyteVolumeSource, ISCSI iscsi *ISCSIPersistentVolumeSource, FlexVolume = *FlexPersistentVolumeSource, Cinder = *CinderPersistentVolumeSource, CephFS cephfs *CephFSPersistentVolumeSource, FC fc *FCVolumeSource, Flocker = *FlockerVolumeSource, AzureFile = *AzureFilePersistentVolumeSource, VsphereVolume = *VsphereVirtualDiskVolumeSource, AzureDisk = *AzureDiskVolumeSource, PhotonPersistentDisk = *PhotonPersistentDiskVolumeSource, PortworxVolume = *PortworxVolumeSource, ScaleIO = *ScaleIOPersistentVolumeSource, Local = *LocalVolumeSource, StorageOS storageos *StorageOSPersistentVolumeSource, CSI csi *CSIPersistentVolumeSource
+VolumeAttachmentSpec: Attacher = s, Source = VolumeAttachmentSource, NodeName = s
+VolumeAttachmentSource: PersistentVolumeName = ?, InlineVolumeSpec = *PersistentVolumeSpec
+PersistentVolumeSpec: Capacity = ?, PersistentVolumeSource . +PersistentVolumeSource, AccessModes = [], ClaimRef = *ObjectReference, PersistentVolumeReclaimPolicy = s, StorageClassName = s, MountOptions = [], VolumeMode = ?, NodeAffinity = *VolumeNodeAffinity, VolumeAttributesClassName = ?
 VolumeNodeAffinity: Required = *NodeSelector
 GCEPersistentDiskVolumeSource: PDName pdName s, FSType fsType s, Partition = i, ReadOnly = b
 AWSElasticBlockStoreVolumeSource: VolumeID = s, FSType fsType s, Partition = i, ReadOnly = b
@@ -177,6 +182,10 @@ DeviceSelector: CEL cel *CELDeviceSelector
 DeviceToleration: Key = s, Operator = s, Value = s, Effect = s, TolerationSeconds = ?
 CapacityRequirements: Requests = ?
 CELDeviceSelector: Expression = s
+AllocationResult: Devices = DeviceAllocationResult, NodeSelector = *NodeSelector, AllocationTimestamp = ?
+DeviceAllocationResult: Results = []DeviceRequestAllocationResult, Config = []DeviceAllocationConfiguration
+DeviceRequestAllocationResult: Request = s, Driver = s, Pool = s, Device = s, AdminAccess = ?, Tolerations = []DeviceToleration, BindingConditions = [], BindingFailureConditions = [], ShareID shareID ?, ConsumedCapacity = ?
+DeviceAllocationConfiguration: Source = s, Requests = [], Opaque = *OpaqueDeviceConfiguration
 OpaqueDeviceConfiguration: Driver = s, Parameters = ?
 ";
 
@@ -217,10 +226,11 @@ fn parse_type(text: &'static str) -> Type {
         "@" => Type::Metadata,
         "&" => Type::Selector,
         "?" => Type::Any,
-        _ => match (text.strip_prefix("[]"), text.strip_prefix('*')) {
-            (Some(item), _) => Type::List(item),
-            (None, Some(to)) => Type::Pointer(to),
-            (None, None) => Type::Struct(text),
-        },
+        _ => {
+            let prefixes: [(&str, fn(&'static str) -> Type); 3] =
+                [("[]", Type::List), ("*", Type::Pointer), ("+", Type::Embedded)];
+            let found = prefixes.iter().find_map(|(prefix, make)| text.strip_prefix(prefix).map(make));
+            found.unwrap_or(Type::Struct(text))
+        }
     }
 }

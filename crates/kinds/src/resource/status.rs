@@ -44,7 +44,7 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &Value, old: &Value) {
     match (present(&status, &["allocation"]), has(&before, &["allocation"])) {
         (Some(now), true) => {
             if !same(Some(now), before.get("allocation")) {
-                errors.invalid(&path, now.clone(), IMMUTABLE);
+                errors.invalid(&path, go_form::of("AllocationResult", now), IMMUTABLE);
             }
         }
         (Some(now), false) => allocation(errors, now, &shown(object, &["spec", "devices"]), &path),

@@ -143,16 +143,20 @@ fn find_field<'a>(schema: TypeRef<'a>, name: &str) -> Patched<&'a Field> {
             "merging an object in json but data type is not struct, instead is: {kind}"
         )));
     };
-    fields.field(name).ok_or_else(|| {
-        let type_name = schema.ty().name.rsplit('.').next().unwrap_or("");
-        PatchError::Other(format!(
-            "unable to find api field in struct {type_name} for the json field {name:?}"
-        ))
-    })
+    fields.field(name).ok_or_else(|| no_field(schema, name))
+}
+
+fn no_field(schema: TypeRef<'_>, name: &str) -> PatchError {
+    let type_name = schema.ty().name.rsplit('.').next().unwrap_or("");
+    PatchError::Other(format!("unable to find api field in struct {type_name} for the json field {name:?}"))
 }
 
 fn struct_meta<'a>(schema: TypeRef<'a>, name: &str) -> Patched<FieldMeta<'a>> {
     if let Shape::Any = schema.shape() {
+        if !schema.ty().name.is_empty() {
+            // In Go it is a struct of bytes.
+            return Err(no_field(schema, name));
+        }
         return Ok(FieldMeta { ty: schema, merge: false, replace: false, merge_key: "" });
     }
     let field = find_field(schema, name)?;

@@ -25,6 +25,16 @@ const MIGRATED: [(&str, &str); 7] = [
     ("kubernetes.io/vsphere-volume", "csi.vsphere.vmware.com"),
 ];
 
+/// The claim in a phase in which it has no volume, whose status says nothing of one.
+fn without_volume(claim: &Object, phase: &str) -> Value {
+    let mut claim = claim.value().clone();
+    claim.set(&["status", "phase"], phase);
+    for field in ["accessModes", "capacity", "currentVolumeAttributesClassName"] {
+        claim.remove(&["status", field]);
+    }
+    claim
+}
+
 impl Binder {
     pub(super) async fn sync_claim(&self, claim: &Arc<Object>) -> Result<(), Status> {
         let named = claim.str_at(&["spec", "volumeName"]);
@@ -34,7 +44,7 @@ impl Binder {
         if !named.is_empty() {
             return match self.volumes.get_key(named) {
                 Some(volume) => self.bind_named(claim, &volume).await,
-                None => self.set_claim_phase(claim, "Pending").await,
+                None => self.set_pending(claim).await,
             };
         }
         match self.find_volume(claim) {
@@ -76,7 +86,7 @@ impl Binder {
             }
         }
         self.queue.add_after(claim.key(), RESYNC);
-        self.set_claim_phase(claim, "Pending").await
+        self.set_pending(claim).await
     }
 
     /// One reserved for the claim, else the smallest that fits.
@@ -153,20 +163,13 @@ impl Binder {
         if claim.str_at(&["status", "phase"]) == "Lost" {
             return Ok(());
         }
-        let mut new = claim.value().clone();
-        new.set(&["status", "phase"], "Lost");
-        for field in ["accessModes", "capacity"] {
-            new.remove(&["status", field]);
-        }
-        self.write_claim_status(claim, new).await?;
+        self.write_claim_status(claim, without_volume(claim, "Lost")).await?;
         self.ctx.events.warning(claim, reason, message);
         Ok(())
     }
 
-    async fn set_claim_phase(&self, claim: &Object, phase: &str) -> Result<(), Status> {
-        let mut new = claim.value().clone();
-        new.set(&["status", "phase"], phase);
-        self.write_claim_status(claim, new).await
+    async fn set_pending(&self, claim: &Object) -> Result<(), Status> {
+        self.write_claim_status(claim, without_volume(claim, "Pending")).await
     }
 
     async fn write_claim_status(&self, claim: &Object, new: Value) -> Result<(), Status> {
@@ -191,7 +194,7 @@ impl Binder {
             let message = "no persistent volumes available for this claim and no storage class is set";
             self.ctx.events.normal(claim, "FailedBinding", message);
         }
-        self.set_claim_phase(claim, "Pending").await
+        self.set_pending(claim).await
     }
 
     /// Who is to come before the claim is bound.
