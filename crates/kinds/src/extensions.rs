@@ -23,7 +23,7 @@ static DEFINITION: Kind = Kind {
 static SERVICE: Kind = Kind {
     finalizers: Finalizers::Any,
     update: &[Step::MetaChange, Step::Meta, Step::Body],
-    status_meta: StatusMeta::LabelsAndAnnotationsKept,
+    status_meta: StatusMeta::Kept,
     name: NameRule::Any,
     status: true,
     unconditional_update: false,

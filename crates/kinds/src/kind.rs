@@ -72,7 +72,6 @@ pub(crate) enum StatusMeta {
     LabelsKept,
     /// As [`StatusMeta::Written`], but for what else a pod's own preparation keeps.
     OwnersKept,
-    LabelsAndAnnotationsKept,
     /// `ResetObjectMetaForStatus`.
     Kept,
 }
@@ -83,7 +82,6 @@ impl StatusMeta {
             Self::Written => &[],
             Self::LabelsKept => &["labels"],
             Self::OwnersKept => &["deletionTimestamp", "ownerReferences"],
-            Self::LabelsAndAnnotationsKept => &["labels", "annotations"],
             Self::Kept => &["labels", "annotations", "finalizers", "ownerReferences"],
         }
     }
@@ -106,7 +104,7 @@ impl StatusMeta {
             Self::Written => &SPEC,
             Self::LabelsKept => &LABELS,
             Self::OwnersKept => &OWNERS,
-            Self::LabelsAndAnnotationsKept | Self::Kept => &METADATA,
+            Self::Kept => &METADATA,
         }
     }
 }

@@ -123,7 +123,11 @@ fn field_values(object: &Value) -> Vec<(&'static str, Cow<'_, str>)> {
 fn prepare_create(context: &Context<'_>, object: &mut Value) {
     let mut status = Value::object();
     status.set(&["phase"], "Pending");
-    status.set(&["qosClass"], qos::class(object));
+    // A class that is given is not looked at, as upstream.
+    match object.str_at(&["status", "qosClass"]) {
+        "" => status.set(&["qosClass"], qos::class(object)),
+        given => status.set(&["qosClass"], given),
+    };
     object.set(&["status"], status);
     if object.i64_at(&["spec", "terminationGracePeriodSeconds"]).is_some_and(|seconds| seconds < 0) {
         object.set(&["spec", "terminationGracePeriodSeconds"], 1);

@@ -1,5 +1,6 @@
 //! Whether two values are the same to upstream: `apiequality.Semantic.DeepEqual` over a type's schema.
 
+use crate::quantity::Quantity;
 use crate::schema::{Field, Presence, Shape, StringFormat, TypeRef};
 use crate::value::{Map, Value};
 
@@ -32,6 +33,13 @@ pub fn equal(a: Option<&Value>, b: Option<&Value>, ty: TypeRef<'_>) -> bool {
             };
             items(a) == items(b) && each()
         }
+        Shape::Quantity => match (a, b) {
+            (Some(a), Some(b)) => match (Quantity::from_value(a), Quantity::from_value(b)) {
+                (Ok(a), Ok(b)) => a == b,
+                _ => false,
+            },
+            _ => is_nil(a) && is_nil(b),
+        },
         Shape::String(StringFormat::Bytes) => text(a) == text(b),
         _ => is_nil(a) && is_nil(b),
     }
@@ -116,6 +124,9 @@ mod tests {
         ] {
             assert!(!same("core.v1.PodSpec", &pod, &with(field, what)), "{field}");
         }
+        let limited = |limit: &str| value!({"limits": {"memory": limit}});
+        assert!(same("core.v1.ResourceRequirements", &limited("2Gi"), &limited("2147483648")));
+        assert!(!same("core.v1.ResourceRequirements", &limited("2Gi"), &limited("2G")));
         let selectors = ["{}", r#"{"matchLabels": {}}"#, r#"{"matchLabels": {"a": "b"}}"#];
         let [empty, of_nothing, of_something] =
             selectors.map(|text| Value::from_json(format!(r#"{{"selector": {text}}}"#).as_bytes()).unwrap());

@@ -83,7 +83,7 @@ pub(crate) fn keep_on_update(object: &mut Value, old: &Value) {
     keep(object, "creationTimestamp", true);
     if old.is_deleting() {
         keep(object, "deletionTimestamp", true);
-        keep(object, "deletionGracePeriodSeconds", true);
+        keep(object, "deletionGracePeriodSeconds", false);
     }
     object.remove(&["metadata", "selfLink"]);
 }

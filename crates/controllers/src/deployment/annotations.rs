@@ -3,6 +3,7 @@
 use drydock_machinery::{Object, ObjectMeta, Value};
 
 use super::replicas;
+use super::rollback::ROLLBACK_TO;
 use super::rolling::max_surge;
 
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -17,7 +18,7 @@ const SKIPPED: [&str; 6] = [
     REVISION_HISTORY,
     DESIRED_REPLICAS,
     MAX_REPLICAS,
-    "deprecated.deployment.rollback.to",
+    ROLLBACK_TO,
 ];
 
 /// Revision histories longer than this lose their oldest entries.
@@ -82,6 +83,14 @@ pub(super) fn set_new_replica_set(
         changed |= set_replicas_annotations(set, desired, desired + max_surge(deployment));
     }
     changed
+}
+
+/// A deployment that goes back to a set has its annotations again.
+pub(super) fn set_from_replica_set(deployment: &mut Value, set: &Object) {
+    let of_deployment = deployment.annotations().iter().filter(|(key, _)| SKIPPED.contains(&key.as_str()));
+    let of_set = set.annotations().iter().filter(|(key, _)| !SKIPPED.contains(&key.as_str()));
+    let all = of_deployment.chain(of_set).map(|(key, value)| (key.clone(), value.clone())).collect();
+    deployment.set(&["metadata", "annotations"], Value::Object(all));
 }
 
 fn appended(history: &str, revision: &str) -> String {

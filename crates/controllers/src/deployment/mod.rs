@@ -7,6 +7,7 @@ mod annotations;
 mod progress;
 mod recreate;
 mod replica_sets;
+mod rollback;
 mod rolling;
 mod scale;
 #[cfg(test)]
@@ -122,7 +123,13 @@ impl Deployments {
             return self.sync_status_only(&deployment, sets).await;
         }
         let Some(deployment) = self.check_paused(&deployment).await? else { return Ok(()) };
-        if is_paused(&deployment) || self.is_scaling(&deployment, &sets) {
+        if is_paused(&deployment) {
+            return self.sync_scale(&deployment, sets).await;
+        }
+        if let Some(revision) = rollback::wanted(&deployment) {
+            return self.roll_back(&deployment, sets, revision).await;
+        }
+        if self.is_scaling(&deployment, &sets) {
             return self.sync_scale(&deployment, sets).await;
         }
         if is_recreate(&deployment) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use drydock_client::resources::{DEPLOYMENTS, REPLICA_SETS};
 use drydock_client::{CallResult, DeleteOptions};
-use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
+use drydock_machinery::{Catalog, Object, ObjectMeta, Status, Value, semantic, value};
 
 use super::rolling::{max_surge, new_set_replicas};
 use super::{Deployments, annotations, conditions, count_at, has_progress_deadline, replicas};
@@ -222,7 +222,7 @@ fn replica_set(deployment: &Object, hash: &str) -> Value {
 }
 
 /// Equal but for the hash label.
-fn same_template(deployment: &Value, set: &Value) -> bool {
+pub(super) fn same_template(deployment: &Value, set: &Value) -> bool {
     let stripped = |object: &Value| {
         let mut template = template(object).clone();
         template.remove(&["metadata", "labels", HASH_LABEL]);
@@ -232,7 +232,11 @@ fn same_template(deployment: &Value, set: &Value) -> bool {
         }
         template
     };
-    stripped(deployment) == stripped(set)
+    let (wanted, had) = (stripped(deployment), stripped(set));
+    match Catalog::builtin().definition("io.k8s.api.core.v1.PodTemplateSpec") {
+        Some(schema) => semantic::equal(Some(&wanted), Some(&had), schema.root()),
+        None => wanted == had,
+    }
 }
 
 /// The oldest set of the present template.

@@ -11,7 +11,7 @@ use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
 use super::reconcile::{self, Desired, Frame};
 use super::slices::{BY_SERVICE, index_by_service, index_value};
 use super::tracker::{self, Tracker, Writer};
-use super::{HEADLESS_LABEL, MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
+use super::{MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
 use crate::Context;
 use crate::util::owner::controller_ref;
 use crate::util::pod_control::is_namespace_terminating;
@@ -23,6 +23,11 @@ const MANAGED_BY: &str = "endpointslicemirroring-controller.k8s.io";
 const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// How many addresses with the same ports are mirrored.
+const MOST_ADDRESSES: usize = 1000;
+
+const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 
 struct Mirroring {
     ctx: Context,
@@ -78,12 +83,19 @@ impl Mirroring {
         }
     }
 
-    async fn mirror(&self, endpoints: &Object, existing: &[Arc<Object>]) -> Result<(), Status> {
-        for family in ["IPv4", "IPv6"] {
+    async fn mirror(&self, endpoints: &Arc<Object>, existing: &[Arc<Object>]) -> Result<(), Status> {
+        let (families, skipped) = desired(endpoints);
+        if skipped > 0 {
+            let message = format!(
+                "A max of {MOST_ADDRESSES} addresses can be mirrored to EndpointSlices per Endpoints subset. \
+                 {skipped} addresses were skipped"
+            );
+            self.ctx.events.warning(endpoints, "TooManyAddressesToMirror", message);
+        }
+        for (family, desired) in FAMILIES.into_iter().zip(families) {
             let own: Vec<_> =
                 existing.iter().filter(|slice| slice.str_at(&["addressType"]) == family).cloned().collect();
-            let frame = frame(endpoints, family);
-            reconcile::slices(self.writer(), &frame, &own, desired(endpoints, family), false).await?;
+            reconcile::mirrors(self.writer(), &frame(endpoints, family), &own, desired).await?;
         }
         Ok(())
     }
@@ -107,7 +119,6 @@ fn is_mirrored(endpoints: &Object) -> bool {
 
 fn frame(endpoints: &Object, family: &str) -> Frame {
     let mut labels = endpoints.labels().clone();
-    labels.remove(HEADLESS_LABEL);
     labels.insert(SERVICE_NAME, endpoints.name());
     labels.insert(MANAGED_BY_SLICE, MANAGED_BY);
     let annotations: Map = endpoints
@@ -126,19 +137,29 @@ fn frame(endpoints: &Object, family: &str) -> Frame {
     }
 }
 
-fn desired(endpoints: &Object, family: &str) -> Desired {
-    let mut desired = Desired::default();
-    for subset in endpoints.array_at(&["subsets"]) {
-        let ports: Vec<Value> = subset.array_at(&["ports"]).iter().map(mirrored_port).collect();
-        for (list, ready) in [("addresses", true), ("notReadyAddresses", false)] {
+/// What is to be mirrored of either family, and how many addresses are too many.
+fn desired(endpoints: &Object) -> ([Desired; 2], usize) {
+    let mut families = FAMILIES.map(|_| Desired::default());
+    let mut skipped = 0;
+    // An address that one subset says is not ready is not.
+    for (list, ready) in [("addresses", true), ("notReadyAddresses", false)] {
+        for subset in endpoints.array_at(&["subsets"]) {
+            let ports: Vec<Value> = subset.array_at(&["ports"]).iter().map(mirrored_port).collect();
+            let has_room = |families: &[Desired; 2]| {
+                families.iter().map(|family| family.len(&ports)).sum::<usize>() < MOST_ADDRESSES
+            };
             for address in subset.array_at(&[list]) {
-                if address.str_at(&["ip"]).contains(':') == (family == "IPv6") {
-                    desired.add(ports.clone(), mirrored_endpoint(address, ready));
+                let family = usize::from(address.str_at(&["ip"]).contains(':'));
+                let endpoint = mirrored_endpoint(address, ready);
+                if families[family].has(&ports, &endpoint) || has_room(&families) {
+                    families[family].add(ports.clone(), endpoint);
+                } else {
+                    skipped += 1;
                 }
             }
         }
     }
-    desired
+    (families, skipped)
 }
 
 fn mirrored_port(port: &Value) -> Value {

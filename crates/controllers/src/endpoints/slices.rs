@@ -130,7 +130,7 @@ impl Slices {
             let own: Vec<_> =
                 existing.iter().filter(|slice| slice.str_at(&["addressType"]) == *family).cloned().collect();
             let frame = frame(service, trigger.clone(), family);
-            reconcile::slices(writer, &frame, &own, desired, true).await?;
+            reconcile::slices(writer, &frame, &own, desired).await?;
         }
         let unwanted = |slice: &&Arc<Object>| !families.contains(&slice.str_at(&["addressType"]));
         for slice in existing.iter().filter(unwanted) {

@@ -110,22 +110,21 @@ impl Jobs {
         state: &State<'_>,
         events: &mut Vec<(bool, &'static str, String)>,
     ) {
-        let was_suspended = conditions::is_true(job, "Suspended");
-        let started = job.at(&["status", "startTime"]).is_some();
-        if is_suspended(job) && state.verdict.is_none() {
-            new.remove(&["status", "startTime"]);
-            if !was_suspended {
-                self.set_suspended(new, "True", "JobSuspended", "Job suspended");
-                events.push((true, "Suspended", "Job suspended".to_owned()));
-            }
+        let (was_suspended, is_suspended) = (conditions::is_true(job, "Suspended"), is_suspended(job));
+        if !is_suspended && job.at(&["status", "startTime"]).is_none() {
+            new.set(&["status", "startTime"], self.ctx.clock.now_rfc3339());
+        }
+        if state.verdict.is_some() || was_suspended == is_suspended {
             return;
         }
-        if was_suspended {
+        if is_suspended {
+            new.remove(&["status", "startTime"]);
+            self.set_suspended(new, "True", "JobSuspended", "Job suspended");
+            events.push((true, "Suspended", "Job suspended".to_owned()));
+        } else {
+            new.set(&["status", "startTime"], self.ctx.clock.now_rfc3339());
             self.set_suspended(new, "False", "JobResumed", "Job resumed");
             events.push((true, "Resumed", "Job resumed".to_owned()));
-        }
-        if !started || was_suspended {
-            new.set(&["status", "startTime"], self.ctx.clock.now_rfc3339());
         }
     }
 

@@ -245,9 +245,10 @@ impl<'a> State<'a> {
         }
         let reached = match self.job.i64_at(&["spec", "completions"]) {
             Some(completions) => self.succeeded() >= completions,
-            None => self.succeeded() > 0 && self.active.is_empty(),
+            // Those of a suspended job are stopped now.
+            None => self.succeeded() > 0 && (self.active.is_empty() || is_suspended(self.job)),
         };
-        if reached && !is_suspended(self.job) {
+        if reached {
             let message = "Reached expected number of succeeded pods".to_owned();
             return verdict(true, "CompletionsReached", message);
         }

@@ -51,11 +51,11 @@ pub(crate) fn start(ctx: Context) {
     });
 }
 
-/// Whether a quota needs a first or a new count. A charge of admission's changes its `status.used` alone.
+/// Whether a quota needs a first or a new count. A charge of admission's changes its `status.used` alone, and what users
+/// write of a status stays until the next count.
 fn is_news(change: Change<'_>) -> bool {
     let Change::Updated { old, new } = change else { return true };
-    let hard = |quota: &Object, part| quota.at(&[part, "hard"]).cloned();
-    hard(old, "spec") != hard(new, "spec") || hard(new, "status") != hard(new, "spec")
+    old.at(&["spec", "hard"]) != new.at(&["spec", "hard"])
 }
 
 impl Quotas {

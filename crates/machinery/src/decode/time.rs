@@ -1,7 +1,7 @@
 //! Times as Go's `time.Parse` reads them, with its messages, and as apimachinery writes them.
 
-use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::ToSpan as _;
+use jiff::civil::{Date, DateTime};
 
 const RFC3339: &str = "2006-01-02T15:04:05Z07:00";
 const RFC3339_MICRO: &str = "2006-01-02T15:04:05.000000Z07:00";
@@ -15,7 +15,7 @@ pub fn parse_time(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     let (seconds, _) = Parser::new(text, RFC3339).parse(false)?;
-    Ok(format!("{}", timestamp(seconds, 0, text, RFC3339)?.strftime("%Y-%m-%dT%H:%M:%SZ")))
+    Ok(in_utc(seconds, text, RFC3339)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 /// `metav1.MicroTime`: an RFC 3339 time with exactly six decimals; the canonical form is in UTC.
@@ -24,13 +24,22 @@ pub fn parse_time(text: &str) -> Result<String, String> {
 /// Go's message.
 pub fn parse_micro_time(text: &str) -> Result<String, String> {
     let (seconds, micros) = Parser::new(text, RFC3339_MICRO).parse(true)?;
-    let at = timestamp(seconds, micros, text, RFC3339_MICRO)?;
+    let at = in_utc(seconds, text, RFC3339_MICRO)?;
     Ok(format!("{}.{micros:06}Z", at.strftime("%Y-%m-%dT%H:%M:%S")))
 }
 
-fn timestamp(seconds: i64, micros: u32, text: &str, layout: &str) -> Result<Timestamp, String> {
-    Timestamp::new(seconds, micros as i32 * 1000)
-        .map_err(|_| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""))
+/// Whether this is the canonical form of Go's zero time, which is written as null.
+pub(super) fn is_zero(canonical: &str) -> bool {
+    matches!(canonical, "0001-01-01T00:00:00Z" | "0001-01-01T00:00:00.000000Z")
+}
+
+/// The date and time of seconds since 1970; of all years that can be written, which a `Timestamp` does not have.
+fn in_utc(seconds: i64, text: &str, layout: &str) -> Result<DateTime, String> {
+    let midnight = Date::constant(1970, 1, 1).at(0, 0, 0, 0);
+    let at = midnight
+        .checked_add(seconds.div_euclid(86400).days())
+        .and_then(|day| day.checked_add(seconds.rem_euclid(86400).seconds()));
+    at.map_err(|_| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""))
 }
 
 /// `2024-01-31T00:00:00Z`: nearly every time is written so already.

@@ -205,9 +205,13 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
     fn string(&mut self, text: Text<'a>, ty: TypeRef<'s>) -> Result<Value, Fatal> {
         Ok(match ty.shape() {
             Shape::String(StringFormat::Plain) | Shape::IntOrString => Value::String(text.into_eco()),
-            Shape::String(StringFormat::Time) => Value::from(time::parse_time(text.as_str()).map_err(Fatal)?),
-            Shape::String(StringFormat::MicroTime) => {
-                Value::from(time::parse_micro_time(text.as_str()).map_err(Fatal)?)
+            Shape::String(format @ (StringFormat::Time | StringFormat::MicroTime)) => {
+                let parse =
+                    if *format == StringFormat::Time { time::parse_time } else { time::parse_micro_time };
+                match parse(text.as_str()).map_err(Fatal)? {
+                    zero if time::is_zero(&zero) => Value::Null,
+                    canonical => Value::from(canonical),
+                }
             }
             Shape::String(StringFormat::Bytes) => match base64::canonical(text.as_str()) {
                 Ok(None) => Value::String(text.into_eco()),

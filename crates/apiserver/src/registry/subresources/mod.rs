@@ -37,7 +37,14 @@ pub(crate) fn narrow(resource: &Resource, subresource: &str, new: &mut Value, ol
                 copy(new, old, &["status"]);
             }
         }
-        "status" => keep_all_but(resource, new, old, &["status"]),
+        "status" => {
+            let owners = new.at(&["metadata", "ownerReferences"]).cloned();
+            keep_all_but(resource, new, old, &["status"]);
+            if resource.custom.is_none() {
+                // What is kept of the metadata is the strategy's to say.
+                put(new, &["metadata", "ownerReferences"], owners);
+            }
+        }
         "approval" => keep_all_but(resource, new, old, &["status"]),
         "finalize" => {
             let finalizers =
