@@ -1,10 +1,11 @@
 //! Who a request comes from: client certificates and front proxies, and the cluster's own bearer tokens of each kind.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use drydock_machinery::Object;
+use drydock_machinery::{Object, ObjectMeta as _};
 use drydock_runtime::wall;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -145,7 +146,8 @@ fn bootstrap_user(reader: &dyn Reader, token: &str) -> Option<UserInfo> {
     }
     let object = reader.get("", "secrets", "kube-system", &format!("bootstrap-token-{id}"))?;
     let data = |key: &str| decoded(&object, key);
-    let is_good = object.str_at(&["type"]) == "bootstrap.kubernetes.io/token"
+    let is_good = !object.is_deleting()
+        && object.str_at(&["type"]) == "bootstrap.kubernetes.io/token"
         && data("token-id") == id
         && Sha256::digest(data("token-secret").as_bytes()) == Sha256::digest(secret.as_bytes())
         && data("usage-bootstrap-authentication") == "true"
@@ -153,12 +155,27 @@ fn bootstrap_user(reader: &dyn Reader, token: &str) -> Option<UserInfo> {
     if !is_good {
         return None;
     }
-    let mut groups = vec!["system:bootstrappers".to_owned()];
-    let extra = data("auth-extra-groups");
-    groups.extend(
-        extra.split(',').filter(|group| group.starts_with("system:bootstrappers:")).map(str::to_owned),
-    );
+    let groups = bootstrap_groups(&data("auth-extra-groups"))?;
     Some(UserInfo { name: format!("system:bootstrap:{id}"), groups, ..UserInfo::default() })
+}
+
+/// The groups of a bootstrap token, sorted; None if one of those it has beside the usual one is malformed.
+fn bootstrap_groups(extra: &str) -> Option<Vec<String>> {
+    const ALL: &str = "system:bootstrappers";
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_good = |group: &str| {
+        let name = group.strip_prefix(ALL).and_then(|rest| rest.strip_prefix(':')).unwrap_or("").as_bytes();
+        name.len() <= 256
+            && name.last().is_some_and(|last| is_part(*last))
+            && name.iter().all(|byte| is_part(*byte) || matches!(byte, b':' | b'-'))
+    };
+    let mut groups = BTreeSet::from([ALL.to_owned()]);
+    if !extra.is_empty() {
+        for group in extra.split(',') {
+            groups.insert(is_good(group).then(|| group.to_owned())?);
+        }
+    }
+    Some(groups.into_iter().collect())
 }
 
 fn decoded(secret: &Object, key: &str) -> String {
@@ -208,7 +225,7 @@ mod tests {
         let check = |objects: &Objects, token: &str| {
             authenticator().verify_token(objects, token, &[]).unwrap().map(|verified| verified.user)
         };
-        let secret = |expiration: &str| {
+        let secret = |expiration: &str, groups: &str| {
             let encode = |text: &str| STANDARD.encode(text);
             value!({
                 "metadata": {"name": "bootstrap-token-abcdef", "namespace": "kube-system"},
@@ -216,17 +233,25 @@ mod tests {
                 "data": {
                     "token-id": encode("abcdef"), "token-secret": encode("0123456789abcdef"),
                     "usage-bootstrap-authentication": encode("true"), "expiration": encode(expiration),
-                    "auth-extra-groups": encode("system:bootstrappers:workers,other"),
+                    "auth-extra-groups": encode(groups),
                 },
             })
         };
-        objects.put("secrets", secret("2999-01-01T00:00:00Z"));
+        let (future, workers) = ("2999-01-01T00:00:00Z", "system:bootstrappers:workers");
+        objects.put("secrets", secret(future, &format!("{workers},system:bootstrappers:a,{workers}")));
         let user = check(&objects, "abcdef.0123456789abcdef").unwrap();
         assert_eq!(user.name, "system:bootstrap:abcdef");
-        let groups = ["system:bootstrappers", "system:bootstrappers:workers", "system:authenticated"];
+        let groups = ["system:bootstrappers", "system:bootstrappers:a", workers, "system:authenticated"];
         assert_eq!(user.groups, groups);
         assert_eq!(check(&objects, "abcdef.0123456789abcdeX"), None);
-        objects.put("secrets", secret("2001-01-01T00:00:00Z"));
+        // One group that is none spoils all.
+        for bad in
+            ["system:bootstrappers:workers,other", "system:bootstrappers:workers,", "system:bootstrappers:A"]
+        {
+            objects.put("secrets", secret(future, bad));
+            assert_eq!(check(&objects, "abcdef.0123456789abcdef"), None, "{bad}");
+        }
+        objects.put("secrets", secret("2001-01-01T00:00:00Z", ""));
         assert_eq!(check(&objects, "abcdef.0123456789abcdef"), None);
     }
 

@@ -8,17 +8,17 @@ use crate::attributes::{Attributes, Decision};
 use crate::bootstrap::policy;
 use crate::lookup::Reader;
 use crate::rbac::rule_allows;
-use crate::user::GROUP_NODES;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// The node authorizer's opinion. It has one only of users in `system:nodes`.
 pub(crate) fn authorize(reader: &dyn Reader, attributes: &Attributes<'_>) -> Decision {
-    let Some(node) = attributes.user.as_node() else {
-        if attributes.user.is_in_group(GROUP_NODES) {
+    let node = match attributes.user.as_node() {
+        None => return Decision::no_opinion(""),
+        Some("") => {
             return Decision::no_opinion(format!("unknown node for user {:?}", attributes.user.name));
         }
-        return Decision::no_opinion("");
+        Some(node) => node,
     };
     let decided = match (attributes.is_resource, attributes.group, attributes.resource) {
         (true, "", "secrets" | "configmaps") => read_namespaced(reader, node, attributes),

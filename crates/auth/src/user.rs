@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use drydock_machinery::Value;
+use drydock_machinery::names_validation::{is_dns1123_label, is_dns1123_subdomain};
 
 /// Every authenticated user is in this group.
 pub const GROUP_AUTHENTICATED: &str = "system:authenticated";
@@ -72,9 +73,11 @@ impl UserInfo {
         self.groups.iter().any(|own| own == group)
     }
 
-    /// Namespace and name, when this is a service account.
+    /// Namespace and name, when this is a service account: both must be such as objects can have.
     pub fn as_service_account(&self) -> Option<(&str, &str)> {
-        self.name.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')
+        let (namespace, name) = self.name.strip_prefix(SERVICE_ACCOUNT_PREFIX)?.split_once(':')?;
+        let is_good = is_dns1123_label(namespace).is_empty() && is_dns1123_subdomain(name).is_empty();
+        is_good.then_some((namespace, name))
     }
 
     /// The node's name, when this is a node: named so and in `system:nodes`.

@@ -115,7 +115,11 @@ impl Client {
     pub async fn object(&self, request: Request) -> CallResult {
         match self.transport().call(request).await? {
             Reply::Object(object) => Ok(object),
-            Reply::Virtual(value) => Ok(Arc::new(Object::new(value, 0))),
+            Reply::Virtual(value) => {
+                // A Scale has the revision of what it is of.
+                let revision = value.resource_version().parse().unwrap_or(0);
+                Ok(Arc::new(Object::new(value, revision)))
+            }
             Reply::List(_) => Err(Status::internal("a list was answered where an object was asked for")),
         }
     }

@@ -72,5 +72,6 @@ pub const PRIORITY_CLASSES: GroupVersionResource = resource("scheduling.k8s.io",
 pub const RUNTIME_CLASSES: GroupVersionResource = resource("node.k8s.io", "v1", "runtimeclasses");
 
 pub const RESOURCE_CLAIMS: GroupVersionResource = resource("resource.k8s.io", "v1", "resourceclaims");
+pub const RESOURCE_SLICES: GroupVersionResource = resource("resource.k8s.io", "v1", "resourceslices");
 pub const RESOURCE_CLAIM_TEMPLATES: GroupVersionResource =
     resource("resource.k8s.io", "v1", "resourceclaimtemplates");

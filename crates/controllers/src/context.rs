@@ -8,10 +8,10 @@ use drydock_runtime::{Clock, Tasks};
 use crate::certificates::CertificateSigner;
 use crate::service_account_tokens::SecretTokens;
 use crate::{
-    bootstrap_tokens, certificates, cluster_role_aggregation, cron_job, daemon_set, deployment, disruption,
-    endpoints, garbage_collector, horizontal_pod_autoscaler, job, legacy_tokens, namespace, node, replicaset,
-    resource_claim, resource_quota, root_ca, service_account, service_account_tokens, service_cidr,
-    stateful_set, ttl_after_finished, volume,
+    bootstrap_tokens, certificates, cluster_role_aggregation, cron_job, daemon_set, deployment,
+    device_taint_eviction, disruption, endpoints, garbage_collector, horizontal_pod_autoscaler, job,
+    legacy_tokens, namespace, node, replicaset, resource_claim, resource_quota, root_ca, service_account,
+    service_account_tokens, service_cidr, stateful_set, ttl_after_finished, volume,
 };
 
 /// What the controller manager needs of its tenant.
@@ -143,6 +143,12 @@ const CONTROLLERS: &[Entry] = &[
     ("taint-eviction-controller", "node-controller", "taint-eviction-controller", |_, ctx| {
         node::start_taint_eviction(ctx);
     }),
+    (
+        "device-taint-eviction-controller",
+        "device-taint-eviction-controller",
+        "device-taint-eviction-controller",
+        |_, ctx| device_taint_eviction::start(ctx),
+    ),
     ("pod-garbage-collector-controller", "pod-garbage-collector", "pod-garbage-collector", |_, ctx| {
         node::start_pod_gc(ctx);
     }),

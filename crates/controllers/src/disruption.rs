@@ -36,13 +36,23 @@ pub(crate) fn start(ctx: Context) {
     let me = this.clone();
     pods.on_change(move |change| {
         let pod = change.object();
+        let mut own: Vec<Arc<Object>> = Vec::new();
         for budget in me.budgets.list_in(pod.namespace()) {
             let selector = crate::util::selector(budget.at(&["spec", "selector"]));
-            if selector.matches(pod.labels())
-                || change.old().is_some_and(|old| selector.matches(old.labels()))
-            {
+            let is_own = selector.matches(pod.labels());
+            if is_own || change.old().is_some_and(|old| selector.matches(old.labels())) {
                 me.queue.add_object(&budget);
             }
+            own.extend(is_own.then_some(budget));
+        }
+        if let [one, _, ..] = own.as_slice() {
+            let message = format!(
+                "Pod {:?}/{:?} matches multiple PodDisruptionBudgets.  Chose {:?} arbitrarily.",
+                pod.namespace(),
+                pod.name(),
+                one.name()
+            );
+            me.ctx.events.warning(pod, "MultiplePodDisruptionBudgets", message);
         }
     });
     let mut needs = vec![budgets, pods];

@@ -14,6 +14,7 @@ mod context;
 mod cron_job;
 mod daemon_set;
 mod deployment;
+mod device_taint_eviction;
 mod disruption;
 mod endpoints;
 mod garbage_collector;

@@ -81,7 +81,7 @@ pub(crate) fn start(ctx: Context) {
     });
 }
 
-fn entries(pod: &Value) -> &[Value] {
+pub(crate) fn entries(pod: &Value) -> &[Value] {
     pod.array_at(&["spec", "resourceClaims"])
 }
 
@@ -90,12 +90,12 @@ fn keys_of(pod: &Value, name: impl Fn(&Value) -> Option<String>) -> Vec<Key> {
     names.map(|name| Key::from(format!("{}/{name}", pod.namespace()))).collect()
 }
 
-fn template_of(entry: &Value) -> Option<&str> {
+pub(crate) fn template_of(entry: &Value) -> Option<&str> {
     Some(entry.str_at(&["resourceClaimTemplateName"])).filter(|name| !name.is_empty())
 }
 
 /// The claim that an entry of the pod stands for, when that is known yet.
-fn claim_of<'a>(pod: &'a Value, entry: &'a Value) -> Option<&'a str> {
+pub(crate) fn claim_of<'a>(pod: &'a Value, entry: &'a Value) -> Option<&'a str> {
     let named = entry.str_at(&["resourceClaimName"]);
     if !named.is_empty() {
         return Some(named);

@@ -227,23 +227,28 @@ pub(crate) fn signer_name(errors: &mut FieldErrors, name: &str, path: &FieldPath
         errors.invalid(path, name, detail);
         return;
     };
-    for label in domain.split('.') {
-        for text in names::is_dns1123_label(label) {
-            errors.invalid(path, domain, format!("validating label {label:?}: {text}"));
-        }
+    const LONGEST: usize = 253;
+    if domain.len() > LONGEST {
+        errors.too_long(path, LONGEST);
     }
+    labels_of(errors, domain, names::is_dns1123_label, path);
     if domain.split('.').count() < 2 {
         errors.invalid(path, domain, "should be a domain with at least two segments separated by dots");
     }
-    for label in rest.split(':') {
-        for text in names::is_dns1123_subdomain(label) {
-            errors.invalid(path, rest, format!("validating label {label:?}: {text}"));
-        }
-    }
+    labels_of(errors, rest, names::is_dns1123_subdomain, path);
     // A domain, and what is at most a subdomain and a label.
-    let most = 253 + 1 + (253 + 1 + 63);
+    let most = LONGEST + 1 + (LONGEST + 1 + 63);
     if name.len() > most {
         errors.too_long(path, most);
+    }
+}
+
+/// What is wrong with the first bad one of the labels that a part of a signer's name consists of.
+fn labels_of(errors: &mut FieldErrors, part: &str, problems: fn(&str) -> Vec<String>, path: &FieldPath) {
+    let bad = part.split('.').map(|label| (label, problems(label))).find(|(_, found)| !found.is_empty());
+    let (label, found) = bad.unwrap_or_default();
+    for text in found {
+        errors.invalid(path, part, format!("validating label {label:?}: {text}"));
     }
 }
 

@@ -82,7 +82,7 @@ impl StatusMeta {
             Self::Written => &[],
             Self::LabelsKept => &["labels"],
             Self::OwnersKept => &["deletionTimestamp", "ownerReferences"],
-            Self::Kept => &["labels", "annotations", "finalizers", "ownerReferences"],
+            Self::Kept => &["labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp"],
         }
     }
 
@@ -129,6 +129,8 @@ pub(crate) struct Kind {
     /// Where the kind has the spec of a pod.
     pub(crate) pod_spec: Option<&'static [&'static str]>,
     pub(crate) defaults: fn(&mut Value),
+    /// What is filled in before a create has defaults, too, which come when it is stored.
+    pub(crate) defaults_of_prepared: bool,
     pub(crate) prepare_create: fn(&Context<'_>, &mut Value),
     pub(crate) prepare_update: fn(&Context<'_>, &mut Value, &Value),
     pub(crate) validate: Validate,
@@ -162,6 +164,7 @@ impl Kind {
             status_on_create: false,
             generation: false,
             empty_is_changed: false,
+            defaults_of_prepared: false,
             spec_changed: None,
             put_creates: false,
             unconditional_update: true,
@@ -210,6 +213,10 @@ impl Kind {
 impl Strategy for Kind {
     fn set_defaults(&self, object: &mut Value) {
         (self.defaults)(object);
+    }
+
+    fn has_defaults_of_prepared(&self) -> bool {
+        self.defaults_of_prepared
     }
 
     fn warnings_before_create(&self, object: &Value) -> Vec<String> {

@@ -80,6 +80,11 @@ pub trait Strategy: Send + Sync {
     /// called on objects read from storage, so it must be idempotent.
     fn set_defaults(&self, _object: &mut Value) {}
 
+    /// Whether what [`Strategy::prepare_for_create`] fills in has defaults of its own, which validation does not see.
+    fn has_defaults_of_prepared(&self) -> bool {
+        false
+    }
+
     /// What [`Strategy::prepare_for_create`] is about to hide: warning headers, without code and agent, also of an object
     /// that is then found invalid.
     fn warnings_before_create(&self, _object: &Value) -> Vec<String> {

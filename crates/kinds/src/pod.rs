@@ -129,13 +129,19 @@ fn prepare_create(context: &Context<'_>, object: &mut Value) {
         given => status.set(&["qosClass"], given),
     };
     object.set(&["status"], status);
-    if object.i64_at(&["spec", "terminationGracePeriodSeconds"]).is_some_and(|seconds| seconds < 0) {
-        object.set(&["spec", "terminationGracePeriodSeconds"], 1);
-    }
+    at_least_a_second(object);
     merge_label_keys(object);
     security::profiles_from_annotations(object);
     if !object.array_at(&["spec", "schedulingGates"]).is_empty() {
         status::gated(context, object);
+    }
+}
+
+/// A negative period of grace is one of a second.
+fn at_least_a_second(object: &mut Value) {
+    let at = &["spec", "terminationGracePeriodSeconds"];
+    if object.i64_at(at).is_some_and(|seconds| seconds < 0) {
+        object.set(at, 1);
     }
 }
 
@@ -196,6 +202,7 @@ fn prepare_update(context: &Context<'_>, object: &mut Value, old: &Value) {
             defaults::pod(object);
         }
         "resize" => prepare_resize(object, old),
+        "" => at_least_a_second(object),
         _ => {}
     }
 }

@@ -61,8 +61,16 @@ fn validate_priority_class(errors: &mut FieldErrors, object: &Value) {
         let detail = format!("maximum allowed value of a user defined priority is {MAX_USER_PRIORITY}");
         errors.forbidden(&FieldPath::new("value"), detail);
     }
-    let policies = ["PreemptLowerPriority", "Never"];
-    one_of_at(errors, object, "preemptionPolicy", &policies, &FieldPath::root());
+    match object.get("preemptionPolicy").and_then(Value::as_str) {
+        Some("") => errors.required(&FieldPath::new("preemptionPolicy"), ""),
+        _ => one_of_at(
+            errors,
+            object,
+            "preemptionPolicy",
+            &["PreemptLowerPriority", "Never"],
+            &FieldPath::root(),
+        ),
+    }
 }
 
 static LEASE: Kind = Kind {

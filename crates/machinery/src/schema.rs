@@ -115,6 +115,9 @@ pub struct Struct {
     pub atomic: bool,
     /// Unknown fields are kept (`x-kubernetes-preserve-unknown-fields`) rather than pruned.
     pub preserve_unknown: bool,
+    /// What is around it preserves unknown fields: whoever applies some here comes to own them, and they are pruned all
+    /// the same.
+    pub in_preserving: bool,
     /// `x-kubernetes-embedded-resource`: apiVersion, kind and metadata are understood inside.
     pub embedded_resource: bool,
     pub(crate) by_name: NameIndex,

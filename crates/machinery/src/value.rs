@@ -67,6 +67,32 @@ impl Value {
     }
 
     #[inline]
+    /// Makes integers of the numbers that JSON writes without a point, as who reads them back has them.
+    pub fn settle_numbers(&mut self) {
+        fn whole(number: f64) -> Option<i64> {
+            let fits = number == number.trunc() && number.abs() < 9_223_372_036_854_775_808.0;
+            fits.then_some(number as i64)
+        }
+        fn has_any(value: &Value) -> bool {
+            match value {
+                Value::Float(number) => whole(*number).is_some(),
+                Value::Array(items) => items.iter().any(has_any),
+                Value::Object(map) => map.values().any(has_any),
+                _ => false,
+            }
+        }
+        // Looked at first: what is written to is copied.
+        if !has_any(self) {
+            return;
+        }
+        match self {
+            Value::Float(number) => *self = whole(*number).map_or(Value::Float(*number), Value::Int),
+            Value::Array(items) => items.make_mut().iter_mut().for_each(Value::settle_numbers),
+            Value::Object(map) => map.iter_mut().for_each(|(_, value)| value.settle_numbers()),
+            _ => {}
+        }
+    }
+
     pub fn as_array(&self) -> Option<&[Value]> {
         if let Self::Array(a) = self { Some(a) } else { None }
     }

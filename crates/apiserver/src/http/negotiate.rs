@@ -191,7 +191,11 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
         .map(|clause| {
             let mut parts = clause.split(';').map(str::trim);
             let media_type = parts.next().unwrap_or("");
-            let params: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+            // Parameters without a value, or with two, are none to Go's server.
+            let params: Vec<(&str, &str)> = parts
+                .filter_map(|part| part.split_once('='))
+                .filter(|(_, value)| !value.is_empty() && !value.contains('='))
+                .collect();
             let quality = params.iter().find(|(key, _)| *key == "q");
             let quality = quality.and_then(|(_, value)| value.parse().ok()).unwrap_or(1.0);
             Clause { media_type, params, quality }
@@ -209,6 +213,9 @@ fn wanted(clause: &Clause<'_>) -> Option<Wanted> {
         _ => return None,
     };
     let param = |key: &str| clause.params.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
+    if param("stream").is_some_and(|stream| stream != "watch") || param("sv").is_some_and(|sv| sv != "v1") {
+        return None;
+    }
     let Some(kind) = param("as") else {
         // A group or version is that of a kind.
         let is_whole = param("g").is_none() && param("v").is_none();

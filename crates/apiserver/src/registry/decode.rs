@@ -112,7 +112,7 @@ pub(crate) fn patched(
         return nameless(tree, validation);
     }
     if !is_kind || tree.api_version() != kind.api_version() {
-        return Err(DecodeError::Value(other_kind(&expected, tree.api_version(), tree.kind())));
+        return Err(DecodeError::Value(other_kind(&expected.kind, tree.api_version(), tree.kind())));
     }
     let mut decoded = match &expected.schema {
         Some(schema) if expected.custom.is_none() => decode::value(tree, schema.root(), validation)?,
@@ -138,7 +138,7 @@ pub(crate) fn applied(resource: &Resource, tree: &Value) -> Result<Decoded, Deco
         custom: resource.custom.clone(),
     };
     if tree.kind() != expected.kind.kind || tree.api_version() != expected.kind.api_version() {
-        return Err(DecodeError::Value(other_kind(&expected, tree.api_version(), tree.kind())));
+        return Err(DecodeError::Value(other_kind(&expected.kind, tree.api_version(), tree.kind())));
     }
     let mut value = tree.clone();
     if let Some(schema) = &expected.schema {
@@ -470,7 +470,7 @@ fn check_kind(meta: &TypeMeta, whole: &Expected) -> Result<(), Status> {
             expected.api_version()
         )));
     }
-    let why = other_kind(whole, api_version, kind);
+    let why = other_kind(&whole.kind, api_version, kind);
     let version = &given.version;
     let kind = if kind.is_empty() { &*expected.kind } else { kind };
     Err(Status::bad_request(format!(
@@ -489,9 +489,8 @@ fn scheme(group: &str) -> &'static str {
 }
 
 /// Why an object of another kind cannot be one of the expected.
-fn other_kind(expected: &Expected, api_version: &str, kind: &str) -> String {
+pub(crate) fn other_kind(expected: &GroupVersionKind, api_version: &str, kind: &str) -> String {
     let given = GroupVersionKind::from_api_version(api_version, kind);
-    let expected = &expected.kind;
     let known = scheme(&given.group) == scheme(&expected.group)
         && (drydock_machinery::Catalog::builtin().schema(&given).is_some()
             || (api_version, kind) == ("v1", "List"));

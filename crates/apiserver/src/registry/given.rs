@@ -80,9 +80,13 @@ pub(super) fn as_stored(call: &Call, object: &mut Value) {
     if call.request.verb == Verb::Patch(PatchType::Apply) {
         decode::settle_applied(resource, object);
     }
-    if !call.emptied.lock().is_empty() {
-        // What was given as empty is absent to whoever reads it, and has its defaults.
+    // What was given as empty is absent to whoever reads it, and has its defaults.
+    let is_prepared = call.request.verb == Verb::Create && resource.strategy.has_defaults_of_prepared();
+    if is_prepared || !call.emptied.lock().is_empty() {
         resource.strategy.set_defaults(object);
+    }
+    if resource.custom.is_some() {
+        object.settle_numbers();
     }
     let storage = GroupVersionKind::from_api_version(object.api_version(), object.kind());
     if resource.custom.is_none()

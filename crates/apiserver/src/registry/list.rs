@@ -26,6 +26,7 @@ impl Registry {
         let options = &call.request.options;
         let cache = self.cache.by_prefix(&call.resource.prefix);
         if let Some(revision) = position.revision {
+            self.reach(revision).await?;
             let old = self.cache.snapshot_at(&cache, revision).await;
             return old.map_err(|error| continue_expired(&error, position));
         }

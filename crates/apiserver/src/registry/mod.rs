@@ -57,7 +57,7 @@ use crate::metrics::Elsewhere;
 use crate::resources::{Resource, Resources, Source};
 use crate::seams::{Authorizer, TokenIssuer};
 
-pub(crate) use decode::internal_group;
+pub(crate) use decode::{internal_group, other_kind};
 pub(crate) use select::Selection;
 pub(crate) use store::commits;
 pub(crate) use virtuals::verb_name;

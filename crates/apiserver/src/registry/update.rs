@@ -59,7 +59,7 @@ impl Registry {
         given_revision(&object)?;
         object.remove(&["metadata", "resourceVersion"]);
         if !object.uid().is_empty() {
-            return Err(call.conflict(&precondition_failed("uid", object.uid(), "")));
+            return Err(call.conflict(&precondition_failed("UID", object.uid(), "")));
         }
         self.create_tracked(call, object, Tracking::Changes).await
     }

@@ -162,12 +162,15 @@ impl DaemonSets {
                 outcome = self.roll(&set, &by_node, &hash).await;
             }
         }
-        let live: Vec<String> = pods
-            .iter()
-            .map(|pod| format!("{name}-{}", pod.label(HASH_LABEL).unwrap_or("")))
-            .chain([current.name().to_owned()])
-            .collect();
-        history::truncate(&self.ctx.client, &set, &revisions, &live).await?;
+        // Those that pods have count, too, and stay.
+        let old: Vec<_> = revisions.iter().filter(|revision| revision.name() != current.name()).collect();
+        let is_live = |revision: &&Arc<Object>| {
+            let hash = revision.label(HASH_LABEL);
+            hash.is_some() && pods.iter().any(|pod| pod.label(HASH_LABEL) == hash)
+        };
+        let counted = old.len();
+        let dead: Vec<_> = old.into_iter().filter(|revision| !is_live(revision)).collect();
+        history::truncate(&self.ctx.client, &set, &dead, counted).await?;
         // As it is after what was created and deleted above.
         let by_node = self::by_node(&owner::controlled(&self.pods, &set));
         status::write(self, &set, &by_node, &hash, collisions).await?;

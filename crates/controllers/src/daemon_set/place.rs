@@ -47,8 +47,16 @@ fn tolerations(pod: &Value) -> Vec<Value> {
     let mut add = |key: &str, effect: &str| {
         let toleration =
             value!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect});
-        if !all.contains(&toleration) {
-            all.push(toleration);
+        let is_same = |own: &&mut Value| {
+            let text = |value: &Value, field: &str| value.str_at(&[field]).to_owned();
+            ["key", "effect", "operator", "value"]
+                .iter()
+                .all(|field| text(own, field) == text(&toleration, field))
+        };
+        match all.iter_mut().find(is_same) {
+            // One for a time only becomes one for good.
+            Some(own) => *own = toleration,
+            None => all.push(toleration),
         }
     };
     add("not-ready", "NoExecute");

@@ -70,7 +70,8 @@ impl Endpoints {
                 "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name, "namespace": namespace},
             }),
         };
-        let mut labels = service::own_labels(&service);
+        let mut labels = service.labels().clone();
+        labels.remove(HEADLESS_LABEL);
         labels.insert(MANAGED_BY, "endpoint-controller");
         if service::is_headless(&service) {
             labels.insert(HEADLESS_LABEL, "");

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drydock_client::resources::{NODES, PODS};
-use drydock_client::{
-    Change, Controller, DeleteOptions, Informer, PatchType, WorkQueue, status_with_conditions,
-};
-use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
+use drydock_client::{Change, Controller, Informer, WorkQueue};
+use drydock_machinery::{Key, Object, ObjectMeta, Status};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::{BY_NODE, index_by_node, taints};
 use crate::Context;
-use crate::util::{between, pod, split_key};
+use crate::util::{between, pod, pod_control, split_key};
 
 struct Eviction {
     ctx: Context,
@@ -115,22 +113,8 @@ impl Eviction {
         let (namespace, name) = (pod.namespace(), pod.name());
         let message = format!("Marking for deletion Pod {namespace}/{name}");
         self.ctx.events.normal(pod, "TaintManagerEviction", message);
-        let condition = value!({
-            "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
-            "message": "Taint manager: deleting due to NoExecute taint", "observedGeneration": pod.generation(),
-            "lastProbeTime": Value::Null, "lastTransitionTime": self.ctx.clock.now_rfc3339(),
-        });
-        let mut patch = value!({"metadata": {"uid": pod.uid()}});
-        patch.set(&["status"], status_with_conditions(pod, vec![condition]));
-        match self.ctx.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await {
-            Err(status) if status.is_not_found() => return Ok(()),
-            Err(status) => return Err(status),
-            Ok(_) => {}
-        }
-        match self.ctx.client.delete(&PODS, namespace, name, DeleteOptions::of_uid(pod.uid())).await {
-            Err(status) if !status.is_not_found() => Err(status),
-            _ => Ok(()),
-        }
+        let message = "Taint manager: deleting due to NoExecute taint";
+        pod_control::disrupt(&self.ctx, pod, "DeletionByTaintManager", message).await
     }
 }
 
@@ -153,6 +137,8 @@ fn verdict(pod: &Object, node: &Object) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use drydock_machinery::{Value, value};
+
     use super::*;
 
     fn check(tolerations: Value, expected: Option<u64>) {

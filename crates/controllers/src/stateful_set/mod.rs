@@ -100,7 +100,9 @@ impl StatefulSets {
         let outcome = pass.run().await;
         status::write(self, &set, pass.status()).await?;
         let live = pass.live_revisions();
-        history::truncate(&self.ctx.client, &set, &revisions, &live).await?;
+        let dead: Vec<_> =
+            revisions.iter().filter(|one| !live.iter().any(|live| live == one.name())).collect();
+        history::truncate(&self.ctx.client, &set, &dead, dead.len()).await?;
         self.plan_availability(&set, pass.pods());
         outcome
     }

@@ -113,17 +113,15 @@ pub(crate) async fn current(
     }
 }
 
-/// Deletes the oldest revisions beyond the owner's limit that `live` does not name.
+/// Deletes the oldest revisions that no pod has, as many as the `counted` ones are beyond the owner's limit.
 pub(crate) async fn truncate(
     client: &Client,
     owner: &Object,
-    revisions: &[Arc<Object>],
-    live: &[String],
+    dead: &[&Arc<Object>],
+    counted: usize,
 ) -> Result<(), Status> {
     let limit = usize::try_from(count_at(owner, &["spec", "revisionHistoryLimit"], 10)).unwrap_or(0);
-    let dead: Vec<_> =
-        revisions.iter().filter(|revision| !live.iter().any(|name| name == revision.name())).collect();
-    for revision in dead.iter().take(dead.len().saturating_sub(limit)) {
+    for revision in dead.iter().take(counted.saturating_sub(limit)) {
         let (namespace, name) = (revision.namespace(), revision.name());
         match client.delete(&CONTROLLER_REVISIONS, namespace, name, DeleteOptions::default()).await {
             Err(status) if !status.is_not_found() => return Err(status),

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use drydock_client::{Client, DeleteOptions, EventRecorder, resources::PODS};
+use drydock_client::{
+    Client, DeleteOptions, EventRecorder, PatchType, resources::PODS, status_with_conditions,
+};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 
 use super::expectations::Expectations;
 use super::owner::controller_ref;
+use crate::Context;
 
 #[derive(Clone, Debug)]
 pub(crate) struct PodControl {
@@ -65,6 +68,27 @@ pub(crate) fn pod_from_template(template: &Value, owner: &Value) -> Value {
 /// The prefix of pods' names; the dash is left out when the name would become too long for a pod.
 fn generate_name(owner: &str) -> String {
     if owner.len() < 253 { format!("{owner}-") } else { owner.to_owned() }
+}
+
+/// Deletes a pod that is in the way of something, and says so in its `DisruptionTarget` condition first.
+pub(crate) async fn disrupt(ctx: &Context, pod: &Object, reason: &str, message: &str) -> Result<(), Status> {
+    let (namespace, name) = (pod.namespace(), pod.name());
+    let condition = value!({
+        "type": "DisruptionTarget", "status": "True", "reason": reason, "message": message,
+        "observedGeneration": pod.generation(), "lastProbeTime": Value::Null,
+        "lastTransitionTime": ctx.clock.now_rfc3339(),
+    });
+    let mut patch = value!({"metadata": {"uid": pod.uid()}});
+    patch.set(&["status"], status_with_conditions(pod, vec![condition]));
+    match ctx.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await {
+        Err(status) if status.is_not_found() => return Ok(()),
+        Err(status) => return Err(status),
+        Ok(_) => {}
+    }
+    match ctx.client.delete(&PODS, namespace, name, DeleteOptions::of_uid(pod.uid())).await {
+        Err(status) if !status.is_not_found() => Err(status),
+        _ => Ok(()),
+    }
 }
 
 /// Refused because the namespace goes away: no reason to complain or try again.

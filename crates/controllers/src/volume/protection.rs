@@ -29,9 +29,12 @@ pub(crate) fn start_claims(ctx: Context) {
     let to = queue.clone();
     pods.on_change(move |change| {
         let pod = change.object();
-        let ended = matches!(change, Change::Deleted(_)) || pod::is_finished(pod);
-        if ended {
-            for claim in claims_of(pod) {
+        if matches!(change, Change::Deleted(_)) || is_shut_down(pod) {
+            let ephemeral = pod.array_at(&["spec", "volumes"]).iter();
+            let ephemeral = ephemeral.filter(|volume| volume.get("ephemeral").is_some());
+            for claim in
+                claims_of(pod).into_iter().chain(ephemeral.map(|volume| ephemeral_claim(pod, volume)))
+            {
                 to.add(format!("{}/{claim}", pod.namespace()));
             }
         }
@@ -43,18 +46,27 @@ pub(crate) fn start_claims(ctx: Context) {
     });
 }
 
-/// The names of the claims that a pod mounts, ephemeral ones included.
+/// The names of the claims that a pod holds: those of its ephemeral volumes only until it is shut down.
 fn claims_of(pod: &Value) -> Vec<String> {
     let volumes = pod.array_at(&["spec", "volumes"]).iter();
     volumes
         .filter_map(|volume| match volume.str_at(&["persistentVolumeClaim", "claimName"]) {
-            "" if volume.get("ephemeral").is_some() => {
-                Some(format!("{}-{}", pod.name(), volume.str_at(&["name"])))
+            "" if volume.get("ephemeral").is_some() && !is_shut_down(pod) => {
+                Some(ephemeral_claim(pod, volume))
             }
             "" => None,
             name => Some(name.to_owned()),
         })
         .collect()
+}
+
+fn ephemeral_claim(pod: &Value, volume: &Value) -> String {
+    format!("{}-{}", pod.name(), volume.str_at(&["name"]))
+}
+
+/// Its kubelet is done with it, or somebody has deleted it without asking that.
+fn is_shut_down(pod: &Value) -> bool {
+    pod.is_deleting() && pod.i64_at(&["metadata", "deletionGracePeriodSeconds"]) == Some(0)
 }
 
 async fn sync_claim(ctx: &Context, key: &Key) -> Result<(), Status> {
@@ -64,12 +76,10 @@ async fn sync_claim(ctx: &Context, key: &Key) -> Result<(), Status> {
     if !claim.is_deleting() {
         return add_finalizer(ctx, &PERSISTENT_VOLUME_CLAIMS, &claim, CLAIM_FINALIZER).await;
     }
-    // A pod that has no node has not got at the claim yet, and will not once that is being deleted.
-    let uses = |pod: &Arc<Object>| {
-        !pod::is_finished(pod)
-            && !pod::node_name(pod).is_empty()
-            && claims_of(pod).iter().any(|used| used == name)
-    };
+    // A pod that has no node has not got at the claim yet, and will not once that is being deleted. One that is over
+    // still holds it.
+    let uses =
+        |pod: &Arc<Object>| !pod::node_name(pod).is_empty() && claims_of(pod).iter().any(|used| used == name);
     if ctx.informers.informer(&PODS).list_in(namespace).iter().any(uses) {
         return Ok(());
     }

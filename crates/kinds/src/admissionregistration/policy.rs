@@ -240,9 +240,12 @@ fn status(errors: &mut FieldErrors, object: &Value) {
         if reference.is_empty() {
             errors.required(&path, "");
         }
-        // In braces, an expression may begin with a name.
-        let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
-        let rest = reference.trim_start_matches(is_of_name);
+        // In braces, an expression may begin with names, which go on to the next of these.
+        let ends_name = |c: char| c.is_whitespace() || ".,[]$@{}".contains(c);
+        let mut rest = reference;
+        while rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+            rest = rest.trim_start_matches(|c| !ends_name(c)).trim_start_matches(' ');
+        }
         if !rest.is_empty()
             && let Err(why) = JsonPath::parse(rest)
         {
@@ -392,7 +395,7 @@ fn param_ref(errors: &mut FieldErrors, param: &Value, path: &FieldPath) {
         (true, Some(selector)) => label_selector(errors, selector, &path.child("selector")),
     }
     match present(param, &["parameterNotFoundAction"]).and_then(Value::as_str) {
-        None => errors.required(&path.child("parameterNotFoundAction"), ""),
+        None | Some("") => errors.required(&path.child("parameterNotFoundAction"), ""),
         Some(action) if !["Allow", "Deny"].contains(&action) => {
             errors.not_supported(&path.child("parameterNotFoundAction"), action, &["Deny", "Allow"]);
         }

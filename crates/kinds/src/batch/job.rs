@@ -28,6 +28,7 @@ pub(super) static KIND: Kind = Kind {
     generation: true,
     propagation: Propagation::Orphan,
     defaults: set_defaults,
+    defaults_of_prepared: true,
     prepare_create: |_, object| generate_selector(object),
     validate: |errors, _, object, _| validate(errors, object),
     validate_change,
@@ -96,7 +97,7 @@ fn generate_selector(object: &mut Value) {
     let of_template = object.object_at(&["spec", "template", "metadata", "labels"]);
     let one_map = match (labels.values().next(), of_template.values().next()) {
         (Some(own), Some(other)) => std::ptr::eq(own, other),
-        (own, _) => own.is_none(),
+        _ => false,
     };
     let (uid, name) = (object.uid().to_owned(), object.name().to_owned());
     let pairs = [(CONTROLLER_UID, &uid), (JOB_NAME, &name), ("controller-uid", &uid), ("job-name", &name)];

@@ -174,7 +174,6 @@ fn ratio(errors: &mut FieldErrors, limit: &Value, name: &str, path: &FieldPath) 
     }
     let bound = |list: &str| limit.at(&[list, name]).map(|amount| Quantity::of(Some(amount)).as_f64());
     if let (Some(min), Some(max)) = (bound("min"), bound("max"))
-        && min > 0.0
         && ratio.as_f64() > max / min
     {
         let detail = format!("ratio {ratio} is greater than max/min = {:.6}", max / min);

@@ -4,7 +4,7 @@ use drydock_machinery::{FieldErrors, FieldPath, Value};
 
 use super::GROUP;
 use crate::check::{
-    IntOrPercent, int_or_percent, label_selector, net, one_of_at, one_of_given, port_name, port_number,
+    IntOrPercent, PROTOCOLS, int_or_percent, label_selector, net, one_of_given, port_name, port_number,
 };
 use crate::kind::Kind;
 use crate::shape::{default, default_nil, each_mut, is_zero, present, shown};
@@ -81,7 +81,11 @@ fn networks(object: &Value) -> Vec<&str> {
 }
 
 fn validate_port(errors: &mut FieldErrors, port: &Value, path: &FieldPath) {
-    one_of_at(errors, port, "protocol", &["TCP", "UDP", "SCTP"], path);
+    if let Some(protocol) = port.get("protocol").and_then(Value::as_str)
+        && !PROTOCOLS.contains(&protocol)
+    {
+        errors.not_supported(&path.child("protocol"), protocol, &["TCP", "UDP", "SCTP"]);
+    }
     let end = port.i64_at(&["endPort"]);
     let (at, end_at) = (path.child("port"), path.child("endPort"));
     match (int_or_percent(port.get("port")), end) {

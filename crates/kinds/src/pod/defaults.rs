@@ -2,8 +2,8 @@
 //!
 //! What only a pod itself gets is in [`pod`]; templates of controllers stop at [`pod_template`].
 
-use drydock_machinery::Value;
 use drydock_machinery::quantity::Quantity;
+use drydock_machinery::{Map, Value};
 
 use crate::check::is_huge_page;
 use crate::pod::image::Reference;
@@ -14,12 +14,32 @@ use crate::shape::{default, default_nil, each_mut, has, is_nil, with_mut};
 pub(crate) fn pod_template(object: &mut Value, path: &[&str]) {
     with_mut(object, path, |template| {
         default_nil(template, &["metadata"], Value::object());
+        if !template.object_at(&["metadata", "annotations"]).is_empty() {
+            drop_annotations(template);
+        }
         pod_spec(template.at_mut(&["spec"]));
     });
 }
 
+/// Takes away the annotations that init containers once were, of pods and templates.
+fn drop_annotations(object: &mut Value) {
+    for release in ["alpha", "beta"] {
+        for what in ["containers", "container-statuses"] {
+            let name = format!("pod.{release}.kubernetes.io/init-{what}");
+            object.remove(&["metadata", "annotations", &name]);
+        }
+    }
+    if object.at(&["metadata", "annotations"]).is_some_and(|left| left.as_object().is_some_and(Map::is_empty))
+    {
+        object.remove(&["metadata", "annotations"]);
+    }
+}
+
 /// A pod.
 pub(crate) fn pod(object: &mut Value) {
+    if !object.object_at(&["metadata", "annotations"]).is_empty() {
+        drop_annotations(object);
+    }
     let spec = object.at_mut(&["spec"]);
     default_nil(spec, &["enableServiceLinks"], true);
     pod_spec(spec);

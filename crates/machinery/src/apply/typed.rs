@@ -106,7 +106,9 @@ impl<'a> Ty<'a> {
             Self::Schema(ty) => match ty.shape() {
                 Shape::Struct(fields) => match fields.field(name) {
                     Some(field) => Some(Self::new(ty.with(field.ty))),
-                    None if fields.preserve_unknown || fields.fields.is_empty() => Some(Self::Deduced),
+                    None if fields.preserve_unknown || fields.in_preserving || fields.fields.is_empty() => {
+                        Some(Self::Deduced)
+                    }
                     None => None,
                 },
                 Shape::Map { value, .. } => Some(Self::new(ty.with(*value))),

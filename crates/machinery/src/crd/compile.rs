@@ -7,6 +7,7 @@ use crate::catalog::Catalog;
 use crate::schema::{Field, ListType, Schema, Shape, StringFormat, Struct, Type, TypeId, TypeRef, TypeTable};
 use crate::value::{Key, Value, intern};
 
+const PRESERVES: &str = "x-kubernetes-preserve-unknown-fields";
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 pub(super) fn schema(open_api: &Value) -> Schema {
@@ -32,6 +33,8 @@ enum Place {
 struct Builder {
     types: Vec<Type>,
     object_meta: Option<TypeId>,
+    /// A schema around the one at hand preserves unknown fields.
+    in_preserving: bool,
 }
 
 impl Builder {
@@ -49,6 +52,17 @@ impl Builder {
     }
 
     fn shape(&mut self, source: &Value, place: Place) -> Shape {
+        let around = self.in_preserving;
+        self.in_preserving |= source.bool_at(&[PRESERVES]);
+        let mut shape = self.shape_within(source, place);
+        self.in_preserving = around;
+        if let Shape::Struct(fields) = &mut shape {
+            fields.in_preserving = around;
+        }
+        shape
+    }
+
+    fn shape_within(&mut self, source: &Value, place: Place) -> Shape {
         if source.bool_at(&["x-kubernetes-int-or-string"]) {
             return Shape::IntOrString;
         }
@@ -105,7 +119,7 @@ impl Builder {
             self.add_object_fields(&mut fields);
         }
         fields.sort_by(|a, b| a.name.as_str().cmp(&b.name));
-        let preserve_unknown = source.bool_at(&["x-kubernetes-preserve-unknown-fields"]);
+        let preserve_unknown = source.bool_at(&[PRESERVES]);
         Shape::Struct(Struct { fields, atomic, preserve_unknown, embedded_resource, ..Struct::default() })
     }
 

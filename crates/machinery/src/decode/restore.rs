@@ -56,6 +56,12 @@ pub fn restorable(tree: &Value, ty: TypeRef<'_>) -> Result<(), String> {
 pub fn wrapped(tree: &Value, ty: TypeRef<'_>) -> Value {
     match (tree, ty.shape()) {
         (Value::Int(number), Shape::Integer { bits: 32 }) => Value::Int(i64::from(*number as i32)),
+        (Value::Float(number), Shape::Integer { bits }) if *number == number.trunc() => {
+            // What is too large for an integer is the least of them.
+            let fits = number.abs() < 9_223_372_036_854_775_808.0;
+            let whole = if fits { *number as i64 } else { i64::MIN };
+            Value::Int(if *bits == 32 { i64::from(whole as i32) } else { whole })
+        }
         (Value::Object(map), Shape::Struct(fields)) => {
             let inner = map.iter().map(|(key, value)| {
                 let field = fields.field(key).map(|field| wrapped(value, ty.with(field.ty)));
@@ -153,5 +159,10 @@ mod tests {
         let expected = value!({"spec": {"priority": (-2_147_483_648_i64), "activeDeadlineSeconds": 2_147_483_648_i64,
             "containers": [{"ports": [{"containerPort": 80}]}]}});
         assert_eq!(wrapped(&given, pod.root()), expected);
+        let of = |priority: f64, deadline: f64| value!({"spec": {"priority": priority, "activeDeadlineSeconds": deadline}});
+        let expected = value!({"spec": {"priority": 1_410_065_408, "activeDeadlineSeconds": (i64::MIN)}});
+        assert_eq!(wrapped(&of(1e10, 1e19), pod.root()), expected);
+        let expected = value!({"spec": {"priority": 0, "activeDeadlineSeconds": 7}});
+        assert_eq!(wrapped(&of(-1e30, 7.0), pod.root()), expected);
     }
 }

@@ -79,6 +79,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
             },
             Token::Array => match ty.shape() {
                 Shape::List { item, .. } => self.list(ty.with(*item))?,
+                Shape::String(StringFormat::Bytes) => self.bytes()?,
                 _ => {
                     self.leave_array();
                     self.mismatch("array", ty)?
@@ -157,7 +158,9 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 self.steps.pop();
             }
             if value.is_null() {
-                value = zero(ty);
+                // No bytes under a key are none, and written as such.
+                let is_bytes = matches!(ty.shape(), Shape::String(StringFormat::Bytes));
+                value = if is_bytes { Value::from("") } else { zero(ty) };
             }
             if let Some(known) = map.get_mut(&key) {
                 *known = value;
@@ -178,6 +181,38 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
             items.push(if value.is_null() { zero(ty) } else { value });
         }
         Ok(Value::Array(items))
+    }
+
+    /// Bytes that are given one by one, which Go takes as well.
+    fn bytes(&mut self) -> Result<Value, Fatal> {
+        let mut bytes = Vec::new();
+        while self.reader.element() {
+            let (found, byte) = match self.reader.token() {
+                Token::Null => ("null", Some(0)),
+                Token::Number(number) => {
+                    let byte = number.as_i64().and_then(|number| u8::try_from(number).ok());
+                    if byte.is_none() && self.error.is_none() {
+                        self.error = Some(self.misfit(&format!("number {}", number.text()), "uint8"));
+                    }
+                    ("number", byte.or(Some(0)))
+                }
+                Token::String(_) => ("string", None),
+                Token::Bool(_) => ("bool", None),
+                Token::Array => {
+                    self.leave_array();
+                    ("array", None)
+                }
+                Token::Object => {
+                    self.leave_object();
+                    ("object", None)
+                }
+            };
+            if byte.is_none() && self.error.is_none() {
+                self.error = Some(self.misfit(found, "uint8"));
+            }
+            bytes.push(byte.unwrap_or(0));
+        }
+        Ok(Value::from(base64::encode(&bytes)))
     }
 
     fn number(&mut self, number: Number<'a>, ty: TypeRef<'s>) -> Result<Value, Fatal> {

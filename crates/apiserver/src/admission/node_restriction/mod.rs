@@ -161,7 +161,7 @@ fn eviction(
 ) -> Result<Refusal, Status> {
     let name = if request.name.is_empty() { request.object().name() } else { &request.name };
     let pod = context.reader.get("", "pods", request.namespace, name);
-    let pod = pod.ok_or_else(|| Status::not_found("", "pods", name))?;
+    let pod = pod.ok_or_else(|| Status::not_found("", "pod", name))?;
     let other = pod.str_at(&["spec", "nodeName"]) != node;
     Ok(other.then(|| format!("node {node} can only evict pods with spec.nodeName set to itself")))
 }

@@ -19,6 +19,7 @@ use super::{may_be_guarded, namespace, patch};
 use crate::admission::expression::{Asker, BUDGET, Composition, Conditions, Expression, Inputs, Session};
 use crate::admission::versions::{Versioned, settle};
 use crate::admission::{AdmissionContext, AdmissionPlugin, AdmissionRequest, Operation};
+use crate::registry::other_kind;
 
 #[derive(Default)]
 pub(in crate::admission) struct MutatingAdmissionPolicy(Snapshots<Compiled>);
@@ -208,10 +209,14 @@ async fn mutate(
     Ok(())
 }
 
-/// A JSON patch of a built-in kind's object may not make fields that the kind does not have, whatever the policy says of
+/// A JSON patch of a built-in kind's object may not make another kind's, or fields that the kind does not have, whatever the policy says of
 /// failures.
 fn check_known(made: &Value, kind: &GroupVersionKind) -> Result<(), Status> {
     let Some(schema) = Catalog::builtin().schema(kind) else { return Ok(()) };
+    if made.gvk() != *kind {
+        let why = other_kind(kind, made.api_version(), made.kind());
+        return Err(Status::internal(format!("failed to convert object: {why}")));
+    }
     match decode::value(made, schema.root(), FieldValidation::Strict) {
         Err(error @ DecodeError::Strict(_)) => Err(Status::internal(error)),
         _ => Ok(()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use drydock_machinery::quantity::{Format, Quantity};
-use drydock_machinery::{ObjectMeta, Value};
+use drydock_machinery::{Key, ObjectMeta, Value};
 
 use super::super::AdmissionRequest;
 use super::super::resources::{Amounts, Side, add, amounts, of_container, of_pod};
@@ -202,6 +202,14 @@ fn devices(request: &Value) -> i64 {
     }
 }
 
+/// Whether cpu, memory or huge pages are given for the pod as a whole.
+fn has_own_resources(pod: &Value) -> bool {
+    let is_of_pods = |name: &Key| matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-");
+    ["requests", "limits"]
+        .iter()
+        .any(|list| pod.object_at(&["spec", "resources", list]).keys().any(is_of_pods))
+}
+
 /// Quotas on CPU and memory want every container to say what it needs: what is missing, and in which containers.
 pub(super) fn unspecified(request: &AdmissionRequest<'_>, counted: &[&str]) -> Option<String> {
     const DEMANDED: [&str; 6] =
@@ -210,6 +218,9 @@ pub(super) fn unspecified(request: &AdmissionRequest<'_>, counted: &[&str]) -> O
         return None;
     }
     let pod = request.object();
+    if has_own_resources(pod) {
+        return None;
+    }
     let demanded: Vec<&str> = counted.iter().copied().filter(|name| DEMANDED.contains(name)).collect();
     let mut missing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for container in ["containers", "initContainers"].iter().flat_map(|list| pod.array_at(&["spec", list])) {

@@ -207,6 +207,13 @@ fn give_address(pool: &mut Pool, service: &mut Value, reserved: &mut Reserved) -
         return Ok(());
     }
     let wanted = service.str_at(&["spec", "clusterIP"]).to_owned();
+    if wanted.is_empty() && reserved.dry_run {
+        // As upstream: what it would be is not worth looking for.
+        let ip = pool.range().address(0).to_string();
+        service.set(&["spec", "clusterIP"], ip.as_str());
+        service.set(&["spec", "clusterIPs"], vec![ip]);
+        return Ok(());
+    }
     if wanted.is_empty() {
         let ip = pool.any_address().map_err(|_| {
             let name = go_text::go_quote(service.name());
@@ -224,7 +231,8 @@ fn give_address(pool: &mut Pool, service: &mut Value, reserved: &mut Reserved) -
             reserved.addresses.push(ip);
             return Ok(());
         }
-        // A dry run asks the ranges themselves.
+        // A dry run asks the ranges themselves, and not what is free.
+        Err(Refused::Taken) if reserved.dry_run => return Ok(()),
         Err(Refused::OutOfRange) if reserved.dry_run => format!(
             "the provided IP ({ip}) is not in the valid range. The range of valid IPs is {}",
             pool.range()

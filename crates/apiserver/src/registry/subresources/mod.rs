@@ -37,35 +37,32 @@ pub(crate) fn narrow(resource: &Resource, subresource: &str, new: &mut Value, ol
                 copy(new, old, &["status"]);
             }
         }
-        "status" => {
-            let owners = new.at(&["metadata", "ownerReferences"]).cloned();
-            keep_all_but(resource, new, old, &["status"]);
-            if resource.custom.is_none() {
-                // What is kept of the metadata is the strategy's to say.
-                put(new, &["metadata", "ownerReferences"], owners);
-            }
-        }
-        "approval" => keep_all_but(resource, new, old, &["status"]),
+        // What is kept of the metadata is the strategy's to say.
+        "status" | "approval" => keep_all_but(resource, new, old, &["status"], &[]),
         "finalize" => {
             let finalizers =
                 new.at(&["spec", "finalizers"]).cloned().unwrap_or(Value::Array(Default::default()));
-            keep_all_but(resource, new, old, &[]);
+            keep_all_but(resource, new, old, &[], &KEPT);
             let left = finalizers.as_array().is_some_and(|list| !list.is_empty());
             put(new, &["spec", "finalizers"], Some(finalizers).filter(|_| left));
         }
         "ephemeralcontainers" => {
             let containers = new.at(&["spec", "ephemeralContainers"]).cloned();
-            keep_all_but(resource, new, old, &[]);
+            keep_all_but(resource, new, old, &[], &KEPT);
             put(new, &["spec", "ephemeralContainers"], containers);
         }
         // Pods themselves say what a resize may change, and the registry itself has made a bound pod.
         "resize" | "binding" => {}
-        _ => keep_all_but(resource, new, old, &[]),
+        _ => keep_all_but(resource, new, old, &[], &KEPT),
     }
 }
 
-/// Takes the old object, with the new one's `fields`, and of the new metadata what subresources may change.
-fn keep_all_but(resource: &Resource, new: &mut Value, old: &Value, fields: &[&str]) {
+/// Metadata that most subresources do not change.
+const KEPT: [&str; 2] = ["ownerReferences", "deletionTimestamp"];
+
+/// Takes the old object, with the new one's `fields` and metadata but for those that are `kept`. Of a custom resource's
+/// metadata only the managed fields are taken.
+fn keep_all_but(resource: &Resource, new: &mut Value, old: &Value, fields: &[&str], kept: &[&str]) {
     let mut merged = old.clone();
     for field in fields {
         put(&mut merged, &[field], new.get(field).cloned());
@@ -74,7 +71,7 @@ fn keep_all_but(resource: &Resource, new: &mut Value, old: &Value, fields: &[&st
         put(&mut merged, &["metadata", "managedFields"], new.at(&["metadata", "managedFields"]).cloned());
     } else {
         put(&mut merged, &["metadata"], new.get("metadata").cloned());
-        for kept in ["ownerReferences", "deletionTimestamp"] {
+        for kept in kept {
             copy(&mut merged, old, &["metadata", kept]);
         }
     }

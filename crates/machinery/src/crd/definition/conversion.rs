@@ -59,6 +59,7 @@ pub fn webhook_url(errors: &mut FieldErrors, url: &str, path: &FieldPath) {
         Some((user, host)) => (Some(user), host),
         None => (None, authority),
     };
+    let scheme = scheme.to_ascii_lowercase();
     if scheme != "https" {
         errors.invalid(path, scheme, format!("'https' is the only allowed URL scheme{FORM}"));
     }

@@ -153,7 +153,8 @@ impl Walk {
             let detail = "type cannot be set to null, use nullable as an alternative";
             errors.forbidden(&path.child("type"), detail);
         }
-        if let Some(Value::Array(_)) = get(schema, "items") {
+        // An empty array is none.
+        if matches!(get(schema, "items"), Some(Value::Array(items)) if !items.is_empty()) {
             errors.forbidden(&path.child("items"), "items must be a schema object and not an array");
         }
         if self.inside_meta && schema.bool_at(&["x-kubernetes-embedded-resource"]) {

@@ -83,7 +83,15 @@ fn invariants(errors: &mut FieldErrors, s: &Value, level: Level, path: &FieldPat
         }
     }
     extensions(errors, s, path);
-    value_validation(errors, s, path);
+    let is_either = s.bool_at(&["x-kubernetes-int-or-string"]);
+    let skips = Skips {
+        any_of: is_either && is_int_or_string(s.array_at(&["anyOf"])),
+        any_of_first: is_either
+            && s.array_at(&["allOf"])
+                .first()
+                .is_some_and(|first| is_int_or_string(first.array_at(&["anyOf"]))),
+    };
+    value_validation(errors, s, skips, path);
     types(errors, s, ty, level, path);
     if additional.is_some() && is_set(s, "x-kubernetes-embedded-resource") {
         let path = path.child("additionalProperties");
@@ -169,23 +177,24 @@ fn is_int_or_string(any_of: &[Value]) -> bool {
     any_of == [value!({"type": "integer"}), value!({"type": "string"})]
 }
 
-fn value_validation(errors: &mut FieldErrors, s: &Value, path: &FieldPath) {
-    if !is_int_or_string(s.array_at(&["anyOf"])) {
+/// Which `anyOf` is that of [`is_int_or_string`]: a schema's own, or that of the first of its `allOf`.
+#[derive(Clone, Copy, Default)]
+struct Skips {
+    any_of: bool,
+    any_of_first: bool,
+}
+
+fn value_validation(errors: &mut FieldErrors, s: &Value, skips: Skips, path: &FieldPath) {
+    if !skips.any_of {
         each_nested(errors, s, "anyOf", path);
     }
     for (i, nested) in s.array_at(&["allOf"]).iter().enumerate() {
-        let path = path.child("allOf").index(i);
-        if i == 0 && is_int_or_string(nested.array_at(&["anyOf"])) {
-            let mut rest = nested.clone();
-            rest.remove(&["anyOf"]);
-            nested_validation(errors, &rest, &path);
-        } else {
-            nested_validation(errors, nested, &path);
-        }
+        let skips = Skips { any_of: i == 0 && skips.any_of_first, any_of_first: false };
+        nested_validation(errors, nested, skips, &path.child("allOf").index(i));
     }
     each_nested(errors, s, "oneOf", path);
     if let Some(not) = object(s, "not") {
-        nested_validation(errors, not, &path.child("not"));
+        nested_validation(errors, not, Skips::default(), &path.child("not"));
     }
     let pattern = s.str_at(&["pattern"]);
     if let Err(why) = go_regex(pattern) {
@@ -196,18 +205,18 @@ fn value_validation(errors: &mut FieldErrors, s: &Value, path: &FieldPath) {
 
 fn each_nested(errors: &mut FieldErrors, s: &Value, junctor: &str, path: &FieldPath) {
     for (i, nested) in s.array_at(&[junctor]).iter().enumerate() {
-        nested_validation(errors, nested, &path.child_named(junctor).index(i));
+        nested_validation(errors, nested, Skips::default(), &path.child_named(junctor).index(i));
     }
 }
 
 /// Under a junctor a schema may constrain values, but not describe structure.
-fn nested_validation(errors: &mut FieldErrors, v: &Value, path: &FieldPath) {
-    value_validation(errors, v, path);
+fn nested_validation(errors: &mut FieldErrors, v: &Value, skips: Skips, path: &FieldPath) {
+    value_validation(errors, v, skips, path);
     if let Some(items) = object(v, "items") {
-        nested_validation(errors, items, &path.child("items"));
+        nested_validation(errors, items, Skips::default(), &path.child("items"));
     }
     for (name, property) in v.object_at(&["properties"]).iter() {
-        nested_validation(errors, property, &path.child("properties").key(name));
+        nested_validation(errors, property, Skips::default(), &path.child("properties").key(name));
     }
     const EMPTY: &str = "must be empty to be structural";
     const UNDEFINED: &str = "must be undefined to be structural";
