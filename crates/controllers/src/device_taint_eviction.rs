@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use drydock_client::resources::{PODS, RESOURCE_CLAIMS, RESOURCE_SLICES};
 use drydock_client::{Change, Controller, Informer, WorkQueue};
-use drydock_machinery::{Key, Object, ObjectMeta, Status, Value};
+use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -118,8 +118,11 @@ impl Eviction {
             return Ok(());
         }
         self.ctx.events.normal(&pod, EVENT, "Marking for deletion");
-        let message = "Device Taint manager: deleting due to NoExecute taint";
-        pod_control::disrupt(&self.ctx, &pod, "DeletionByDeviceTaintManager", message).await?;
+        let condition = value!({
+            "reason": "DeletionByDeviceTaintManager",
+            "message": "Device Taint manager: deleting due to NoExecute taint",
+        });
+        pod_control::disrupt(&self.ctx, &pod, condition).await?;
         self.waiting.lock().remove(pod.uid());
         Ok(())
     }
@@ -179,8 +182,6 @@ fn end_of_toleration(tolerations: &[Value], taint: &Value, now: Timestamp) -> Op
 
 #[cfg(test)]
 mod tests {
-    use drydock_machinery::value;
-
     use super::*;
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) use self::quantity::{
     positive_quantity, resource_name, resource_quantity_value,
 };
 use crate::go_form;
-use crate::shape::{is_zero, same, same_at, shown};
+use crate::shape::{is_zero, same_at, shown};
 
 pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(crate) const POSITIVE: &str = "must be greater than zero";
@@ -48,7 +48,7 @@ pub(crate) fn immutable(errors: &mut FieldErrors, object: &Value, old: &Value, a
 /// The same for the label selector at `spec.selector`.
 pub(crate) fn immutable_selector(errors: &mut FieldErrors, object: &Value, old: &Value) {
     let at = &["spec", "selector"];
-    if !same(object.at(at), old.at(at)) {
+    if !same_at(object, old, at) {
         let given = shown(object, at);
         let given = if given.is_null() { given } else { go_form::label_selector(&given) };
         errors.invalid(&path_of(at), given, IMMUTABLE);
@@ -63,7 +63,7 @@ pub(crate) fn immutable_struct(
     at: &[&str],
     type_name: &str,
 ) {
-    if !same(object.at(at), old.at(at)) {
+    if !same_at(object, old, at) {
         let given = shown(object, at);
         let given = if given.is_null() { given } else { go_form::of(type_name, &given) };
         errors.invalid(&path_of(at), given, IMMUTABLE);

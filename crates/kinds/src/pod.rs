@@ -43,6 +43,8 @@ static KIND: Kind = Kind {
     create: &[Step::Body],
     update: &[Step::MetaChange, Step::Change],
     status: true,
+    // Of what it brings the class of service is kept.
+    status_on_create: true,
     generation: true,
     spec_changed: Some(|object, old| {
         // Assignment to a node is no change of what is wanted.

@@ -26,8 +26,14 @@ enum Step {
     Recursive,
     Slice(Slice),
     Union(Vec<Vec<Step>>),
-    Filter { left: Vec<Step>, operator: String, right: Vec<Step> },
+    Filter {
+        left: Vec<Step>,
+        operator: String,
+        right: Vec<Step>,
+    },
     Literal(Value),
+    /// A word that nothing is known by, which is only told to who evaluates it.
+    Identifier(String),
 }
 
 /// `[start:end:step]`; `[3]` ends after its start.
@@ -123,6 +129,7 @@ impl Walk {
                 }
             }
             Step::Literal(value) => out.push(value.clone()),
+            Step::Identifier(name) => return Err(JsonPathError(format!("unrecognized identifier {name}"))),
         }
         Ok(out)
     }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use drydock_machinery::names_validation::{NamePart, name_is_path_segment};
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 use drydock_runtime::wall;
 use rand::Rng as _;
@@ -106,9 +107,11 @@ async fn account_of(
             return Ok(account);
         }
     }
-    Err(request.forbidden(&format!(
-        "error looking up service account {namespace}/{name}: serviceaccount {name:?} not found"
-    )))
+    let why = match name_is_path_segment(name, NamePart::Whole) {
+        bad if bad.is_empty() => format!("serviceaccount {name:?} not found"),
+        bad => format!("invalid resource name {name:?}: [{}]", bad.join(" ")),
+    };
+    Err(request.forbidden(&format!("error looking up service account {namespace}/{name}: {why}")))
 }
 
 fn check_mirror(request: &AdmissionRequest<'_>) -> Result<(), Status> {

@@ -59,7 +59,7 @@ impl Registry {
         given_revision(&object)?;
         object.remove(&["metadata", "resourceVersion"]);
         if !object.uid().is_empty() {
-            return Err(call.conflict(&precondition_failed("UID", object.uid(), "")));
+            return Err(invalid_object(call, &precondition_failed("UID", object.uid(), "")));
         }
         self.create_tracked(call, object, Tracking::Changes).await
     }
@@ -241,10 +241,15 @@ pub(super) fn check_stored(call: &Call, current: &Object, uid: &str, revision: &
     } else {
         return Ok(());
     };
-    Err(call.conflict(&format!(
+    Err(invalid_object(call, &failed))
+}
+
+/// What the store says when an object is not the one that was meant.
+fn invalid_object(call: &Call, failed: &str) -> Status {
+    call.conflict(&format!(
         "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: {failed}",
         call.shown_key(),
-    )))
+    ))
 }
 
 pub(super) fn precondition_failed(what: &str, asked: &str, own: &str) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use drydock_client::resources::{NODES, PODS};
 use drydock_client::{Change, Controller, Informer, WorkQueue};
-use drydock_machinery::{Key, Object, ObjectMeta, Status};
+use drydock_machinery::{Key, Object, ObjectMeta, Status, value};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -113,8 +113,11 @@ impl Eviction {
         let (namespace, name) = (pod.namespace(), pod.name());
         let message = format!("Marking for deletion Pod {namespace}/{name}");
         self.ctx.events.normal(pod, "TaintManagerEviction", message);
-        let message = "Taint manager: deleting due to NoExecute taint";
-        pod_control::disrupt(&self.ctx, pod, "DeletionByTaintManager", message).await
+        let condition = value!({
+            "reason": "DeletionByTaintManager", "message": "Taint manager: deleting due to NoExecute taint",
+            "observedGeneration": pod.generation(),
+        });
+        pod_control::disrupt(&self.ctx, pod, condition).await
     }
 }
 
@@ -137,7 +140,7 @@ fn verdict(pod: &Object, node: &Object) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use drydock_machinery::{Value, value};
+    use drydock_machinery::Value;
 
     use super::*;
 

@@ -71,13 +71,13 @@ fn generate_name(owner: &str) -> String {
 }
 
 /// Deletes a pod that is in the way of something, and says so in its `DisruptionTarget` condition first.
-pub(crate) async fn disrupt(ctx: &Context, pod: &Object, reason: &str, message: &str) -> Result<(), Status> {
+/// `condition` has its reason and message, and what else is special about it.
+pub(crate) async fn disrupt(ctx: &Context, pod: &Object, mut condition: Value) -> Result<(), Status> {
     let (namespace, name) = (pod.namespace(), pod.name());
-    let condition = value!({
-        "type": "DisruptionTarget", "status": "True", "reason": reason, "message": message,
-        "observedGeneration": pod.generation(), "lastProbeTime": Value::Null,
-        "lastTransitionTime": ctx.clock.now_rfc3339(),
-    });
+    condition.set(&["type"], "DisruptionTarget");
+    condition.set(&["status"], "True");
+    condition.set(&["lastProbeTime"], Value::Null);
+    condition.set(&["lastTransitionTime"], ctx.clock.now_rfc3339());
     let mut patch = value!({"metadata": {"uid": pod.uid()}});
     patch.set(&["status"], status_with_conditions(pod, vec![condition]));
     match ctx.client.patch_status(&PODS, namespace, name, PatchType::Strategic, patch).await {

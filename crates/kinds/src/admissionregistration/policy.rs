@@ -240,14 +240,8 @@ fn status(errors: &mut FieldErrors, object: &Value) {
         if reference.is_empty() {
             errors.required(&path, "");
         }
-        // In braces, an expression may begin with names, which go on to the next of these.
-        let ends_name = |c: char| c.is_whitespace() || ".,[]$@{}".contains(c);
-        let mut rest = reference;
-        while rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
-            rest = rest.trim_start_matches(|c| !ends_name(c)).trim_start_matches(' ');
-        }
-        if !rest.is_empty()
-            && let Err(why) = JsonPath::parse(rest)
+        if !reference.is_empty()
+            && let Err(why) = JsonPath::parse(reference)
         {
             errors.invalid(&path, reference, format!("invalid JSONPath: {why}"));
         }

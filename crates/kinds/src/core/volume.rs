@@ -352,7 +352,10 @@ fn same_affinity(spec: &Value, before: &Value) -> bool {
             let mut keys = new.get(i).map_or(&[][..], |term| term.array_at(&[list])).iter();
             each_mut(term, &[list], |requirement| {
                 let key = keys.next().map_or("", |new| new.str_at(&["key"]));
-                if GRADUATED.contains(&(requirement.str_at(&["key"]), key)) {
+                let old = requirement.str_at(&["key"]);
+                let is_beta = GRADUATED.iter().any(|(beta, _)| *beta == old);
+                // As upstream: a name that has not been beta may go.
+                if GRADUATED.contains(&(old, key)) || (key.is_empty() && !is_beta) {
                     requirement.set(&["key"], key);
                 }
             });

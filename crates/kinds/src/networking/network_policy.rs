@@ -7,7 +7,7 @@ use crate::check::{
     IntOrPercent, PROTOCOLS, int_or_percent, label_selector, net, one_of_given, port_name, port_number,
 };
 use crate::kind::Kind;
-use crate::shape::{default, default_nil, each_mut, is_zero, present, shown};
+use crate::shape::{default_nil, each_mut, is_zero, present, shown};
 use crate::table;
 
 pub(super) static KIND: Kind = Kind {
@@ -32,7 +32,7 @@ fn set_defaults(object: &mut Value) {
     }
     for direction in ["ingress", "egress"] {
         each_mut(spec, &[direction], |rule| {
-            each_mut(rule, &["ports"], |port| default(port, &["protocol"], "TCP"));
+            each_mut(rule, &["ports"], |port| default_nil(port, &["protocol"], "TCP"));
         });
     }
 }

@@ -50,7 +50,10 @@ impl<'a> Parser<'a> {
                 Ok(())
             }
             '+' | '-' | '0'..='9' => self.number(),
-            c if c == '_' || c.is_alphabetic() => self.word(),
+            c if c == '_' || c.is_alphabetic() => {
+                self.word();
+                Ok(())
+            }
             other => error(format!("unrecognized character in action: U+{:04X} '{other}'", u32::from(other))),
         }
     }
@@ -95,14 +98,13 @@ impl<'a> Parser<'a> {
         self.steps.push(if raw == "*" { Step::Wildcard } else { Step::Field(name) });
     }
 
-    fn word(&mut self) -> Parsed<()> {
+    fn word(&mut self) {
         let end = self.rest.find(is_terminator).unwrap_or(self.rest.len());
         match self.take(end) {
             "true" => self.steps.push(Step::Literal(Value::Bool(true))),
             "false" => self.steps.push(Step::Literal(Value::Bool(false))),
-            other => return error(format!("unrecognized identifier {other}")),
+            other => self.steps.push(Step::Identifier(other.to_owned())),
         }
-        Ok(())
     }
 
     fn number(&mut self) -> Parsed<()> {
