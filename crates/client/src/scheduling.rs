@@ -66,10 +66,14 @@ impl NodeTerm {
             && self.fields.iter().all(|one| one.key == "metadata.name" && one.matches(Some(node.name())))
     }
 
-    /// The node names to which the term's fields restrict it.
-    fn names(&self) -> Option<&[String]> {
+    /// The node names to which the term's fields restrict it; none when they contradict each other.
+    fn names(&self) -> Option<Vec<&str>> {
         let by_name = |one: &&NodeRequirement| one.key == "metadata.name" && one.operator == "In";
-        self.fields.iter().find(by_name).map(|one| one.values.as_slice())
+        let mut lists = self.fields.iter().filter(by_name).map(|one| &one.values);
+        let first: Vec<&str> = lists.next()?.iter().map(String::as_str).collect();
+        Some(lists.fold(first, |names, list| {
+            names.into_iter().filter(|name| list.iter().any(|other| other == name)).collect()
+        }))
     }
 }
 
@@ -93,10 +97,10 @@ impl RequiredNodeAffinity {
 
     /// The only nodes that can match, when every alternative names its nodes.
     pub fn node_names(&self) -> Option<Vec<&str>> {
-        let terms = self.terms.as_ref()?;
+        let terms = self.terms.as_ref().filter(|terms| !terms.is_empty())?;
         let mut names = Vec::new();
         for term in terms {
-            names.extend(term.names()?.iter().map(String::as_str));
+            names.extend(term.names()?);
         }
         Some(names)
     }

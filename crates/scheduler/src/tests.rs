@@ -74,6 +74,24 @@ fn the_message_counts_each_reason() {
 }
 
 #[test]
+fn terms_that_contradict_each_other_leave_no_node() {
+    let cluster = cluster([node("a", "4"), node("b", "4")]);
+    let path = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+    let field = |name: &str| value!({"key": "metadata.name", "operator": "In", "values": [name]});
+    let mut torn = pod("p", "1");
+    torn.set(&path, value!({"nodeSelectorTerms": [{"matchFields": [(field("a")), (field("b"))]}]}));
+    assert_eq!(refused(&cluster, torn), "0/2 nodes are available: pod affinity terms conflict.");
+    let mut either = pod("p", "1");
+    either.set(
+        &path,
+        value!({"nodeSelectorTerms": [
+            {"matchFields": [(field("a")), (field("b"))]}, {"matchFields": [(field("b"))]},
+        ]}),
+    );
+    assert_eq!(schedule(&cluster, &info(either), 0).unwrap().node, "b");
+}
+
+#[test]
 fn the_emptier_node_is_taken() {
     let mut cluster = cluster([node("a", "4"), node("b", "4")]);
     cluster.add_pod("a", info(pod("x", "2")));

@@ -206,7 +206,20 @@ pub(crate) fn read(call: &Call, kind: PatchType) -> Result<Read, Status> {
         strict.extend(unknown_fields(&patch).map_err(refuse)?);
     }
     note(call, &patch);
+    // JSON and merge patches take objects apart without reading their numbers, which are read when the patched object is.
+    let is_exact = kind != PatchType::Strategic && call.resource.custom.is_none();
+    let patch = if is_exact && has_fraction(&patch) { machinery::untyped_exact(&text) } else { patch };
     Ok(Read { patch, strict })
+}
+
+/// Whether there is a number that is no integer, or too large for one.
+fn has_fraction(value: &Value) -> bool {
+    match value {
+        Value::Float(_) => true,
+        Value::Array(items) => items.iter().any(has_fraction),
+        Value::Object(map) => map.values().any(has_fraction),
+        _ => false,
+    }
 }
 
 fn note(call: &Call, patch: &Value) {

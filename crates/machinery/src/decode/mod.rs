@@ -94,6 +94,12 @@ pub fn untyped(text: &str, validation: FieldValidation) -> Result<Decoded, Decod
     untyped::decode(text, validation)
 }
 
+/// The same text with the numbers that are not integers as they are written, for what takes JSON apart without reading
+/// it: they are such as [`crate::status::literal`] makes, and read when a typed object is made of the tree.
+pub fn untyped_exact(text: &str) -> Value {
+    untyped::exact(text)
+}
+
 /// What a type's absent value is once Go has encoded it: `{}` with its own always-written fields for a struct, "" for
 /// a string, null for a list.
 pub fn zero(schema: TypeRef<'_>) -> Value {

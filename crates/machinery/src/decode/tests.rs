@@ -294,3 +294,28 @@ fn a_patched_tree_may_have_whole_floats_where_integers_belong() {
     let decoded = value(&tree, deployment.root(), FieldValidation::Strict).unwrap();
     assert_eq!(decoded.value.i64_at(&["spec", "replicas"]), Some(3));
 }
+
+#[test]
+fn numbers_of_patches_are_read_as_they_are_written() {
+    let schema = Catalog::builtin().schema(&GroupVersionKind::new("apps", "v1", "Deployment")).unwrap();
+    let patched = |text: &str| {
+        let original = value!({"metadata": {"name": "d"}, "spec": {"replicas": 3, "minReadySeconds": {}}});
+        let tree = crate::patch::merge_patch(&original, &untyped_exact(text));
+        super::value(&tree, schema.root(), FieldValidation::Strict).map(|decoded| decoded.value)
+    };
+    for number in ["1.0", "1e0", "9223372036854775808"] {
+        let error =
+            patched(&format!(r#"{{"spec": {{"replicas": {number}, "minReadySeconds": 5}}}}"#)).unwrap_err();
+        let expected = format!(
+            "json: cannot unmarshal number {number} into Go struct field DeploymentSpec.spec.replicas of type int32"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    let limits = r#"{"limits": {"cpu": 1e3, "memory": 12345678901234567890, "x": 7}}"#;
+    let spec = format!(r#"{{"containers": [{{"name": "c", "resources": {limits}}}]}}"#);
+    let new =
+        patched(&format!(r#"{{"spec": {{"minReadySeconds": 5, "template": {{"spec": {spec}}}}}}}"#)).unwrap();
+    let container = &new.at(&["spec", "template", "spec"]).unwrap().array_at(&["containers"])[0];
+    let expected = value!({"cpu": "1e3", "memory": "12345678901234567890", "x": "7"});
+    assert_eq!(container.at(&["resources", "limits"]), Some(&expected));
+}

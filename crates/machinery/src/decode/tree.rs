@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::reader::{Number, Reader, Text, Token};
+use crate::status::literal_text;
 use crate::value::{Key, Value};
 
 pub(super) struct TreeReader<'a> {
@@ -34,6 +35,9 @@ impl<'a> Reader<'a> for TreeReader<'a> {
             Some(Value::Array(items)) => {
                 self.open.push(Open::Array(items.iter()));
                 Token::Array
+            }
+            Some(number @ Value::Object(map)) if map.len() == 1 && literal_text(number).is_some() => {
+                Token::Number(Number::Literal(literal_text(number).unwrap_or_default()))
             }
             Some(Value::Object(map)) => {
                 self.open.push(Open::Object(Box::new(map.iter())));

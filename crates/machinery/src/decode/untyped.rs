@@ -2,9 +2,10 @@
 
 use ecow::EcoVec;
 
-use super::reader::{JsonReader, Reader, Token};
+use super::reader::{JsonReader, Number, Reader, Token};
 use super::{DecodeError, Decoded, FieldValidation, add_strict, finish};
 use crate::go_text::go_quote;
+use crate::status::literal;
 use crate::value::{Map, Value};
 
 pub(super) fn decode(text: &str, validation: FieldValidation) -> Result<Decoded, DecodeError> {
@@ -40,6 +41,40 @@ pub(super) fn read<'a>(reader: &mut impl Reader<'a>) -> Value {
             Value::Object(map)
         }
     }
+}
+
+/// As [`read`], with the numbers that are not integers as they are written.
+pub(super) fn exact(text: &str) -> Value {
+    fn read<'a>(reader: &mut impl Reader<'a>) -> Value {
+        match reader.token() {
+            Token::Number(number) => match number.value() {
+                float @ Value::Float(_) => match number {
+                    Number::Literal(text) => literal(text),
+                    _ => float,
+                },
+                integer => integer,
+            },
+            Token::Array => {
+                let mut items = EcoVec::new();
+                while reader.element() {
+                    items.push(read(reader));
+                }
+                Value::Array(items)
+            }
+            Token::Object => {
+                let mut map = Map::new();
+                while let Some(key) = reader.key() {
+                    let value = read(reader);
+                    map.insert(key.into_key(), value);
+                }
+                Value::Object(map)
+            }
+            Token::Null => Value::Null,
+            Token::Bool(b) => Value::Bool(b),
+            Token::String(text) => Value::String(text.into_eco()),
+        }
+    }
+    read(&mut JsonReader::new(text))
 }
 
 /// As [`read`], and notes duplicate fields. `path` is where the value is.

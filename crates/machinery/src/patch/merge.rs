@@ -1,5 +1,6 @@
 //! JSON Merge Patch, RFC 7386.
 
+use crate::status::literal_text;
 use crate::value::{Map, Value};
 
 /// Merges `patch` into `original`: null removes a field, objects merge, everything else replaces.
@@ -7,6 +8,7 @@ use crate::value::{Map, Value};
 /// As in evanphx/json-patch, nulls inside new objects are dropped, also within lists, but a list's own nulls stay.
 pub fn merge_patch(original: &Value, patch: &Value) -> Value {
     match (original, patch) {
+        (Value::Object(_), number) if literal_text(number).is_some() => number.clone(),
         (Value::Object(original), Value::Object(patch)) => Value::Object(merge_maps(original, patch)),
         (Value::Object(_), _) => patch.clone(),
         _ => without_nulls(patch),

@@ -52,6 +52,8 @@ pub(crate) struct CycleState {
     pub(crate) spread: SpreadState,
     pub(crate) inter_pod: InterPodState,
     pub(crate) pod_volumes: VolumeState,
+    /// The pod's affinity names nodes in such a way that it can have none.
+    affinity_refusal: Option<String>,
     pub(crate) devices: Arc<DeviceState>,
     /// Another pod uses a claim of the pod's that only one may use.
     claim_taken: bool,
@@ -78,6 +80,11 @@ impl CycleState {
             spread: SpreadState::new(cluster, profile, pod),
             inter_pod: InterPodState::new(cluster, pod),
             volumes: cluster.volumes().clone(),
+            affinity_refusal: pod
+                .required_node_affinity
+                .node_names()
+                .filter(Vec::is_empty)
+                .map(|_| "pod affinity terms conflict".to_owned()),
             profile: profile.clone(),
         }
     }
@@ -86,6 +93,7 @@ impl CycleState {
     pub(crate) fn refusal(&self) -> Option<(Plugin, String)> {
         self.profile.at(Point::PreFilter).iter().find_map(|plugin| {
             let refusal = match plugin {
+                Plugin::NodeAffinity => &self.affinity_refusal,
                 Plugin::VolumeBinding => &self.pod_volumes.refusal,
                 Plugin::DynamicResources => &self.devices.refusal,
                 _ => &None,

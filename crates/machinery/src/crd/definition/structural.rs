@@ -83,13 +83,10 @@ fn invariants(errors: &mut FieldErrors, s: &Value, level: Level, path: &FieldPat
         }
     }
     extensions(errors, s, path);
-    let is_either = s.bool_at(&["x-kubernetes-int-or-string"]);
+    let first = s.array_at(&["allOf"]).first();
     let skips = Skips {
-        any_of: is_either && is_int_or_string(s.array_at(&["anyOf"])),
-        any_of_first: is_either
-            && s.array_at(&["allOf"])
-                .first()
-                .is_some_and(|first| is_int_or_string(first.array_at(&["anyOf"]))),
+        any_of: is_int_or_string(s.array_at(&["anyOf"])),
+        any_of_first: first.is_some_and(|first| is_int_or_string(first.array_at(&["anyOf"]))),
     };
     value_validation(errors, s, skips, path);
     types(errors, s, ty, level, path);
