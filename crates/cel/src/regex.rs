@@ -1,123 +1,78 @@
-//! Go's regular expressions in the regex crate's notation. Both are RE2's family; they differ in a few corners.
+//! Go's regular expressions. Patterns are read by a parser for the grammar of Go's `regexp/syntax` (Perl's flags, as
+//! `regexp.Compile` sets them), which answers mistakes as Go does, and are then written anew in the notation of the
+//! regex crate, which does the matching.
+//!
+//! Invariants: what [`parse`] accepts is valid in the regex crate's notation, and matches the same. Sets of characters
+//! are those of Unicode 15, as in Go; only upper and lower case are paired by the regex crate's own, later tables.
+//! Groups do not capture: nobody asks for what they matched.
+//!
+//! Deliberately absent: Go's rewriting of alternatives that begin alike, which its limits on size and depth are counted
+//! after, and its limit on ranges in classes. What is held of an expression is limited in other ways instead, which
+//! only expressions meet that have, or repeat, large sets of characters many hundreds of times.
 
-use ::regex::Regex;
+mod class;
+mod cursor;
+mod error;
+mod escape;
+mod groups;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unicode;
+mod write;
 
-/// Compiles a pattern as Go's `regexp` understands it: `\d`, `\w`, `\s` and `\b` are ASCII, and `[`, `&` and `~` are
-/// ordinary inside a class.
+use ::regex::{Regex, RegexBuilder};
+
+use self::error::{Mistake, SyntaxError};
+use self::tree::Node;
+
+/// Bytes of a compiled expression. Go lets the largest take 128 MiB, but has one instruction for a set of characters where
+/// the regex crate has hundreds.
+const SIZE_LIMIT: usize = 32 << 20;
+
+/// Sets of characters in an expression that are spelled out before the limit on bytes is looked at, which takes
+/// milliseconds each. Go counts ranges, and allows for more.
+const MAX_COSTLY_SETS: usize = 200;
+
+/// Groups within groups that the regex crate is to read: those of the tree, and what is written around each level.
+const NEST_LIMIT: u32 = 2 * tree::MAX_DEPTH;
+
+/// Expressions that nest deeper are compiled on a thread with a large stack, since the compiler recurses.
+const DEEP: u32 = 100;
+
+/// What a thread needs to compile an expression as deep as they get.
+const DEEP_STACK: usize = 64 << 20;
+
+/// Compiles a pattern as Go's `regexp` understands it.
 ///
 /// # Errors
-/// When the pattern is malformed; the text is like Go's, near enough.
+/// When Go would refuse it, in Go's words, and when the compiled form is too large for this process.
 pub fn go_regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(&translate(pattern)).map_err(|error| match error {
-        ::regex::Error::CompiledTooBig(_) => {
-            format!("error parsing regexp: expression too large: `{pattern}`")
-        }
-        other => {
-            let text = other.to_string();
-            let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ");
-            format!("error parsing regexp: {}: `{pattern}`", go_reason(reason))
-        }
+    compile(pattern).map_err(|error| error.to_string())
+}
+
+fn compile(pattern: &str) -> Result<Regex, SyntaxError> {
+    let tree = parse::parse(pattern)?;
+    let compiled = if tree.depth() > DEEP { build_deep(&tree) } else { build(&tree) };
+    compiled.map_err(|mistake| SyntaxError::new(mistake, pattern))
+}
+
+fn build(tree: &Node) -> Result<Regex, Mistake> {
+    let translated = write::in_rust(tree);
+    if write::costly_sets(&translated) > MAX_COSTLY_SETS {
+        return Err(Mistake::TooLarge);
+    }
+    let built = RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).nest_limit(NEST_LIMIT).build();
+    built.map_err(|error| match error {
+        ::regex::Error::CompiledTooBig(_) => Mistake::TooLarge,
+        _ => Mistake::Internal,
     })
 }
 
-/// What Go calls a mistake, for those that are common.
-fn go_reason(reason: &str) -> &str {
-    match reason {
-        "unclosed group" => "missing closing )",
-        "unopened group" => "unexpected )",
-        "unclosed character class" => "missing closing ]",
-        "repetition operator missing expression" => "missing argument to repetition operator",
-        "unrecognized escape sequence" => "invalid escape sequence",
-        "invalid character class range, the start must be <= the end" => "invalid character class range",
-        other => other,
-    }
-}
-
-fn translate(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars().peekable();
-    // How many characters of a class have been read; None outside of one.
-    let mut class: Option<usize> = None;
-    while let Some(c) = chars.next() {
-        match (c, class) {
-            ('\\', _) => match chars.next() {
-                Some(escaped) => out.push_str(&escape(escaped, class.is_some())),
-                None => out.push('\\'),
-            },
-            ('[', None) => {
-                class = Some(0);
-                out.push('[');
-                if chars.next_if_eq(&'^').is_some() {
-                    out.push('^');
-                }
-                continue;
-            }
-            ('[', Some(_)) if chars.peek() == Some(&':') => {
-                out.push('[');
-                for c in chars.by_ref() {
-                    out.push(c);
-                    if c == ']' {
-                        break;
-                    }
-                }
-            }
-            (']', Some(0)) => out.push_str("\\]"),
-            (']', Some(_)) => {
-                class = None;
-                out.push(']');
-                continue;
-            }
-            ('[' | '&' | '~', Some(_)) => {
-                out.push('\\');
-                out.push(c);
-            }
-            (c, _) => out.push(c),
-        }
-        class = class.map(|read| read + 1);
-    }
-    out
-}
-
-fn escape(c: char, in_class: bool) -> String {
-    let (set, negated) = match c {
-        'd' => ("0-9", false),
-        'D' => ("0-9", true),
-        'w' => ("0-9A-Za-z_", false),
-        'W' => ("0-9A-Za-z_", true),
-        's' => (r"\t\n\x0C\r ", false),
-        'S' => (r"\t\n\x0C\r ", true),
-        'b' if !in_class => return r"(?-u:\b)".to_owned(),
-        other => return format!("\\{other}"),
-    };
-    match (in_class, negated) {
-        (true, false) => set.to_owned(),
-        (_, false) => format!("[{set}]"),
-        (_, true) => format!("[^{set}]"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_as_in_go() {
-        for (pattern, text, expect) in [
-            (r"^\d+$", "12", true),
-            (r"^\d+$", "\u{0663}", false),
-            (r"^[\w.]+$", "a_b.c", true),
-            (r"^[^\s]+$", "a b", false),
-            (r"^[[]$", "[", true),
-            (r"^[]a]+$", "]a", true),
-            (r"^[a&&b]+$", "a&b", true),
-            (r"^[[:alpha:]]+$", "abc", true),
-            (r"^[\D]+$", "ab", true),
-            (r"\bfoo\b", "a foo", true),
-            (r"^a/b\/c$", "a/b/c", true),
-            (r"^\p{Greek}$", "\u{03b1}", true),
-        ] {
-            assert_eq!(go_regex(pattern).unwrap().is_match(text), expect, "{pattern} on {text}");
-        }
-        assert!(go_regex("(").unwrap_err().starts_with("error parsing regexp: "));
-    }
+fn build_deep(tree: &Node) -> Result<Regex, Mistake> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK).spawn_scoped(scope, || build(tree));
+        thread.ok().and_then(|thread| thread.join().ok()).unwrap_or(Err(Mistake::Internal))
+    })
 }
