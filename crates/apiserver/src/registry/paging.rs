@@ -85,6 +85,12 @@ fn parse(token: &str) -> Result<Position, String> {
     if version != "meta.k8s.io/v1" {
         return Err(format!("server does not recognize this encoded version {version}"));
     }
+    if let Some(other) = token.get("rv").filter(|rv| !matches!(rv, Value::Int(_) | Value::Null)) {
+        let kind = json_kind(other);
+        return Err(format!(
+            "json: cannot unmarshal {kind} into Go struct field continueToken.rv of type int64"
+        ));
+    }
     let revision = match token.i64_at(&["rv"]) {
         Some(0) | None => {
             return Err("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned());

@@ -425,6 +425,9 @@ fn embedded_in(ty: TypeRef<'_>, field: &str) -> Option<&'static str> {
         "RuleWithOperations" => "Rule",
         "NamedRuleWithOperations" if nesting > 2 => "RuleWithOperations.Rule",
         "NamedRuleWithOperations" => "RuleWithOperations",
+        "DeviceClassConfiguration" | "DeviceClaimConfiguration" | "DeviceAllocationConfiguration" => {
+            "DeviceConfiguration"
+        }
         _ => "LocalObjectReference",
     })
 }
@@ -543,7 +546,16 @@ pub(super) fn go_type_name(ty: TypeRef<'_>) -> String {
         Shape::String(StringFormat::Bytes) => "[]uint8".into(),
         Shape::String(_) => "string".into(),
         Shape::List { item, .. } => format!("[]{}", go_type_name(ty.with(*item))),
-        Shape::Map { value, .. } => format!("map[string]{}", go_type_name(ty.with(*value))),
+        Shape::Map { value, .. } => {
+            let value = go_type_name(ty.with(*value));
+            // Maps whose keys have a type of their own, unless the whole map has.
+            let key = match value.as_str() {
+                "v1.DeviceAttribute" | "v1.DeviceCapacity" | "resource.Quantity" => "v1.QualifiedName",
+                "v1.ClaimResourceStatus" => "v1.ResourceName",
+                _ => "string",
+            };
+            format!("map[{key}]{value}")
+        }
         Shape::Any | Shape::Struct(_) | Shape::Quantity | Shape::IntOrString => "interface {}".into(),
     }
 }
