@@ -303,6 +303,16 @@ mod tests {
     use crate::user::UserInfo;
 
     #[test]
+    fn who_is_no_node_is_not_judged() {
+        let reason = |name: &str| {
+            let user = UserInfo::new(name, &["system:nodes"]);
+            authorize(&Objects::default(), &Attributes::resource(&user, "list", "", "pods"))
+        };
+        assert_eq!(reason("n1"), Decision::no_opinion(""));
+        assert_eq!(reason("system:node:"), Decision::no_opinion("unknown node for user \"system:node:\""));
+    }
+
+    #[test]
     fn a_node_reads_what_its_pods_use() {
         let mut objects = Objects::default();
         objects.put(

@@ -123,3 +123,24 @@ impl UserInfo {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_account_has_names_that_objects_can_have() {
+        let of = |name: &str| {
+            let user = UserInfo { name: name.to_owned(), ..UserInfo::default() };
+            user.as_service_account().map(|(namespace, name)| format!("{namespace}/{name}"))
+        };
+        assert_eq!(of("system:serviceaccount:ns:a.b"), Some("ns/a.b".to_owned()));
+        for other in
+            ["ns:a", "system:serviceaccount:ns", "system:serviceaccount:ns:", "system:serviceaccount:ns:a:b"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(of("system:serviceaccount:n.s:a"), None);
+        assert_eq!(of("system:serviceaccount:ns:A"), None);
+    }
+}

@@ -391,3 +391,146 @@ async fn a_budget_asks_any_controller_for_its_scale() {
     server.until(|s| status_of(s, &POD_DISRUPTION_BUDGETS, "expectedPods") == 4).await;
     tasks.close().await;
 }
+
+#[tokio::test]
+async fn a_suspended_job_that_has_enough_is_complete() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    client.create(&JOBS, job(value!({"suspend": true, "completions": 0}))).await.unwrap();
+    server.until(|s| conditions::is_true(&s.all(&JOBS)[0], "Complete")).await;
+    assert!(!conditions::is_true(&server.all(&JOBS)[0], "Suspended"));
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_of_two_budgets_says_so() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    for name in ["one", "other"] {
+        let mut budget = budget(value!({"minAvailable": 1}));
+        budget.set(&["metadata", "name"], name);
+        client.create(&POD_DISRUPTION_BUDGETS, budget).await.unwrap();
+    }
+    server.until(|s| status_of(s, &POD_DISRUPTION_BUDGETS, "observedGeneration") >= 0).await;
+    let spec = with_template(value!({"replicas": 1}));
+    client.create(&REPLICA_SETS, workload("ReplicaSet", "x", spec)).await.unwrap();
+    let is_told = |s: &FakeServer| {
+        let mut events = s.all(&EVENTS).into_iter();
+        events.any(|event| event.str_at(&["reason"]) == "MultiplePodDisruptionBudgets")
+    };
+    play(&server, is_told).await;
+    tasks.close().await;
+}
+
+/// The ports of all slices.
+fn slice_ports(server: &FakeServer) -> Vec<i64> {
+    let slices = server.all(&ENDPOINT_SLICES);
+    let ports = slices.iter().flat_map(|slice| slice.array_at(&["ports"]));
+    ports.filter_map(|port| port.i64_at(&["port"])).collect()
+}
+
+#[tokio::test]
+async fn a_slice_is_used_again_when_ports_change() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let service = value!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "d"},
+        "spec": {
+            "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"], "type": "ClusterIP",
+            "selector": {"app": "x"}, "ports": [{"name": "a", "port": 80, "targetPort": 8080, "protocol": "TCP"}],
+            "publishNotReadyAddresses": true,
+        },
+    });
+    client.create(&SERVICES, service).await.unwrap();
+    let pod = value!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "d", "labels": {"app": "x"}},
+        "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "a:1"}]},
+        "status": {"phase": "Running", "podIP": "10.1.0.1", "podIPs": [{"ip": "10.1.0.1"}]},
+    });
+    client.create(&PODS, pod).await.unwrap();
+    server.until(|s| slice_ports(s) == [8080]).await;
+    let before = server.all(&ENDPOINT_SLICES);
+    let mut new = server.all(&SERVICES)[0].value().clone();
+    new.at_mut(&["spec", "ports"]).as_array_mut().unwrap().make_mut()[0].set(&["targetPort"], 9090);
+    client.update(&SERVICES, new).await.unwrap();
+    server.until(|s| slice_ports(s) == [9090]).await;
+    let after = server.all(&ENDPOINT_SLICES);
+    assert_eq!((after.len(), after[0].uid()), (1, before[0].uid()));
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn one_slice_mirrors_many_addresses_and_is_made_anew() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let service = value!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "d"}, "spec": {},
+    });
+    client.create(&SERVICES, service).await.unwrap();
+    let addresses: Vec<Value> =
+        (0..1005).map(|i| value!({"ip": (format!("10.2.{}.{}", i / 250, i % 250 + 1))})).collect();
+    let mut endpoints = value!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": "web", "namespace": "d", "annotations": {"note": "1", "gone": "x"}},
+        "subsets": [{"ports": [{"name": "a", "port": 80, "protocol": "TCP"}]}],
+    });
+    endpoints.at_mut(&["subsets"]).as_array_mut().unwrap().make_mut()[0].set(&["addresses"], addresses);
+    client.create(&ENDPOINTS, endpoints).await.unwrap();
+    let slice = |s: &FakeServer| s.all(&ENDPOINT_SLICES).into_iter().next();
+    server.until(|s| slice(s).is_some_and(|slice| slice.array_at(&["endpoints"]).len() == 1000)).await;
+    server
+        .until(|s| s.all(&EVENTS).iter().any(|event| event.str_at(&["reason"]) == "TooManyAddressesToMirror"))
+        .await;
+    let before = slice(&server).unwrap();
+    let mut new = server.all(&ENDPOINTS)[0].value().clone();
+    new.set(&["metadata", "annotations"], value!({"note": "2"}));
+    client.update(&ENDPOINTS, new).await.unwrap();
+    server.until(|s| slice(s).is_some_and(|slice| slice.annotation("note") == Some("2"))).await;
+    let after = slice(&server).unwrap();
+    assert_eq!((after.uid(), after.annotation("gone")), (before.uid(), None));
+    assert_eq!(server.all(&ENDPOINT_SLICES).len(), 1);
+    tasks.close().await;
+}
+
+#[tokio::test]
+async fn a_pod_goes_when_its_device_is_tainted() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    let slice = value!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "s"},
+        "spec": {
+            "driver": "gpu", "nodeName": "n", "pool": {"name": "n", "generation": 1, "resourceSliceCount": 1},
+            "devices": [{"name": "one"}],
+        },
+    });
+    let slice = client.create(&RESOURCE_SLICES, slice).await.unwrap();
+    let claim = value!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "c", "namespace": "d"},
+        "spec": {},
+    });
+    let claim = client.create(&RESOURCE_CLAIMS, claim).await.unwrap();
+    let pod = value!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "d"},
+        "spec": {
+            "nodeName": "n", "containers": [{"name": "c", "image": "a:1"}],
+            "resourceClaims": [{"name": "gpu", "resourceClaimName": "c"}],
+        },
+    });
+    let pod = client.create(&PODS, pod).await.unwrap();
+    let mut given = claim.value().clone();
+    let result = value!({"request": "r", "driver": "gpu", "pool": "n", "device": "one"});
+    given.set(&["status", "allocation", "devices", "results"], vec![result]);
+    let consumer = value!({"resource": "pods", "name": "p", "uid": (pod.uid())});
+    given.set(&["status", "reservedFor"], vec![consumer]);
+    client.update_status(&RESOURCE_CLAIMS, given).await.unwrap();
+    let mut tainted = slice.value().clone();
+    let taint = value!({"key": "broken", "effect": "NoExecute", "timeAdded": "2020-01-01T00:00:00Z"});
+    tainted.at_mut(&["spec", "devices"]).as_array_mut().unwrap().make_mut()[0].set(&["taints"], vec![taint]);
+    client.update(&RESOURCE_SLICES, tainted).await.unwrap();
+    let is_told = |s: &FakeServer| {
+        s.all(&EVENTS).iter().any(|event| event.str_at(&["reason"]) == "DeviceTaintManagerEviction")
+    };
+    server.until(|s| is_told(s) && s.all(&PODS).iter().all(|pod| pod.is_deleting())).await;
+    tasks.close().await;
+}

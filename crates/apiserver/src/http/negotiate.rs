@@ -287,7 +287,8 @@ mod tests {
     #[test]
     fn the_best_known_clause_wins() {
         let json = Wanted { format: Format::Json, view: View::Whole };
-        let accept = |header| accept(header, Offer { protobuf: true, table: true, metadata: true });
+        let accept =
+            |header: Option<&str>| accept(header, Offer { protobuf: true, table: true, metadata: true });
         assert_eq!(accept(None), Ok(json));
         assert_eq!(accept(Some("text/html,application/xml;q=0.9,*/*;q=0.8")), Ok(json));
         assert_eq!(accept(Some("application/json;as=Table;g=meta.k8s.io;v=v9,application/json")), Ok(json));
@@ -299,6 +300,14 @@ mod tests {
             Some(Format::Yaml)
         );
         assert_eq!(plain(Some("text/plain")), None);
+        // A group or version of no kind is not to be had; parameters without a value, or with two, are none.
+        let yaml = |header: &str| accept(Some(header)).map(|wanted| wanted.format == Format::Yaml);
+        for refused in ["v=v1", "g=meta.k8s.io;v=v1", "stream=other", "sv=1"] {
+            assert_eq!(yaml(&format!("application/json;{refused},application/yaml")), Ok(true), "{refused}");
+        }
+        for taken in ["as=", "v=", "v=v1=v1", "stream=watch", "sv=v1"] {
+            assert_eq!(yaml(&format!("application/json;{taken},application/yaml")), Ok(false), "{taken}");
+        }
         assert!(accept(Some("text/plain")).unwrap_err().message.starts_with("406: Not Acceptable"));
     }
 

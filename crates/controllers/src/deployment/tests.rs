@@ -150,3 +150,34 @@ async fn a_service_gets_endpoints_and_slices() {
     assert_eq!(endpoints.label("endpoints.kubernetes.io/managed-by"), Some("endpoint-controller"));
     tasks.close().await;
 }
+
+#[tokio::test]
+async fn a_deployment_goes_back_by_annotation() {
+    let (server, tasks) = cluster().await;
+    let client = server.client();
+    client.create(&DEPLOYMENTS, deployment(1, "a:1")).await.unwrap();
+    until_rolled_out(&server, "a:1", 1).await;
+    let mut new = only(&server).value().clone();
+    new.set(&["spec", "template"], deployment(1, "a:2").at(&["spec", "template"]).unwrap().clone());
+    client.update(&DEPLOYMENTS, new).await.unwrap();
+    until_rolled_out(&server, "a:2", 1).await;
+    let ask = async |revision: &str| {
+        let mut new = only(&server).value().clone();
+        new.set(&["metadata", "annotations", super::rollback::ROLLBACK_TO], revision);
+        server.client().update(&DEPLOYMENTS, new).await.unwrap();
+        server.until(|s| only(s).annotation(super::rollback::ROLLBACK_TO).is_none()).await;
+    };
+    let told = |reason: &str| server.all(&EVENTS).iter().any(|event| event.str_at(&["reason"]) == reason);
+    // The last one before the present.
+    ask("0").await;
+    until_rolled_out(&server, "a:1", 1).await;
+    server.until(|s| only(s).annotation("deployment.kubernetes.io/revision") == Some("3")).await;
+    assert!(told("DeploymentRollback"));
+    ask("3").await;
+    ask("7").await;
+    server
+        .until(|_| told("DeploymentRollbackTemplateUnchanged") && told("DeploymentRollbackRevisionNotFound"))
+        .await;
+    assert_eq!(server.all(&REPLICA_SETS).len(), 2);
+    tasks.close().await;
+}

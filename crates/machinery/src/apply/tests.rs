@@ -427,3 +427,25 @@ fn the_manager_is_the_parameter_or_the_user_agent() {
     assert_eq!(manager_or_user_agent("", "my-tool/v1.2 (linux)"), "my-tool");
     assert_eq!(manager_or_user_agent("", &"a".repeat(200)).len(), 128);
 }
+
+#[test]
+fn fields_under_preserved_ones_are_owned_at_any_depth() {
+    let inner = value!({"type": "object", "properties": {"t": {"type": "string"}}});
+    let list = value!({"type": "array", "items": (inner.clone())});
+    let preserved = value!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {"inner": (inner.clone()), "list": (list)},
+    });
+    let spec = value!({"type": "object", "properties": {"preserved": (preserved), "plain": (inner)}});
+    let whole = value!({"type": "object", "properties": {"spec": (spec)}});
+    let schema = crate::crd::CustomResource::compile(&whole, 36).schema;
+    let mut server = Server { schema, ..Server::new() };
+    let object = |spec: Value| value!({"metadata": {"name": "a"}, "spec": (spec)});
+    server.apply("one", object(value!({"preserved": {"inner": {"t": "1", "zz": 2}, "list": [{"u": 1}]}})));
+    let owned = server.object.as_ref().unwrap().array_at(&["metadata", "managedFields"])[0]
+        .at(&["fieldsV1", "f:spec", "f:preserved", "f:inner"])
+        .cloned();
+    assert_eq!(owned, Some(value!({"f:t": {}, "f:zz": {}})));
+    let refused = server.try_apply("one", object(value!({"plain": {"zz": 2}})), false).unwrap_err();
+    assert!(refused.message.ends_with(".spec.plain.zz: field not declared in schema"), "{}", refused.message);
+}

@@ -319,3 +319,36 @@ fn numbers_of_patches_are_read_as_they_are_written() {
     let expected = value!({"cpu": "1e3", "memory": "12345678901234567890", "x": "7"});
     assert_eq!(container.at(&["resources", "limits"]), Some(&expected));
 }
+
+#[test]
+fn bytes_may_be_given_one_by_one_and_none_are_empty() {
+    let decoded = |data: &str| {
+        let text = format!(r#"{{"apiVersion": "v1", "kind": "Secret", "data": {data}}}"#);
+        decode(&text, FieldValidation::Strict).map(|decoded| decoded.value.at(&["data"]).cloned())
+    };
+    let found = decoded(r#"{"a": [1, 2], "b": [], "c": null, "d": [null], "e": "AQI="}"#).unwrap();
+    assert_eq!(found, Some(value!({"a": "AQI=", "b": "", "c": "", "d": "AA==", "e": "AQI="})));
+    for (given, what) in [(r#"["x"]"#, "string"), ("[256]", "number 256"), ("[[]]", "array")] {
+        let error = decoded(&format!(r#"{{"a": {given}}}"#)).unwrap_err().to_string();
+        let expected =
+            format!("json: cannot unmarshal {what} into Go struct field Secret.data of type uint8");
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn zero_times_are_null_and_years_have_four_digits() {
+    let lease = |time: &str| {
+        let text = format!(
+            r#"{{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": {{"renewTime": "{time}"}}}}"#
+        );
+        decode(&text, FieldValidation::Strict)
+            .map(|decoded| decoded.value.str_at(&["spec", "renewTime"]).to_owned())
+    };
+    assert_eq!(lease("9999-12-31T23:59:59.999999Z").unwrap(), "9999-12-31T23:59:59.999999Z");
+    assert_eq!(lease("0001-01-01T01:00:00.000000+01:00").unwrap(), "");
+    assert!(lease("10000-01-01T00:00:00.000000Z").is_err());
+    let event = r#"{"apiVersion": "v1", "kind": "Event", "lastTimestamp": "0001-01-01T00:00:00Z"}"#;
+    let event = decode(event, FieldValidation::Strict).unwrap().value;
+    assert_eq!(event.get("lastTimestamp"), Some(&Value::Null));
+}

@@ -20,61 +20,39 @@ pub(super) fn decode(text: &str, validation: FieldValidation) -> Result<Decoded,
 
 /// The next value. The last of duplicate fields wins.
 pub(super) fn read<'a>(reader: &mut impl Reader<'a>) -> Value {
+    read_with(reader, |number| number.value())
+}
+
+/// As [`read`], with the numbers that are not integers as they are written.
+pub(super) fn exact(text: &str) -> Value {
+    read_with(&mut JsonReader::new(text), |number| match (number.value(), number) {
+        (Value::Float(_), Number::Literal(text)) => literal(text),
+        (value, _) => value,
+    })
+}
+
+fn read_with<'a>(reader: &mut impl Reader<'a>, number: fn(Number<'a>) -> Value) -> Value {
     match reader.token() {
         Token::Null => Value::Null,
         Token::Bool(b) => Value::Bool(b),
-        Token::Number(number) => number.value(),
+        Token::Number(given) => number(given),
         Token::String(text) => Value::String(text.into_eco()),
         Token::Array => {
             let mut items = EcoVec::new();
             while reader.element() {
-                items.push(read(reader));
+                items.push(read_with(reader, number));
             }
             Value::Array(items)
         }
         Token::Object => {
             let mut map = Map::new();
             while let Some(key) = reader.key() {
-                let value = read(reader);
+                let value = read_with(reader, number);
                 map.insert(key.into_key(), value);
             }
             Value::Object(map)
         }
     }
-}
-
-/// As [`read`], with the numbers that are not integers as they are written.
-pub(super) fn exact(text: &str) -> Value {
-    fn read<'a>(reader: &mut impl Reader<'a>) -> Value {
-        match reader.token() {
-            Token::Number(number) => match number.value() {
-                float @ Value::Float(_) => match number {
-                    Number::Literal(text) => literal(text),
-                    _ => float,
-                },
-                integer => integer,
-            },
-            Token::Array => {
-                let mut items = EcoVec::new();
-                while reader.element() {
-                    items.push(read(reader));
-                }
-                Value::Array(items)
-            }
-            Token::Object => {
-                let mut map = Map::new();
-                while let Some(key) = reader.key() {
-                    let value = read(reader);
-                    map.insert(key.into_key(), value);
-                }
-                Value::Object(map)
-            }
-            Token::Null => Value::Null,
-            Token::Bool(b) => Value::Bool(b),
-            Token::String(text) => Value::String(text.into_eco()),
-        }
-    }
-    read(&mut JsonReader::new(text))
 }
 
 /// As [`read`], and notes duplicate fields. `path` is where the value is.
