@@ -12,6 +12,7 @@
 
 mod base64;
 mod emptied;
+mod misfit;
 mod prune;
 mod reader;
 mod restore;

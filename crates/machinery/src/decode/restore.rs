@@ -4,7 +4,7 @@
 //! of decoding. Types that read JSON by themselves (times, quantities) are left to the decoder, which says the same.
 
 use super::base64;
-use super::typed::go_type_name;
+use super::misfit::go_type_name;
 use crate::patch::json::json_kind;
 use crate::schema::{Shape, StringFormat, TypeRef};
 use crate::value::Value;

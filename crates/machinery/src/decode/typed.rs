@@ -3,6 +3,7 @@
 use ecow::{EcoString, EcoVec};
 
 use super::emptied::{self, Emptied, Place};
+use super::misfit::{Step, go_type_name, misfit, path_to};
 use super::reader::{Number, Reader, Text, Token};
 use super::{DecodeError, Decoded, FieldValidation, add_strict, base64, finish, time};
 use crate::catalog::Catalog;
@@ -10,7 +11,7 @@ use crate::go_text::go_quote;
 use crate::patch::json::json_kind;
 use crate::quantity::Quantity;
 use crate::schema::{Field, Presence, Shape, StringFormat, Struct, TypeRef};
-use crate::value::{Key, Map, Value};
+use crate::value::{Map, Value};
 
 pub(super) fn decode<'a>(
     reader: &mut impl Reader<'a>,
@@ -51,14 +52,6 @@ struct Decoder<'r, 's, 'a, R> {
     fields: Vec<(usize, Value)>,
     emptied: Vec<Emptied>,
     marker: std::marker::PhantomData<&'a ()>,
-}
-
-/// One step of the path to where the decoder is.
-enum Step<'s> {
-    /// A field of a struct type.
-    Field(TypeRef<'s>, &'s Key),
-    Index(usize),
-    MapKey(Key),
 }
 
 impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
@@ -192,7 +185,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 Token::Number(number) => {
                     let byte = number.as_i64().and_then(|number| u8::try_from(number).ok());
                     if byte.is_none() && self.error.is_none() {
-                        self.error = Some(self.misfit(&format!("number {}", number.text()), "uint8"));
+                        self.error = Some(misfit(&self.steps, &format!("number {}", number.text()), "uint8"));
                     }
                     ("number", byte.or(Some(0)))
                 }
@@ -208,7 +201,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 }
             };
             if byte.is_none() && self.error.is_none() {
-                self.error = Some(self.misfit(found, "uint8"));
+                self.error = Some(misfit(&self.steps, found, "uint8"));
             }
             bytes.push(byte.unwrap_or(0));
         }
@@ -301,7 +294,7 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
                 }
                 let no_text = |item: &&Value| !matches!(item, Value::String(_) | Value::Null);
                 if let Some(other) = items.iter().find(no_text).filter(|_| name.ends_with("OrStringArray")) {
-                    let message = self.misfit(json_kind(other), "string");
+                    let message = misfit(&self.steps, json_kind(other), "string");
                     self.error.get_or_insert(message);
                 }
                 Value::Array(items)
@@ -350,36 +343,12 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         if !own_reader && self.error.is_some() {
             return Ok(Value::Null);
         }
-        let message = self.misfit(what, &go_type);
+        let message = misfit(&self.steps, what, &go_type);
         if own_reader {
             return Err(Fatal(message));
         }
         self.error = Some(message);
         Ok(Value::Null)
-    }
-
-    /// What Go says of a value of the wrong type in the field that is being read.
-    fn misfit(&self, what: &str, go_type: &str) -> String {
-        let mut path = String::new();
-        let mut owner = None;
-        for step in &self.steps {
-            if let Step::Field(ty, name) = step {
-                owner = Some(ty);
-                if let Some(embedded) = embedded_in(*ty, name) {
-                    path.push('.');
-                    path.push_str(embedded);
-                }
-                path.push('.');
-                path.push_str(name);
-            }
-        }
-        match owner {
-            Some(owner) => {
-                let owner = owner.ty().name.rsplit('.').next().unwrap_or_default();
-                format!("json: cannot unmarshal {what} into Go struct field {owner}{path} of type {go_type}")
-            }
-            None => format!("json: cannot unmarshal {what} into Go value of type {go_type}"),
-        }
     }
 
     fn unknown_field(&mut self, name: &str) {
@@ -395,51 +364,12 @@ impl<'s, 'a, R: Reader<'a>> Decoder<'_, 's, 'a, R> {
         if !self.strict {
             return;
         }
-        let mut path = String::new();
-        for step in &self.steps {
-            match step {
-                Step::Index(i) => path.push_str(&format!("[{i}]")),
-                Step::Field(_, name) => push_name(&mut path, name),
-                Step::MapKey(name) => push_name(&mut path, name),
-            }
-        }
-        push_name(&mut path, name);
+        let path = path_to(&self.steps, name);
         add_strict(&mut self.strict_errors, format!("{what} field {}", go_quote(&path)));
     }
 }
 
-/// The struct that Go embeds for a field, if it does: JSON shows the field as the outer struct's own, while protobuf
-/// nests it.
-fn embedded_in(ty: TypeRef<'_>, field: &str) -> Option<&'static str> {
-    let Shape::Struct(fields) = ty.shape() else { return None };
-    let nesting = fields.field(field)?.proto.as_ref()?.path.len();
-    if nesting < 2 {
-        return None;
-    }
-    Some(match ty.ty().name.rsplit('.').next().unwrap_or_default() {
-        "Probe" => "ProbeHandler",
-        "Volume" => "VolumeSource",
-        "PersistentVolumeSpec" => "PersistentVolumeSource",
-        "EphemeralContainer" => "EphemeralContainerCommon",
-        "IngressRule" => "IngressRuleValue",
-        "RuleWithOperations" => "Rule",
-        "NamedRuleWithOperations" if nesting > 2 => "RuleWithOperations.Rule",
-        "NamedRuleWithOperations" => "RuleWithOperations",
-        "DeviceClassConfiguration" | "DeviceClaimConfiguration" | "DeviceAllocationConfiguration" => {
-            "DeviceConfiguration"
-        }
-        _ => "LocalObjectReference",
-    })
-}
-
 const JSON_SCHEMA_PROPS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
-
-fn push_name(path: &mut String, name: &str) {
-    if !path.is_empty() {
-        path.push('.');
-    }
-    path.push_str(name);
-}
 
 /// Makes the object of the fields from `base` on, and takes them away.
 pub(super) fn close(ty: TypeRef<'_>, fields: &Struct, given: &mut Vec<(usize, Value)>, base: usize) -> Map {
@@ -525,37 +455,4 @@ fn quantity_text(text: &str) -> Result<Option<EcoString>, Fatal> {
     // Most are a few digits and a suffix, which parsing leaves alone.
     let canonical = Quantity::parse(text.trim()).map_err(|error| Fatal(error.to_string()))?.to_string();
     Ok(if canonical == text { None } else { Some(canonical.into()) })
-}
-
-/// A type as Go's reflection prints it: `[]v1.Container`, `map[string]string`, `v1.PullPolicy`.
-pub(super) fn go_type_name(ty: TypeRef<'_>) -> String {
-    let name = ty.ty().name.as_str();
-    if name.starts_with("io.k8s.") {
-        let mut parts = name.rsplitn(3, '.');
-        let (kind, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        return format!("{package}.{kind}");
-    }
-    if !name.is_empty() {
-        return name.to_owned();
-    }
-    match ty.shape() {
-        Shape::Bool => "bool".into(),
-        Shape::Integer { bits: 32 } => "int32".into(),
-        Shape::Integer { .. } => "int64".into(),
-        Shape::Number => "float64".into(),
-        Shape::String(StringFormat::Bytes) => "[]uint8".into(),
-        Shape::String(_) => "string".into(),
-        Shape::List { item, .. } => format!("[]{}", go_type_name(ty.with(*item))),
-        Shape::Map { value, .. } => {
-            let value = go_type_name(ty.with(*value));
-            // Maps whose keys have a type of their own, unless the whole map has.
-            let key = match value.as_str() {
-                "v1.DeviceAttribute" | "v1.DeviceCapacity" | "resource.Quantity" => "v1.QualifiedName",
-                "v1.ClaimResourceStatus" => "v1.ResourceName",
-                _ => "string",
-            };
-            format!("map[{key}]{value}")
-        }
-        Shape::Any | Shape::Struct(_) | Shape::Quantity | Shape::IntOrString => "interface {}".into(),
-    }
 }
