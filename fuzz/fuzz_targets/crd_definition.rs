@@ -42,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
     for version in new.array_at(&["spec", "versions"]) {
         let columns = Columns::new(version.array_at(&["additionalPrinterColumns"]), "");
         let fields = SelectableFields::new(version.array_at(&["selectableFields"]));
-        assert!(!valid || (columns.is_ok() && fields.is_ok()), "what is valid can be used");
+        // Columns whose paths do not parse are valid, as upstream, and not shown.
+        assert!(!valid || fields.is_ok(), "what is valid can be selected by");
         if let (Ok(columns), Ok(fields)) = (columns, fields) {
             let _ = columns.cells(&new, Timestamp::UNIX_EPOCH);
             let _: Vec<_> = fields.names().map(|name| fields.value(&new, name)).collect();
