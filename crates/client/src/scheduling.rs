@@ -106,6 +106,22 @@ impl RequiredNodeAffinity {
     }
 }
 
+/// The names of the claims that a pod's volumes are; the flag is true for those of generic ephemeral volumes, which are
+/// made for the pod.
+pub fn claims_of(pod: &Value) -> impl Iterator<Item = (String, bool)> {
+    pod.array_at(&["spec", "volumes"]).iter().filter_map(|volume| claim_of(pod, volume))
+}
+
+fn claim_of(pod: &Value, volume: &Value) -> Option<(String, bool)> {
+    match volume.str_at(&["persistentVolumeClaim", "claimName"]) {
+        "" => {
+            volume.get("ephemeral").filter(|ephemeral| !ephemeral.is_null())?;
+            Some((format!("{}-{}", pod.name(), volume.str_at(&["name"])), true))
+        }
+        name => Some((name.to_owned(), false)),
+    }
+}
+
 /// Whether a toleration is for a taint.
 pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let text = |value: &Value, key: &str| value.str_at(&[key]).to_owned();

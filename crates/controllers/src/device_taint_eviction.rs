@@ -41,17 +41,14 @@ pub(crate) fn start(ctx: Context) {
         ctx,
     });
     this.claims.add_index(BY_POOL, |claim| {
-        let pools: HashSet<Key> = devices(claim).iter().map(|device| pool_of(device, "pool")).collect();
+        let pools: HashSet<Key> = devices(claim).iter().map(pool_of_device).collect();
         pools.into_iter().collect()
     });
-    this.slices.add_index(BY_POOL, |slice| {
-        slice.get("spec").map(|spec| pool_of(spec, "pool/name")).into_iter().collect()
-    });
+    this.slices.add_index(BY_POOL, |slice| vec![pool_of_slice(slice)]);
     let me = this.clone();
     this.slices.on_change(move |change| {
         for slice in [Some(change.object()), change.old()].into_iter().flatten() {
-            let Some(spec) = slice.get("spec") else { continue };
-            for claim in me.claims.by_index(BY_POOL, &pool_of(spec, "pool/name")) {
+            for claim in me.claims.by_index(BY_POOL, &pool_of_slice(slice)) {
                 me.queue_consumers(&claim);
             }
         }
@@ -84,10 +81,19 @@ fn devices(claim: &Value) -> &[Value] {
     claim.array_at(&["status", "allocation", "devices", "results"])
 }
 
-/// Driver and pool of what has the pool's name at `path`.
-fn pool_of(value: &Value, path: &str) -> Key {
-    let path: Vec<&str> = path.split('/').collect();
-    format!("{}/{}", value.str_at(&["driver"]), value.str_at(&path)).into()
+/// What tells a pool from others.
+fn pool_key(driver: &str, pool: &str) -> Key {
+    format!("{driver}/{pool}").into()
+}
+
+/// The pool of a device that was given.
+fn pool_of_device(given: &Value) -> Key {
+    pool_key(given.str_at(&["driver"]), given.str_at(&["pool"]))
+}
+
+/// The pool that a slice is of.
+fn pool_of_slice(slice: &Value) -> Key {
+    pool_key(slice.str_at(&["spec", "driver"]), slice.str_at(&["spec", "pool", "name"]))
 }
 
 impl Eviction {
@@ -147,7 +153,7 @@ impl Eviction {
     /// When a device that was given has to be given back, as the newest slices of its pool say.
     fn end_of(&self, given: &Value, now: Timestamp) -> Option<Timestamp> {
         let generation = |slice: &Object| slice.i64_at(&["spec", "pool", "generation"]).unwrap_or(0);
-        let slices = self.slices.by_index(BY_POOL, &pool_of(given, "pool"));
+        let slices = self.slices.by_index(BY_POOL, &pool_of_device(given));
         let newest = slices.iter().map(|slice| generation(slice)).max()?;
         let current = slices.iter().filter(|slice| generation(slice) == newest);
         let mut devices = current.flat_map(|slice| slice.array_at(&["spec", "devices"]));

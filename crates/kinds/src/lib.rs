@@ -59,7 +59,7 @@ pub use autoscaling::validate_scale;
 pub use convert::convert;
 pub use core::validate_service_addresses;
 pub use meta::{validate_object_meta, validate_object_meta_update};
-pub use pod::{assign_pod, validate_binding};
+pub use pod::{assign_pod, is_pod_level, validate_binding};
 
 /// What a strategy may know of the request besides the objects.
 #[derive(Clone, Debug)]

@@ -31,6 +31,7 @@ use crate::meta::validate_object_meta;
 use crate::shape::{default_nil, each_mut, has, is_zero, keep, same_of, shown};
 use crate::{Context, NameRule, table};
 
+pub use self::defaults::is_pod_level;
 pub(crate) use self::disabled::drop_disabled;
 
 /// Pods that a kubelet has from elsewhere are shown with this annotation.

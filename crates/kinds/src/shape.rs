@@ -87,9 +87,7 @@ pub(crate) fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
 /// Whether two values of one of upstream's types are semantically equal; unlike [`same`] it tells a pointer to nothing
 /// from one to an empty struct. `ty` is the type's name after `io.k8s.api.`, such as `core.v1.PodSpec`.
 pub(crate) fn same_of(ty: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
-    let schema = Catalog::builtin().definition(&format!("io.k8s.api.{ty}"));
-    debug_assert!(schema.is_some(), "no type {ty}");
-    schema.map_or_else(|| same(a, b), |schema| semantic::equal(a, b, schema.root()))
+    semantic::equal_named(&format!("io.k8s.api.{ty}"), a, b)
 }
 
 /// The same for what two objects of one kind have at a path.

@@ -1,8 +1,9 @@
 //! Whether two values are the same to upstream: `apiequality.Semantic.DeepEqual` over a type's schema.
 
+use crate::catalog::Catalog;
 use crate::quantity::Quantity;
 use crate::schema::{Field, Presence, Shape, StringFormat, TypeRef};
-use crate::value::{Map, Value};
+use crate::value::{Key, Map, Value};
 
 /// Whether two values of a built-in type are semantically equal. No list or map and an empty one are the same, a
 /// pointer to nothing and one to an empty struct are not.
@@ -13,25 +14,22 @@ pub fn equal(a: Option<&Value>, b: Option<&Value>, ty: TypeRef<'_>) -> bool {
     match ty.shape() {
         Shape::Struct(_) => structs(a.and_then(Value::as_object), b.and_then(Value::as_object), ty),
         Shape::Map { value, .. } => {
-            let (a, b) = (a.and_then(Value::as_object), b.and_then(Value::as_object));
             let ty = ty.with(*value);
-            let is_in = |a: Option<&Map>, b: Option<&Map>| {
-                a.is_none_or(|a| {
-                    a.iter().all(|(key, value)| {
-                        b.and_then(|b| b.get(key)).is_some_and(|other| equal(Some(value), Some(other), ty))
-                    })
-                })
-            };
-            a.map_or(0, Map::len) == b.map_or(0, Map::len) && is_in(a, b)
+            match (a.and_then(Value::as_object), b.and_then(Value::as_object)) {
+                (Some(a), Some(b)) => {
+                    let is_in_b = |(key, value): (&Key, &Value)| {
+                        b.get(key).is_some_and(|b| equal(Some(value), Some(b), ty))
+                    };
+                    a.len() == b.len() && a.iter().all(is_in_b)
+                }
+                (a, b) => a.or(b).is_none_or(Map::is_empty),
+            }
         }
         Shape::List { item, .. } => {
-            let items = |list: Option<&Value>| list.and_then(Value::as_array).map_or(0, |list| list.len());
             let ty = ty.with(*item);
-            let each = || match (a.and_then(Value::as_array), b.and_then(Value::as_array)) {
-                (Some(a), Some(b)) => a.iter().zip(b.iter()).all(|(a, b)| equal(Some(a), Some(b), ty)),
-                _ => true,
-            };
-            items(a) == items(b) && each()
+            let a = a.and_then(Value::as_array).unwrap_or_default();
+            let b = b.and_then(Value::as_array).unwrap_or_default();
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(Some(a), Some(b), ty))
         }
         Shape::Quantity => match (a, b) {
             (Some(a), Some(b)) => match (Quantity::from_value(a), Quantity::from_value(b)) {
@@ -43,6 +41,13 @@ pub fn equal(a: Option<&Value>, b: Option<&Value>, ty: TypeRef<'_>) -> bool {
         Shape::String(StringFormat::Bytes) => text(a) == text(b),
         _ => is_nil(a) && is_nil(b),
     }
+}
+
+/// The same for a type by its OpenAPI name, such as `io.k8s.api.core.v1.PodSpec`, which must be that of a built-in type.
+pub fn equal_named(name: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
+    let schema = Catalog::builtin().definition(name);
+    debug_assert!(schema.is_some(), "no type {name}");
+    schema.map_or_else(|| a == b, |schema| equal(a, b, schema.root()))
 }
 
 fn structs(a: Option<&Map>, b: Option<&Map>, ty: TypeRef<'_>) -> bool {
@@ -86,13 +91,13 @@ fn text(value: Option<&Value>) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::equal;
-    use crate::{Catalog, Value, value};
+    use super::equal_named;
+    use crate::{Value, value};
 
     fn same(ty: &str, a: &Value, b: &Value) -> bool {
-        let schema = Catalog::builtin().definition(&format!("io.k8s.api.{ty}")).unwrap();
-        let one_way = equal(Some(a), Some(b), schema.root());
-        assert_eq!(one_way, equal(Some(b), Some(a), schema.root()));
+        let name = format!("io.k8s.api.{ty}");
+        let one_way = equal_named(&name, Some(a), Some(b));
+        assert_eq!(one_way, equal_named(&name, Some(b), Some(a)));
         one_way
     }
 

@@ -81,15 +81,17 @@ impl Value {
                 _ => false,
             }
         }
-        // Looked at first: what is written to is copied.
-        if !has_any(self) {
-            return;
+        fn settle(value: &mut Value) {
+            match value {
+                Value::Float(number) => *value = whole(*number).map_or(Value::Float(*number), Value::Int),
+                Value::Array(items) => items.make_mut().iter_mut().for_each(settle),
+                Value::Object(map) => map.iter_mut().for_each(|(_, value)| settle(value)),
+                _ => {}
+            }
         }
-        match self {
-            Value::Float(number) => *self = whole(*number).map_or(Value::Float(*number), Value::Int),
-            Value::Array(items) => items.make_mut().iter_mut().for_each(Value::settle_numbers),
-            Value::Object(map) => map.iter_mut().for_each(|(_, value)| value.settle_numbers()),
-            _ => {}
+        // Looked at first: what is written to is copied.
+        if has_any(self) {
+            settle(self);
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use drydock_client::scheduling::claims_of;
 use drydock_machinery::quantity::Quantity;
 use drydock_machinery::selector::Selector;
 use drydock_machinery::{Key, Object, ObjectMeta, Value, value};
@@ -410,18 +411,6 @@ impl BoundVolume {
         };
         Self { affinity: RequiredNodeAffinity::of(&pod), zones: ZONES.iter().filter_map(zone).collect() }
     }
-}
-
-/// The names of the claims that a pod mounts; the flag is true for generic ephemeral volumes.
-fn claims_of(pod: &Object) -> impl Iterator<Item = (String, bool)> {
-    pod.array_at(&["spec", "volumes"]).iter().filter_map(|volume| {
-        let named = volume.str_at(&["persistentVolumeClaim", "claimName"]);
-        if !named.is_empty() {
-            return Some((named.to_owned(), false));
-        }
-        volume.get("ephemeral").filter(|ephemeral| !ephemeral.is_null())?;
-        Some((format!("{}-{}", pod.name(), volume.str_at(&["name"])), true))
-    })
 }
 
 fn driver_volume(volume: &Object) -> Option<DriverVolume> {

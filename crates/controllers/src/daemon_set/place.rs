@@ -48,10 +48,8 @@ fn tolerations(pod: &Value) -> Vec<Value> {
         let toleration =
             value!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": effect});
         let is_same = |own: &&mut Value| {
-            let text = |value: &Value, field: &str| value.str_at(&[field]).to_owned();
-            ["key", "effect", "operator", "value"]
-                .iter()
-                .all(|field| text(own, field) == text(&toleration, field))
+            let fields = ["key", "effect", "operator", "value"];
+            fields.iter().all(|field| own.str_at(&[field]) == toleration.str_at(&[field]))
         };
         match all.iter_mut().find(is_same) {
             // One for a time only becomes one for good.

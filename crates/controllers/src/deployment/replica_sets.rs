@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use drydock_client::resources::{DEPLOYMENTS, REPLICA_SETS};
 use drydock_client::{CallResult, DeleteOptions};
-use drydock_machinery::{Catalog, Object, ObjectMeta, Status, Value, semantic, value};
+use drydock_machinery::{Object, ObjectMeta, Status, Value, semantic, value};
 
 use super::rolling::{max_surge, new_set_replicas};
 use super::{Deployments, annotations, conditions, count_at, has_progress_deadline, replicas};
@@ -233,10 +233,7 @@ pub(super) fn same_template(deployment: &Value, set: &Value) -> bool {
         template
     };
     let (wanted, had) = (stripped(deployment), stripped(set));
-    match Catalog::builtin().definition("io.k8s.api.core.v1.PodTemplateSpec") {
-        Some(schema) => semantic::equal(Some(&wanted), Some(&had), schema.root()),
-        None => wanted == had,
-    }
+    semantic::equal_named("io.k8s.api.core.v1.PodTemplateSpec", Some(&wanted), Some(&had))
 }
 
 /// The oldest set of the present template.

@@ -8,7 +8,7 @@ use drydock_client::resources::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
 use drydock_client::{Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
 
-use super::reconcile::{self, Desired, Frame};
+use super::reconcile::{self, Desired, Frame, Ports};
 use super::slices::{BY_SERVICE, index_by_service, index_value};
 use super::tracker::{self, Tracker, Writer};
 use super::{MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
@@ -144,7 +144,7 @@ fn desired(endpoints: &Object) -> ([Desired; 2], usize) {
     // An address that one subset says is not ready is not.
     for (list, ready) in [("addresses", true), ("notReadyAddresses", false)] {
         for subset in endpoints.array_at(&["subsets"]) {
-            let ports: Vec<Value> = subset.array_at(&["ports"]).iter().map(mirrored_port).collect();
+            let ports = Ports::new(subset.array_at(&["ports"]).iter().map(mirrored_port).collect());
             let has_room = |families: &[Desired; 2]| {
                 families.iter().map(|family| family.len(&ports)).sum::<usize>() < MOST_ADDRESSES
             };
@@ -152,7 +152,7 @@ fn desired(endpoints: &Object) -> ([Desired; 2], usize) {
                 let family = usize::from(address.str_at(&["ip"]).contains(':'));
                 let endpoint = mirrored_endpoint(address, ready);
                 if families[family].has(&ports, &endpoint) || has_room(&families) {
-                    families[family].add(ports.clone(), endpoint);
+                    families[family].add(&ports, endpoint);
                 } else {
                     skipped += 1;
                 }

@@ -33,29 +33,35 @@ pub(super) struct Frame {
 }
 
 impl Desired {
-    pub(super) fn add(&mut self, ports: Vec<Value>, endpoint: Value) {
-        let (key, ports) = sorted(ports);
-        let group = self.groups.entry(key).or_default();
-        group.ports = ports;
+    pub(super) fn add(&mut self, ports: &Ports, endpoint: Value) {
+        let group = self.groups.entry(ports.key.clone()).or_default();
+        group.ports.clone_from(&ports.list);
         group.endpoints.insert(endpoint_key(&endpoint), endpoint);
     }
 
     /// How many endpoints have these ports.
-    pub(super) fn len(&self, ports: &[Value]) -> usize {
-        self.groups.get(&sorted(ports.to_vec()).0).map_or(0, |group| group.endpoints.len())
+    pub(super) fn len(&self, ports: &Ports) -> usize {
+        self.groups.get(&ports.key).map_or(0, |group| group.endpoints.len())
     }
 
     /// Whether an endpoint with this one's address has these ports.
-    pub(super) fn has(&self, ports: &[Value], endpoint: &Value) -> bool {
-        let group = self.groups.get(&sorted(ports.to_vec()).0);
+    pub(super) fn has(&self, ports: &Ports, endpoint: &Value) -> bool {
+        let group = self.groups.get(&ports.key);
         group.is_some_and(|group| group.endpoints.contains_key(&endpoint_key(endpoint)))
     }
 }
 
 /// Ports in upstream's order, and what tells them from others.
-fn sorted(mut ports: Vec<Value>) -> (Vec<u8>, Vec<Value>) {
-    super::order::sort_slice_ports(&mut ports);
-    (Value::from(ports.clone()).to_json(), ports)
+pub(super) struct Ports {
+    list: Vec<Value>,
+    key: Vec<u8>,
+}
+
+impl Ports {
+    pub(super) fn new(mut list: Vec<Value>) -> Self {
+        super::order::sort_slice_ports(&mut list);
+        Self { key: Value::from(list.clone()).to_json(), list }
+    }
 }
 
 fn endpoint_key(endpoint: &Value) -> String {
@@ -64,7 +70,7 @@ fn endpoint_key(endpoint: &Value) -> String {
 }
 
 fn ports_key(slice: &Value) -> Vec<u8> {
-    sorted(slice.array_at(&["ports"]).to_vec()).0
+    Ports::new(slice.array_at(&["ports"]).to_vec()).key
 }
 
 /// What is to be written.

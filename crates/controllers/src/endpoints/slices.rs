@@ -8,7 +8,7 @@ use drydock_client::resources::{ENDPOINT_SLICES, NODES, PODS, SERVICES};
 use drydock_client::{Controller, Informer, WorkQueue};
 use drydock_machinery::{Key, Map, Object, ObjectMeta, Status, Value, value};
 
-use super::reconcile::{self, Desired, Frame};
+use super::reconcile::{self, Desired, Frame, Ports};
 use super::tracker::{self, Tracker, Writer};
 use super::trigger::Triggers;
 use super::{HEADLESS_LABEL, MANAGED_BY_SLICE, SERVICE_NAME, TRIGGER_TIME, service};
@@ -125,7 +125,7 @@ impl Slices {
                     }
                     continue;
                 }
-                desired.add(ports(service, pod), endpoint(service, pod, ip, node.as_deref()));
+                desired.add(&Ports::new(ports(service, pod)), endpoint(service, pod, ip, node.as_deref()));
             }
             let own: Vec<_> =
                 existing.iter().filter(|slice| slice.str_at(&["addressType"]) == *family).cloned().collect();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use drydock_client::resources::{
     CSI_DRIVERS, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS,
 };
+use drydock_client::scheduling::claims_of;
 use drydock_client::{Change, Controller, DeleteOptions, Informer, PatchType, WorkQueue};
 use drydock_machinery::{Key, Object, ObjectMeta, Status, Value, value};
 use jiff::Timestamp;
@@ -89,21 +90,6 @@ pub(crate) fn start(ctx: Context) {
     });
 }
 
-/// The claim that a volume of the pod is, by name.
-fn claim_of(pod: &Object, volume: &Value) -> Option<String> {
-    match volume.str_at(&["persistentVolumeClaim", "claimName"]) {
-        "" => {
-            volume.get("ephemeral").filter(|ephemeral| !ephemeral.is_null())?;
-            Some(format!("{}-{}", pod.name(), volume.str_at(&["name"])))
-        }
-        name => Some(name.to_owned()),
-    }
-}
-
-fn claims_of(pod: &Object) -> impl Iterator<Item = String> {
-    pod.array_at(&["spec", "volumes"]).iter().filter_map(|volume| claim_of(pod, volume))
-}
-
 fn driver(volume: &Value) -> &str {
     volume.str_at(&["spec", "csi", "driver"])
 }
@@ -143,7 +129,7 @@ impl Attacher {
 
     fn add_users(&self, namespace: &str, claim: &str) {
         for pod in self.pods.list_in(namespace) {
-            if !pod::node_name(&pod).is_empty() && claims_of(&pod).any(|name| name == claim) {
+            if !pod::node_name(&pod).is_empty() && claims_of(&pod).any(|(name, _)| name == claim) {
                 self.queue.add(pod::node_name(&pod));
             }
         }
@@ -189,7 +175,7 @@ impl Attacher {
     fn wanted(&self, node: &str) -> BTreeMap<String, Wanted> {
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         for pod in self.pods.by_index(BY_NODE, node).into_iter().filter(|pod| !pod::is_finished(pod)) {
-            for name in claims_of(&pod) {
+            for (name, _) in claims_of(&pod) {
                 let Some(volume) = self.attachable(pod.namespace(), &name) else { continue };
                 let attachment = attachment_name(handle(&volume), driver(&volume), node);
                 let entry = wanted.entry(attachment).or_insert_with(|| Wanted { volume, pods: Vec::new() });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use drydock_client::resources::{
     PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES,
 };
+use drydock_client::scheduling::claims_of;
 use drydock_client::{Change, Controller, WorkQueue};
 use drydock_machinery::{GroupVersionResource, Key, Object, ObjectMeta, Status, Value};
 
@@ -30,11 +31,7 @@ pub(crate) fn start_claims(ctx: Context) {
     pods.on_change(move |change| {
         let pod = change.object();
         if matches!(change, Change::Deleted(_)) || is_shut_down(pod) {
-            let ephemeral = pod.array_at(&["spec", "volumes"]).iter();
-            let ephemeral = ephemeral.filter(|volume| volume.get("ephemeral").is_some());
-            for claim in
-                claims_of(pod).into_iter().chain(ephemeral.map(|volume| ephemeral_claim(pod, volume)))
-            {
+            for (claim, _) in claims_of(pod) {
                 to.add(format!("{}/{claim}", pod.namespace()));
             }
         }
@@ -44,24 +41,6 @@ pub(crate) fn start_claims(ctx: Context) {
         let ctx = ctx.clone();
         async move { sync_claim(&ctx, &key).await }
     });
-}
-
-/// The names of the claims that a pod holds: those of its ephemeral volumes only until it is shut down.
-fn claims_of(pod: &Value) -> Vec<String> {
-    let volumes = pod.array_at(&["spec", "volumes"]).iter();
-    volumes
-        .filter_map(|volume| match volume.str_at(&["persistentVolumeClaim", "claimName"]) {
-            "" if volume.get("ephemeral").is_some() && !is_shut_down(pod) => {
-                Some(ephemeral_claim(pod, volume))
-            }
-            "" => None,
-            name => Some(name.to_owned()),
-        })
-        .collect()
-}
-
-fn ephemeral_claim(pod: &Value, volume: &Value) -> String {
-    format!("{}-{}", pod.name(), volume.str_at(&["name"]))
 }
 
 /// Its kubelet is done with it, or somebody has deleted it without asking that.
@@ -77,9 +56,12 @@ async fn sync_claim(ctx: &Context, key: &Key) -> Result<(), Status> {
         return add_finalizer(ctx, &PERSISTENT_VOLUME_CLAIMS, &claim, CLAIM_FINALIZER).await;
     }
     // A pod that has no node has not got at the claim yet, and will not once that is being deleted. One that is over
-    // still holds it.
-    let uses =
-        |pod: &Arc<Object>| !pod::node_name(pod).is_empty() && claims_of(pod).iter().any(|used| used == name);
+    // still holds it, but for a claim that was made for it, once it is shut down.
+    let holds = |pod: &Object| {
+        let is_shut_down = is_shut_down(pod);
+        claims_of(pod).any(|(used, is_ephemeral)| used == name && !(is_ephemeral && is_shut_down))
+    };
+    let uses = |pod: &Arc<Object>| !pod::node_name(pod).is_empty() && holds(pod);
     if ctx.informers.informer(&PODS).list_in(namespace).iter().any(uses) {
         return Ok(());
     }

@@ -116,7 +116,8 @@ fn pod_level_requests(spec: &mut Value) {
     }
 }
 
-fn is_pod_level(name: &str) -> bool {
+/// Whether an amount can be given for a pod as a whole.
+pub fn is_pod_level(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
 }
 

@@ -36,10 +36,12 @@ impl<'a> Reader<'a> for TreeReader<'a> {
                 self.open.push(Open::Array(items.iter()));
                 Token::Array
             }
-            Some(number @ Value::Object(map)) if map.len() == 1 && literal_text(number).is_some() => {
-                Token::Number(Number::Literal(literal_text(number).unwrap_or_default()))
-            }
-            Some(Value::Object(map)) => {
+            Some(object @ Value::Object(map)) => {
+                if map.len() == 1
+                    && let Some(text) = literal_text(object)
+                {
+                    return Token::Number(Number::Literal(text));
+                }
                 self.open.push(Open::Object(Box::new(map.iter())));
                 Token::Object
             }

@@ -43,8 +43,6 @@ pub(crate) use state::{DeviceState, Refusal, Release};
 
 pub(crate) const DEVICE_CLASSES: GroupVersionResource =
     GroupVersionResource::new("resource.k8s.io", "v1", "deviceclasses");
-pub(crate) const RESOURCE_SLICES: GroupVersionResource =
-    GroupVersionResource::new("resource.k8s.io", "v1", "resourceslices");
 
 /// Which of the kinds an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

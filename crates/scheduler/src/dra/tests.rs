@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use drydock_client::resources::{NODES, PODS, RESOURCE_CLAIMS};
+use drydock_client::resources::{NODES, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES};
 use drydock_client::testing::FakeServer;
 use drydock_client::{ApiResource, SharedInformers};
 use drydock_machinery::{Object, ObjectMeta, Value, value};
 use drydock_runtime::{Clock, Tasks};
 
-use super::{DEVICE_CLASSES, DeviceKind, RESOURCE_SLICES};
+use super::{DEVICE_CLASSES, DeviceKind};
 use crate::{Cluster, FitError, Placement, PodInfo, Scheduler, SchedulerConfig, schedule};
 
 fn node(name: &str) -> Value {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use drydock_client::resources::RESOURCE_CLAIMS;
+use drydock_client::resources::{RESOURCE_CLAIMS, RESOURCE_SLICES};
 use drydock_client::{ApiResource, Change, Informer, SharedInformers};
 use drydock_machinery::{Object, ObjectMeta};
 
-use super::{DEVICE_CLASSES, DeviceKind, RESOURCE_SLICES, Reservation, is_allocated};
+use super::{DEVICE_CLASSES, DeviceKind, Reservation, is_allocated};
 use crate::hints::ANY;
 use crate::plugin::Plugin;
 use crate::queue::Gate;

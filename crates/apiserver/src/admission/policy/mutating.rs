@@ -209,8 +209,8 @@ async fn mutate(
     Ok(())
 }
 
-/// A JSON patch of a built-in kind's object may not make another kind's, or fields that the kind does not have, whatever the policy says of
-/// failures.
+/// A JSON patch of a built-in kind's object may not make another kind's, or fields that the kind does not have, whatever
+/// the policy says of failures.
 fn check_known(made: &Value, kind: &GroupVersionKind) -> Result<(), Status> {
     let Some(schema) = Catalog::builtin().schema(kind) else { return Ok(()) };
     if made.gvk() != *kind {

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use drydock_kinds::is_pod_level;
 use drydock_machinery::quantity::{Format, Quantity};
-use drydock_machinery::{Key, ObjectMeta, Value};
+use drydock_machinery::{ObjectMeta, Value};
 
 use super::super::AdmissionRequest;
 use super::super::resources::{Amounts, Side, add, amounts, of_container, of_pod};
@@ -204,10 +205,9 @@ fn devices(request: &Value) -> i64 {
 
 /// Whether cpu, memory or huge pages are given for the pod as a whole.
 fn has_own_resources(pod: &Value) -> bool {
-    let is_of_pods = |name: &Key| matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-");
     ["requests", "limits"]
         .iter()
-        .any(|list| pod.object_at(&["spec", "resources", list]).keys().any(is_of_pods))
+        .any(|list| pod.object_at(&["spec", "resources", list]).keys().any(|name| is_pod_level(name)))
 }
 
 /// Quotas on CPU and memory want every container to say what it needs: what is missing, and in which containers.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use drydock_client::resources::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES};
+use drydock_client::scheduling::claims_of;
 use drydock_machinery::{Object, ObjectMeta, Status, Value, value};
 
 use super::{
@@ -200,14 +201,9 @@ impl Binder {
     /// Who is to come before the claim is bound.
     fn consumer(&self, claim: &Object) -> (&'static str, String) {
         let uses = |pod: &Arc<Object>| {
-            let mut volumes = pod.array_at(&["spec", "volumes"]).iter();
             pod::node_name(pod).is_empty()
                 && !pod::is_finished(pod)
-                && volumes.any(|volume| {
-                    volume.str_at(&["persistentVolumeClaim", "claimName"]) == claim.name()
-                        || (volume.get("ephemeral").is_some_and(|ephemeral| !ephemeral.is_null())
-                            && format!("{}-{}", pod.name(), volume.str_at(&["name"])) == claim.name())
-                })
+                && claims_of(pod).any(|(name, _)| name == claim.name())
         };
         let pods = self.pods.list_in(claim.namespace());
         let names: Vec<&str> = pods.iter().filter(|pod| uses(pod)).map(|pod| pod.name()).collect();
